@@ -1,0 +1,71 @@
+"""Timeframes and the grid that each one's bars open on.
+
+Every bar opens at ``anchor_ms + k * step_ms`` in UTC. The anchor is the Unix epoch for all but the week,
+which opens on Monday 00:00 UTC (the epoch was a Thursday).
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from backfill.errors import UnknownTimeframe
+
+MINUTE_MS = 60_000
+HOUR_MS = 60 * MINUTE_MS
+DAY_MS = 24 * HOUR_MS
+FIRST_MONDAY_MS = 4 * DAY_MS
+
+
+class Timeframe(NamedTuple):
+    """One bar length. ``step_ms`` is its length, ``anchor_ms`` one of its open times, both in ms."""
+
+    name: str
+    step_ms: int
+    anchor_ms: int = 0
+
+    def floor(self, ms: int) -> int:
+        """The open time of the bar that contains ``ms``."""
+        return ms - (ms - self.anchor_ms) % self.step_ms
+
+    def ceil(self, ms: int) -> int:
+        """The first open time that is not before ``ms``."""
+        return ms + (self.anchor_ms - ms) % self.step_ms
+
+    def is_on_grid(self, ms: int) -> bool:
+        return (ms - self.anchor_ms) % self.step_ms == 0
+
+    def last_closed_end(self, now_ms: int, settle_ms: int = 0) -> int:
+        """Where the last bar ends that had closed ``settle_ms`` before ``now_ms``: a window's end."""
+        return self.floor(now_ms - settle_ms)
+
+    def bars(self, start_ms: int, end_ms: int) -> int:
+        """How many bars open in the half-open span."""
+        return max(0, (self.ceil(end_ms) - self.ceil(start_ms)) // self.step_ms)
+
+
+TIMEFRAMES: dict[str, Timeframe] = {
+    t.name: t
+    for t in (
+        Timeframe("1m", MINUTE_MS),
+        Timeframe("3m", 3 * MINUTE_MS),
+        Timeframe("5m", 5 * MINUTE_MS),
+        Timeframe("15m", 15 * MINUTE_MS),
+        Timeframe("30m", 30 * MINUTE_MS),
+        Timeframe("1h", HOUR_MS),
+        Timeframe("2h", 2 * HOUR_MS),
+        Timeframe("4h", 4 * HOUR_MS),
+        Timeframe("6h", 6 * HOUR_MS),
+        Timeframe("8h", 8 * HOUR_MS),
+        Timeframe("12h", 12 * HOUR_MS),
+        Timeframe("1d", DAY_MS),
+        Timeframe("1w", 7 * DAY_MS, FIRST_MONDAY_MS),
+    )
+}
+
+
+def timeframe(name: object) -> Timeframe:
+    """The timeframe called ``name``; :class:`UnknownTimeframe` if there is none (``1M`` is not ``1m``)."""
+    known = TIMEFRAMES.get(name) if isinstance(name, str) else None
+    if known is None:
+        raise UnknownTimeframe(name, list(TIMEFRAMES))
+    return known

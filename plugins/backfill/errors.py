@@ -1,0 +1,187 @@
+"""Everything that can go wrong, and what to do next.
+
+    BackfillError
+    ├── ConfigurationError            mend the named setting, file or argument; nothing was written
+    │   ├── UniverseInvalid           .problems, one line for each key of the universe file
+    │   ├── SettingsInvalid           .problems, one line for each BACKFILL_* variable
+    │   ├── UnknownTimeframe          .timeframe
+    │   ├── UnknownSymbol             .symbol
+    │   └── InvalidWindow             .start_ms, .end_ms
+    ├── DatabaseError
+    │   ├── DatabaseUnreachable       start Postgres or mend the address
+    │   ├── DatabaseAccessDenied      mend user, password or grants
+    │   ├── SchemaMissing             run `backfill migrate`
+    │   ├── SchemaTooOld              run `backfill migrate`
+    │   ├── SchemaTooNew              upgrade this package
+    │   └── SeriesBusy                another run works on the series: wait, ask again
+    ├── ExchangeError                 .exchange
+    │   ├── ExchangeUnreachable       wait, ask again
+    │   ├── RateLimited               wait .retry_after_s
+    │   │   └── AddressBanned         wait .retry_after_s; every process of this address waits
+    │   ├── GeoBlocked                ask the next exchange
+    │   ├── SymbolNotListed           ask the next exchange
+    │   ├── RequestRefused            a person must look: our question was wrong
+    │   ├── BadPayload                ask again once; then a person must look
+    │   └── ContradictoryAnswer       ask again later; nothing is recorded as absent
+    ├── PaginationStalled             a person must look
+    └── CoverageIncomplete            .missing: the run ended with gaps left
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timezone
+
+
+def _utc(ms: int) -> str:
+    return datetime.fromtimestamp(ms / 1000, tz=timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+class BackfillError(Exception):
+    """Base of all errors this package raises on purpose."""
+
+
+class ConfigurationError(BackfillError):
+    """What was asked for cannot be done as written."""
+
+
+class UniverseInvalid(ConfigurationError):
+    """The universe file breaks its rules."""
+
+    def __init__(self, path: str, problems: Sequence[str]) -> None:
+        super().__init__(f"{path} is not a valid universe:\n" + "\n".join(f"  {p}" for p in problems))
+        self.path = path
+        self.problems = tuple(problems)
+
+
+class SettingsInvalid(ConfigurationError):
+    """An environment variable of ours has an unknown name or a bad value."""
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        super().__init__("bad settings:\n" + "\n".join(f"  {p}" for p in problems))
+        self.problems = tuple(problems)
+
+
+class UnknownTimeframe(ConfigurationError):
+    """A timeframe that is not in the table."""
+
+    def __init__(self, timeframe: object, known: Sequence[str]) -> None:
+        super().__init__(f"unknown timeframe {timeframe!r}; known are {' '.join(known)}")
+        self.timeframe = timeframe
+
+
+class UnknownSymbol(ConfigurationError):
+    """A symbol that the universe does not name."""
+
+    def __init__(self, symbol: str, known: Sequence[str]) -> None:
+        shown = ", ".join(list(known)[:8]) + (", ..." if len(known) > 8 else "")
+        super().__init__(f"unknown symbol {symbol!r}: not in the universe ({shown or 'which is empty'})")
+        self.symbol = symbol
+
+
+class InvalidWindow(ConfigurationError):
+    """A window that is empty, upside down or not over yet."""
+
+    def __init__(self, start_ms: int, end_ms: int, why: str) -> None:
+        super().__init__(f"window [{_utc(start_ms)}, {_utc(end_ms)}): {why}")
+        self.start_ms = start_ms
+        self.end_ms = end_ms
+
+
+class DatabaseError(BackfillError):
+    """Postgres could not do its part."""
+
+
+class DatabaseUnreachable(DatabaseError):
+    """No answer from Postgres."""
+
+
+class DatabaseAccessDenied(DatabaseError):
+    """Postgres answered and refused us."""
+
+
+class SchemaMissing(DatabaseError):
+    """The database has no `backfill` schema."""
+
+
+class SchemaTooOld(DatabaseError):
+    """The schema lacks migrations that this package has."""
+
+
+class SchemaTooNew(DatabaseError):
+    """The schema has migrations that this package does not know."""
+
+
+class SeriesBusy(DatabaseError):
+    """Another run holds the series."""
+
+    def __init__(self, symbol: str, timeframe: str, waited_s: float) -> None:
+        super().__init__(f"{symbol} {timeframe} is being worked on by another run (waited {waited_s:.0f} s)")
+        self.symbol = symbol
+        self.timeframe = timeframe
+
+
+class ExchangeError(BackfillError):
+    """An exchange did not answer as it should."""
+
+    def __init__(self, exchange: str, message: str) -> None:
+        super().__init__(f"{exchange}: {message}")
+        self.exchange = exchange
+
+
+class ExchangeUnreachable(ExchangeError):
+    """No answer, or a 5xx: wait and ask again."""
+
+
+class RateLimited(ExchangeError):
+    """Too many requests: wait ``retry_after_s`` seconds before any process asks again."""
+
+    def __init__(self, exchange: str, message: str, retry_after_s: float) -> None:
+        super().__init__(exchange, f"{message} (retry after {retry_after_s:.0f} s)")
+        self.retry_after_s = retry_after_s
+
+
+class AddressBanned(RateLimited):
+    """The exchange's firewall has shut out our address for a while."""
+
+
+class GeoBlocked(ExchangeError):
+    """The exchange does not serve this country: retrying never helps."""
+
+
+class SymbolNotListed(ExchangeError):
+    """The exchange does not know the instrument."""
+
+    def __init__(self, exchange: str, symbol: str, message: str = "instrument is not listed") -> None:
+        super().__init__(exchange, f"{symbol}: {message}")
+        self.symbol = symbol
+
+
+class RequestRefused(ExchangeError):
+    """The exchange says that our question is wrong."""
+
+
+class BadPayload(ExchangeError):
+    """The answer is not what the protocol promises: HTML, cut JSON, wrong types."""
+
+
+class ContradictoryAnswer(ExchangeError):
+    """The answer denies what the exchange has said before."""
+
+
+class PaginationStalled(BackfillError):
+    """A page did not bring us further back than its cursor."""
+
+    def __init__(self, exchange: str, cursor_ms: int, oldest_ms: int) -> None:
+        super().__init__(
+            f"{exchange}: asked for candles older than {_utc(cursor_ms)}, the oldest was {_utc(oldest_ms)}"
+        )
+        self.exchange = exchange
+
+
+class CoverageIncomplete(BackfillError):
+    """A run has ended with gaps left to try."""
+
+    def __init__(self, message: str, missing: int) -> None:
+        super().__init__(message)
+        self.missing = missing
