@@ -1,10 +1,12 @@
 """Where the files that are not Python lie: SQL, the universe, the Dags.
 
-A wheel carries them inside the package (``backfill/include``, ``backfill/dags``); in the project's tree, and in a
-deployment that mounts its folders side by side, they stand beside ``plugins/``.
+A wheel carries them inside the package (``backfill/include``, ``backfill/dags``); in the project's tree,
+and in a deployment that mounts its folders side by side, they stand beside ``plugins/``.
 """
 
 from pathlib import Path
+
+from backfill.errors import ConfigurationError
 
 _PACKAGE = Path(__file__).resolve().parent
 _BESIDE_PLUGINS = _PACKAGE.parent.parent
@@ -31,10 +33,8 @@ def query_file(name: str) -> Path:
 
 
 def _folder(name: str) -> Path:
-    """``name`` inside the package when it was installed from a wheel, else beside ``plugins/``."""
+    """``name`` inside the package when it came as a wheel, else beside ``plugins/``."""
     for parent in (_PACKAGE, _BESIDE_PLUGINS):
         if (parent / name).is_dir():
             return parent / name
-    raise FileNotFoundError(
-        f"no folder {name!r} in {_PACKAGE} or {_BESIDE_PLUGINS}: is it mounted beside plugins/?"
-    )
+    raise ConfigurationError(f"no folder {name!r} in {_PACKAGE} or {_BESIDE_PLUGINS}")
