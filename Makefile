@@ -1,0 +1,62 @@
+# `make` alone lists the targets. Settings are variables: `make demo ONCE=1 BACKFILL_API_PORT=9090`.
+.DEFAULT_GOAL := help
+.PHONY: help install demo up down clean distclean test test-system lint types format lock
+
+VENV := .venv
+# Everything a run creates lies here.
+export BACKFILL_HOME ?= $(CURDIR)/.backfill
+# Without bytecode every Airflow task would compile its imports again.
+unexport PYTHONDONTWRITEBYTECODE PYTHONPATH PYTHONHOME VIRTUAL_ENV
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@echo
+	@echo "  ONCE=1         stop when the run has ended, with its result: 0 complete, 3 gaps remain, 1 failure"
+	@echo "  REPLAY=DIR     serve the real candles of a folder instead of the synthetic market"
+	@echo "  BACKFILL_HOME  where everything goes that a run creates ($(BACKFILL_HOME))"
+	@echo "  BACKFILL_API_PORT, BACKFILL_PAPER_PORT  (8080 and 8900, or the next ones that are free)"
+
+install: ## set up .venv: locked dependencies and this project
+	@requirements/install.sh $(VENV)
+
+demo: install ## watch Airflow close the gaps of a synthetic market [ONCE=1] [REPLAY=DIR]
+	@$(VENV)/bin/backfill demo $(if $(ONCE),--once) $(if $(REPLAY),--replay "$(REPLAY)")
+
+up: install ## the same stack against the real exchanges [ONCE=1]
+	@$(VENV)/bin/backfill up $(if $(ONCE),--once)
+
+down: ## stop what was started from this folder, and only that
+	@if [ -x $(VENV)/bin/python ]; then $(VENV)/bin/python -m backfill.local.down; fi
+
+clean: ## stop, and remove everything that runs have created
+	@if [ -x $(VENV)/bin/python ]; then $(VENV)/bin/python -m backfill.local.down --remove; fi
+	@rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache dist
+	@find plugins dags tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
+
+distclean: clean ## and the .venv
+	@rm -rf $(VENV)
+
+test: lint types ## ruff, mypy, import-linter, pytest [PYTEST="-k name"]
+	@$(VENV)/bin/python -m pytest $(PYTEST)
+
+test-system: install-dev ## the tests that ask a real exchange
+	@$(VENV)/bin/python -m pytest -m system
+
+lint: install-dev ## ruff and the direction of imports
+	@$(VENV)/bin/ruff check --quiet .
+	@$(VENV)/bin/ruff format --quiet --check .
+	@$(VENV)/bin/lint-imports --no-logo
+
+types: install-dev ## mypy, strict
+	@$(VENV)/bin/mypy --no-error-summary
+
+format: install-dev ## rewrite the code as ruff wants it
+	@$(VENV)/bin/ruff check --quiet --fix .
+	@$(VENV)/bin/ruff format --quiet .
+
+lock: ## lock the newest allowed versions anew; needs uv
+	@requirements/lock.sh --upgrade
+
+.PHONY: install-dev
+install-dev:
+	@requirements/install.sh $(VENV) dev

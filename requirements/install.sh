@@ -1,0 +1,81 @@
+#!/usr/bin/env bash
+# Makes VENV hold exactly what is locked, and this project; does nothing where that is so already.
+#     requirements/install.sh VENV [dev]
+# PYTHON names the interpreter to build on; otherwise the first that suits. uv is used where it is on PATH,
+# else venv and pip, whose own settings (mirror, proxy) then hold.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+venv=$1
+with_dev=${2:-}
+export PIP_DISABLE_PIP_VERSION_CHECK=1
+
+say() { printf '%s\n' "$*" >&2; }
+fail() { say "error: $*"; exit 1; }
+suits() { "$1" -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 14))' 2>/dev/null; }
+have_uv() { command -v uv >/dev/null 2>&1; }
+# What the arguments' files and the text on standard input add up to.
+fingerprint() { { cat; cat "$@"; } | cksum; }
+
+find_python() {
+    if [ -n "${PYTHON:-}" ]; then
+        suits "$PYTHON" || fail "PYTHON=$PYTHON is no Python from 3.10 to 3.14"
+        echo "$PYTHON"
+        return
+    fi
+    local candidate
+    for candidate in python3 python3.13 python3.12 python3.11 python3.10 python3.14; do
+        if suits "$candidate"; then echo "$candidate"; return; fi
+    done
+    fail "needs Python 3.10 to 3.14; python3 here is: $(python3 --version 2>&1 || true)
+       On Debian 12 or Ubuntu 22.04 and later: apt-get install python3 python3-venv
+       Elsewhere name one: make install PYTHON=/path/to/python3.12"
+}
+
+create_venv() {
+    rm -rf "$venv"
+    if have_uv; then
+        uv venv --quiet --no-python-downloads --python "$python" "$venv"
+    elif "$python" -c 'import ensurepip, venv' 2>/dev/null; then
+        "$python" -m venv "$venv"
+    else
+        fail "$python cannot make virtual environments: its ensurepip module is missing.
+       On Debian and Ubuntu: apt-get install $("$python" -c 'import sys; print("python%d.%d-venv" % sys.version_info[:2])')"
+    fi
+}
+
+pip_install() {
+    if have_uv; then
+        VIRTUAL_ENV=$PWD/$venv uv pip install --quiet "$@"
+    else
+        "$venv/bin/python" -m pip install --quiet --no-input "$@"
+    fi
+}
+
+step() { # step NAME KEY COMMAND...: runs the command unless it was done for this key
+    local stamp=$venv/.done-$1 key=$2
+    shift 2
+    if [ "$(cat "$stamp" 2>/dev/null)" = "$key" ]; then return; fi
+    "$@"
+    echo "$key" >"$stamp"
+}
+
+install_locked() {
+    say "Installing the locked dependencies into $venv (a minute at most with pip, seconds with uv) ..."
+    create_venv
+    pip_install --require-hashes --requirement requirements/airflow3.lock
+}
+
+python=$(find_python)
+if command -v flock >/dev/null 2>&1; then # two makes at once: the second waits
+    exec 9<requirements/install.sh
+    flock 9
+fi
+interpreter=$("$python" -c 'import sys; print(sys.version, sys.base_prefix)')
+base_key=$(echo "$interpreter $PWD" | fingerprint requirements/airflow3.lock)
+step base "$base_key" install_locked
+step project "$(fingerprint pyproject.toml plugins/backfill/__init__.py </dev/null)" \
+    pip_install --no-deps --no-build-isolation --editable .
+if [ -n "$with_dev" ]; then
+    step dev "$(fingerprint requirements/dev.lock </dev/null)" \
+        pip_install --require-hashes --requirement requirements/dev.lock
+fi
