@@ -47,7 +47,7 @@ pip_install() {
     if have_uv; then
         VIRTUAL_ENV=$PWD/$venv uv pip install --quiet "$@"
     else
-        "$venv/bin/python" -m pip install --quiet --no-input "$@"
+        "$venv/bin/python" -m pip install --quiet --quiet --no-input "$@"
     fi
 }
 
