@@ -1,0 +1,42 @@
+-- A page of one source into the candles of one series: new bars come in, a better source replaces a worse one's bar, a
+-- source replaces its own bar when it differs by more than float noise, and every replaced bar is kept as a revision.
+WITH incoming AS MATERIALIZED (
+    SELECT open_time, open, high, low, close,
+           nullif(volume, 'NaN') AS volume, nullif(quote_volume, 'NaN') AS quote_volume
+    FROM page_rows
+), replaceable AS MATERIALIZED (
+    SELECT c.*, CASE WHEN c.source_id = %(source_id)s THEN 'provider_correction' ELSE 'native_restored' END AS reason
+    FROM candles AS c JOIN incoming AS n ON n.open_time = c.open_time
+    WHERE c.series_id = %(series_id)s AND c.open_time >= %(first)s AND c.open_time < %(past)s
+      AND CASE WHEN c.source_id = %(source_id)s
+               THEN abs(n.open - c.open) > 1e-9 * abs(c.open)
+                 OR abs(n.high - c.high) > 1e-9 * abs(c.high)
+                 OR abs(n.low - c.low) > 1e-9 * abs(c.low)
+                 OR abs(n.close - c.close) > 1e-9 * abs(c.close)
+                 OR abs(n.volume - c.volume) > 1e-9 * abs(c.volume)
+                 OR abs(n.quote_volume - c.quote_volume) > 1e-9 * abs(c.quote_volume)
+                 OR (c.volume IS NULL AND n.volume IS NOT NULL)
+                 OR (c.quote_volume IS NULL AND n.quote_volume IS NOT NULL)
+               ELSE coalesce(array_position(%(best_first)s::smallint[], c.source_id), 32767)
+                  > array_position(%(best_first)s::smallint[], %(source_id)s::smallint) END
+), kept AS (
+    INSERT INTO revisions (series_id, open_time, reason, open, high, low, close, volume, quote_volume, source_id,
+                           new_source_id, fill_run_id)
+    SELECT series_id, open_time, reason, open, high, low, close, volume, quote_volume, source_id, %(source_id)s,
+           %(fill_run_id)s
+    FROM replaceable
+), replaced AS (
+    UPDATE candles AS c
+    SET open = n.open, high = n.high, low = n.low, close = n.close,
+        volume = n.volume, quote_volume = n.quote_volume, source_id = %(source_id)s
+    FROM replaceable AS r JOIN incoming AS n ON n.open_time = r.open_time
+    WHERE c.series_id = %(series_id)s AND c.open_time = r.open_time
+      AND c.open_time >= %(first)s AND c.open_time < %(past)s
+    RETURNING 1
+), inserted AS (
+    INSERT INTO candles (series_id, open_time, open, high, low, close, volume, quote_volume, source_id)
+    SELECT %(series_id)s, open_time, open, high, low, close, volume, quote_volume, %(source_id)s FROM incoming
+    ON CONFLICT (series_id, open_time) DO NOTHING
+    RETURNING 1
+)
+SELECT (SELECT count(*) FROM inserted) AS inserted, (SELECT count(*) FROM replaced) AS replaced

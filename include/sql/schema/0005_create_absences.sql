@@ -1,0 +1,62 @@
+-- What a source has answered and has no candle for. An error is never an answer.
+
+CREATE TABLE absences (
+    series_id     integer NOT NULL,
+    source_id     smallint NOT NULL,
+    confirmations smallint NOT NULL CHECK (confirmations >= 1),
+    expires_at    timestamptz NOT NULL,
+    absent        int8multirange NOT NULL CHECK (NOT isempty(absent)),
+    PRIMARY KEY (series_id, source_id, confirmations, expires_at)
+);
+COMMENT ON TABLE absences IS 'Until expires_at nobody asks the source for these intervals again. Intervals of a series and source never overlap.';
+COMMENT ON COLUMN absences.confirmations IS 'How many answers, a time to live apart, have said so: 1 lives a day, more live a week.';
+
+-- What nobody may be asked for any more: absent at every source that may supply the series.
+CREATE FUNCTION absent_everywhere(of_series integer, of_sources smallint[], at timestamptz) RETURNS int8multirange
+LANGUAGE sql STABLE
+BEGIN ATOMIC
+    SELECT CASE WHEN count(*) = cardinality(of_sources) AND count(*) > 0
+                THEN range_intersect_agg(said.absent) ELSE '{}' END
+    FROM (
+        SELECT range_agg(absent) AS absent
+        FROM absences
+        WHERE series_id = of_series AND source_id = ANY (of_sources) AND expires_at > at
+        GROUP BY source_id
+    ) AS said;
+END;
+
+-- Writes down one answer of a source: `missing` are the intervals it has no candle for, `present` those it has one
+-- for. What it denies for the first time lives `first_life`, what it denies again after that has run out lives
+-- `next_life`; what is still believed is left as it is. Gives the length of what is newly absent, in ms.
+CREATE FUNCTION record_answer(of_series integer, of_source smallint, missing int8multirange, present int8multirange,
+                              first_life interval, next_life interval) RETURNS bigint
+LANGUAGE plpgsql SET search_path = backfill, pg_temp AS $$
+DECLARE
+    believed int8multirange;
+    doubted int8multirange;
+    denied int8multirange;
+BEGIN
+    SELECT coalesce(range_agg(absent) FILTER (WHERE expires_at > now()), '{}'),
+           coalesce(range_agg(absent) FILTER (WHERE expires_at <= now()), '{}')
+    INTO believed, doubted
+    FROM absences WHERE series_id = of_series AND source_id = of_source;
+
+    missing := missing - believed;
+    present := present + missing * doubted;  -- what is written anew below leaves its old row
+    IF (believed + doubted) && present THEN
+        DELETE FROM absences WHERE series_id = of_series AND source_id = of_source AND absent <@ present;
+        UPDATE absences SET absent = absent - present
+        WHERE series_id = of_series AND source_id = of_source AND absent && present;
+    END IF;
+
+    FOR denied, first_life IN VALUES (missing - doubted, first_life), (missing * doubted, next_life) LOOP
+        CONTINUE WHEN isempty(denied);
+        INSERT INTO absences AS a (series_id, source_id, confirmations, expires_at, absent)
+        VALUES (of_series, of_source, CASE WHEN denied && doubted THEN 2 ELSE 1 END,
+                date_trunc('hour', now() + first_life + interval '1 hour'), denied)
+        ON CONFLICT (series_id, source_id, confirmations, expires_at)
+        DO UPDATE SET absent = a.absent + excluded.absent;
+    END LOOP;
+    RETURN covered_ms(missing);
+END
+$$;

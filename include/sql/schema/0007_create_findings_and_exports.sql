@@ -1,0 +1,43 @@
+-- What checks have found, and what has been handed on in files.
+
+CREATE TABLE findings (
+    id            bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    series_id     integer,
+    source_id     smallint,
+    kind          text NOT NULL,
+    verdict       text NOT NULL,
+    start_time    timestamptz,
+    end_time      timestamptz,
+    field         text,
+    stored        double precision,
+    other         double precision,
+    difference    double precision,
+    detail        jsonb NOT NULL DEFAULT '{}',
+    fill_run_id   bigint,
+    status        text NOT NULL DEFAULT 'open' CHECK (status IN ('open', 'settled', 'dismissed')),
+    found_at      timestamptz NOT NULL DEFAULT now(),
+    settled_at    timestamptz
+);
+CREATE INDEX findings_of_a_series ON findings (series_id, start_time);
+
+CREATE TABLE segments (
+    id         bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    series_id  integer NOT NULL,
+    start_time timestamptz NOT NULL,
+    end_time   timestamptz NOT NULL,
+    path       text NOT NULL,
+    sha256     text NOT NULL,
+    rows       bigint NOT NULL,
+    status     text NOT NULL,
+    created_at timestamptz NOT NULL DEFAULT now(),
+    UNIQUE (series_id, start_time, end_time, sha256),
+    CHECK (start_time < end_time)
+);
+COMMENT ON TABLE segments IS 'Closed stretches of a series that were exported to files, each exactly once.';
+
+CREATE TABLE watermarks (
+    name       text PRIMARY KEY,
+    position   timestamptz NOT NULL,
+    moved_at   timestamptz NOT NULL DEFAULT now()
+);
+COMMENT ON TABLE watermarks IS 'How far a reader has come. A hint: what is missing is decided by `held`.';

@@ -1,0 +1,96 @@
+"""Connections to Postgres, with driver errors told in our words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+
+import psycopg
+from psycopg.rows import TupleRow
+
+from backfill.errors import DatabaseAccessDenied, DatabaseError, DatabaseUnreachable, SchemaMissing
+
+Connection = psycopg.Connection[TupleRow]
+
+CONNECT_TIMEOUT_S = 10
+ACCESS_DENIED = (
+    psycopg.errors.InvalidAuthorizationSpecification,
+    psycopg.errors.InvalidPassword,
+    psycopg.errors.InsufficientPrivilege,
+)
+# SQLSTATE never reaches the client when the server refuses a connection, so its words have to do.
+_REFUSED_WORDS = ("password authentication failed", "no password supplied", "no pg_hba.conf entry", "role ")
+
+
+def connect(uri: str, *, application_name: str = "backfill") -> Connection:
+    """Open an autocommit connection that works in the schema ``backfill`` and in UTC.
+
+    Raises :class:`DatabaseUnreachable` or :class:`DatabaseAccessDenied`; neither names the password.
+    """
+    try:
+        connection = psycopg.connect(
+            uri,
+            autocommit=True,
+            connect_timeout=CONNECT_TIMEOUT_S,
+            application_name=application_name,
+            # A dead peer is noticed in a minute, not in the two hours of the system's default.
+            keepalives_idle=30,
+            keepalives_interval=10,
+            keepalives_count=3,
+        )
+    except psycopg.OperationalError as error:
+        raise _refusal(uri, error) from None
+    except (psycopg.ProgrammingError, ValueError) as error:
+        raise DatabaseUnreachable(f"{without_password(uri)!r} is not a Postgres address: {error}") from None
+    with translated_errors(uri):
+        connection.execute("SELECT set_config('search_path', 'backfill,public', false)")
+        connection.execute("SELECT set_config('timezone', 'UTC', false)")
+    return connection
+
+
+@contextmanager
+def translated_errors(uri: str = "the database") -> Iterator[None]:
+    """Turn psycopg's errors into :class:`DatabaseError` and its kin."""
+    where = without_password(uri)
+    try:
+        yield
+    except ACCESS_DENIED as error:
+        raise DatabaseAccessDenied(f"{where}: {_one_line(error)}") from error
+    except (psycopg.errors.UndefinedTable, psycopg.errors.InvalidSchemaName, psycopg.errors.UndefinedFunction) as error:
+        raise SchemaMissing(
+            f"{where} lacks our tables ({_one_line(error)}): run `backfill migrate`"
+        ) from error
+    except (psycopg.OperationalError, psycopg.InterfaceError) as error:
+        raise DatabaseUnreachable(f"{where} went away: {_one_line(error)}") from error
+    except psycopg.Error as error:
+        raise DatabaseError(f"{where}: {_one_line(error)}") from error
+
+
+def without_password(uri: str) -> str:
+    """The address as it may be shown."""
+    if "://" not in uri:
+        return " ".join(part for part in uri.split() if not part.startswith("password="))
+    parts = urlsplit(uri)
+    user, at, host = parts.netloc.rpartition("@")
+    return urlunsplit(parts._replace(netloc=user.split(":")[0] + at + host))
+
+
+def _refusal(uri: str, error: psycopg.OperationalError) -> DatabaseError:
+    message = f"{without_password(uri)}: {_one_line(error)}"
+    if any(words in str(error) for words in _REFUSED_WORDS):
+        return DatabaseAccessDenied(message)
+    return DatabaseUnreachable(message)
+
+
+def _one_line(error: BaseException) -> str:
+    return " ".join(str(error).split())
+
+
+def fetch_one(connection: Connection, sql: Any, params: Any = None) -> TupleRow:
+    """The single row that ``sql`` always gives."""
+    row = connection.execute(sql, params).fetchone()
+    if row is None:
+        raise DatabaseError(f"no row where one was certain: {sql!r:.80}")
+    return row

@@ -1,0 +1,107 @@
+"""The schema's numbered files, applied once each and in order (docs/decisions/0004-own-migrations.md)."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import LiteralString, NamedTuple, cast
+
+from backfill.errors import DatabaseError, SchemaMissing, SchemaTooNew, SchemaTooOld
+from backfill.resources import schema_files
+from backfill.storage.database import Connection, fetch_one, translated_errors
+
+# Any two processes that migrate the same database meet at this advisory lock ("bfil" in ASCII).
+MIGRATION_LOCK = 0x6266_696C
+
+_CREATE_LOG = """
+CREATE SCHEMA IF NOT EXISTS backfill;
+CREATE TABLE IF NOT EXISTS backfill.schema_migrations (
+    version    integer PRIMARY KEY,
+    name       text NOT NULL,
+    sha256     text NOT NULL,
+    applied_at timestamptz NOT NULL DEFAULT now()
+);
+"""
+
+
+class Migration(NamedTuple):
+    """One schema file; ``version`` is the number its name starts with."""
+
+    version: int
+    name: str
+    sql: str
+
+    @property
+    def sha256(self) -> str:
+        return hashlib.sha256(self.sql.encode()).hexdigest()
+
+
+def known_migrations(files: list[Path] | None = None) -> list[Migration]:
+    """The files of this package, numbered 1, 2, 3, ... without a hole."""
+    migrations = [
+        Migration(int(file.name.split("_")[0]), file.stem, file.read_text(encoding="utf-8"))
+        for file in (schema_files() if files is None else files)
+    ]
+    if [m.version for m in migrations] != list(range(1, len(migrations) + 1)):
+        raise DatabaseError(f"schema files are not numbered 1, 2, 3, ...: {[m.name for m in migrations]}")
+    return migrations
+
+
+def migrate(connection: Connection, migrations: list[Migration] | None = None) -> list[str]:
+    """Bring the schema up to date; give the names of what was applied (nothing, the second time).
+
+    All of it is one transaction under one advisory lock: two that start at once apply each file once, and a
+    killed one leaves nothing behind. Raises :class:`SchemaTooNew` if the database knows more than we do, and
+    :class:`DatabaseError` if an applied file has since been edited.
+    """
+    migrations = known_migrations() if migrations is None else migrations
+    applied: list[str] = []
+    with translated_errors(), connection.transaction():
+        connection.execute("SELECT pg_advisory_xact_lock(%s)", (MIGRATION_LOCK,))
+        connection.execute(_CREATE_LOG)
+        connection.execute("SELECT set_config('search_path', 'backfill', true)")
+        done = _applied_versions(connection)
+        _refuse_newer(done, migrations)
+        for migration in migrations:
+            if migration.version in done:
+                _refuse_edited(migration, done[migration.version])
+                continue
+            connection.execute(cast("LiteralString", migration.sql))
+            connection.execute(
+                "INSERT INTO schema_migrations (version, name, sha256) VALUES (%s, %s, %s)",
+                (migration.version, migration.name, migration.sha256),
+            )
+            applied.append(migration.name)
+    return applied
+
+
+def require_current_schema(connection: Connection) -> None:
+    """Raise unless the schema is exactly ours: missing, too old and too new are told apart."""
+    with translated_errors():
+        exists = fetch_one(connection, "SELECT to_regclass('backfill.schema_migrations') IS NOT NULL")[0]
+        if not exists:
+            raise SchemaMissing("the database has no `backfill` schema: run `backfill migrate`")
+        done = _applied_versions(connection)
+    migrations = known_migrations()
+    _refuse_newer(done, migrations)
+    waiting = [m.name for m in migrations if m.version not in done]
+    if waiting:
+        raise SchemaTooOld(f"the schema lacks {', '.join(waiting)}: run `backfill migrate`")
+
+
+def _applied_versions(connection: Connection) -> dict[int, str]:
+    rows = connection.execute("SELECT version, sha256 FROM backfill.schema_migrations").fetchall()
+    return {int(version): str(sha256) for version, sha256 in rows}
+
+
+def _refuse_newer(done: dict[int, str], migrations: list[Migration]) -> None:
+    newest = max(done, default=0)
+    if newest > len(migrations):
+        raise SchemaTooNew(
+            f"the schema is at version {newest}, this package knows {len(migrations)}: upgrade the package"
+        )
+
+
+def _refuse_edited(migration: Migration, sha256: str) -> None:
+    if sha256 != migration.sha256:
+        raise DatabaseError(f"{migration.name} was applied with another text: put changes into a new file")
