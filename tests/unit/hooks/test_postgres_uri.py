@@ -5,7 +5,7 @@ from psycopg.conninfo import conninfo_to_dict
 
 from backfill.hooks.postgres_uri import AirflowConnection, postgres_uri
 
-PASSWORD = "p:/?#%@ é"
+AS_TYPED = "p:/?#%@ é"
 
 
 def airflow_connection(**fields: object) -> AirflowConnection:
@@ -15,10 +15,10 @@ def airflow_connection(**fields: object) -> AirflowConnection:
 
 def test_every_part_reaches_libpq_as_it_was_typed() -> None:
     uri = postgres_uri(
-        airflow_connection(host="db.example", port=5433, login="a@b", password=PASSWORD, schema="my db/1")
+        airflow_connection(host="db.example", port=5433, login="a@b", password=AS_TYPED, schema="my db/1")
     )
     assert conninfo_to_dict(uri) == {
-        "host": "db.example", "port": "5433", "user": "a@b", "password": PASSWORD, "dbname": "my db/1",
+        "host": "db.example", "port": "5433", "user": "a@b", "password": AS_TYPED, "dbname": "my db/1",
     }  # fmt: skip
 
 
