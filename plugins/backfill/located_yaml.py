@@ -1,0 +1,72 @@
+"""YAML that remembers on which line each key stands, and refuses what YAML would pass over in silence."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import yaml
+
+Path = tuple[str, ...]
+
+
+class LocatedYaml(NamedTuple):
+    """``data`` as plain Python; ``lines`` from a key's path (list items by index) to its line, from 1 on."""
+
+    data: object
+    lines: dict[Path, int]
+    problems: list[str]
+
+    def line(self, path: Path) -> int | None:
+        """The line of ``path``, or of what is nearest above it."""
+        while path and path not in self.lines:
+            path = path[:-1]
+        return self.lines.get(path)
+
+
+class _Loader(yaml.SafeLoader):
+    """Dates stay text: YAML would make a date without a time zone of one and crash on `2024-13-01`."""
+
+    yaml_implicit_resolvers = {  # noqa: RUF012 - PyYAML's own name and shape
+        first: [(tag, regexp) for tag, regexp in resolvers if tag != "tag:yaml.org,2002:timestamp"]
+        for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
+
+
+def read_yaml(text: str) -> LocatedYaml:
+    """Parse one document. Syntax errors and duplicate keys are returned as ``problems``, never raised."""
+    try:
+        loader = _Loader(text)
+        node = loader.get_single_node()
+        if node is None:
+            return LocatedYaml(None, {}, [])
+        places = list(_places(node, (), ()))
+        data = loader.construct_document(node)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        where = f"line {mark.line + 1}: " if mark else ""
+        return LocatedYaml(None, {}, [f"{where}not YAML: {error.problem or error.context}"])
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        return LocatedYaml(None, {}, [f"not YAML: {str(error).splitlines()[0]}"])
+    lines: dict[Path, int] = {}
+    problems = []
+    for path, line in places:
+        if path in lines:
+            problems.append(f"line {line}: {path[-1]!r} stands twice, first on line {lines[path]}")
+        lines.setdefault(path, line)
+    return LocatedYaml(data, lines, problems)
+
+
+def _places(node: yaml.Node, path: Path, above: tuple[yaml.Node, ...]) -> Iterator[tuple[Path, int]]:
+    """The path and line of every key and list item below ``node``, in the file's order."""
+    if any(node is one for one in above):
+        raise ValueError(f"an alias inside {'.'.join(path)} points back to what it stands in")
+    if isinstance(node, yaml.MappingNode):
+        for key, value in node.value:
+            name = str(key.value)
+            yield (*path, name), key.start_mark.line + 1
+            yield from _places(value, (*path, name), (*above, node))
+    elif isinstance(node, yaml.SequenceNode):
+        for index, item in enumerate(node.value):
+            yield (*path, str(index)), item.start_mark.line + 1
+            yield from _places(item, (*path, str(index)), (*above, node))

@@ -1,0 +1,203 @@
+"""Reads ``include/universe.yaml``: which series must exist and how far back.
+
+Every fault of the file is told at once, by line and key, in the words of the file; nothing is guessed.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from backfill.domain.timeframes import HOUR_MS, TIMEFRAMES
+from backfill.errors import UniverseInvalid, UnknownSymbol, UnknownTimeframe
+from backfill.located_yaml import LocatedYaml, read_yaml
+from backfill.settings import SPOT_ONLY_SOURCES, Settings
+from backfill.universe_model import ALL, Override, Rule, SeriesWish, Universe, UniverseFile
+
+__all__ = ["SeriesWish", "Universe", "load_universe", "select_series", "wanted_series"]
+
+Loc = tuple[int | str, ...]
+Fault = tuple[Loc, str]
+
+
+def load_universe(path: Path, profile: str | None = None) -> Universe:
+    """The universe of the file, or the profile of that name in it.
+
+    :class:`UniverseInvalid` holds a line for every rule that the file breaks.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        raise UniverseInvalid(str(path), [f"{reason}; set BACKFILL_UNIVERSE to the file's path"]) from error
+    except UnicodeDecodeError as error:
+        raise UniverseInvalid(str(path), ["not text in UTF-8; save the file as UTF-8"]) from error
+    located = read_yaml(text)
+    if located.problems:
+        raise UniverseInvalid(str(path), located.problems)
+    file = _checked(str(path), located)
+    if profile is None:
+        return file
+    if profile not in file.profiles:
+        known = ", ".join(file.profiles) or "none"
+        raise UniverseInvalid(str(path), [f"profiles: there is no profile {profile!r}; known are {known}"])
+    return file.profiles[profile]
+
+
+def wanted_series(settings: Settings, listed: Sequence[str] | None = None) -> list[SeriesWish]:
+    """The series to keep: the file's, as far as BACKFILL_LOOKBACK_HOURS, _SYMBOLS and _TIMEFRAMES let them."""
+    wishes = load_universe(settings.universe, settings.profile).series(listed)
+    if settings.lookback_hours is not None:
+        lookback_ms = settings.lookback_hours * HOUR_MS
+        wishes = [_with_history(wish, lookback_ms) for wish in wishes]
+    return select_series(wishes, settings.symbols, settings.timeframes)
+
+
+def select_series(
+    wishes: Sequence[SeriesWish],
+    symbols: Sequence[str] | None = None,
+    timeframes: Sequence[str] | None = None,
+) -> list[SeriesWish]:
+    """Those of ``wishes`` that are named, in their own order; None or nothing names all.
+
+    A symbol or timeframe that none of them has is :class:`UnknownSymbol` or :class:`UnknownTimeframe`.
+    """
+    known_symbols = dict.fromkeys(wish.symbol for wish in wishes)
+    known_timeframes = [name for name in TIMEFRAMES if any(wish.timeframe == name for wish in wishes)]
+    for symbol in symbols or ():
+        if symbol not in known_symbols:
+            raise UnknownSymbol(symbol, list(known_symbols))
+    for timeframe in timeframes or ():
+        if timeframe not in known_timeframes:
+            raise UnknownTimeframe(timeframe, known_timeframes)
+    return [
+        wish
+        for wish in wishes
+        if (not symbols or wish.symbol in symbols) and (not timeframes or wish.timeframe in timeframes)
+    ]
+
+
+def _with_history(wish: SeriesWish, history_ms: int) -> SeriesWish:
+    """``wish`` with another history, of at least one bar."""
+    step_ms = TIMEFRAMES[wish.timeframe].step_ms
+    return replace(wish, history_ms=max(history_ms, step_ms), since_ms=None)
+
+
+def _checked(path: str, located: LocatedYaml) -> UniverseFile:
+    if not isinstance(located.data, dict):
+        raise UniverseInvalid(path, ["holds no keys; it needs at least `instruments:` and `timeframes:`"])
+    faults: list[Fault] = []
+    try:
+        file = UniverseFile.model_validate(located.data)
+    except ValidationError as error:
+        faults = [_in_plain_words(fault) for fault in error.errors()]
+    else:
+        faults = [*_contradictions(file)]
+        for name, profile in file.profiles.items():
+            faults += [(("profiles", name, *loc), message) for loc, message in _contradictions(profile)]
+    if faults:
+        faults.sort(key=lambda fault: _line(located, fault[0]) or 0)
+        raise UniverseInvalid(path, [_problem(located, loc, message) for loc, message in faults])
+    return file
+
+
+def _contradictions(universe: Universe) -> Iterator[Fault]:
+    """What keys that are right by themselves say against each other."""
+    yield from _rule_faults(universe.timeframes)
+    yield from _home_faults(universe.sources, spot_proxy=universe.spot_proxy)
+    if universe.instruments is not None:
+        for index, symbol in enumerate(universe.exclude):
+            if symbol not in universe.instruments:
+                yield ("exclude", index), f"{symbol} is not among the instruments"
+        if not set(universe.instruments) - set(universe.exclude):
+            yield ("exclude",), "leaves no instrument"
+    for symbol, override in universe.overrides.items():
+        for loc, message in _override_faults(universe, symbol, override):
+            yield ("overrides", symbol, *loc), message
+
+
+def _override_faults(universe: Universe, symbol: str, override: Override) -> Iterator[Fault]:
+    if universe.instruments is not None and symbol not in universe.instruments:
+        yield (), f"{symbol} is not among the instruments"
+    yield from _rule_faults(override.timeframes)
+    if not any({**universe.timeframes, **override.timeframes}.values()):
+        yield ("timeframes",), f"leaves nothing of {symbol}; name it under `exclude` instead"
+    spot_proxy = universe.spot_proxy if override.spot_proxy is None else override.spot_proxy
+    if override.sources or override.spot_proxy is not None:
+        yield from _home_faults(override.sources or universe.sources, spot_proxy=spot_proxy)
+
+
+def _rule_faults(rules: Mapping[str, Rule | None]) -> Iterator[Fault]:
+    for name, rule in rules.items():
+        if rule is not None and (message := _rule_fault(rule, TIMEFRAMES[name].step_ms)):
+            yield ("timeframes", name), message
+
+
+def _rule_fault(rule: Rule, step_ms: int) -> str | None:
+    if rule.history_ms is None and rule.since_ms is None:
+        return "does not say how far back; give it a `history` or a `since`"
+    if rule.history_ms is not None and rule.since_ms is not None:
+        return "has both a `history` and a `since`; keep one"
+    if rule.history_ms is not None and rule.history_ms < step_ms:
+        return "its `history` is shorter than one bar"
+    if rule.retention_ms is not None and rule.since_ms is not None:
+        return "has a `since` and a `retention`, which would drop what `since` asks for; keep one"
+    if rule.retention_ms is not None and rule.history_ms is not None and rule.retention_ms < rule.history_ms:
+        return "its `retention` is shorter than its `history`: bars would be fetched only to be dropped"
+    return None
+
+
+def _home_faults(sources: Sequence[str], *, spot_proxy: bool) -> Iterator[Fault]:
+    if sources[0] in SPOT_ONLY_SOURCES and not spot_proxy:
+        yield ("sources", 0), f"{sources[0]} has spot only and comes first; that needs `spot_proxy: true`"
+
+
+def _line(located: LocatedYaml, loc: Loc) -> int | None:
+    return located.line(tuple(map(str, loc)))
+
+
+def _problem(located: LocatedYaml, loc: Loc, message: str) -> str:
+    """``line 12: overrides.BTC-USDT.sources[1]: ...``"""
+    if loc[-1] == "history" and tuple(map(str, loc)) not in located.lines:
+        loc = loc[:-1]  # the short form `1m: 7d` has no such key
+    line = _line(located, loc)
+    key = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in loc).removeprefix(".")
+    return f"{f'line {line}: ' if line else ''}{key}: {message}"
+
+
+def _in_plain_words(fault: Mapping[str, Any]) -> Fault:
+    """A fault of pydantic's, said in the file's own terms."""
+    loc: Loc = tuple(part for part in fault["loc"] if part != "[key]")
+    kind = fault["type"]
+    if kind == "value_error":
+        return loc, str(fault["ctx"]["error"])
+    if kind == "extra_forbidden":
+        known = [field.alias or name for name, field in _section_at(loc).model_fields.items()]
+        close = difflib.get_close_matches(str(loc[-1]), known, n=1)
+        return (
+            loc,
+            f"unknown key; {f'did you mean {close[0]}?' if close else 'known are ' + ', '.join(known)}",
+        )
+    words = {
+        "missing": "is missing",
+        "too_short": "is empty",
+        "bool_type": "is neither true nor false",
+        "tuple_type": f"is not a list{f', nor the word {ALL}' if loc[-1] == 'instruments' else ''}",
+        "dict_type": "is not a mapping of keys to values",
+        "model_type": "is not a mapping of keys to values",
+    }
+    return loc, words.get(kind, fault["msg"])
+
+
+def _section_at(loc: Loc) -> type[BaseModel]:
+    """The section in which the last key of ``loc`` stands."""
+    if loc[0] == "profiles":
+        return _section_at(loc[2:]) if len(loc) > 3 else Universe
+    if "timeframes" in loc[:-1]:
+        return Rule
+    return Override if "overrides" in loc[:-1] else UniverseFile

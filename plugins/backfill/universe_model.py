@@ -1,0 +1,226 @@
+"""What a universe file says, as types; and the series it asks for.
+
+Shapes only: each key is checked by itself here, what keys say about each other in :mod:`backfill.universe`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from typing import Annotated
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StrictBool,
+    StrictStr,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+)
+
+from backfill.domain.timeframes import DAY_MS, HOUR_MS, MINUTE_MS, TIMEFRAMES, timeframe
+from backfill.errors import ConfigurationError, UnknownTimeframe
+from backfill.settings import SOURCES, SPOT_ONLY_SOURCES
+
+ALL = "all"
+UNIT_MS = {"m": MINUTE_MS, "h": HOUR_MS, "d": DAY_MS, "w": 7 * DAY_MS}
+
+
+@dataclass(frozen=True, slots=True)
+class SeriesWish:
+    """One series that must exist, and how far back. Either ``history_ms`` or ``since_ms`` is given, in ms."""
+
+    symbol: str
+    timeframe: str
+    history_ms: int | None
+    since_ms: int | None
+    retention_ms: int | None
+    sources: tuple[str, ...]
+    spot_proxy: bool
+
+    def window_start_ms(self, now_ms: int, settle_ms: int = 0) -> int:
+        """Where the window starts that ends with the last bar closed by ``now_ms - settle_ms``.
+
+        Always on the grid and never after that end: 7 days of 1m are 10,080 bars whatever the second. What
+        the grid does not divide is cut (10 days of 1w are one bar), and so is what retention drops.
+        """
+        grid = TIMEFRAMES[self.timeframe]
+        end_ms = grid.last_closed_end(now_ms, settle_ms)
+        start_ms = self.since_ms or 0
+        if self.history_ms is not None:
+            start_ms = end_ms - self.history_ms
+        if self.retention_ms is not None:
+            start_ms = max(start_ms, end_ms - self.retention_ms)
+        return min(grid.ceil(max(start_ms, 0)), end_ms)
+
+
+def parse_duration(value: object) -> int:
+    """``7d`` in ms. Minutes, hours, days and weeks only: months and years have no one length."""
+    match = re.fullmatch(r"([1-9]\d{0,7})([mhdw])", value) if isinstance(value, str) else None
+    if match is None:
+        raise ValueError(
+            f"{_shown(value)} is not a duration; write a whole number and m, h, d or w, such as 7d"
+        )
+    return int(match[1]) * UNIT_MS[match[2]]
+
+
+def parse_instant(value: object) -> int:
+    """``2024-01-01`` (midnight UTC) or ``2024-01-01T12:00Z`` in epoch ms."""
+    text = value if isinstance(value, str) else ""
+    try:
+        instant = datetime.fromisoformat(re.sub("[zZ]$", "+00:00", text))
+    except ValueError:
+        raise ValueError(f"{_shown(value)} is not a date; write it in UTC, such as 2024-01-01") from None
+    if re.fullmatch(r"\d{4}-\d{2}-\d{2}", text):
+        instant = instant.replace(tzinfo=timezone.utc)
+    if instant.tzinfo is None:
+        raise ValueError(f"{_shown(value)} has no time zone; end it with Z for UTC")
+    if not 0 <= instant.timestamp() <= datetime.now(timezone.utc).timestamp():
+        raise ValueError(f"{_shown(value)} lies before 1970 or in the future")
+    return int(instant.timestamp() * 1000)
+
+
+def parse_symbol(value: object) -> str:
+    """An instrument's Blofin name, BASE-QUOTE."""
+    if isinstance(value, str) and re.fullmatch(r"[A-Z0-9]+-[A-Z0-9]+", value):
+        return value
+    text = str(value).upper().split(":")[0]
+    likely = re.fullmatch(r"([A-Z0-9]+?)[-/_ ]?(USDT|USDC|USD)", text)
+    hint = f"; did you mean {likely[1]}-{likely[2]}?" if likely else "; write BASE-QUOTE, such as BTC-USDT"
+    raise ValueError(f"{_shown(value)} is not an instrument's name{hint}")
+
+
+def _parse_source(value: object) -> str:
+    if value not in SOURCES:
+        raise ValueError(f"unknown source {_shown(value)}; known are {', '.join(SOURCES)}")
+    return str(value)
+
+
+def _parse_timeframe(value: object) -> str:
+    try:
+        return timeframe(value).name
+    except UnknownTimeframe as error:
+        raise ValueError(str(error)) from error
+
+
+def _not_empty_or_repeated(names: tuple[str, ...]) -> tuple[str, ...]:
+    if not names:
+        raise ValueError("is empty; name at least one")
+    repeated = [name for name, times in Counter(names).items() if times > 1]
+    if repeated:
+        raise ValueError(f"named more than once: {', '.join(repeated)}")
+    return names
+
+
+def _all_or_list(value: object, as_list: ValidatorFunctionWrapHandler) -> tuple[str, ...] | None:
+    """None stands for every instrument that the home exchange lists."""
+    if value == ALL:
+        return None
+    names: tuple[str, ...] = as_list(value)
+    return names
+
+
+def _rule_from_short_form(value: object) -> object:
+    """``1m: 7d`` is short for ``1m: {history: 7d}``."""
+    return value if isinstance(value, dict) else {"history": value}
+
+
+def _false_is_off(value: object) -> object:
+    return None if value is False else value
+
+
+def _shown(value: object) -> str:
+    """A value as it stands in the file; what is not a plain value is called "this"."""
+    if value is None:
+        return "nothing"
+    if isinstance(value, bool):
+        return str(value).lower()
+    return repr(value) if isinstance(value, (str, int, float)) else "this"
+
+
+Symbol = Annotated[str, BeforeValidator(parse_symbol)]
+Source = Annotated[str, BeforeValidator(_parse_source)]
+CandleTimeframe = Annotated[str, BeforeValidator(_parse_timeframe)]
+DurationMs = Annotated[int, BeforeValidator(parse_duration)]
+InstantMs = Annotated[int, BeforeValidator(parse_instant)]
+Sources = Annotated[tuple[Source, ...], AfterValidator(_not_empty_or_repeated)]
+Symbols = Annotated[tuple[Symbol, ...], AfterValidator(_not_empty_or_repeated)]
+
+
+class _Section(BaseModel):
+    """A mapping of the file. A key we do not know is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Rule(_Section):
+    """What to keep of one timeframe: ``history`` back from now or everything ``since`` a date."""
+
+    history_ms: DurationMs | None = Field(default=None, alias="history")
+    since_ms: InstantMs | None = Field(default=None, alias="since")
+    retention_ms: DurationMs | None = Field(default=None, alias="retention")
+
+
+KeptRule = Annotated[Rule, BeforeValidator(_rule_from_short_form)]
+RuleOrOff = Annotated[KeptRule | None, BeforeValidator(_false_is_off)]
+
+
+class Override(_Section):
+    """What is different for one instrument. A timeframe named here replaces the general one; false is off."""
+
+    timeframes: dict[CandleTimeframe, RuleOrOff] = Field(default_factory=dict)
+    sources: Sources | None = None
+    spot_proxy: StrictBool | None = None
+
+
+class Universe(_Section):
+    """Which series must exist and how far back. ``instruments`` is None for all that the home lists."""
+
+    instruments: Annotated[Symbols | None, WrapValidator(_all_or_list)]
+    exclude: tuple[Symbol, ...] = ()
+    timeframes: dict[CandleTimeframe, KeptRule] = Field(min_length=1)
+    sources: Sources = ("blofin",)
+    spot_proxy: StrictBool = False
+    overrides: dict[Symbol, Override] = Field(default_factory=dict)
+
+    def series(self, listed: Sequence[str] | None = None) -> list[SeriesWish]:
+        """Every series wished for: instruments as in the file, each one's timeframes from small to large.
+
+        ``listed`` are the live linear USDT perpetuals of the home exchange; only ``instruments: all`` needs
+        them, and is a :class:`ConfigurationError` without.
+        """
+        names = listed if self.instruments is None else self.instruments
+        if names is None:
+            raise ConfigurationError(
+                "`instruments: all` needs the home exchange's list, and there is none here"
+            )
+        return [wish for symbol in names if symbol not in self.exclude for wish in self._series_of(symbol)]
+
+    def _series_of(self, symbol: str) -> Iterator[SeriesWish]:
+        override = self.overrides.get(symbol, Override())
+        rules = {**self.timeframes, **override.timeframes}
+        spot_proxy = self.spot_proxy if override.spot_proxy is None else override.spot_proxy
+        sources = override.sources or self.sources
+        for name in TIMEFRAMES:
+            if (rule := rules.get(name)) is not None:
+                yield SeriesWish(
+                    symbol=symbol,
+                    timeframe=name,
+                    history_ms=rule.history_ms,
+                    since_ms=rule.since_ms,
+                    retention_ms=rule.retention_ms,
+                    sources=tuple(s for s in sources if spot_proxy or s not in SPOT_ONLY_SOURCES),
+                    spot_proxy=spot_proxy,
+                )
+
+
+class UniverseFile(Universe):
+    """The whole file: a universe, and others that stand alone under a name."""
+
+    profiles: dict[StrictStr, Universe] = Field(default_factory=dict)
