@@ -1,0 +1,176 @@
+"""Blofin's public REST API: candles and instruments.
+
+After Blofin's documentation (index.md at e3600b7: Get Candlesticks, Get Instruments, Rate Limits) and its
+error table: every error but the rate limit's comes with HTTP 200 and a ``code`` other than "0", also for a
+path that does not exist. What the documentation leaves open is decided here and said so at the place.
+
+Not served: index and mark price candles, and the bars ``3D`` and ``1M``, which are refused as a bad parameter
+(where their grids are anchored is not documented).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from decimal import Decimal
+
+import numpy as np
+
+from backfill.domain.timeframes import TIMEFRAMES, timeframe
+from backfill.errors import UnknownSymbol
+from backfill.paper.limits import MINUTE_MS, HouseRules, RequestWindow
+from backfill.paper.market import Candles, Instrument, Market
+from backfill.paper.protocol import Answer, plain_decimals
+
+DEFAULT_LIMIT, MAX_LIMIT = 500, 1440
+FOREVER_MS = 10**15  # later than any bar
+EXPIRES_MS = 4_918_462_709_025  # a perpetual's, as Blofin gives it for BTC-USDT
+
+# Blofin spells hours, days and weeks with a capital: 1H, 12H, 1D, 1W.
+BARS = {name if name.endswith("m") else name.upper(): name for name in TIMEFRAMES}
+
+HOUSE_RULES = HouseRules(
+    (
+        RequestWindow(500, span_ms=MINUTE_MS, suspension_ms=5 * MINUTE_MS),
+        RequestWindow(1500, span_ms=5 * MINUTE_MS, suspension_ms=60 * MINUTE_MS),
+    )
+)
+
+
+class _BlofinError(Exception):
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class BlofinProtocol:
+    """See :class:`backfill.paper.protocol.ExchangeProtocol`."""
+
+    house_rules = HOUSE_RULES
+
+    def answer(self, market: Market, method: str, path: str, query: Mapping[str, str], now_ms: int) -> Answer:
+        data_of = _ROUTES.get(path)
+        if data_of is None:
+            return _failure("404", "not found")
+        if method != "GET":
+            return _failure("405", "Method Not Allowed")
+        try:
+            return _success(data_of(market, query, now_ms), query.get("instId") or None)
+        except UnknownSymbol:
+            return _failure("152014", "Instrument ID does not exist")
+        except _BlofinError as error:
+            return _failure(error.code, str(error))
+
+    def refusal(self, status: int) -> Answer:
+        """429 as the error table has it; the firewall's 403 never reaches the API and so is not JSON."""
+        if status == 429:
+            return _failure("429", "Too Many Requests", status=429)
+        page = b"<html><head><title>403 Forbidden</title></head><body><h1>403 Forbidden</h1></body></html>"
+        return Answer(status, page, media_type="text/html")
+
+
+def _success(data: object, symbol: str | None) -> Answer:
+    body = {"code": "0", "msg": "success", "data": data}
+    return Answer(200, json.dumps(body, separators=(",", ":")).encode(), symbol)
+
+
+def _failure(code: str, message: str, status: int = 200) -> Answer:
+    return Answer(status, json.dumps({"code": code, "msg": message}, separators=(",", ":")).encode())
+
+
+def _candles(market: Market, query: Mapping[str, str], now_ms: int) -> list[tuple[str, ...]]:
+    """Newest first; ``after`` and ``before`` are exclusive and bound a page on its old and its new side.
+
+    ``before`` alone gives the latest page of what is newer, not the page next to it.
+    """
+    instrument = market.instrument(_required(query, "instId"))
+    bar = query.get("bar") or "1m"
+    if bar not in BARS:
+        raise _BlofinError("152002", "Parameter bar error.")
+    limit = _whole_number(query, "limit", DEFAULT_LIMIT)
+    if not 1 <= limit <= MAX_LIMIT:
+        raise _BlofinError("152002", "Parameter limit error.")
+    page = market.newest(
+        instrument.symbol,
+        BARS[bar],
+        start_ms=_whole_number(query, "before", -1) + 1,
+        end_ms=_whole_number(query, "after", FOREVER_MS),
+        limit=limit,
+        now_ms=now_ms,
+    )
+    return _rows(page[::-1], instrument, timeframe(BARS[bar]).step_ms, now_ms)
+
+
+def _rows(candles: Candles, instrument: Instrument, step_ms: int, now_ms: int) -> list[tuple[str, ...]]:
+    """Nine columns: ts, open, high, low, close, contracts, coins, quote volume, confirm.
+
+    A quote volume that the market does not know is the empty string. (Blofin always has one.)
+    """
+    base_volume = candles["base_volume"]
+    contracts = base_volume
+    if instrument.contract_value != 1:
+        lot_decimals = max(0, -int(instrument.lot_size.normalize().as_tuple().exponent))
+        contracts = np.round(base_volume / float(instrument.contract_value), lot_decimals)
+    prices = [plain_decimals(candles[name]) for name in ("open", "high", "low", "close")]
+    volumes = [plain_decimals(column) for column in (contracts, base_volume, candles["quote_volume"])]
+    opens_ms = candles["open_ms"].tolist()
+    confirm = ["1" if open_ms + step_ms <= now_ms else "0" for open_ms in opens_ms]
+    return list(zip(map(str, opens_ms), *prices, *volumes, confirm, strict=True))
+
+
+def _instruments(market: Market, query: Mapping[str, str], now_ms: int) -> list[dict[str, str]]:
+    """All instruments, or the one called ``instId``.
+
+    What Blofin says here to an unknown one is not documented: the same as to a question for its candles.
+    """
+    symbol = query.get("instId")
+    listed: Sequence[Instrument] = [market.instrument(symbol)] if symbol else market.instruments
+    return [_instrument_fields(instrument) for instrument in listed]
+
+
+def _instrument_fields(instrument: Instrument) -> dict[str, str]:
+    return {
+        "instId": instrument.symbol,
+        "baseCurrency": instrument.base,
+        "quoteCurrency": instrument.quote,
+        "contractValue": _decimal(instrument.contract_value),
+        "listTime": str(instrument.listed_ms),
+        "expireTime": str(EXPIRES_MS),
+        "maxLeverage": str(instrument.max_leverage),
+        "minSize": _decimal(instrument.lot_size),
+        "lotSize": _decimal(instrument.lot_size),
+        "tickSize": _decimal(instrument.tick_size),
+        "instType": "SWAP",
+        "contractType": "linear",
+        "maxLimitSize": "1000000",
+        "maxMarketSize": "100000",
+        "state": "live",
+        "settleCurrency": instrument.quote,
+    }
+
+
+def _decimal(value: Decimal) -> str:
+    return f"{value:f}"
+
+
+def _required(query: Mapping[str, str], name: str) -> str:
+    value = query.get(name)
+    if not value:
+        raise _BlofinError("152001", f"Parameter {name} cannot be empty.")
+    return value
+
+
+def _whole_number(query: Mapping[str, str], name: str, default: int) -> int:
+    """A parameter that is a whole number; an empty one counts as left out."""
+    text = query.get(name)
+    if not text:
+        return default
+    if not (text.isascii() and text.isdigit() and len(text) <= 15):
+        raise _BlofinError("152002", f"Parameter {name} error.")
+    return int(text)
+
+
+_ROUTES: dict[str, Callable[[Market, Mapping[str, str], int], object]] = {
+    "/api/v1/market/candles": _candles,
+    "/api/v1/market/instruments": _instruments,
+}

@@ -1,0 +1,113 @@
+"""Files of real candles: ``<venue>__<SYMBOL>__<timeframe>[__<tag>].csv.gz``.
+
+Columns ``ts_ms,open,high,low,close,volume``: open time, prices, volume in coins. A symbol is
+``BTC-USDT-PERP`` (a linear perpetual: our instrument ``BTC-USDT``) or ``XRP-ETH`` (spot: it keeps its name).
+"""
+
+from __future__ import annotations
+
+import gzip
+import re
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from backfill.domain.timeframes import Timeframe
+from backfill.domain.timeframes import timeframe as timeframe_named
+from backfill.errors import ConfigurationError, UnknownTimeframe
+from backfill.paper.market import CANDLE, Candles
+
+SUFFIX = ".csv.gz"
+HEADER = "ts_ms,open,high,low,close,volume"
+NAME = re.compile(
+    r"(?P<venue>[a-z0-9]+)__(?P<symbol>[A-Z0-9]+-[A-Z0-9]+)(?P<perp>-PERP)?__(?P<timeframe>\w+?)(__(?P<tag>\w+))?"
+)
+ROW = np.dtype([("ts_ms", np.int64)] + [(name, np.float64) for name in HEADER.split(",")[1:]])
+
+
+@dataclass(frozen=True)
+class CandleFile:
+    """What the name of one file says."""
+
+    path: Path
+    symbol: str
+    is_perpetual: bool
+    timeframe: Timeframe
+
+    @property
+    def stem(self) -> str:
+        return self.path.name.removesuffix(SUFFIX)
+
+
+def find_files(directory: Path, select: str | Sequence[str] = "*") -> list[CandleFile]:
+    """The files whose names without ``.csv.gz`` match any of the globs, by name; each glob must match one.
+
+    :class:`ConfigurationError` for a directory that is not there, a glob that finds nothing, a chosen file
+    whose name does not parse.
+    """
+    if not directory.is_dir():
+        raise ConfigurationError(f"{directory}: no such directory of candle files")
+    paths = sorted(directory.glob(f"*{SUFFIX}"))
+    chosen: set[Path] = set()
+    for pattern in [select] if isinstance(select, str) else select:
+        matching = [path for path in paths if fnmatchcase(path.name.removesuffix(SUFFIX), pattern)]
+        if not matching:
+            raise ConfigurationError(f"{directory}: no candle file is called {pattern!r}")
+        chosen.update(matching)
+    return [_parse_name(path) for path in sorted(chosen)]
+
+
+def _parse_name(path: Path) -> CandleFile:
+    parts = NAME.fullmatch(path.name.removesuffix(SUFFIX))
+    if parts is None:
+        raise ConfigurationError(
+            f"{path}: a candle file is called <venue>__<SYMBOL>__<timeframe>[__<tag>]{SUFFIX}"
+        )
+    try:
+        timeframe = timeframe_named(parts["timeframe"])
+    except UnknownTimeframe as unknown:
+        raise ConfigurationError(f"{path}: {unknown}") from None
+    return CandleFile(path, parts["symbol"], parts["perp"] is not None, timeframe)
+
+
+def read_candles(file: CandleFile) -> Candles:
+    """The file's bars, sorted, one for each open time (of several the last row counts); quote volume is NaN.
+
+    :class:`ConfigurationError` names a file that cannot be read or holds anything but such rows: six finite
+    numbers, the first one a whole number on the timeframe's grid. Whether prices make sense is not asked:
+    what the exchange published is replayed.
+    """
+    try:
+        lines = gzip.decompress(file.path.read_bytes()).decode("ascii").splitlines()
+    except (OSError, EOFError, UnicodeDecodeError, zlib.error) as broken:
+        raise ConfigurationError(f"{file.path}: cannot be read: {broken}") from broken
+    if not lines or lines[0] != HEADER:
+        raise ConfigurationError(f"{file.path}: the first line is not {HEADER!r}")
+    if len(lines) == 1:
+        raise ConfigurationError(f"{file.path}: holds no candles")
+    try:
+        rows = np.loadtxt(lines, dtype=ROW, delimiter=",", comments=None, skiprows=1, ndmin=1)
+    except ValueError as broken:
+        raise ConfigurationError(f"{file.path}: {broken}") from broken
+
+    candles = np.empty(len(rows), dtype=CANDLE)
+    for ours, theirs in zip(CANDLE.names or (), ROW.names or (), strict=False):
+        candles[ours] = rows[theirs]
+    candles["quote_volume"] = np.nan
+    numbers = np.stack([rows[name] for name in HEADER.split(",")[1:]])
+    _refuse(file, "not a finite number", ~np.isfinite(numbers).all(axis=0))
+    grid = file.timeframe
+    _refuse(file, f"not on the {grid.name} grid", (rows["ts_ms"] - grid.anchor_ms) % grid.step_ms != 0)
+    # np.unique keeps the first of equals: look from the end, so that the last row of a bar wins.
+    _, last_rows = np.unique(candles["open_ms"][::-1], return_index=True)
+    return candles[::-1][last_rows]
+
+
+def _refuse(file: CandleFile, why: str, is_bad: NDArray[np.bool_]) -> None:
+    if is_bad.any():
+        raise ConfigurationError(f"{file.path}: line {int(is_bad.argmax()) + 2}: {why}")

@@ -1,0 +1,105 @@
+"""What exists on a paper exchange: instruments and their candles, whoever asks and in whatever protocol."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from backfill.domain.timeframes import timeframe as timeframe_named
+from backfill.errors import UnknownSymbol
+
+CANDLE = np.dtype(
+    [
+        ("open_ms", np.int64),
+        ("open", np.float64),
+        ("high", np.float64),
+        ("low", np.float64),
+        ("close", np.float64),
+        ("base_volume", np.float64),
+        ("quote_volume", np.float64),
+    ]
+)
+"""One bar. Volumes in coins and in quote currency; NaN where the market does not know the quote volume."""
+
+Candles = NDArray[np.void]
+"""Bars of dtype :data:`CANDLE`, oldest first, one for each ``open_ms``."""
+
+NO_CANDLES: Candles = np.empty(0, dtype=CANDLE)
+
+
+@dataclass(frozen=True)
+class Instrument:
+    """A linear perpetual, settled in its quote currency.
+
+    ``contract_value`` is in coins a contract, ``lot_size`` in contracts, ``tick_size`` in quote currency.
+    """
+
+    symbol: str
+    contract_value: Decimal
+    lot_size: Decimal
+    tick_size: Decimal
+    listed_ms: int
+    max_leverage: int = 50
+
+    @property
+    def base(self) -> str:
+        return self.symbol.split("-")[0]
+
+    @property
+    def quote(self) -> str:
+        return self.symbol.split("-")[1]
+
+
+class Market(ABC):
+    """A market is a function of time: the same question at the same ``now_ms`` has the same answer."""
+
+    def __init__(self, instruments: Sequence[Instrument]) -> None:
+        self._instruments = {instrument.symbol: instrument for instrument in instruments}
+
+    @property
+    def instruments(self) -> list[Instrument]:
+        return list(self._instruments.values())
+
+    def instrument(self, symbol: str) -> Instrument:
+        """The instrument of that name; :class:`UnknownSymbol` if the market has none."""
+        try:
+            return self._instruments[symbol]
+        except KeyError:
+            raise UnknownSymbol(symbol, list(self._instruments)) from None
+
+    @abstractmethod
+    def candles(
+        self, symbol: str, timeframe: str, start_ms: int, end_ms: int, now_ms: int | None = None
+    ) -> Candles:
+        """The bars that open in [start_ms, end_ms), as an onlooker sees them at ``now_ms``.
+
+        At ``now_ms`` no later bar exists and the running bar, if the market shows it, holds only what has
+        traded so far. Without ``now_ms`` all bars are closed: what history will say.
+        """
+
+    @abstractmethod
+    def describe(self) -> dict[str, object]:
+        """What a person or a test wants to know about this market, ready for JSON."""
+
+    def newest(
+        self, symbol: str, timeframe: str, start_ms: int, end_ms: int, limit: int, now_ms: int
+    ) -> Candles:
+        """The ``limit`` newest of the bars that :meth:`candles` gives: one page of a database's answer.
+
+        A page counts bars, not time: where bars are missing it reaches further back.
+        """
+        bar = timeframe_named(timeframe)
+        end_ms = min(end_ms, now_ms + 1)
+        start_ms = max(start_ms, bar.floor(self.instrument(symbol).listed_ms))
+        span_ms = limit * bar.step_ms
+        while True:
+            from_ms = max(start_ms, end_ms - span_ms)
+            found = self.candles(symbol, timeframe, from_ms, end_ms, now_ms)
+            if len(found) >= limit or from_ms == start_ms:
+                return found[-limit:]
+            span_ms *= 2

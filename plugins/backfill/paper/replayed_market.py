@@ -1,0 +1,168 @@
+"""A market read from files of real candles (see candle_files.py), moved in time so that it ends now.
+
+- One file serves one series. Where several could, a perpetual goes before spot, then the file whose last bar
+  is the latest, then the one with more bars, then the first by name; ``series`` tells which it was.
+- Files of one instrument that end together (within a bar of the coarsest of them) are moved by the same whole
+  number of those coarsest bars, so that their timeframes still agree with each other; their finer bars then
+  end less than one coarsest bar before the start. Files that end at different times are different pieces of
+  history and are moved each on its own. Every move is a whole number of the file's own bars: grids stay true.
+- The rows are the file's own: prices, volumes, holes. Nothing is filled, and no timeframe is made from
+  another: a series without a file has no candles. Quote volume is not in the files and is not guessed: NaN.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+
+import numpy as np
+
+from backfill.domain.timeframes import timeframe as timeframe_named
+from backfill.errors import ConfigurationError
+from backfill.paper.candle_files import CandleFile, find_files, read_candles
+from backfill.paper.market import NO_CANDLES, Candles, Instrument, Market
+
+MOST_DECIMALS = 12
+
+
+@dataclass(frozen=True)
+class ReplayedSeries:
+    """One series as it is served: ``file``'s rows with ``shift_ms`` added to their open times."""
+
+    file: CandleFile
+    candles: Candles
+    shift_ms: int = 0
+
+    @property
+    def end_ms(self) -> int:
+        """Where the last bar ends."""
+        return int(self.candles["open_ms"][-1]) + self.file.timeframe.step_ms
+
+    def moved(self, shift_ms: int) -> ReplayedSeries:
+        candles = self.candles.copy()
+        candles["open_ms"] += shift_ms
+        return ReplayedSeries(self.file, candles, self.shift_ms + shift_ms)
+
+
+class ReplayedMarket(Market):
+    """The chosen files of ``directory``, ending at ``now_ms`` (default: this moment) and frozen there.
+
+    ``select`` is a glob or a list of them over file names without ``.csv.gz``. With ``ahead_ms`` the files
+    end that much later instead: those last bars appear one by one, each when it has closed.
+    """
+
+    def __init__(
+        self,
+        directory: Path | str,
+        select: str | Sequence[str] = "*",
+        now_ms: int | None = None,
+        ahead_ms: int = 0,
+    ) -> None:
+        self.directory = Path(directory)
+        end_ms = (time.time_ns() // 1_000_000 if now_ms is None else now_ms) + ahead_ms
+        best = _best_of_each_series(
+            ReplayedSeries(file, read_candles(file)) for file in find_files(self.directory, select)
+        )
+        self.series: dict[tuple[str, str], ReplayedSeries] = {
+            (series.file.symbol, series.file.timeframe.name): series
+            for together in _ending_together(best)
+            for series in _moved_to_end(together, end_ms)
+        }
+        symbols = sorted({symbol for symbol, _ in self.series})
+        super().__init__([self._instrument_of(symbol) for symbol in symbols])
+
+    def candles(
+        self, symbol: str, timeframe: str, start_ms: int, end_ms: int, now_ms: int | None = None
+    ) -> Candles:
+        """See :meth:`Market.candles`. A running bar is not shown: the files know only how it ended."""
+        self.instrument(symbol)
+        bar = timeframe_named(timeframe)
+        series = self.series.get((symbol, timeframe))
+        if series is None:
+            return NO_CANDLES
+        if now_ms is not None:
+            end_ms = min(end_ms, bar.last_closed_end(now_ms))
+        first, past = np.searchsorted(series.candles["open_ms"], [start_ms, end_ms])
+        return series.candles[first:past]
+
+    def frozen_end_ms(self, symbol: str, timeframe: str) -> int:
+        """Where the last bar of a series ends, and with it the window in which it can be whole."""
+        try:
+            return self.series[symbol, timeframe].end_ms
+        except KeyError:
+            raise ConfigurationError(
+                f"{self.directory}: no chosen file serves {symbol} {timeframe}"
+            ) from None
+
+    def describe(self) -> dict[str, object]:
+        return {
+            "kind": "replayed",
+            "directory": str(self.directory),
+            "series": [
+                {
+                    "symbol": symbol,
+                    "timeframe": timeframe,
+                    "file": series.file.stem,
+                    "candles": len(series.candles),
+                    "shift_ms": series.shift_ms,
+                    "start_ms": int(series.candles["open_ms"][0]),
+                    "frozen_end_ms": series.end_ms,
+                }
+                for (symbol, timeframe), series in sorted(self.series.items())
+            ],
+        }
+
+    def _instrument_of(self, symbol: str) -> Instrument:
+        """Listed at its first bar; one contract is one coin, so that contracts show the file's volume."""
+        own = [series for (name, _), series in self.series.items() if name == symbol]
+        return Instrument(
+            symbol,
+            contract_value=Decimal(1),
+            lot_size=_unit(own, "base_volume"),
+            tick_size=_unit(own, "close"),
+            listed_ms=min(int(series.candles["open_ms"][0]) for series in own),
+        )
+
+
+def _best_of_each_series(found: Iterable[ReplayedSeries]) -> list[ReplayedSeries]:
+    best: dict[tuple[str, str], ReplayedSeries] = {}
+    for series in found:  # by name, so that a later equal does not win
+        key = (series.file.symbol, series.file.timeframe.name)
+        if key not in best or _rank(series) > _rank(best[key]):
+            best[key] = series
+    return list(best.values())
+
+
+def _rank(series: ReplayedSeries) -> tuple[bool, int, int]:
+    return series.file.is_perpetual, series.end_ms, len(series.candles)
+
+
+def _ending_together(found: Iterable[ReplayedSeries]) -> list[list[ReplayedSeries]]:
+    groups: list[list[ReplayedSeries]] = []
+    for series in sorted(found, key=lambda s: (s.file.symbol, -s.end_ms)):
+        group = groups[-1] if groups else []
+        if group and group[0].file.symbol == series.file.symbol:
+            coarsest_ms = max(s.file.timeframe.step_ms for s in [*group, series])
+            if group[0].end_ms - series.end_ms < coarsest_ms:
+                group.append(series)
+                continue
+        groups.append([series])
+    return groups
+
+
+def _moved_to_end(together: list[ReplayedSeries], end_ms: int) -> list[ReplayedSeries]:
+    step_ms = max(series.file.timeframe.step_ms for series in together)
+    shift_ms = (end_ms - max(series.end_ms for series in together)) // step_ms * step_ms
+    return [series.moved(shift_ms) for series in together]
+
+
+def _unit(own: Iterable[ReplayedSeries], column: str) -> Decimal:
+    """The coarsest power of ten that all the values are whole multiples of, float noise aside; at most 1."""
+    values = np.concatenate([series.candles[column] for series in own])
+    for decimals in range(MOST_DECIMALS):
+        if np.allclose(values, np.round(values, decimals), rtol=1e-9, atol=0):
+            return Decimal(1).scaleb(-decimals)
+    return Decimal(1).scaleb(-MOST_DECIMALS)

@@ -1,0 +1,227 @@
+"""A paper exchange behind HTTP, on 127.0.0.1 only.
+
+Besides the exchange's own paths it has a few for whoever runs the test or the demo. These are neither counted
+nor limited:
+
+    GET  /paper/stats           what was asked: see Counts
+    POST /paper/stats/reset
+    GET  /paper/market          what is served: see Market.describe
+    POST /paper/limits/reset    forget all requests, lift all suspensions
+    POST /paper/suspend?status=403&seconds=300    turn everyone away for a while, as a firewall does
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import threading
+import time
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from email.utils import formatdate
+from types import TracebackType
+
+import uvicorn
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Mount, Route
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from backfill.errors import ConfigurationError
+from backfill.paper.blofin_protocol import BlofinProtocol
+from backfill.paper.limits import Doorkeeper, HouseRules
+from backfill.paper.market import Market
+from backfill.paper.protocol import ExchangeProtocol
+
+HOST = "127.0.0.1"
+Clock = Callable[[], int]  # epoch milliseconds
+
+
+def wall_clock_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
+@dataclass
+class Counts:
+    """Requests since the start or the last reset: all, those turned away, those let in by what they asked."""
+
+    total: int = 0
+    refused: int = 0
+    by_route: Counter[str] = field(default_factory=Counter)
+    by_symbol: Counter[str] = field(default_factory=Counter)
+
+    def as_dict(self) -> dict[str, object]:
+        return dict(vars(self))
+
+
+class PaperExchange:
+    """One exchange over one market: an ASGI application, and a context manager that serves it from a thread.
+
+        with PaperExchange(SyntheticMarket()) as exchange:
+            requests.get(exchange.url + "/api/v1/market/instruments")
+
+    ``clock`` gives the exchange's time in epoch ms: for its running bars, its limits and its Date header.
+    ``limits`` stand in for the protocol's own house rules. ``latency_ms`` is waited before each answer.
+    Port 0 takes a free one. The thread shares the interpreter with its caller: for measurements, run
+    ``python -m backfill.paper`` instead.
+    """
+
+    def __init__(
+        self,
+        market: Market,
+        protocol: ExchangeProtocol | None = None,
+        *,
+        limits: HouseRules | None = None,
+        clock: Clock = wall_clock_ms,
+        latency_ms: float = 0.0,
+        port: int = 0,
+    ) -> None:
+        self.market = market
+        self.protocol = protocol or BlofinProtocol()
+        self.clock = clock
+        self.latency_ms = latency_ms
+        self.port = port
+        self.requests = Counts()
+        self.doorkeeper = Doorkeeper(self.protocol.house_rules if limits is None else limits)
+        self.app: ASGIApp = _dated(self._application(), clock)
+        self._server: uvicorn.Server | None = None
+        self._thread: threading.Thread | None = None
+
+    @property
+    def url(self) -> str:
+        return f"http://{HOST}:{self.port}"
+
+    def suspend(self, status: int, seconds: float) -> None:
+        """Turn every address away: 403 as a firewall does, 429 as if it had asked too often."""
+        self.doorkeeper.suspend_everyone(status, self.clock() + round(1000 * seconds))
+
+    def reset_limits(self) -> None:
+        self.doorkeeper.reset()
+
+    def reset_counts(self) -> None:
+        self.requests = Counts()
+
+    # The exchange's own paths.
+
+    async def _exchange(self, scope: Scope, receive: Receive, send: Send) -> None:
+        response = self._respond(Request(scope))
+        if self.latency_ms:
+            await asyncio.sleep(self.latency_ms / 1000)
+        await response(scope, receive, send)
+
+    def _respond(self, request: Request) -> Response:
+        now_ms = self.clock()
+        path = request.url.path
+        self.requests.total += 1
+        refused = self.doorkeeper.refusal(request.client.host if request.client else "", now_ms)
+        if refused is not None:
+            self.requests.refused += 1
+            answer = self.protocol.refusal(refused)
+        else:
+            self.requests.by_route[path] += 1
+            answer = self.protocol.answer(self.market, request.method, path, request.query_params, now_ms)
+            if answer.symbol is not None:
+                self.requests.by_symbol[answer.symbol] += 1
+        return Response(answer.body, answer.status, media_type=answer.media_type)
+
+    # The paths for whoever runs it.
+
+    def _application(self) -> Starlette:
+        async def stats(_: Request) -> Response:
+            return JSONResponse(self.requests.as_dict())
+
+        async def describe(_: Request) -> Response:
+            return JSONResponse(self.market.describe())
+
+        async def suspend(request: Request) -> Response:
+            asked = request.query_params
+            self.suspend(int(asked.get("status", 403)), float(asked.get("seconds", 300)))
+            return Response(status_code=204)
+
+        def doing(action: Callable[[], None]) -> Callable[[Request], Awaitable[Response]]:
+            async def endpoint(_: Request) -> Response:
+                action()
+                return Response(status_code=204)
+
+            return endpoint
+
+        return Starlette(
+            routes=[
+                Route("/paper/stats", stats),
+                Route("/paper/stats/reset", doing(self.reset_counts), methods=["POST"]),
+                Route("/paper/market", describe),
+                Route("/paper/limits/reset", doing(self.reset_limits), methods=["POST"]),
+                Route("/paper/suspend", suspend, methods=["POST"]),
+                Mount("/", self._exchange),
+            ]
+        )
+
+    # Running.
+
+    def server(self) -> tuple[uvicorn.Server, socket.socket]:
+        """A server for :attr:`app` and the socket it is to listen on; from here on the port is known."""
+        listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind((HOST, self.port))
+        except OSError as taken:
+            listener.close()
+            raise ConfigurationError(f"paper exchange: port {self.port} cannot be had: {taken}") from taken
+        self.port = listener.getsockname()[1]
+        config = uvicorn.Config(
+            self.app,
+            lifespan="off",
+            ws="none",
+            log_config=None,
+            access_log=False,
+            date_header=False,  # the clock's time, not the computer's: see _dated
+            server_header=False,
+            proxy_headers=False,  # limits go by the true address
+        )
+        return uvicorn.Server(config), listener
+
+    def start(self) -> PaperExchange:
+        """Serve from a thread; on the same port again after a stop."""
+        server, listener = self.server()
+        thread = threading.Thread(
+            target=server.run, kwargs={"sockets": [listener]}, name=f"paper exchange {self.port}", daemon=True
+        )
+        thread.start()
+        while not server.started:
+            if not thread.is_alive():
+                raise RuntimeError("the paper exchange's server has ended before it began; see the log")
+            time.sleep(0.002)
+        self._server, self._thread = server, thread
+        return self
+
+    def stop(self) -> None:
+        """Close the port: whoever asks now is refused a connection."""
+        if self._server is not None and self._thread is not None:
+            self._server.should_exit = True
+            self._thread.join()
+            self._server = self._thread = None
+
+    def __enter__(self) -> PaperExchange:
+        return self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+
+def _dated(app: ASGIApp, clock: Clock) -> ASGIApp:
+    """``app`` with the clock's time as the Date header of every answer."""
+
+    async def dated(scope: Scope, receive: Receive, send: Send) -> None:
+        async def send_dated(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                date = formatdate(clock() / 1000, usegmt=True).encode()
+                message["headers"] = [*message["headers"], (b"date", date)]
+            await send(message)
+
+        await app(scope, receive, send_dated)
+
+    return dated
