@@ -1,0 +1,56 @@
+"""What Airflow loads: on Airflow 3 a page of its own, "Candles", behind Airflow's login.
+
+The plugin is loaded in every process, tasks included, so what only the API server needs is imported
+there only. Airflow 2 knows neither attribute and shows nothing.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from airflow.plugins_manager import AirflowPlugin
+
+# Who may see this Dag's runs may see what they have done to the candles.
+GUARDED_AS_DAG = "candles_fill_gaps"
+CANDLES_CONN_ID = "candles_db"
+
+
+class BackfillPlugin(AirflowPlugin):
+    """The coverage page and its entry in the navigation."""
+
+    name = "backfill"
+    external_views: list[Any] = [  # noqa: RUF012 - Airflow's own attribute is a plain list
+        {
+            "name": "Candles",
+            # Relative to the UI's base, so that it also holds behind a path prefix.
+            "href": "backfill/",
+            "destination": "nav",
+            "category": "browse",
+            "url_route": "candles",
+        }
+    ]
+
+    @property
+    def fastapi_apps(self) -> list[Any]:  # type: ignore[override]
+        """Built when the API server asks: the imports below cost a task about a second."""
+        from airflow.api_fastapi.auth.managers.models.resource_details import DagAccessEntity
+        from airflow.api_fastapi.core_api.security import requires_access_dag
+
+        from backfill.ui.coverage_app import coverage_app
+
+        guard = requires_access_dag("GET", DagAccessEntity.RUN, param_dag_id=GUARDED_AS_DAG)
+        return [{"app": coverage_app(_connect, guard), "url_prefix": "/backfill", "name": "backfill"}]
+
+
+def _connect() -> Any:
+    from airflow.providers.common.compat.sdk import AirflowNotFoundException, BaseHook
+
+    from backfill.errors import ConfigurationError
+    from backfill.hooks.postgres_uri import postgres_uri
+    from backfill.storage.database import connect
+
+    try:
+        candles_db = BaseHook.get_connection(CANDLES_CONN_ID)
+    except AirflowNotFoundException:
+        raise ConfigurationError(f"Airflow has no connection {CANDLES_CONN_ID!r}") from None
+    return connect(postgres_uri(candles_db), application_name="backfill coverage page")

@@ -1,0 +1,88 @@
+"""The page that shows what we hold: three files and two JSON endpoints, all read-only.
+
+The caller brings the database and the guard: the app knows nothing of Airflow and is tested without it.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+from fastapi import Depends, FastAPI, HTTPException, Request, Response
+from fastapi.responses import FileResponse, JSONResponse
+from psycopg.rows import dict_row
+
+from backfill.errors import BackfillError, ConfigurationError
+from backfill.storage.database import Connection, translated_errors
+from backfill.storage.named_queries import query
+
+STATIC = Path(__file__).parent / "static"
+ASSETS = frozenset({"coverage.css", "coverage.js"})
+STATEMENT_TIMEOUT_MS = 10_000
+MAX_SERIES = 10_000
+MAX_RUNS = 50
+
+# The page loads nothing but its own two files and may be framed by Airflow only.
+HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'self'",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "same-origin",
+    "Cache-Control": "no-store",
+}
+
+log = logging.getLogger(__name__)
+
+
+def coverage_app(connect: Callable[[], Connection], guard: Callable[..., object]) -> FastAPI:
+    """An app whose every route, the files included, first asks ``guard`` (a FastAPI dependency that raises).
+
+    ``connect`` opens one connection for each question; it is closed after the answer.
+    """
+    app = FastAPI(dependencies=[Depends(guard)], docs_url=None, redoc_url=None, openapi_url=None)
+
+    @app.get("/")
+    def page() -> FileResponse:
+        return FileResponse(STATIC / "coverage.html")
+
+    @app.get("/static/{name}")
+    def asset(name: str) -> FileResponse:
+        if name not in ASSETS:
+            raise HTTPException(status_code=404)
+        return FileResponse(STATIC / name)
+
+    @app.get("/api/coverage")
+    def coverage() -> dict[str, Any]:
+        return _answer(connect, "select_coverage", MAX_SERIES)
+
+    @app.get("/api/runs")
+    def runs() -> dict[str, Any]:
+        return _answer(connect, "select_recent_runs", MAX_RUNS)
+
+    @app.middleware("http")
+    async def add_headers(request: Request, proceed: Callable[[Request], Awaitable[Response]]) -> Response:
+        response = await proceed(request)
+        response.headers.update(HEADERS)
+        return response
+
+    @app.exception_handler(BackfillError)
+    def say_what_is_wrong(_request: Request, error: BackfillError) -> JSONResponse:
+        log.warning("the coverage page has no answer: %s", error)
+        # Database errors name hosts and users: those are for the log, their docstring is for the page.
+        shown = str(error) if isinstance(error, ConfigurationError) else type(error).__doc__
+        return JSONResponse({"error": shown}, status_code=503)
+
+    return app
+
+
+def _answer(connect: Callable[[], Connection], name: str, max_rows: int) -> dict[str, Any]:
+    """The rows of one query and when they were read, from a transaction that can change nothing."""
+    with connect() as connection, translated_errors(), connection.transaction():
+        connection.execute("SET TRANSACTION READ ONLY")
+        connection.execute("SELECT set_config('statement_timeout', %s, true)", (str(STATEMENT_TIMEOUT_MS),))
+        with connection.cursor(row_factory=dict_row) as cursor:
+            rows = cursor.execute(query(name), {"max_rows": max_rows}).fetchall()
+    return {"rows": rows, "read_at": datetime.now(timezone.utc)}
