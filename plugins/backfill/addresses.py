@@ -41,9 +41,7 @@ def proxy_url(text: str) -> str:
     """A proxy as `requests` takes it."""
     parts = _split(text.strip())
     if parts.scheme not in PROXY_SCHEMES or not parts.hostname:
-        raise ValueError(
-            f"not a proxy URL; it starts with one of {', '.join(s + '://' for s in PROXY_SCHEMES)}"
-        )
+        raise ValueError(f"not a proxy URL; it starts with one of {', '.join(s + '://' for s in PROXY_SCHEMES)}")
     return text.strip()
 
 

@@ -45,7 +45,8 @@ def read_yaml(text: str) -> LocatedYaml:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         where = f"line {mark.line + 1}: " if mark else ""
-        return LocatedYaml(None, {}, [f"{where}not YAML: {error.problem or error.context}"])
+        reason = ", ".join(part for part in (error.context, error.problem) if part)
+        return LocatedYaml(None, {}, [f"{where}not YAML: {reason}"])
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         return LocatedYaml(None, {}, [f"not YAML: {str(error).splitlines()[0]}"])
     lines: dict[Path, int] = {}

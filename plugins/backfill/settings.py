@@ -33,12 +33,12 @@ SOURCES = (
 # Blofin docs, Get Candlesticks: "The maximum is 1440".
 MAX_BATCH_LIMIT = 1440
 HUNDRED_YEARS_H = 876_600
+MAX_TIMEOUT_S = 300
 
 # What older systems read and we do not, with what to do about it.
 RETIRED = {
     "BACKFILL_LOOKBACK_DAYS": "is counted in hours now: set BACKFILL_LOOKBACK_HOURS to 24 times the days",
-    "BACKFILL_MAX_GAP_MINUTES": "has no use: gaps of any length are filled; "
-    "BACKFILL_LOOKBACK_HOURS bounds the window",
+    "BACKFILL_MAX_GAP_MINUTES": "has no use: gaps of any length are filled; BACKFILL_LOOKBACK_HOURS bounds the window",
     "BACKFILL_SYMBOL_SLEEP_MS": "has no use: requests are spaced by source, not by symbol; "
     "set BACKFILL_REQUEST_SLEEP_MS if you want more room between them",
 }
@@ -89,7 +89,7 @@ class Settings(BaseModel):
     batch_limit: int = Field(default=MAX_BATCH_LIMIT, ge=1, le=MAX_BATCH_LIMIT)
     pages_in_flight: int = Field(default=4, ge=1, le=64)
     request_sleep_ms: int = Field(default=0, ge=0, le=60_000)
-    http_timeout_s: float = Field(default=10.0, gt=0, le=300)
+    http_timeout_s: float = Field(default=10.0, gt=0, le=MAX_TIMEOUT_S)
     home: HomePath = Path(".backfill")
     api_port: Port | None = None
     paper_port: Port | None = None

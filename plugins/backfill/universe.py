@@ -50,7 +50,7 @@ def load_universe(path: Path, profile: str | None = None) -> Universe:
 
 
 def wanted_series(settings: Settings, listed: Sequence[str] | None = None) -> list[SeriesWish]:
-    """The series to keep: the file's, as far as BACKFILL_LOOKBACK_HOURS, _SYMBOLS and _TIMEFRAMES let them."""
+    """The file's series, as BACKFILL_LOOKBACK_HOURS, _SYMBOLS and _TIMEFRAMES narrow them."""
     wishes = load_universe(settings.universe, settings.profile).series(listed)
     if settings.lookback_hours is not None:
         lookback_ms = settings.lookback_hours * HOUR_MS

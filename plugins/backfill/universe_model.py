@@ -64,9 +64,7 @@ def parse_duration(value: object) -> int:
     """``7d`` in ms. Minutes, hours, days and weeks only: months and years have no one length."""
     match = re.fullmatch(r"([1-9]\d{0,7})([mhdw])", value) if isinstance(value, str) else None
     if match is None:
-        raise ValueError(
-            f"{_shown(value)} is not a duration; write a whole number and m, h, d or w, such as 7d"
-        )
+        raise ValueError(f"{_shown(value)} is not a duration; write a whole number and m, h, d or w, such as 7d")
     return int(match[1]) * UNIT_MS[match[2]]
 
 
@@ -197,9 +195,7 @@ class Universe(_Section):
         """
         names = listed if self.instruments is None else self.instruments
         if names is None:
-            raise ConfigurationError(
-                "`instruments: all` needs the home exchange's list, and there is none here"
-            )
+            raise ConfigurationError("`instruments: all` needs the home exchange's list, and there is none here")
         return [wish for symbol in names if symbol not in self.exclude for wish in self._series_of(symbol)]
 
     def _series_of(self, symbol: str) -> Iterator[SeriesWish]:
