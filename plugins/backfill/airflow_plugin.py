@@ -6,9 +6,12 @@ there only. Airflow 2 knows neither attribute and shows nothing.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow.plugins_manager import AirflowPlugin
+
+if TYPE_CHECKING:
+    from backfill.storage.database import Connection
 
 # Who may see this Dag's runs may see what they have done to the candles.
 GUARDED_AS_DAG = "candles_fill_gaps"
@@ -42,15 +45,15 @@ class BackfillPlugin(AirflowPlugin):
         return [{"app": coverage_app(_connect, guard), "url_prefix": "/backfill", "name": "backfill"}]
 
 
-def _connect() -> Any:
+def _connect() -> Connection:
     from airflow.providers.common.compat.sdk import AirflowNotFoundException, BaseHook
 
+    from backfill.connections import database_connection
     from backfill.errors import ConfigurationError
-    from backfill.hooks.postgres_uri import postgres_uri
     from backfill.storage.database import connect
 
     try:
         candles_db = BaseHook.get_connection(CANDLES_CONN_ID)
     except AirflowNotFoundException:
         raise ConfigurationError(f"Airflow has no connection {CANDLES_CONN_ID!r}") from None
-    return connect(postgres_uri(candles_db), application_name="backfill coverage page")
+    return connect(database_connection(CANDLES_CONN_ID, candles_db), application_name="backfill coverage page")
