@@ -58,10 +58,12 @@ def translated_errors(uri: str = "the database") -> Iterator[None]:
         yield
     except ACCESS_DENIED as error:
         raise DatabaseAccessDenied(f"{where}: {_one_line(error)}") from error
-    except (psycopg.errors.UndefinedTable, psycopg.errors.InvalidSchemaName, psycopg.errors.UndefinedFunction) as error:
-        raise SchemaMissing(
-            f"{where} lacks our tables ({_one_line(error)}): run `backfill migrate`"
-        ) from error
+    except (
+        psycopg.errors.UndefinedTable,
+        psycopg.errors.InvalidSchemaName,
+        psycopg.errors.UndefinedFunction,
+    ) as error:
+        raise SchemaMissing(f"{where} lacks our tables ({_one_line(error)}): run `backfill migrate`") from error
     except (psycopg.OperationalError, psycopg.InterfaceError) as error:
         raise DatabaseUnreachable(f"{where} went away: {_one_line(error)}") from error
     except psycopg.Error as error:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
-from typing import LiteralString, NamedTuple, cast
+from typing import NamedTuple
 
 from backfill.errors import DatabaseError, SchemaMissing, SchemaTooNew, SchemaTooOld
 from backfill.resources import schema_files
@@ -66,7 +66,7 @@ def migrate(connection: Connection, migrations: list[Migration] | None = None) -
             if migration.version in done:
                 _refuse_edited(migration, done[migration.version])
                 continue
-            connection.execute(cast("LiteralString", migration.sql))
+            connection.execute(migration.sql)
             connection.execute(
                 "INSERT INTO schema_migrations (version, name, sha256) VALUES (%s, %s, %s)",
                 (migration.version, migration.name, migration.sha256),

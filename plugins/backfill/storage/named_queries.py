@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from functools import cache
-from typing import LiteralString, cast
 
 from backfill.resources import query_file
 
 
 @cache
-def query(name: str) -> LiteralString:
+def query(name: str) -> str:
     """The text of ``include/sql/queries/<name>.sql``; values are always bound, never formatted in."""
-    return cast("LiteralString", query_file(name).read_text(encoding="utf-8"))
+    return query_file(name).read_text(encoding="utf-8")

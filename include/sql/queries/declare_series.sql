@@ -1,0 +1,24 @@
+-- The wish list, whole: its series are wanted as it says, all others no longer are. Instruments that nobody has
+-- described yet are made by name. Rows that already say so are left alone.
+WITH wish AS MATERIALIZED (
+    SELECT * FROM jsonb_to_recordset(%(wishes)s::jsonb) AS w (
+        symbol text, timeframe text, history_ms bigint, since timestamptz, until timestamptz, retention_ms bigint,
+        source_ids smallint[])
+), made AS (
+    INSERT INTO instruments (symbol) SELECT DISTINCT symbol FROM wish ON CONFLICT (symbol) DO NOTHING RETURNING id, symbol
+), named AS (
+    SELECT id, symbol FROM made UNION SELECT i.id, i.symbol FROM instruments AS i JOIN wish USING (symbol)
+), dropped AS (
+    UPDATE series AS s SET wanted = false
+    FROM instruments AS i
+    WHERE i.id = s.instrument_id AND s.wanted
+      AND NOT EXISTS (SELECT FROM wish AS w WHERE w.symbol = i.symbol AND w.timeframe = s.timeframe)
+)
+INSERT INTO series AS s (instrument_id, timeframe, wanted, history_ms, since, until, retention_ms, source_ids)
+SELECT n.id, w.timeframe, true, w.history_ms, w.since, w.until, w.retention_ms, w.source_ids
+FROM wish AS w JOIN named AS n USING (symbol)
+ON CONFLICT (instrument_id, timeframe) DO UPDATE
+SET wanted = true, history_ms = excluded.history_ms, since = excluded.since, until = excluded.until,
+    retention_ms = excluded.retention_ms, source_ids = excluded.source_ids
+WHERE (s.wanted, s.history_ms, s.since, s.until, s.retention_ms, s.source_ids) IS DISTINCT FROM
+      (true, excluded.history_ms, excluded.since, excluded.until, excluded.retention_ms, excluded.source_ids)

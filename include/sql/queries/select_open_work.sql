@@ -1,0 +1,21 @@
+-- What one series lacks in a window, as of a moment: the gaps anybody may still fill, and what is left to ask of one
+-- source. With recheck no earlier answer of that source is believed.
+WITH span AS (
+    SELECT s.id, s.source_ids, s.step_ms, s.held,
+           int8multirange(int8range(%(start_ms)s, %(end_ms)s)) AS wanted
+    FROM series AS s WHERE s.id = %(series_id)s
+), said AS (
+    SELECT coalesce(range_agg(absent), '{}') AS absent
+    FROM absences
+    WHERE series_id = %(series_id)s AND source_id = %(source_id)s
+      AND expires_at > now() AND NOT %(recheck)s
+), counted AS (
+    SELECT span.*, span.wanted - span.held - absent_everywhere(span.id, span.source_ids, now()) AS gaps,
+           span.wanted - span.held - said.absent AS askable
+    FROM span, said
+)
+SELECT covered_ms(wanted * held) / step_ms AS held_candles,
+       covered_ms(gaps) / step_ms AS missing_candles,
+       (SELECT count(*) FROM unnest(gaps)) AS gaps_found,
+       askable
+FROM counted

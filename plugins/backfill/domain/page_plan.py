@@ -1,0 +1,36 @@
+"""Which pages to ask for: the fewest that cover the gaps, newest first.
+
+On a fixed grid every page's cursor is known before the first answer: a page asks for the ``rows_per_page`` bars
+that open before its cursor. Laying each page's newer edge on the newest bar still uncovered is the greedy cover
+of points on a line by intervals of one length, which is the smallest there is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from backfill.domain.intervals import Interval, union
+
+
+class PlannedPage(NamedTuple):
+    """One question: the bars that open before ``after_ms``, of which those from ``reach_ms`` on are wanted."""
+
+    after_ms: int
+    reach_ms: int
+
+
+def plan_pages(gaps: Iterable[Interval], step_ms: int, rows_per_page: int) -> list[PlannedPage]:
+    """The fewest pages of ``rows_per_page`` bars that cover ``gaps`` (ms, on the grid), newest first."""
+    page_ms = step_ms * rows_per_page
+    pages: list[PlannedPage] = []
+    for start, end in reversed(union(gaps)):
+        if pages:
+            page_start = pages[-1].after_ms - page_ms
+            if start < page_start < end or page_start <= start:
+                pages[-1] = pages[-1]._replace(reach_ms=max(start, page_start))
+            end = min(end, page_start)
+        while end > start:
+            pages.append(PlannedPage(after_ms=end, reach_ms=max(start, end - page_ms)))
+            end -= page_ms
+    return pages

@@ -1,0 +1,25 @@
+"""Blofin's rows as a candle frame."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import pandas as pd
+
+from backfill.frames.candle_frame import frame_of
+
+# ts, o, h, l, c, vol (contracts), volCurrency (base), volCurrencyQuote (quote), confirm. Contracts are left out: they
+# are base volume / contractValue, and the contract's value may change.
+_PLACES = {"open_ms": 0, "open": 1, "high": 2, "low": 3, "close": 4, "volume": 6, "quote_volume": 7}
+_CONFIRM = 8
+_BROKEN_ROW = ["broken row"] * 9
+
+
+def blofin_frame(rows: Sequence[Any]) -> pd.DataFrame:
+    """One unchecked candle a row, in the order of the answer; a row of another shape is marked malformed."""
+    whole = [row if isinstance(row, list) and len(row) >= 9 else _BROKEN_ROW for row in rows]
+    return frame_of(
+        {name: [row[place] for row in whole] for name, place in _PLACES.items()},
+        closed=[row[_CONFIRM] != "0" for row in whole],
+    )

@@ -1,0 +1,93 @@
+"""A source as the jobs see it: ask it for a page, get sound rows, broken rows, and what it denies."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+from backfill.domain.candle_rules import BrokenRow, sift
+from backfill.domain.timeframes import Timeframe
+from backfill.exchanges.blofin_client import BARS, ROWS_PER_PAGE, SOURCE, BlofinClient
+from backfill.frames.blofin_frame import blofin_frame
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True)
+class CandlePage:
+    """One answer to "what opens before ``after_ms``?".
+
+    ``sound``: checked closed rows, oldest first (``open_ms`` int64, prices, volumes). ``broken``: rows that may
+    not be stored; ``rows`` has them as they came. ``oldest_ms`` and ``newest_ms`` span all rows that have an open
+    time, sound or not; None: the source has nothing older than the cursor. ``server_ms``: the source's clock.
+    ``latency_ms``: from question to answer.
+    """
+
+    after_ms: int
+    rows: Sequence[Any]
+    sound: pd.DataFrame
+    broken: list[BrokenRow]
+    oldest_ms: int | None
+    newest_ms: int | None
+    server_ms: int | None
+    latency_ms: float
+
+
+class CandleSource(Protocol):
+    """Who supplies candles. ``ask`` is called from several threads at once."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def rows_per_page(self) -> int: ...
+
+    @property
+    def requests_made(self) -> int: ...
+
+    def ask(self, symbol: str, timeframe: Timeframe, after_ms: int) -> CandlePage:
+        """The newest page of bars that open before ``after_ms``; raises an :class:`ExchangeError`."""
+        ...
+
+
+class BlofinSource:
+    """Blofin over its REST API: the home of most instruments."""
+
+    name = SOURCE
+
+    def __init__(self, client: BlofinClient, rows_per_page: int = ROWS_PER_PAGE, settle_ms: int = 0) -> None:
+        self.rows_per_page = rows_per_page
+        self._client = client
+        self._settle_ms = settle_ms
+
+    @property
+    def requests_made(self) -> int:
+        return self._client.requests_made
+
+    def ask(self, symbol: str, timeframe: Timeframe, after_ms: int) -> CandlePage:
+        answer = self._client.candles(symbol, BARS[timeframe.name], after_ms, self.rows_per_page)
+        frame = blofin_frame(answer.data)
+        sound, broken = sift(frame, timeframe)
+        placed = frame["open_ms"].dropna()
+        return CandlePage(
+            after_ms=after_ms,
+            rows=answer.data,
+            sound=closed_only(sound, timeframe, answer.server_ms, self._settle_ms),
+            broken=broken,
+            oldest_ms=int(placed.min()) if len(placed) else None,
+            newest_ms=int(placed.max()) if len(placed) else None,
+            server_ms=answer.server_ms,
+            latency_ms=answer.latency_ms,
+        )
+
+
+def closed_only(
+    candles: pd.DataFrame, timeframe: Timeframe, server_ms: int | None, settle_ms: int
+) -> pd.DataFrame:
+    """Without the bars still running, by the source's own word and by its clock."""
+    closed = candles["closed"]
+    if server_ms is not None:
+        closed &= candles["open_ms"] + timeframe.step_ms <= server_ms - settle_ms
+    return candles[closed].reset_index(drop=True)

@@ -1,0 +1,123 @@
+"""Carry the universe file over into Postgres: which series are wanted, how far back, from whom."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime, timezone
+from typing import Any
+
+from psycopg.types.json import Jsonb
+
+from backfill.errors import BadPayload, ExchangeError
+from backfill.settings import Settings
+from backfill.storage.candle_store import CandleStore, utc
+from backfill.storage.database import translated_errors
+from backfill.storage.named_queries import query
+from backfill.universe import SeriesWish, declared_series
+
+log = logging.getLogger(__name__)
+
+# Listings change a few times a week; the home exchange is asked for them once a day.
+INSTRUMENTS_LIVE_S = 24 * 3600
+
+# Every instrument of the home exchange, as it spells them.
+Instruments = Callable[[], Sequence[Mapping[str, Any]]]
+
+
+def declare_universe(store: CandleStore, settings: Settings, instruments: Instruments) -> list[SeriesWish]:
+    """Make the database's wish list the file's; give the wishes.
+
+    ``instruments`` is asked when the descriptions are a day old or one is missing. If it fails the old ones
+    serve, except for ``instruments: all`` on an empty database, where there is nothing to go by.
+    """
+    known = _known_instruments(store)
+    wishes = None if _needs_listing(settings) else declared_series(settings)
+    symbols = {wish.symbol for wish in wishes} if wishes is not None else set(known)
+    if not symbols or any(known.get(symbol, {}).get("age_s") is None for symbol in symbols) or _is_old(known, symbols):
+        try:
+            _refresh(store, instruments())
+        except ExchangeError as error:
+            log.warning("listings stay as they are: %s", error)
+            if wishes is None and not known:
+                raise
+        known = _known_instruments(store)
+    if wishes is None:
+        wishes = declared_series(settings, sorted(s for s, i in known.items() if _is_live_usdt_perpetual(i)))
+    _declare(store, wishes)
+    return wishes
+
+
+def _needs_listing(settings: Settings) -> bool:
+    from backfill.universe import load_universe
+
+    return load_universe(settings.universe, settings.profile).instruments is None
+
+
+def _known_instruments(store: CandleStore) -> dict[str, dict[str, Any]]:
+    names = ("contract_type", "settle_currency", "quote_currency", "state", "age_s")
+    with translated_errors():
+        rows = store.connection.execute(query("select_instruments")).fetchall()
+    return {str(row[0]): dict(zip(names, row[1:], strict=True)) for row in rows}
+
+
+def _is_old(known: Mapping[str, Mapping[str, Any]], symbols: set[str]) -> bool:
+    return any(known[symbol]["age_s"] > INSTRUMENTS_LIVE_S for symbol in symbols)
+
+
+def _is_live_usdt_perpetual(instrument: Mapping[str, Any]) -> bool:
+    return (
+        instrument["contract_type"] == "linear"
+        and instrument["state"] == "live"
+        and (instrument["settle_currency"] or instrument["quote_currency"]) == "USDT"
+    )
+
+
+def _refresh(store: CandleStore, told: Sequence[Mapping[str, Any]]) -> None:
+    rows = [_instrument_row(one) for one in told]
+    with translated_errors():
+        store.connection.execute(query("upsert_instruments"), {"instruments": Jsonb(rows)})
+
+
+def _instrument_row(told: Mapping[str, Any]) -> dict[str, Any]:
+    """Blofin's instrument ("Get Instruments") in our columns. An empty field is unknown, never a guess."""
+    try:
+        return {
+            "symbol": told["instId"],
+            "base_currency": told.get("baseCurrency"),
+            "quote_currency": told.get("quoteCurrency"),
+            # Missing from answers before 2025: linear contracts then settled in their quote currency.
+            "settle_currency": told.get("settleCurrency") or None,
+            "contract_type": told.get("contractType"),
+            "contract_value": float(told["contractValue"]) if told.get("contractValue") else None,
+            "tick_size": float(told["tickSize"]) if told.get("tickSize") else None,
+            "state": told.get("state"),
+            "list_time": _time(told.get("listTime")),
+            "expire_time": _time(told.get("expireTime")),
+        }
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise BadPayload("blofin", f"an instrument that cannot be read ({error!r}): {told!r:.200}") from error
+
+
+def _time(ms: Any) -> str | None:
+    if ms in (None, "", "0"):
+        return None
+    at = datetime.fromtimestamp(int(ms) / 1000, tz=timezone.utc)
+    return at.isoformat()
+
+
+def _declare(store: CandleStore, wishes: Sequence[SeriesWish]) -> None:
+    rows = [
+        {
+            "symbol": wish.symbol,
+            "timeframe": wish.timeframe,
+            "history_ms": wish.history_ms,
+            "since": None if wish.since_ms is None else utc(wish.since_ms).isoformat(),
+            "until": None if wish.until_ms is None else utc(wish.until_ms).isoformat(),
+            "retention_ms": wish.retention_ms,
+            "source_ids": [store.source_id(name) for name in wish.sources],
+        }
+        for wish in wishes
+    ]
+    with translated_errors(), store.connection.transaction():
+        store.connection.execute(query("declare_series"), {"wishes": Jsonb(rows)})

@@ -1,0 +1,275 @@
+"""The candles of Postgres: what is held, what is missing, and the one way in which a page is stored."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta, timezone
+from time import monotonic, sleep
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from psycopg.rows import dict_row
+from psycopg.types.json import Jsonb
+
+from backfill.domain.intervals import Interval
+from backfill.errors import SeriesBusy
+from backfill.storage.binary_copy import packed_candles
+from backfill.storage.database import Connection, fetch_one, translated_errors
+from backfill.storage.multiranges import to_intervals, to_multirange
+from backfill.storage.named_queries import query
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+# First key of the advisory locks that say "somebody works on this series" ("bfsl" in ASCII); the second is its id.
+SERIES_LOCK = 0x6266_736C
+LOCK_POLL_S = 0.25
+
+FIRST_ABSENCE = timedelta(hours=24)
+CONFIRMED_ABSENCE = timedelta(days=7)
+
+
+def utc(ms: int) -> datetime:
+    return datetime.fromtimestamp(ms / 1000, tz=timezone.utc)
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Which series, seen when: None names all; a window replaces the declared one as far as its bounds allow."""
+
+    at: datetime
+    settle_ms: int = 0
+    symbols: Sequence[str] | None = None
+    timeframes: Sequence[str] | None = None
+    from_ms: int | None = None
+    to_ms: int | None = None
+
+    def as_params(self) -> dict[str, Any]:
+        return {
+            "at": self.at,
+            "settle_ms": self.settle_ms,
+            "symbols": list(self.symbols) if self.symbols is not None else None,
+            "timeframes": list(self.timeframes) if self.timeframes is not None else None,
+            "from_ms": self.from_ms,
+            "to_ms": self.to_ms,
+        }
+
+
+class SeriesWindow(NamedTuple):
+    """A series and the half-open span of it that must be complete (ms, on its grid)."""
+
+    series_id: int
+    symbol: str
+    timeframe: str
+    source_ids: list[int]
+    start_ms: int
+    end_ms: int
+    state: str | None
+    list_ms: int | None
+
+
+class OpenWork(NamedTuple):
+    """What a window lacks: in bars for the log, in intervals for the source that is to be asked."""
+
+    held_candles: int
+    missing_candles: int
+    gaps_found: int
+    askable: list[Interval]
+
+    @property
+    def coverage_pct(self) -> float:
+        """Of the bars that exist anywhere; established absences are not counted as bars."""
+        known = self.held_candles + self.missing_candles
+        return 100.0 if known == 0 else 100.0 * self.held_candles / known
+
+
+@dataclass(frozen=True)
+class QuarantinedRow:
+    """A row that broke ``rule``, as the source sent it."""
+
+    open_ms: int | None
+    rule: str
+    payload: Any
+
+
+@dataclass(frozen=True)
+class StoredPage:
+    """What one transaction has changed: rows, and the length of what is newly absent in ms."""
+
+    inserted: int
+    revised: int
+    quarantined: int
+    newly_absent_ms: int
+
+
+class CandleStore:
+    """One connection's view of the candles. Not to be shared between threads."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+        self._source_ids: dict[str, int] = {}
+        self._partitioned: set[tuple[int, int]] = set()
+
+    def __enter__(self) -> CandleStore:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.connection.close()
+
+    # -- what is there ---------------------------------------------------------------------------------------
+
+    def now(self) -> datetime:
+        """The database's clock, which all workers share."""
+        with translated_errors():
+            at: datetime = fetch_one(self.connection, "SELECT clock_timestamp()")[0]
+            return at
+
+    def source_id(self, name: str) -> int:
+        """The number of a source, given to it when it is first named."""
+        if name not in self._source_ids:
+            with translated_errors():
+                rows = self.connection.execute(query("upsert_sources"), {"names": [name]}).fetchall()
+            self._source_ids.update({str(known): int(number) for known, number in rows})
+        return self._source_ids[name]
+
+    def rows(self, name: str, selection: Selection) -> list[dict[str, Any]]:
+        """The rows of one of the queries that take a :class:`Selection`."""
+        with translated_errors(), self.connection.cursor(row_factory=dict_row) as cursor:
+            return cursor.execute(query(name), selection.as_params()).fetchall()
+
+    def windows(self, selection: Selection) -> list[SeriesWindow]:
+        return [SeriesWindow(**row) for row in self.rows("select_series", selection)]
+
+    def open_work(self, window: SeriesWindow, source_id: int, *, recheck: bool = False) -> OpenWork:
+        """What is missing of ``window``, and which part of it ``source_id`` has yet to be asked for."""
+        with translated_errors():
+            held, missing, gaps_found, askable = fetch_one(
+                self.connection,
+                query("select_open_work"),
+                {
+                    "series_id": window.series_id,
+                    "source_id": source_id,
+                    "start_ms": window.start_ms,
+                    "end_ms": window.end_ms,
+                    "recheck": recheck,
+                },
+            )
+        return OpenWork(held, missing, gaps_found, to_intervals(askable))
+
+    def has_older_candle(self, window: SeriesWindow, source_id: int, before_ms: int) -> bool:
+        """Whether ``source_id`` has ever given a candle that opens before ``before_ms``."""
+        params = {"series_id": window.series_id, "source_id": source_id, "before": utc(before_ms)}
+        with translated_errors():
+            return bool(fetch_one(self.connection, query("select_has_older_candle"), params)[0])
+
+    # -- one at a time ---------------------------------------------------------------------------------------
+
+    @contextmanager
+    def working_on(self, window: SeriesWindow, patience_s: float) -> Iterator[None]:
+        """Hold the series for this connection. Raises :class:`SeriesBusy` if it does not get free in time.
+
+        Postgres frees it when the connection ends, however it ends: a killed worker holds nothing.
+        """
+        began = monotonic()
+        key = (SERIES_LOCK, window.series_id)
+        with translated_errors():
+            while not fetch_one(self.connection, "SELECT pg_try_advisory_lock(%s, %s)", key)[0]:
+                if monotonic() - began > patience_s:
+                    raise SeriesBusy(window.symbol, window.timeframe, monotonic() - began)
+                sleep(LOCK_POLL_S)
+        try:
+            yield
+        finally:
+            if not self.connection.closed:
+                with translated_errors():
+                    self.connection.execute("SELECT pg_advisory_unlock(%s, %s)", key)
+
+    # -- the one way in --------------------------------------------------------------------------------------
+
+    def prepare(self, window: SeriesWindow) -> None:
+        """Make what the pages of ``window`` need: its partitions, and this connection's waiting room."""
+        span = (window.start_ms, window.end_ms)
+        if span in self._partitioned:
+            return
+        with translated_errors():
+            self.connection.execute(query("create_page_rows"))
+            params = {"first": utc(window.start_ms), "past": utc(window.end_ms)}
+            self.connection.execute(query("ensure_candle_partitions"), params)
+        self._partitioned.add(span)
+
+    @contextmanager
+    def page_transaction(self) -> Iterator[None]:
+        """A transaction that keeps the ledger itself.
+
+        Its commit does not wait for the disk: a crash may lose the last pages with everything that was said of
+        them, ledger and log alike, and the next run fetches them again. Finishing a run waits, and with it
+        every page before.
+        """
+        with translated_errors(), self.connection.transaction():
+            self.connection.execute(
+                "SELECT set_config('backfill.ledger', 'writer', true), set_config('synchronous_commit', 'off', true)"
+            )
+            yield
+
+    def store_page(
+        self,
+        window: SeriesWindow,
+        source_id: int,
+        candles: pd.DataFrame,
+        *,
+        bars: Sequence[Interval],
+        absent: Sequence[Interval] = (),
+        quarantined: Sequence[QuarantinedRow] = (),
+        fill_run_id: int | None = None,
+    ) -> StoredPage:
+        """Store what one answer says, inside a :meth:`page_transaction`.
+
+        ``candles``: sound closed rows, oldest first. ``bars``: the same as intervals. ``absent``: what the answer
+        denies. Stored twice, the second time changes nothing.
+        """
+        inserted = revised = 0
+        series = {"series_id": window.series_id, "source_id": source_id}
+        if len(candles):
+            with self.connection.cursor() as cursor, cursor.copy(query("copy_page_rows")) as copy:
+                copy.write(packed_candles(candles))
+            inserted, revised = fetch_one(
+                self.connection,
+                query("merge_page"),
+                {
+                    **series,
+                    "best_first": window.source_ids,
+                    "first": utc(bars[0].start),
+                    "past": utc(bars[-1].end),
+                    "fill_run_id": fill_run_id,
+                },
+            )
+            self.connection.execute(
+                query("add_to_ledger"), {"series_id": window.series_id, "bars": to_multirange(bars)}
+            )
+        for row in quarantined:
+            self._quarantine(series, row, fill_run_id)
+        newly_absent_ms = fetch_one(
+            self.connection,
+            query("record_answer"),
+            {
+                **series,
+                "missing": to_multirange(absent),
+                "present": to_multirange(bars),
+                "first_life": FIRST_ABSENCE,
+                "next_life": CONFIRMED_ABSENCE,
+            },
+        )[0]
+        return StoredPage(inserted, revised, len(quarantined), newly_absent_ms)
+
+    def _quarantine(self, series: dict[str, int], row: QuarantinedRow, fill_run_id: int | None) -> None:
+        self.connection.execute(
+            query("insert_quarantined"),
+            {
+                **series,
+                "open_time": None if row.open_ms is None else utc(row.open_ms),
+                "rule": row.rule,
+                "payload": Jsonb(row.payload),
+                "fill_run_id": fill_run_id,
+            },
+        )

@@ -1,0 +1,100 @@
+"""The run log: a row when an attempt on a series starts, its counts with every page, its outcome at the end."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from backfill.storage.candle_store import SERIES_LOCK, OpenWork, SeriesWindow, StoredPage, utc
+from backfill.storage.database import Connection, fetch_one, translated_errors
+from backfill.storage.named_queries import query
+
+
+@dataclass(frozen=True)
+class RunIdentity:
+    """Who attempts: Airflow's task instance, or the command line."""
+
+    dag_id: str
+    run_id: str
+    task_id: str
+    map_index: int = -1
+    try_number: int = 1
+
+
+class GapFillLog:
+    """Writes ``gap_fill_runs`` and ``source_attempts`` over one connection."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def start(self, who: RunIdentity, window: SeriesWindow, work: OpenWork, requests_planned: int) -> int:
+        """The new row's id."""
+        params = {
+            **vars(who),
+            "series_id": window.series_id,
+            "symbol": window.symbol,
+            "timeframe": window.timeframe,
+            "window_start": utc(window.start_ms),
+            "window_end": utc(window.end_ms),
+            "gaps_found": work.gaps_found,
+            "missing_before": work.missing_candles,
+            "requests_planned": requests_planned,
+            "coverage_before": work.coverage_pct,
+        }
+        with translated_errors():
+            return int(fetch_one(self._connection, query("insert_gap_fill_run"), params)[0])
+
+    def count(self, fill_run_id: int, source: str, stored: StoredPage, step_ms: int, requests: int) -> None:
+        """Add a page's counts; ``requests`` made by the run so far."""
+        params = {
+            "fill_run_id": fill_run_id,
+            "source": source,
+            "inserted": stored.inserted,
+            "revised": stored.revised,
+            "quarantined": stored.quarantined,
+            "absent": stored.newly_absent_ms // step_ms,
+            "requests": requests,
+        }
+        with translated_errors():
+            self._connection.execute(query("count_page"), params)
+
+    def finish(self, fill_run_id: int, status: str, work: OpenWork, requests: int, error: str | None) -> dict[str, Any]:
+        """Close the row; give its totals: rows_inserted, rows_revised, rows_quarantined, absent_found, sources."""
+        params = {
+            "fill_run_id": fill_run_id,
+            "status": status,
+            "missing_after": work.missing_candles,
+            "coverage_after": work.coverage_pct,
+            "requests": requests,
+            "error": error,
+        }
+        with translated_errors():
+            row = fetch_one(self._connection, query("finish_gap_fill_run"), params)
+        names = ("rows_inserted", "rows_revised", "rows_quarantined", "absent_found", "sources")
+        return dict(zip(names, row, strict=True))
+
+    def abandon_dead_runs(self) -> int:
+        """Mark the runs whose process has died; give their number. Call it before holding a series."""
+        with translated_errors(), self._connection.transaction():
+            return self._connection.execute(query("abandon_dead_runs"), {"lock_class": SERIES_LOCK}).rowcount
+
+    def attempt(
+        self,
+        fill_run_id: int,
+        source_id: int,
+        outcome: str,
+        requests: int,
+        rows: int,
+        latency_ms: float | None,
+    ) -> None:
+        """Count what a source answered: ``outcome`` is `candles`, `absent` or the error's name."""
+        params = {
+            "fill_run_id": fill_run_id,
+            "source_id": source_id,
+            "outcome": outcome,
+            "requests": requests,
+            "rows": rows,
+            "latency_ms": latency_ms,
+        }
+        with translated_errors():
+            self._connection.execute(query("insert_source_attempt"), params)

@@ -1,0 +1,19 @@
+"""Between our intervals and Postgres's ``int8multirange``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from psycopg.types.multirange import Multirange
+
+from backfill.domain.intervals import Interval
+
+
+def to_multirange(intervals: Iterable[Interval]) -> str:
+    """The literal, to be bound as a parameter and cast to int8multirange."""
+    return "{" + ",".join(f"[{start},{end})" for start, end in intervals) + "}"
+
+
+def to_intervals(multirange: Multirange[int]) -> list[Interval]:
+    """Its intervals, oldest first."""
+    return [Interval(int(one.lower or 0), int(one.upper or 0)) for one in multirange]
