@@ -1,0 +1,224 @@
+"""A PostgreSQL server of our own in one folder, on a Unix socket, from a wheel's programs.
+
+    HOME/postgres/18/      the data
+    HOME/postgres/socket/  the socket: whoever may enter this folder is the superuser, no one else connects
+    HOME/postgres/server.log
+
+As root, ``HOME/postgres`` may be a link to a folder under /var/lib: see postgres_programs. The server
+outlives the process that started it; ``start`` finds it again, ``stop`` ends it, ``remove`` leaves nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from urllib.parse import quote
+
+import psutil
+import psycopg
+from psycopg import sql
+
+from backfill.errors import DatabaseUnreachable
+from backfill.local.postgres_programs import Account, PostgresPrograms
+
+OUTSIDE = Path("/var/lib")
+SOCKET_PATH_BYTES = 107  # sockaddr_un.sun_path less its closing NUL (man 7 unix)
+SOCKET_NAME = ".s.PGSQL.5432"
+SETTINGS = {
+    "listen_addresses": "",
+    "max_connections": "200",
+    "shared_buffers": "256MB",
+    "max_wal_size": "2GB",
+    "timezone": "UTC",
+    "log_timezone": "UTC",
+}
+THROW_AWAY_SETTINGS = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+ORPHANS_GRACE_S = 1.0
+
+
+class EmbeddedPostgres:
+    """``major``: 16 and 18 come with the wheel, others are looked for where Debian installs them.
+
+    ``durable=False`` is for tests: a power cut may cost the data, a killed server may not.
+    """
+
+    def __init__(self, home: Path, major: int = 18, *, durable: bool = True) -> None:
+        self.home = home.resolve()
+        self.major = major
+        self.durable = durable
+        self.account = Account.current()
+        self._link = self.home / "postgres"
+
+    @property
+    def _base(self) -> Path:
+        """Where everything lies. A copied home has the original's link, so where that points is not asked."""
+        return self._elsewhere(OUTSIDE) if self._link.is_symlink() else self._link
+
+    @property
+    def data(self) -> Path:
+        return self._base / str(self.major)
+
+    @property
+    def socket(self) -> Path:
+        """The folder of the socket."""
+        return (self._base / "socket").resolve()
+
+    @property
+    def log(self) -> Path:
+        return self._base / "server.log"
+
+    def uri(self, database: str = "candles") -> str:
+        """For psycopg and psql."""
+        return f"postgresql://postgres@/{database}?host={quote(str(self.socket), safe='')}"
+
+    def start(self) -> None:
+        """Make sure that the server runs and answers; about a second the first time, 0.2 s afterwards."""
+        if self.is_running() and self._answers():
+            return
+        self._make_base()
+        programs = PostgresPrograms.find(self.major, self.account, copies=self._base / "programs")
+        self._clear_remains()
+        try:
+            if not (self.data / "PG_VERSION").exists():
+                self._initialise(programs)
+            self._pg_ctl(programs, "start", "-l", str(self.log), "-o", self._server_options(), timeout_s=120)
+        except subprocess.CalledProcessError as error:
+            raise DatabaseUnreachable(
+                f"the embedded Postgres does not start:\n{error.stdout}{_tail(self.log)}"
+            ) from error
+
+    def stop(self) -> None:
+        """End the server, cleanly where it lets us; does nothing where none runs."""
+        try:
+            self._shut_down("fast")
+        except subprocess.SubprocessError:
+            self._shut_down("immediate")
+
+    def _shut_down(self, mode: str) -> None:
+        if self.is_running():
+            programs = PostgresPrograms.find(self.major, self.account, self._base / "programs")
+            self._pg_ctl(programs, "stop", "-m", mode, timeout_s=30)
+        self._clear_remains()
+
+    def remove(self) -> None:
+        """Stop the server and delete everything it has written, outside of ``home`` too."""
+        self._shut_down("immediate")
+        for path in (self.socket, self._base):
+            shutil.rmtree(path, ignore_errors=True)
+        if self._link.is_symlink():
+            self._link.unlink()
+
+    def is_running(self) -> bool:
+        """Whether our server's process lives; it may still be recovering."""
+        return self._postmaster() is not None
+
+    def ensure_database(self, name: str) -> None:
+        """Create the database unless it is there."""
+        with psycopg.connect(self.uri("postgres"), autocommit=True) as connection:
+            if connection.execute("SELECT FROM pg_database WHERE datname = %s", [name]).fetchone() is None:
+                connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+
+    def _make_base(self) -> None:
+        """Create the folders, where the server's account can reach them and the socket's path is short."""
+        self.home.mkdir(parents=True, exist_ok=True)
+        if self._link.is_symlink() or not self.account.may_enter(self._link):
+            self._make_base_outside()
+        else:
+            self._link.mkdir(mode=0o755, exist_ok=True)
+        if len(os.fsencode(self._base / "socket" / SOCKET_NAME)) > SOCKET_PATH_BYTES:
+            link = self._base / "socket"
+            link.unlink(missing_ok=True)
+            link.symlink_to(self._elsewhere(Path(tempfile.gettempdir())))
+        for folder in (self.socket, self.data):
+            self.account.make_private_folder(folder)
+        self.log.touch()
+        if self.account.is_lent:
+            os.chown(self.log, self.account.uid, self.account.gid)
+
+    def _make_base_outside(self) -> None:
+        outside = self._elsewhere(OUTSIDE)
+        if self._link.is_symlink() and self._link.readlink() == outside and outside.exists():
+            return
+        self._link.unlink(missing_ok=True)
+        self._link.symlink_to(outside)
+        if outside.exists():  # of a home at the same path that was deleted by hand
+            self._shut_down("immediate")
+            shutil.rmtree(outside)
+        outside.mkdir(mode=0o755)
+
+    def _elsewhere(self, parent: Path) -> Path:
+        return parent / f"candle-keeper-{hashlib.sha256(os.fsencode(self.home)).hexdigest()[:12]}"
+
+    def _initialise(self, programs: PostgresPrograms) -> None:
+        options = ["--username=postgres", "--auth-local=trust", "--auth-host=reject", "--encoding=UTF8"]
+        if not self.durable:
+            options.append("--no-sync")
+        programs.run("initdb", *options, "--locale=C", f"--pgdata={self.data}", cwd=self.data)
+
+    def _server_options(self) -> str:
+        settings = SETTINGS | ({} if self.durable else THROW_AWAY_SETTINGS)
+        settings |= {"unix_socket_directories": str(self.socket)}
+        return " ".join(f"-c {name}='{value}'" for name, value in settings.items())
+
+    def _pg_ctl(self, programs: PostgresPrograms, action: str, *options: str, timeout_s: int) -> None:
+        arguments = (action, "--wait", f"--timeout={timeout_s}", f"--pgdata={self.data}", *options)
+        programs.run("pg_ctl", *arguments, cwd=self.data, timeout_s=timeout_s + 10)
+
+    def _postmaster(self) -> psutil.Process | None:
+        try:
+            process = psutil.Process(int((self.data / "postmaster.pid").read_text().split()[0]))
+        except (OSError, ValueError, IndexError, psutil.NoSuchProcess):
+            return None
+        return process if _works_in(process, self.data) else None
+
+    def _answers(self) -> bool:
+        try:
+            psycopg.connect(self.uri("postgres"), connect_timeout=5).close()
+        except psycopg.OperationalError:
+            return False
+        return True
+
+    def _clear_remains(self) -> None:
+        """After a kill -9 of the postmaster its children may live on; no new server starts beside them."""
+        if self.is_running():
+            return
+        deadline = time.monotonic() + ORPHANS_GRACE_S
+        while orphans := list(self._orphans()):
+            if time.monotonic() > deadline:
+                for orphan in orphans:
+                    with suppress(psutil.NoSuchProcess):
+                        orphan.send_signal(signal.SIGKILL)
+            time.sleep(0.05)
+        # Postgres would refuse to start if the number it finds here now belongs to another process, or still
+        # to the dead one: in containers whose first process collects no orphans it stays on as a zombie.
+        for leftover in (self.data / "postmaster.pid", self.socket / f"{SOCKET_NAME}.lock"):
+            leftover.unlink(missing_ok=True)
+
+    def _orphans(self) -> Iterator[psutil.Process]:
+        for process in psutil.process_iter():
+            with suppress(psutil.NoSuchProcess):
+                if process.name().startswith("postgres") and _works_in(process, self.data):
+                    yield process
+
+
+def _works_in(process: psutil.Process, folder: Path) -> bool:
+    """Every process of a Postgres server has the data folder as its working directory."""
+    try:
+        return process.status() != psutil.STATUS_ZOMBIE and Path(process.cwd()) == folder
+    except (psutil.AccessDenied, psutil.NoSuchProcess):
+        return False
+
+
+def _tail(log: Path, lines: int = 15) -> str:
+    try:
+        return "\n".join(log.read_text(errors="replace").splitlines()[-lines:])
+    except OSError:
+        return ""
