@@ -1,0 +1,25 @@
+"""The connection form of Airflow 2, drawn from the description that Airflow 3 reads by itself.
+
+A hook's ``get_ui_field_behaviour`` and ``get_connection_form_widgets`` return these; Airflow 3 does not call them
+where the provider's info describes the form.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def field_behaviour(connection: dict[str, Any]) -> dict[str, Any]:
+    """``ui-field-behaviour`` of one ``connection-types`` entry, as customized_form_field_behaviours.schema.json."""
+    return {name.replace("-", "_"): value for name, value in connection["ui-field-behaviour"].items()}
+
+
+def form_widgets(connection: dict[str, Any]) -> dict[str, Any]:
+    """One WTForms text field for each of the entry's ``conn-fields``; connections.py reads numbers from text."""
+    from flask_appbuilder.fieldwidgets import BS3TextFieldWidget  # type: ignore
+    from wtforms import StringField  # type: ignore
+
+    return {
+        name: StringField(field["label"], widget=BS3TextFieldWidget(), description=field["description"])
+        for name, field in connection["conn-fields"].items()
+    }

@@ -1,0 +1,45 @@
+"""What Airflow's providers manager is told of this package, before it imports any of it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+# The fields are those that connections.py reads. Airflow 3 draws its form from this description; for Airflow 2
+# hooks/airflow2_form.py turns it into widgets.
+BLOFIN_CONNECTION: dict[str, Any] = {
+    "connection-type": "blofin",
+    "hook-class-name": "backfill.hooks.blofin_hook.BlofinHook",
+    "hook-name": "Blofin",
+    "ui-field-behaviour": {
+        "hidden-fields": ["schema", "extra"],
+        "relabeling": {"host": "Base URL", "login": "API key", "password": "API secret"},
+        "placeholders": {
+            "host": "https://openapi.blofin.com",
+            "login": "not needed for candles",
+            "password": "not needed for candles",
+        },
+    },
+    "conn-fields": {
+        "proxies": {
+            "label": "Proxies",
+            "description": "One URL for all requests (http://, https://, socks5:// or socks5h://), or one for each"
+            ' scheme as JSON: {"http": "...", "https": "...", "all": "..."}',
+            "schema": {"type": ["string", "null"]},
+        },
+        "timeout_s": {
+            "label": "Time-out",
+            "description": "Seconds to wait for an answer before the request is tried again",
+            "schema": {"type": ["number", "null"], "minimum": 1, "maximum": 300},
+        },
+    },
+}
+
+
+def get_provider_info() -> dict[str, Any]:
+    """The entry point ``apache_airflow_provider``; the schema is Airflow's provider_info.schema.json."""
+    return {
+        "package-name": "airflow-provider-candle-keeper",
+        "name": "Candle keeper",
+        "description": "Keeps OHLCV candle history in Postgres complete.",
+        "connection-types": [BLOFIN_CONNECTION],
+    }
