@@ -19,7 +19,7 @@ from backfill.located_yaml import LocatedYaml, read_yaml
 from backfill.settings import SPOT_ONLY_SOURCES, Settings
 from backfill.universe_model import ALL, Override, Rule, SeriesWish, Universe, UniverseFile
 
-__all__ = ["SeriesWish", "Universe", "load_universe", "select_series", "wanted_series"]
+__all__ = ["SeriesWish", "Universe", "declared_series", "load_universe", "select_series"]
 
 Loc = tuple[int | str, ...]
 Fault = tuple[Loc, str]
@@ -49,13 +49,16 @@ def load_universe(path: Path, profile: str | None = None) -> Universe:
     return file.profiles[profile]
 
 
-def wanted_series(settings: Settings, listed: Sequence[str] | None = None) -> list[SeriesWish]:
-    """The file's series, as BACKFILL_LOOKBACK_HOURS, _SYMBOLS and _TIMEFRAMES narrow them."""
+def declared_series(settings: Settings, listed: Sequence[str] | None = None) -> list[SeriesWish]:
+    """Every series to keep: the file's, each with BACKFILL_LOOKBACK_HOURS for a history if that is set.
+
+    ``listed`` as for :meth:`Universe.series`. BACKFILL_SYMBOLS and BACKFILL_TIMEFRAMES do not shorten the wish
+    list, only what a run works on: that is :func:`select_series`.
+    """
     wishes = load_universe(settings.universe, settings.profile).series(listed)
-    if settings.lookback_hours is not None:
-        lookback_ms = settings.lookback_hours * HOUR_MS
-        wishes = [_with_history(wish, lookback_ms) for wish in wishes]
-    return select_series(wishes, settings.symbols, settings.timeframes)
+    if settings.lookback_hours is None:
+        return wishes
+    return [_with_history(wish, settings.lookback_hours * HOUR_MS) for wish in wishes]
 
 
 def select_series(
@@ -139,15 +142,18 @@ def _rule_faults(rules: Mapping[str, Rule | None]) -> Iterator[Fault]:
 
 
 def _rule_fault(rule: Rule, step_ms: int) -> str | None:
-    if rule.history_ms is None and rule.since_ms is None:
+    history_ms, since_ms, until_ms, retention_ms = rule.history_ms, rule.since_ms, rule.until_ms, rule.retention_ms
+    if history_ms is None and since_ms is None:
         return "does not say how far back; give it a `history` or a `since`"
-    if rule.history_ms is not None and rule.since_ms is not None:
+    if history_ms is not None and since_ms is not None:
         return "has both a `history` and a `since`; keep one"
-    if rule.history_ms is not None and rule.history_ms < step_ms:
+    if history_ms is not None and history_ms < step_ms:
         return "its `history` is shorter than one bar"
-    if rule.retention_ms is not None and rule.since_ms is not None:
-        return "has a `since` and a `retention`, which would drop what `since` asks for; keep one"
-    if rule.retention_ms is not None and rule.history_ms is not None and rule.retention_ms < rule.history_ms:
+    if since_ms is not None and until_ms is not None and until_ms - since_ms < step_ms:
+        return "its `until` is less than one bar after its `since`"
+    if retention_ms is not None and (since_ms is not None or until_ms is not None):
+        return "has a `retention`, which would in time drop what a fixed date asks for; keep one of the two"
+    if retention_ms is not None and history_ms is not None and retention_ms < history_ms:
         return "its `retention` is shorter than its `history`: bars would be fetched only to be dropped"
     return None
 

@@ -34,12 +34,16 @@ UNIT_MS = {"m": MINUTE_MS, "h": HOUR_MS, "d": DAY_MS, "w": 7 * DAY_MS}
 
 @dataclass(frozen=True, slots=True)
 class SeriesWish:
-    """One series that must exist, and how far back. Either ``history_ms`` or ``since_ms`` is given, in ms."""
+    """One series that must exist, from where to where. All times in ms; either history or since is given.
+
+    ``until_ms`` ends the window for good (exclusive); without it the window ends with the last closed bar.
+    """
 
     symbol: str
     timeframe: str
     history_ms: int | None
     since_ms: int | None
+    until_ms: int | None
     retention_ms: int | None
     sources: tuple[str, ...]
     spot_proxy: bool
@@ -47,11 +51,13 @@ class SeriesWish:
     def window_start_ms(self, now_ms: int, settle_ms: int = 0) -> int:
         """Where the window starts that ends with the last bar closed by ``now_ms - settle_ms``.
 
-        Always on the grid and never after that end: 7 days of 1m are 10,080 bars whatever the second. What
-        the grid does not divide is cut (10 days of 1w are one bar), and so is what retention drops.
+        Always on the grid and never after that end: 7 days of 1m are 10,080 bars whatever the second. What the
+        grid does not divide is cut (10 days of 1w are one bar), and so is what retention drops.
         """
         grid = TIMEFRAMES[self.timeframe]
         end_ms = grid.last_closed_end(now_ms, settle_ms)
+        if self.until_ms is not None:
+            end_ms = min(end_ms, grid.floor(self.until_ms))
         start_ms = self.since_ms or 0
         if self.history_ms is not None:
             start_ms = end_ms - self.history_ms
@@ -79,9 +85,15 @@ def parse_instant(value: object) -> int:
         instant = instant.replace(tzinfo=timezone.utc)
     if instant.tzinfo is None:
         raise ValueError(f"{_shown(value)} has no time zone; end it with Z for UTC")
-    if not 0 <= instant.timestamp() <= datetime.now(timezone.utc).timestamp():
-        raise ValueError(f"{_shown(value)} lies before 1970 or in the future")
+    if instant.year < 1970:
+        raise ValueError(f"{_shown(value)} lies before 1970")
     return int(instant.timestamp() * 1000)
+
+
+def _not_in_the_future(since_ms: int) -> int:
+    if since_ms > datetime.now(timezone.utc).timestamp() * 1000:
+        raise ValueError("lies in the future")
+    return since_ms
 
 
 def parse_symbol(value: object) -> str:
@@ -158,10 +170,14 @@ class _Section(BaseModel):
 
 
 class Rule(_Section):
-    """What to keep of one timeframe: ``history`` back from now or everything ``since`` a date."""
+    """What to keep of one timeframe: a ``history`` back from the end, or all ``since`` a date.
+
+    The end is the last closed bar, or ``until``.
+    """
 
     history_ms: DurationMs | None = Field(default=None, alias="history")
-    since_ms: InstantMs | None = Field(default=None, alias="since")
+    since_ms: Annotated[InstantMs, AfterValidator(_not_in_the_future)] | None = Field(default=None, alias="since")
+    until_ms: InstantMs | None = Field(default=None, alias="until")
     retention_ms: DurationMs | None = Field(default=None, alias="retention")
 
 
@@ -210,6 +226,7 @@ class Universe(_Section):
                     timeframe=name,
                     history_ms=rule.history_ms,
                     since_ms=rule.since_ms,
+                    until_ms=rule.until_ms,
                     retention_ms=rule.retention_ms,
                     sources=tuple(s for s in sources if spot_proxy or s not in SPOT_ONLY_SOURCES),
                     spot_proxy=spot_proxy,
