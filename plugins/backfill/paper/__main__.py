@@ -18,7 +18,10 @@ from backfill.paper.synthetic_market import SyntheticMarket
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    arguments = _parser().parse_args(argv)
+    parser = _parser()
+    arguments = parser.parse_args(argv)
+    if arguments.select and arguments.replay is None:
+        parser.error("--select chooses among the files of --replay")
     try:
         exchange = PaperExchange(
             _market(arguments),
@@ -43,9 +46,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--port", type=int, default=0, help="default: a free one; the address is printed")
     parser.add_argument("--replay", metavar="DIR", help="serve these files of candles, moved to end now")
-    parser.add_argument(
-        "--select", action="append", metavar="GLOB", help="which of them (names without .csv.gz)"
-    )
+    parser.add_argument("--select", action="append", metavar="GLOB", help="which of them (names without .csv.gz)")
     parser.add_argument("--seed", type=int, default=7, help="of the made-up market (default: %(default)s)")
     parser.add_argument("--instruments", type=int, default=len(LIQUID_COINS), help="how many it has")
     parser.add_argument("--latency-ms", type=float, default=0.0, help="wait before each answer")

@@ -16,9 +16,9 @@ from decimal import Decimal
 
 import numpy as np
 
-from backfill.domain.timeframes import TIMEFRAMES, timeframe
+from backfill.domain.timeframes import MINUTE_MS, TIMEFRAMES, timeframe
 from backfill.errors import UnknownSymbol
-from backfill.paper.limits import MINUTE_MS, HouseRules, RequestWindow
+from backfill.paper.limits import HouseRules, RequestWindow
 from backfill.paper.market import Candles, Instrument, Market
 from backfill.paper.protocol import Answer, plain_decimals
 

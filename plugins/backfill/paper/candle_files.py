@@ -15,7 +15,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike
 
 from backfill.domain.timeframes import Timeframe
 from backfill.domain.timeframes import timeframe as timeframe_named
@@ -27,7 +27,7 @@ HEADER = "ts_ms,open,high,low,close,volume"
 NAME = re.compile(
     r"(?P<venue>[a-z0-9]+)__(?P<symbol>[A-Z0-9]+-[A-Z0-9]+)(?P<perp>-PERP)?__(?P<timeframe>\w+?)(__(?P<tag>\w+))?"
 )
-ROW = np.dtype([("ts_ms", np.int64)] + [(name, np.float64) for name in HEADER.split(",")[1:]])
+COLUMNS = ("open_ms", "open", "high", "low", "close", "base_volume")  # their names in CANDLE
 
 
 @dataclass(frozen=True)
@@ -65,9 +65,7 @@ def find_files(directory: Path, select: str | Sequence[str] = "*") -> list[Candl
 def _parse_name(path: Path) -> CandleFile:
     parts = NAME.fullmatch(path.name.removesuffix(SUFFIX))
     if parts is None:
-        raise ConfigurationError(
-            f"{path}: a candle file is called <venue>__<SYMBOL>__<timeframe>[__<tag>]{SUFFIX}"
-        )
+        raise ConfigurationError(f"{path}: a candle file is called <venue>__<SYMBOL>__<timeframe>[__<tag>]{SUFFIX}")
     try:
         timeframe = timeframe_named(parts["timeframe"])
     except UnknownTimeframe as unknown:
@@ -91,23 +89,25 @@ def read_candles(file: CandleFile) -> Candles:
     if len(lines) == 1:
         raise ConfigurationError(f"{file.path}: holds no candles")
     try:
-        rows = np.loadtxt(lines, dtype=ROW, delimiter=",", comments=None, skiprows=1, ndmin=1)
+        rows = np.loadtxt(lines, delimiter=",", comments=None, skiprows=1, ndmin=2)
     except ValueError as broken:
         raise ConfigurationError(f"{file.path}: {broken}") from broken
+    if rows.shape[1] != len(COLUMNS):
+        raise ConfigurationError(f"{file.path}: every row has {rows.shape[1]} columns, not {len(COLUMNS)}")
+    _refuse(file, "not a finite number", ~np.isfinite(rows).all(axis=1))
+    grid = file.timeframe
+    _refuse(file, f"not on the {grid.name} grid", (rows[:, 0] - grid.anchor_ms) % grid.step_ms != 0)
 
     candles = np.empty(len(rows), dtype=CANDLE)
-    for ours, theirs in zip(CANDLE.names or (), ROW.names or (), strict=False):
-        candles[ours] = rows[theirs]
+    for name, column in zip(COLUMNS, rows.T, strict=True):
+        candles[name] = column
     candles["quote_volume"] = np.nan
-    numbers = np.stack([rows[name] for name in HEADER.split(",")[1:]])
-    _refuse(file, "not a finite number", ~np.isfinite(numbers).all(axis=0))
-    grid = file.timeframe
-    _refuse(file, f"not on the {grid.name} grid", (rows["ts_ms"] - grid.anchor_ms) % grid.step_ms != 0)
     # np.unique keeps the first of equals: look from the end, so that the last row of a bar wins.
     _, last_rows = np.unique(candles["open_ms"][::-1], return_index=True)
     return candles[::-1][last_rows]
 
 
-def _refuse(file: CandleFile, why: str, is_bad: NDArray[np.bool_]) -> None:
-    if is_bad.any():
-        raise ConfigurationError(f"{file.path}: line {int(is_bad.argmax()) + 2}: {why}")
+def _refuse(file: CandleFile, why: str, is_bad: ArrayLike) -> None:
+    bad_rows = np.flatnonzero(is_bad)
+    if len(bad_rows):
+        raise ConfigurationError(f"{file.path}: line {bad_rows[0] + 2}: {why}")

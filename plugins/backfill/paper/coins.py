@@ -44,9 +44,7 @@ def _coin(
     volatility_pct: float,
     turnover_millions: float,
 ) -> Coin:
-    instrument = Instrument(
-        f"{base}-USDT", Decimal(contract_value), Decimal(lot_size), Decimal(tick_size), listed_ms
-    )
+    instrument = Instrument(f"{base}-USDT", Decimal(contract_value), Decimal(lot_size), Decimal(tick_size), listed_ms)
     return Coin(instrument, price, volatility_pct / 100, turnover_millions * 1e6)
 
 

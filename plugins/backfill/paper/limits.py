@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections import defaultdict, deque
 from dataclasses import dataclass
 
-MINUTE_MS = 60_000
-
 
 @dataclass(frozen=True)
 class RequestWindow:

@@ -73,9 +73,7 @@ class Market(ABC):
             raise UnknownSymbol(symbol, list(self._instruments)) from None
 
     @abstractmethod
-    def candles(
-        self, symbol: str, timeframe: str, start_ms: int, end_ms: int, now_ms: int | None = None
-    ) -> Candles:
+    def candles(self, symbol: str, timeframe: str, start_ms: int, end_ms: int, now_ms: int | None = None) -> Candles:
         """The bars that open in [start_ms, end_ms), as an onlooker sees them at ``now_ms``.
 
         At ``now_ms`` no later bar exists and the running bar, if the market shows it, holds only what has
@@ -86,9 +84,7 @@ class Market(ABC):
     def describe(self) -> dict[str, object]:
         """What a person or a test wants to know about this market, ready for JSON."""
 
-    def newest(
-        self, symbol: str, timeframe: str, start_ms: int, end_ms: int, limit: int, now_ms: int
-    ) -> Candles:
+    def newest(self, symbol: str, timeframe: str, start_ms: int, end_ms: int, limit: int, now_ms: int) -> Candles:
         """The ``limit`` newest of the bars that :meth:`candles` gives: one page of a database's answer.
 
         A page counts bars, not time: where bars are missing it reaches further back.

@@ -44,6 +44,7 @@ class ReplayedSeries:
     def moved(self, shift_ms: int) -> ReplayedSeries:
         candles = self.candles.copy()
         candles["open_ms"] += shift_ms
+        candles.setflags(write=False)  # slices of it are handed out
         return ReplayedSeries(self.file, candles, self.shift_ms + shift_ms)
 
 
@@ -74,9 +75,7 @@ class ReplayedMarket(Market):
         symbols = sorted({symbol for symbol, _ in self.series})
         super().__init__([self._instrument_of(symbol) for symbol in symbols])
 
-    def candles(
-        self, symbol: str, timeframe: str, start_ms: int, end_ms: int, now_ms: int | None = None
-    ) -> Candles:
+    def candles(self, symbol: str, timeframe: str, start_ms: int, end_ms: int, now_ms: int | None = None) -> Candles:
         """See :meth:`Market.candles`. A running bar is not shown: the files know only how it ended."""
         self.instrument(symbol)
         bar = timeframe_named(timeframe)
@@ -93,9 +92,7 @@ class ReplayedMarket(Market):
         try:
             return self.series[symbol, timeframe].end_ms
         except KeyError:
-            raise ConfigurationError(
-                f"{self.directory}: no chosen file serves {symbol} {timeframe}"
-            ) from None
+            raise ConfigurationError(f"{self.directory}: no chosen file serves {symbol} {timeframe}") from None
 
     def describe(self) -> dict[str, object]:
         return {

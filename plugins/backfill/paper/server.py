@@ -36,6 +36,7 @@ from backfill.paper.market import Market
 from backfill.paper.protocol import ExchangeProtocol
 
 HOST = "127.0.0.1"
+BACKLOG = 2048
 Clock = Callable[[], int]  # epoch milliseconds
 
 
@@ -161,11 +162,12 @@ class PaperExchange:
     # Running.
 
     def server(self) -> tuple[uvicorn.Server, socket.socket]:
-        """A server for :attr:`app` and the socket it is to listen on; from here on the port is known."""
+        """A server for :attr:`app` and the socket it is to serve, which listens already: the port is known."""
         listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             listener.bind((HOST, self.port))
+            listener.listen(BACKLOG)  # who connects before the server runs waits for it
         except OSError as taken:
             listener.close()
             raise ConfigurationError(f"paper exchange: port {self.port} cannot be had: {taken}") from taken

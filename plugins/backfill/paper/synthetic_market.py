@@ -64,9 +64,7 @@ class SyntheticMarket(Market):
     def describe(self) -> dict[str, object]:
         return {"kind": "synthetic", "seed": self.seed, "symbols": list(self._coins)}
 
-    def candles(
-        self, symbol: str, timeframe: str, start_ms: int, end_ms: int, now_ms: int | None = None
-    ) -> Candles:
+    def candles(self, symbol: str, timeframe: str, start_ms: int, end_ms: int, now_ms: int | None = None) -> Candles:
         """See :meth:`Market.candles`. The running bar shows a share of its running minute."""
         bar = timeframe_named(timeframe)
         listed_ms = self.instrument(symbol).listed_ms
@@ -74,7 +72,7 @@ class SyntheticMarket(Market):
         end_ms = bar.ceil(end_ms)
         if now_ms is not None:
             end_ms = min(end_ms, bar.floor(now_ms) + bar.step_ms)
-        if start_ms >= end_ms:
+        if start_ms >= end_ms or (now_ms is not None and now_ms < listed_ms):
             return NO_CANDLES
         minutes = self._minutes(symbol, start_ms, end_ms)
         _silence_before(minutes, (listed_ms - start_ms) // MINUTE_MS)
