@@ -1,0 +1,43 @@
+import importlib.util
+import json
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+
+from backfill.connections import EXTRA_KEYS
+from backfill.hooks.airflow2_form import field_behaviour
+from backfill.provider_info import BLOFIN_CONNECTION, get_provider_info
+from backfill.settings import MAX_TIMEOUT_S
+
+
+def airflow_schema(name: str) -> dict[str, Any]:
+    """A schema that Airflow ships, read without importing Airflow."""
+    spec = importlib.util.find_spec("airflow")
+    assert spec is not None
+    assert spec.origin is not None
+    schema: dict[str, Any] = json.loads((Path(spec.origin).parent / name).read_text())
+    return schema
+
+
+def test_airflow_accepts_the_provider_info() -> None:
+    jsonschema.validate(get_provider_info(), airflow_schema("provider_info.schema.json"))
+    for_the_form = airflow_schema("provider.yaml.schema.json")["properties"]["connection-types"]
+    jsonschema.validate(get_provider_info()["connection-types"], for_the_form)
+
+
+def test_airflow_2_accepts_the_same_form() -> None:
+    schema = airflow_schema("customized_form_field_behaviours.schema.json")
+    jsonschema.validate(field_behaviour(BLOFIN_CONNECTION), schema)
+
+
+def test_the_form_offers_only_extras_that_connections_understand() -> None:
+    fields = BLOFIN_CONNECTION["conn-fields"]
+    assert fields.keys() <= set(EXTRA_KEYS)
+    assert fields["timeout_s"]["schema"]["maximum"] == MAX_TIMEOUT_S
+
+
+@pytest.mark.parametrize("field", ["host", "port", "login", "password"])
+def test_no_field_that_has_a_meaning_is_hidden(field: str) -> None:
+    assert field not in BLOFIN_CONNECTION["ui-field-behaviour"]["hidden-fields"]
