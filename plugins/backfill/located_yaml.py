@@ -63,10 +63,13 @@ def _places(node: yaml.Node, path: Path, above: tuple[yaml.Node, ...]) -> Iterat
     if any(node is one for one in above):
         raise ValueError(f"an alias inside {'.'.join(path)} points back to what it stands in")
     if isinstance(node, yaml.MappingNode):
+        seen: set[str] = set()
         for key, value in node.value:
             name = str(key.value)
             yield (*path, name), key.start_mark.line + 1
-            yield from _places(value, (*path, name), (*above, node))
+            if name not in seen:  # what stands below a key's second time is not looked at
+                yield from _places(value, (*path, name), (*above, node))
+            seen.add(name)
     elif isinstance(node, yaml.SequenceNode):
         for index, item in enumerate(node.value):
             yield (*path, str(index)), item.start_mark.line + 1

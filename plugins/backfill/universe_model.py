@@ -132,6 +132,8 @@ def _all_or_list(value: object, as_list: ValidatorFunctionWrapHandler) -> tuple[
     """None stands for every instrument that the home exchange lists."""
     if value == ALL:
         return None
+    if value is None:  # a key with nothing after it must not come to mean all
+        raise ValueError(f"is empty; name at least one, or write {ALL}")
     names: tuple[str, ...] = as_list(value)
     return names
 
