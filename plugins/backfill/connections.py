@@ -77,7 +77,7 @@ def database_connection(name: str, connection: AirflowConnection) -> str:
     login = quote(connection.login or "", safe="")
     password = f":{quote(connection.password, safe='')}" if connection.password else ""
     host = connection.host or ""
-    host = f"[{host}]" if ":" in host else quote(host, safe="")
+    host = f"[{host}]" if ":" in host and "/" not in host else quote(host, safe="")
     port = f":{connection.port}" if connection.port else ""
     authority = f"{login}{password}@{host}{port}" if login or password else f"{host}{port}"
     query = f"?{'&'.join(options)}" if options else ""

@@ -68,7 +68,7 @@ class SeriesWish:
 
 def parse_duration(value: object) -> int:
     """``7d`` in ms. Minutes, hours, days and weeks only: months and years have no one length."""
-    match = re.fullmatch(r"([1-9]\d{0,7})([mhdw])", value) if isinstance(value, str) else None
+    match = re.fullmatch(r"([1-9][0-9]{0,7})([mhdw])", value) if isinstance(value, str) else None
     if match is None:
         raise ValueError(f"{_shown(value)} is not a duration; write a whole number and m, h, d or w, such as 7d")
     return int(match[1]) * UNIT_MS[match[2]]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from datetime import datetime, timezone
-from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -415,8 +414,3 @@ def test_a_universe_cannot_be_changed_after_it_is_read(universe):
 def test_the_source_names_that_the_file_accepts_are_those_the_settings_know(universe):
     text = f"{MINIMAL}spot_proxy: true\nsources: [{', '.join(SOURCES)}]\n"
     assert universe(text).series()[0].sources == SOURCES
-
-
-def test_the_file_is_read_from_a_path_with_any_name(tmp_path: Path):
-    (tmp_path / "mine").write_text(MINIMAL, encoding="utf-8")
-    assert load_universe(tmp_path / "mine").series() == [wish()]
