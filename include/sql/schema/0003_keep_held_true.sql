@@ -125,7 +125,7 @@ BEGIN
         next_month := date_trunc('month', month + interval '32 days', 'UTC');
         name := to_char(month AT TIME ZONE 'UTC', '"candles_y"YYYY"m"MM');
         IF to_regclass('backfill.' || name) IS NULL THEN
-            PERFORM pg_advisory_xact_lock(hashtext('backfill.ensure_candle_partitions'));
+            LOCK TABLE candles IN SHARE UPDATE EXCLUSIVE MODE;  -- one maker at a time; readers and writers go on
             IF to_regclass('backfill.' || name) IS NULL THEN
                 EXECUTE format('CREATE TABLE %I (LIKE candles INCLUDING ALL)', name);
                 PERFORM set_config('backfill.ledger', 'writer', true);

@@ -83,9 +83,7 @@ class BlofinSource:
         )
 
 
-def closed_only(
-    candles: pd.DataFrame, timeframe: Timeframe, server_ms: int | None, settle_ms: int
-) -> pd.DataFrame:
+def closed_only(candles: pd.DataFrame, timeframe: Timeframe, server_ms: int | None, settle_ms: int) -> pd.DataFrame:
     """Without the bars still running, by the source's own word and by its clock."""
     closed = candles["closed"]
     if server_ms is not None:

@@ -66,11 +66,8 @@ def _is_old(known: Mapping[str, Mapping[str, Any]], symbols: set[str]) -> bool:
 
 
 def _is_live_usdt_perpetual(instrument: Mapping[str, Any]) -> bool:
-    return (
-        instrument["contract_type"] == "linear"
-        and instrument["state"] == "live"
-        and (instrument["settle_currency"] or instrument["quote_currency"]) == "USDT"
-    )
+    settled_in = instrument["settle_currency"] or instrument["quote_currency"]
+    return (instrument["contract_type"], instrument["state"], settled_in) == ("linear", "live", "USDT")
 
 
 def _refresh(store: CandleStore, told: Sequence[Mapping[str, Any]]) -> None:

@@ -12,7 +12,7 @@ from collections import Counter, deque
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from backfill.domain.answers import bar_intervals, denied
@@ -62,9 +62,11 @@ class FillReport:
     coverage_after: float
     sources: dict[str, int]
     error: str | None
+    cause: BaseException | None = field(default=None, repr=False, compare=False)
 
     def as_dict(self) -> dict[str, Any]:
-        return asdict(self)
+        """Without ``cause``, which is for whoever must decide what to do next."""
+        return {name: value for name, value in vars(self).items() if name != "cause"}
 
 
 def fill_gaps(
@@ -249,6 +251,7 @@ class _Fill:
             coverage_before=before.coverage_pct,
             coverage_after=after.coverage_pct,
             error=error,
+            cause=self.errors[0] if self.errors else None,
             **totals,
         )
 

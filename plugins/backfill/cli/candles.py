@@ -1,0 +1,171 @@
+"""``backfill migrate | status | gaps | fill``."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from datetime import datetime, timezone
+from typing import Any
+
+from backfill.cli.output import Output
+from backfill.connections import database_uri, source_from_environment
+from backfill.domain.page_plan import plan_pages
+from backfill.domain.timeframes import timeframe
+from backfill.errors import ConfigurationError
+from backfill.jobs.fill_gaps import FillReport
+from backfill.jobs.fill_universe import fill_series, select_declared
+from backfill.jobs.supplies import Supplies
+from backfill.settings import load_settings
+from backfill.storage.candle_store import CandleStore, Selection, SeriesWindow
+from backfill.storage.database import connect
+from backfill.storage.gap_fill_log import GapFillLog, RunIdentity
+from backfill.storage.migrations import migrate as apply_migrations
+
+COMPLETE, FAILURE, GAPS_REMAIN = 0, 1, 3
+# The sources that can be asked so far.
+SERVED_SOURCES = ("blofin",)
+
+STATUS_COLUMNS = (
+    "symbol", "timeframe", "status", "oldest_data", "newest_data", "total_candles", "coverage_pct",
+    "missing_candles", "absent_candles", "last_sync", "error_message",
+)  # fmt: skip
+GAP_COLUMNS = ("symbol", "timeframe", "gap_start", "gap_end", "missing_candles")
+REPORT_COLUMNS = (
+    "symbol", "timeframe", "status", "missing_before", "missing_after", "requests_planned", "requests",
+    "rows_inserted", "rows_revised", "rows_quarantined", "absent_found", "coverage_after",
+)  # fmt: skip
+
+
+def migrate(args: argparse.Namespace, output: Output) -> int:
+    with connect(database_uri(args.db)) as connection:
+        applied = apply_migrations(connection)
+    if output.as_json:
+        output.document({"applied": applied})
+    else:
+        output.line(f"applied {', '.join(applied)}" if applied else "the schema is up to date")
+    return COMPLETE
+
+
+def status(args: argparse.Namespace, output: Output) -> int:
+    with _supplies(args) as supplies:
+        which = _declared(supplies, args)
+        rows = supplies.store.rows("select_sync_status", which)
+    missing = sum(row["missing_candles"] for row in rows)
+    if output.as_json:
+        output.document({"series": rows, "missing_candles": missing})
+    else:
+        output.table(f"{len(rows)} series", rows, STATUS_COLUMNS)
+        output.line(f"{missing:,} candles are missing" if missing else "all complete")
+    return GAPS_REMAIN if missing else COMPLETE
+
+
+def gaps(args: argparse.Namespace, output: Output) -> int:
+    with _supplies(args) as supplies:
+        rows = supplies.store.rows("select_gaps", _declared(supplies, args))
+    if output.as_json:
+        output.document({"gaps": rows, "missing_candles": sum(row["missing_candles"] for row in rows)})
+    elif rows:
+        output.table(f"{len(rows)} gaps", rows, GAP_COLUMNS)
+    else:
+        output.line("no gaps")
+    return GAPS_REMAIN if rows else COMPLETE
+
+
+def fill(args: argparse.Namespace, output: Output) -> int:
+    if unserved := [name for name in args.sources or () if name not in SERVED_SOURCES]:
+        raise ConfigurationError(
+            f"--sources: {', '.join(unserved)} cannot be asked; known are {', '.join(SERVED_SOURCES)}"
+        )
+    with _supplies(args) as supplies:
+        which = _declared(supplies, args)
+        GapFillLog(supplies.store.connection).abandon_dead_runs()
+        windows = supplies.store.windows(which)
+        if args.dry_run:
+            return _show_plan(supplies.store, windows, supplies.settings.batch_limit, args, output)
+        reports = _fill_all(supplies, windows, args, output)
+    if output.as_json:
+        output.document({"runs": [report.as_dict() for report in reports], **_totals(reports)})
+    else:
+        _show_reports(reports, output)
+    if any(report.status == "failed" for report in reports):
+        return FAILURE
+    return GAPS_REMAIN if any(report.missing_after for report in reports) else COMPLETE
+
+
+def _supplies(args: argparse.Namespace) -> Supplies:
+    return Supplies(database_uri(args.db), load_settings(), source_from_environment("blofin"))
+
+
+def _declared(supplies: Supplies, args: argparse.Namespace) -> Selection:
+    return select_declared(
+        supplies,
+        symbols=args.symbols,
+        timeframes=args.timeframes,
+        start=getattr(args, "start", None),
+        end=getattr(args, "end", None),
+    )
+
+
+def _fill_all(
+    supplies: Supplies, windows: Sequence[SeriesWindow], args: argparse.Namespace, output: Output
+) -> list[FillReport]:
+    who = RunIdentity("backfill", f"cli__{datetime.now(timezone.utc).isoformat()}", "fill")
+    reports: list[FillReport] = []
+    with output.progress(len(windows), "series") as progress:
+        for report in fill_series(supplies, windows, who, recheck=args.recheck):
+            reports.append(report)
+            line = (
+                f"{report.symbol} {report.timeframe}: {report.status}, {report.rows_inserted:,} inserted, "
+                f"{report.missing_after:,} missing, {report.requests} requests"
+            )
+            if progress is None:
+                output.note(line)
+            else:
+                progress.update(progress.task_ids[0], advance=1, last=line)
+    return sorted(reports, key=lambda report: (report.symbol, timeframe(report.timeframe).step_ms))
+
+
+def _show_plan(
+    store: CandleStore, windows: Sequence[SeriesWindow], rows_per_page: int, args: argparse.Namespace, output: Output
+) -> int:
+    source_id = store.source_id("blofin")
+    rows: list[dict[str, Any]] = []
+    for window in windows:
+        work = store.open_work(window, source_id, recheck=args.recheck)
+        pages = plan_pages(work.askable, timeframe(window.timeframe).step_ms, rows_per_page)
+        rows.append(
+            {
+                "symbol": window.symbol,
+                "timeframe": window.timeframe,
+                "gaps": work.gaps_found,
+                "missing_candles": work.missing_candles,
+                "requests_planned": len(pages),
+            }
+        )
+    missing = sum(row["missing_candles"] for row in rows)
+    planned = sum(row["requests_planned"] for row in rows)
+    if output.as_json:
+        output.document({"plan": rows, "missing_candles": missing, "requests_planned": planned})
+    else:
+        output.table("plan", rows, ("symbol", "timeframe", "gaps", "missing_candles", "requests_planned"))
+        output.line(f"{missing:,} candles are missing; {planned:,} requests would fetch them")
+    return GAPS_REMAIN if missing else COMPLETE
+
+
+def _show_reports(reports: Sequence[FillReport], output: Output) -> None:
+    output.table(f"{len(reports)} series", [report.as_dict() for report in reports], REPORT_COLUMNS)
+    totals = _totals(reports)
+    output.line(
+        f"{totals['rows_inserted']:,} inserted, {totals['rows_revised']:,} revised, "
+        f"{totals['rows_quarantined']:,} quarantined, {totals['absent_found']:,} established as absent; "
+        f"{totals['requests_planned']:,} requests planned, {totals['requests']:,} made; "
+        f"{totals['missing_after']:,} candles are still missing"
+    )
+    for error in dict.fromkeys(report.error for report in reports if report.error):
+        output.error(error)
+
+
+def _totals(reports: Sequence[FillReport]) -> dict[str, int]:
+    names = ("rows_inserted", "rows_revised", "rows_quarantined", "absent_found", "requests_planned", "requests",
+             "missing_after")  # fmt: skip
+    return {name: sum(getattr(report, name) for report in reports) for name in names}

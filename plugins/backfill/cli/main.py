@@ -1,0 +1,61 @@
+"""``backfill``: the same jobs as the Airflow operators, from a terminal.
+
+Exit codes: 0 all complete, 3 gaps remain, 2 bad usage or settings, 1 failure.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+from collections.abc import Callable, Sequence
+
+from backfill.cli.arguments import parser
+from backfill.cli.output import Output
+from backfill.errors import BackfillError, ConfigurationError
+
+COMPLETE, FAILURE, BAD_USAGE, GAPS_REMAIN = 0, 1, 2, 3
+
+Command = Callable[[argparse.Namespace, Output], int]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; give its exit code."""
+    args = parser().parse_args(arguments)
+    output = Output(as_json=args.json)
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
+    try:
+        return _command(args.command)(args, output)
+    except ConfigurationError as error:
+        output.error(str(error))
+        return BAD_USAGE
+    except BackfillError as error:
+        output.error(str(error))
+        return FAILURE
+    except KeyboardInterrupt:
+        output.error("interrupted; what was stored stays stored, run it again to go on")
+        return FAILURE
+
+
+def _command(name: str) -> Command:
+    """Each command loads only what it needs."""
+    if name in ("demo", "up"):
+        from backfill.cli import local
+
+        return {"demo": local.demo, "up": local.up}[name]
+    if name == "doctor":
+        from backfill.cli.doctor import doctor
+
+        return doctor
+    from backfill.cli import candles
+
+    return {
+        "migrate": candles.migrate,
+        "status": candles.status,
+        "gaps": candles.gaps,
+        "fill": candles.fill,
+    }[name]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

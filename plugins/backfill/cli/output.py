@@ -1,0 +1,94 @@
+"""How the command line speaks: tables and progress bars to a person, plain lines or one JSON document to a program."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from typing import Any
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+Row = Mapping[str, Any]
+# In a file or a pipe nothing is folded.
+FILE_WIDTH = 240
+
+
+class Output:
+    """Results go to standard output, progress and errors to standard error."""
+
+    def __init__(self, *, as_json: bool) -> None:
+        self.as_json = as_json
+        self.results = Console(highlight=False, width=None if sys.stdout.isatty() else FILE_WIDTH)
+        self.notes = Console(stderr=True, soft_wrap=not sys.stderr.isatty(), highlight=False)
+
+    def document(self, document: Mapping[str, Any]) -> None:
+        """The one JSON document of a ``--json`` run."""
+        print(json.dumps(document, default=_plain, indent=2))
+
+    def table(self, title: str, rows: Sequence[Row], columns: Sequence[str]) -> None:
+        table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
+        for column in columns:
+            table.add_column(
+                column,
+                justify="right" if _is_numeric(rows, column) else "left",
+                overflow="fold",
+                no_wrap=column == "symbol",
+            )
+        for row in rows:
+            table.add_row(*(_shown(row[column]) for column in columns))
+        self.results.print(table)
+
+    def line(self, text: str) -> None:
+        self.results.print(text, markup=False)
+
+    def note(self, text: str) -> None:
+        if not self.as_json:
+            self.notes.print(text, markup=False)
+
+    def error(self, text: str) -> None:
+        self.notes.print(f"error: {text}", style="red", markup=False)
+
+    @contextmanager
+    def progress(self, total: int, what: str) -> Iterator[Progress | None]:
+        """A progress bar on a terminal, None elsewhere: there the caller writes a line for each thing done."""
+        if self.as_json or not self.notes.is_terminal:
+            yield None
+            return
+        columns = (
+            TextColumn(what),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TextColumn("{task.fields[last]}"),
+        )
+        with Progress(*columns, console=self.notes) as progress:
+            progress.add_task(what, total=total, last="")
+            yield progress
+
+
+def _is_numeric(rows: Iterable[Row], column: str) -> bool:
+    return all(isinstance(row[column], int | float | type(None)) for row in rows)
+
+
+def _shown(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, float):
+        return f"{value:.2f}"
+    if isinstance(value, datetime):
+        return f"{value:%Y-%m-%d %H:%M}"
+    if isinstance(value, int):
+        return f"{value:,}"
+    return str(value)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, datetime):
+        return value.isoformat()
+    raise TypeError(f"{type(value).__name__} has no place in JSON")

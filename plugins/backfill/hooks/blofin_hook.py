@@ -1,0 +1,30 @@
+"""The Airflow connection to Blofin: base URL, proxies, time-out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from airflow.providers.common.compat.sdk import AirflowNotFoundException, BaseHook
+
+from backfill.connections import SourceConnection, source_connection
+
+
+class BlofinHook(BaseHook):
+    """Reads the connection ``blofin_conn_id``; where there is none, Blofin's public defaults serve."""
+
+    conn_name_attr = "blofin_conn_id"
+    default_conn_name = "blofin_default"
+    conn_type = "blofin"
+    hook_name = "Blofin"
+
+    def __init__(self, blofin_conn_id: str = default_conn_name, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.blofin_conn_id = blofin_conn_id
+
+    def get_conn(self) -> SourceConnection:
+        """Where and how to reach Blofin. A connection that cannot be used raises :class:`SettingsInvalid`."""
+        try:
+            connection = self.get_connection(self.blofin_conn_id)
+        except AirflowNotFoundException:
+            return SourceConnection()
+        return source_connection(self.blofin_conn_id, connection)

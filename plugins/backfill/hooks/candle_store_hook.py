@@ -1,0 +1,41 @@
+"""The Airflow connection to the candles' Postgres."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from airflow.providers.common.compat.sdk import AirflowNotFoundException, BaseHook
+
+from backfill.connections import database_connection
+from backfill.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from backfill.storage.candle_store import CandleStore
+
+CANDLES_CONN_ID = "candles_db"
+
+
+class CandleStoreHook(BaseHook):
+    """Opens the candle store over psycopg 3, whose binary COPY Airflow's own PostgresHook does not offer on 2.11."""
+
+    def __init__(self, candles_conn_id: str = CANDLES_CONN_ID, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.candles_conn_id = candles_conn_id
+
+    def uri(self) -> str:
+        """The libpq URI. Raises :class:`ConfigurationError` when there is no such connection."""
+        try:
+            connection = self.get_connection(self.candles_conn_id)
+        except AirflowNotFoundException:
+            raise ConfigurationError(
+                f"Airflow has no connection {self.candles_conn_id!r}: add one of type Postgres, or set "
+                f"AIRFLOW_CONN_{self.candles_conn_id.upper()}"
+            ) from None
+        return database_connection(self.candles_conn_id, connection)
+
+    def get_conn(self) -> CandleStore:
+        """A store over a new connection; the caller closes it."""
+        from backfill.storage.candle_store import CandleStore
+        from backfill.storage.database import connect
+
+        return CandleStore(connect(self.uri()))

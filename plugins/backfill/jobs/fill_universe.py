@@ -1,0 +1,80 @@
+"""Fill many series, several at once: what a mapped task does for its symbols and the command line for all."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import ExitStack
+from datetime import datetime
+
+from backfill.jobs.fill_gaps import FillReport, fill_gaps
+from backfill.jobs.find_gaps import selection
+from backfill.jobs.supplies import Supplies
+from backfill.storage.candle_store import Selection, SeriesWindow
+from backfill.storage.gap_fill_log import RunIdentity
+from backfill.universe import select_series
+
+# One worker stores a page while the others wait for theirs; more than a few only queue for the rate budget.
+SERIES_AT_ONCE = 4
+
+
+def select_declared(
+    supplies: Supplies,
+    *,
+    symbols: Sequence[str] | None = None,
+    timeframes: Sequence[str] | None = None,
+    start: datetime | None = None,
+    end: datetime | None = None,
+) -> Selection:
+    """Carry the universe over into Postgres and check what a caller asks for against it and against the clock.
+
+    What is not named falls back on BACKFILL_SYMBOLS and BACKFILL_TIMEFRAMES. Raises :class:`UnknownSymbol`,
+    :class:`UnknownTimeframe` or :class:`InvalidWindow`, before anything is asked for.
+    """
+    settings = supplies.settings
+    symbols, timeframes = symbols or settings.symbols, timeframes or settings.timeframes
+    select_series(supplies.declare_universe(), symbols, timeframes)
+    return selection(
+        supplies.store.now(), settings.settle_s, symbols=symbols, timeframes=timeframes, start=start, end=end
+    )
+
+
+def windows_to_fill(
+    supplies: Supplies,
+    *,
+    symbols: Sequence[str] | None = None,
+    timeframes: Sequence[str] | None = None,
+    start: datetime | None = None,
+    end: datetime | None = None,
+) -> list[SeriesWindow]:
+    """The windows of what a caller asks for; see :func:`select_declared`."""
+    which = select_declared(supplies, symbols=symbols, timeframes=timeframes, start=start, end=end)
+    return supplies.store.windows(which)
+
+
+def fill_series(
+    supplies: Supplies, windows: Sequence[SeriesWindow], who: RunIdentity, *, recheck: bool = False
+) -> Iterator[FillReport]:
+    """The report of each window's attempt as it ends. Each worker has a store and a source of its own."""
+    local = threading.local()
+    with ExitStack() as opened:
+
+        def fill(window: SeriesWindow) -> FillReport:
+            if not hasattr(local, "store"):
+                local.store, local.source = opened.enter_context(supplies.new_store()), supplies.new_source()
+            return fill_gaps(
+                local.store,
+                local.source,
+                window,
+                who,
+                pages_in_flight=supplies.settings.pages_in_flight,
+                recheck=recheck,
+            )
+
+        threads = ThreadPoolExecutor(SERIES_AT_ONCE, thread_name_prefix="series")
+        try:
+            for done in as_completed([threads.submit(fill, window) for window in windows]):
+                yield done.result()
+        finally:
+            threads.shutdown(cancel_futures=True)

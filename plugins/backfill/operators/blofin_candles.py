@@ -1,0 +1,72 @@
+"""Fill what one symbol lacks from Blofin, all its timeframes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from airflow.providers.common.compat.sdk import BaseOperator
+
+from backfill.hooks.blofin_hook import BlofinHook
+from backfill.hooks.candle_store_hook import CANDLES_CONN_ID
+from backfill.window_params import as_list, as_moment
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+
+class BlofinCandlesOperator(BaseOperator):
+    """Asks Blofin for window - held - absent and stores it, page by page.
+
+    It takes its facts from Postgres when it runs, so it may be cleared, retried or killed at any moment: what is stored
+    stays, and the next attempt does the rest. Returns one report a series (``gap_fill_runs`` has the same as rows).
+    An exchange's error is raised after everything that came before it was stored.
+
+    :param symbol: an instrument of the universe, or several joined by commas (the sensor's batches).
+    :param timeframes: only these (list or comma list); None: all that the universe keeps of the symbol.
+    :param start: replaces the declared start of the window (ISO 8601 or epoch ms); None: as declared.
+    :param end: ends the window earlier than the last closed bar; None: the last closed bar.
+    :param recheck: ask again for bars that Blofin has denied.
+    """
+
+    template_fields: Sequence[str] = ("symbol", "timeframes", "start", "end", "recheck")
+    ui_color = "#ffe6cc"
+
+    def __init__(
+        self,
+        *,
+        symbol: str,
+        timeframes: Sequence[str] | str | None = None,
+        start: str | None = None,
+        end: str | None = None,
+        recheck: bool | str = False,
+        candles_conn_id: str = CANDLES_CONN_ID,
+        blofin_conn_id: str = BlofinHook.default_conn_name,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.symbol = symbol
+        self.timeframes = timeframes
+        self.start = start
+        self.end = end
+        self.recheck = recheck
+        self.candles_conn_id = candles_conn_id
+        self.blofin_conn_id = blofin_conn_id
+
+    def execute(self, context: Context) -> list[dict[str, Any]]:
+        from backfill.hooks.supplies_hook import open_supplies  # pandas loads here, not at parse
+        from backfill.hooks.task_identity import run_identity
+        from backfill.jobs.fill_universe import fill_series, windows_to_fill
+
+        with open_supplies(self.candles_conn_id, self.blofin_conn_id) as supplies:
+            windows = windows_to_fill(
+                supplies,
+                symbols=as_list(self.symbol),
+                timeframes=as_list(self.timeframes),
+                start=as_moment("start", self.start),
+                end=as_moment("end", self.end),
+            )
+            reports = list(fill_series(supplies, windows, run_identity(context), recheck=str(self.recheck) == "True"))
+        if cause := next((report.cause for report in reports if report.cause), None):
+            raise cause
+        return [report.as_dict() for report in reports]

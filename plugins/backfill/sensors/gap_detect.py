@@ -1,0 +1,109 @@
+"""Which symbols have something left to fetch? One question to Postgres, however many series there are."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from airflow.providers.common.compat.sdk import AirflowSensorTimeout, BaseSensorOperator, PokeReturnValue
+
+from backfill.hooks.blofin_hook import BlofinHook
+from backfill.hooks.candle_store_hook import CANDLES_CONN_ID
+from backfill.window_params import as_list, as_moment
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+
+class GapDetectSensor(BaseSensorOperator):
+    """Gives the symbols with gaps, the newest gap first: the list that a mapped fill runs over.
+
+    It first carries the universe file over into Postgres and marks runs whose process has died. Nothing to do is an
+    answer too: an empty list, which skips what is mapped over it. With ``wait_for_gaps`` it waits instead, in a worker
+    slot or, with ``deferrable``, in the triggerer.
+
+    :param symbols: only these (list or comma list); None: all.
+    :param timeframes: only these; None: all.
+    :param start: replaces the declared start of each window (ISO 8601 or epoch ms); None: as declared.
+    :param end: ends the windows earlier than the last closed bar; None: the last closed bar.
+    :param most_items: more symbols than this are handed out in batches, joined by commas, since Airflow maps over
+        1024 items at most (``core.max_map_length``).
+    """
+
+    template_fields: Sequence[str] = ("symbols", "timeframes", "start", "end")
+    ui_color = "#cfe8d5"
+
+    def __init__(
+        self,
+        *,
+        symbols: Sequence[str] | str | None = None,
+        timeframes: Sequence[str] | str | None = None,
+        start: str | None = None,
+        end: str | None = None,
+        wait_for_gaps: bool = False,
+        deferrable: bool = False,
+        most_items: int = 1024,
+        candles_conn_id: str = CANDLES_CONN_ID,
+        blofin_conn_id: str = BlofinHook.default_conn_name,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.symbols = symbols
+        self.timeframes = timeframes
+        self.start = start
+        self.end = end
+        self.wait_for_gaps = wait_for_gaps
+        self.deferrable = deferrable
+        self.most_items = most_items
+        self.candles_conn_id = candles_conn_id
+        self.blofin_conn_id = blofin_conn_id
+
+    def execute(self, context: Context) -> Any:
+        if not self.deferrable:
+            return super().execute(context)
+        return self.look_again(context)
+
+    def look_again(self, context: Context, event: Any = None, waited_s: float = 0.0) -> Any:
+        """Look, and if there is nothing yet, wait in the triggerer, where waiting holds no worker."""
+        from airflow.providers.standard.triggers.temporal import TimeDeltaTrigger
+
+        answer = self.poke(context)
+        if answer.is_done:
+            return answer.xcom_value
+        if waited_s >= self.timeout:
+            raise AirflowSensorTimeout(f"no gap has opened in {waited_s:.0f} s")
+        pause = (
+            self.poke_interval if isinstance(self.poke_interval, timedelta) else timedelta(seconds=self.poke_interval)
+        )
+        self.defer(
+            trigger=TimeDeltaTrigger(pause),
+            method_name="look_again",
+            kwargs={"waited_s": waited_s + pause.total_seconds()},
+        )
+        return None
+
+    def poke(self, context: Context) -> PokeReturnValue:
+        from backfill.hooks.supplies_hook import open_supplies
+        from backfill.jobs.fill_universe import select_declared
+        from backfill.jobs.find_gaps import find_gaps, symbols_with_gaps
+        from backfill.storage.gap_fill_log import GapFillLog
+
+        with open_supplies(self.candles_conn_id, self.blofin_conn_id) as supplies:
+            which = select_declared(
+                supplies,
+                symbols=as_list(self.symbols),
+                timeframes=as_list(self.timeframes),
+                start=as_moment("start", self.start),
+                end=as_moment("end", self.end),
+            )
+            abandoned = GapFillLog(supplies.store.connection).abandon_dead_runs()
+            gaps = find_gaps(supplies.store, which)
+        if abandoned:
+            self.log.warning("%d runs of killed processes are marked as abandoned", abandoned)
+        found = symbols_with_gaps(gaps, self.most_items)
+        self.log.info(
+            "%d candles are missing in %d series of %d items",
+            sum(gap.missing_candles for gap in gaps), len(gaps), len(found),
+        )  # fmt: skip
+        return PokeReturnValue(is_done=bool(found) or not self.wait_for_gaps, xcom_value=found)
