@@ -23,9 +23,7 @@ TEMPLATE = "template_of_tests"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption(
-        "--postgres", type=int, default=18, metavar="MAJOR", help="PostgreSQL to test on: 15 to 18"
-    )
+    parser.addoption("--postgres", type=int, default=18, metavar="MAJOR", help="PostgreSQL to test on: 15 to 18")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -1,30 +1,31 @@
 """Everything that can go wrong, and what to do next.
 
-    BackfillError
-    ├── ConfigurationError            mend the named setting, file or argument; nothing was written
-    │   ├── UniverseInvalid           .problems, one line for each key of the universe file
-    │   ├── SettingsInvalid           .problems, one line for each BACKFILL_* variable
-    │   ├── UnknownTimeframe          .timeframe
-    │   ├── UnknownSymbol             .symbol
-    │   └── InvalidWindow             .start_ms, .end_ms
-    ├── DatabaseError
-    │   ├── DatabaseUnreachable       start Postgres or mend the address
-    │   ├── DatabaseAccessDenied      mend user, password or grants
-    │   ├── SchemaMissing             run `backfill migrate`
-    │   ├── SchemaTooOld              run `backfill migrate`
-    │   ├── SchemaTooNew              upgrade this package
-    │   └── SeriesBusy                another run works on the series: wait, ask again
-    ├── ExchangeError                 .exchange
-    │   ├── ExchangeUnreachable       wait, ask again
-    │   ├── RateLimited               wait .retry_after_s
-    │   │   └── AddressBanned         wait .retry_after_s; every process of this address waits
-    │   ├── GeoBlocked                ask the next exchange
-    │   ├── SymbolNotListed           ask the next exchange
-    │   ├── RequestRefused            a person must look: our question was wrong
-    │   ├── BadPayload                ask again once; then a person must look
-    │   └── ContradictoryAnswer       ask again later; nothing is recorded as absent
-    ├── PaginationStalled             a person must look
-    └── CoverageIncomplete            .missing: the run ended with gaps left
+BackfillError
+├── ConfigurationError            mend the named setting, file or argument; nothing was written
+│   ├── UniverseInvalid           .problems, one line for each key of the universe file
+│   ├── SettingsInvalid           .problems, one line for each BACKFILL_* variable
+│   ├── UnknownTimeframe          .timeframe
+│   ├── UnknownSymbol             .symbol
+│   └── InvalidWindow             .start_ms, .end_ms
+├── DatabaseError
+│   ├── DatabaseUnreachable       start Postgres or mend the address
+│   ├── DatabaseAccessDenied      mend user, password or grants
+│   ├── SchemaMissing             run `backfill migrate`
+│   ├── SchemaTooOld              run `backfill migrate`
+│   ├── SchemaTooNew              upgrade this package
+│   └── SeriesBusy                another run works on the series: wait, ask again
+├── ExchangeError                 .exchange
+│   ├── ExchangeUnreachable       wait, ask again
+│   ├── RateLimited               wait .retry_after_s
+│   │   └── AddressBanned         wait .retry_after_s; every process of this address waits
+│   ├── GeoBlocked                ask the next exchange
+│   ├── SymbolNotListed           ask the next exchange
+│   ├── RequestRefused            a person must look: our question was wrong
+│   ├── BadPayload                ask again once; then a person must look
+│   └── ContradictoryAnswer       ask again later; nothing is recorded as absent
+├── PaginationStalled             a person must look
+├── LocalStackFailed              look into the log it names
+└── CoverageIncomplete            .missing: the run ended with gaps left
 """
 
 from __future__ import annotations
@@ -177,6 +178,10 @@ class PaginationStalled(BackfillError):
             f"{exchange}: asked for candles older than {_utc(cursor_ms)}, the oldest was {_utc(oldest_ms)}"
         )
         self.exchange = exchange
+
+
+class LocalStackFailed(BackfillError):
+    """A process that `backfill demo` or `backfill up` has started cannot be kept running, or refuses us."""
 
 
 class CoverageIncomplete(BackfillError):

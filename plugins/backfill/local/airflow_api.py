@@ -1,0 +1,107 @@
+"""The few calls of Airflow's REST API (v2, Airflow 3) that the local stack needs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import requests
+
+from backfill.errors import LocalStackFailed
+
+TIMEOUT_S = 10.0
+COMPONENTS = ("metadatabase", "scheduler", "triggerer", "dag_processor")
+ENDED = ("success", "failed")
+
+
+@dataclass(frozen=True)
+class DagRun:
+    """``state``: queued, running, success or failed. ``run_after``: the moment it sees the world as of."""
+
+    run_id: str
+    state: str
+    run_after: datetime
+
+    @property
+    def has_ended(self) -> bool:
+        return self.state in ENDED
+
+
+class AirflowApi:
+    """Speaks as the admin that everybody is under ``simple_auth_manager_all_admins``."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self._session = requests.Session()
+        self._session.trust_env = False  # no proxy stands between us and our own machine
+
+    def unhealthy(self) -> list[str]:
+        """Which components do not report themselves healthy; all of them while nobody answers."""
+        try:
+            health = self._ask("GET", "/api/v2/monitor/health")
+        except (requests.RequestException, LocalStackFailed):
+            return ["api-server", *COMPONENTS]
+        return [name for name in COMPONENTS if health[name]["status"] != "healthy"]
+
+    def parsed_at(self, dag_id: str) -> datetime | None:
+        """When the Dag processor last read the Dag; None if it never has."""
+        try:
+            dag = self._ask("GET", f"/api/v2/dags/{dag_id}")
+        except LocalStackFailed:
+            return None
+        parsed = dag["last_parsed_time"]
+        return _moment(parsed) if parsed else None
+
+    def import_errors(self) -> list[str]:
+        """File and traceback of each Dag file that does not load."""
+        errors = self._ask("GET", "/api/v2/importErrors")["import_errors"]
+        return [f"{error['filename']}:\n{error['stack_trace']}" for error in errors]
+
+    def unpause(self, dag_id: str) -> None:
+        self._ask("PATCH", f"/api/v2/dags/{dag_id}", json={"is_paused": False})
+
+    def trigger(self, dag_id: str, conf: dict[str, Any] | None = None) -> DagRun:
+        return _dag_run(
+            self._ask("POST", f"/api/v2/dags/{dag_id}/dagRuns", json={"logical_date": None, "conf": conf or {}})
+        )
+
+    def dag_run(self, dag_id: str, run_id: str) -> DagRun:
+        return _dag_run(self._ask("GET", f"/api/v2/dags/{dag_id}/dagRuns/{run_id}"))
+
+    def fail_unfinished_runs(self, dag_id: str) -> list[str]:
+        """Mark as failed what an earlier, killed stack has left queued or running; give the runs' ids."""
+        params = {"state": ["queued", "running"], "limit": 100}
+        runs = self._ask("GET", f"/api/v2/dags/{dag_id}/dagRuns", params=params)["dag_runs"]
+        for run in runs:
+            self._ask("PATCH", f"/api/v2/dags/{dag_id}/dagRuns/{run['dag_run_id']}", json={"state": "failed"})
+        return [run["dag_run_id"] for run in runs]
+
+    def failed_tasks(self, dag_id: str, run_id: str) -> list[str]:
+        """The failed task instances of a run, each with its label."""
+        path = f"/api/v2/dags/{dag_id}/dagRuns/{run_id}/taskInstances"
+        found = self._ask("GET", path, params={"state": "failed", "limit": 100})["task_instances"]
+        return [" ".join(filter(None, (one["task_id"], one["rendered_map_index"]))) for one in found]
+
+    def _ask(self, method: str, path: str, **arguments: Any) -> Any:
+        response = self._send(method, path, **arguments)
+        if response.status_code == requests.codes.unauthorized:
+            # Under all_admins every caller is given an admin's token.
+            token = self._send("GET", "/auth/token")
+            if token.ok:
+                self._session.headers["Authorization"] = f"Bearer {token.json()['access_token']}"
+                response = self._send(method, path, **arguments)
+        if not response.ok:
+            raise LocalStackFailed(f"{method} {path}: {response.status_code} {response.text:.300}")
+        return response.json()
+
+    def _send(self, method: str, path: str, **arguments: Any) -> requests.Response:
+        return self._session.request(method, self.url + path, timeout=TIMEOUT_S, **arguments)
+
+
+def _dag_run(told: dict[str, Any]) -> DagRun:
+    return DagRun(told["dag_run_id"], told["state"], _moment(told["run_after"]))
+
+
+def _moment(text: str) -> datetime:
+    return datetime.fromisoformat(text.replace("Z", "+00:00"))

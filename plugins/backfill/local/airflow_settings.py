@@ -1,0 +1,100 @@
+"""The environment in which Airflow's processes run on one machine. Nothing is written outside of ``home``."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+from base64 import urlsafe_b64encode
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+HOST = "127.0.0.1"
+# Every process we start carries this, with the home as its value: `make down` ends those and no others.
+MARK = "CANDLE_KEEPER_HOME"
+
+
+@dataclass(frozen=True)
+class AirflowSettings:
+    """``database``: libpq URI of the metadata. ``schedule``: whether Dags run by their timetable."""
+
+    home: Path
+    database: str
+    dags: Path
+    plugins: Path
+    api_port: int
+    schedule: bool
+
+    @property
+    def url(self) -> str:
+        return f"http://{HOST}:{self.api_port}"
+
+    def environment(self, inherited: Mapping[str, str], ours: Mapping[str, str]) -> dict[str, str]:
+        """What the processes get: ``inherited`` without another Airflow's settings, then these, then ``ours``.
+
+        Airflow Connections that the user has set in the environment are kept.
+        """
+        kept = {
+            name: value
+            for name, value in inherited.items()
+            if not name.startswith("AIRFLOW_") or name.startswith("AIRFLOW_CONN_")
+        }
+        # Compiling every import again would make a task 4 times slower.
+        kept.pop("PYTHONDONTWRITEBYTECODE", None)
+        return {**kept, **self._airflow(), **ours, MARK: str(self.home), "SPT_NOENV": "1"}
+
+    def _airflow(self) -> dict[str, str]:
+        folder = self.home / "airflow"
+        options = {
+            "CORE__EXECUTOR": "LocalExecutor",
+            "CORE__PARALLELISM": str(parallelism()),
+            "CORE__DAGS_FOLDER": str(self.dags),
+            "CORE__PLUGINS_FOLDER": str(self.plugins),
+            "CORE__LOAD_EXAMPLES": "False",
+            "CORE__EXECUTION_API_SERVER_URL": f"{self.url}/execution/",
+            # One person on one machine; the server listens on the loopback address only.
+            "CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "True",
+            "CORE__HOSTNAME_CALLABLE": "socket.gethostname",  # the default asks DNS, in vain without a network
+            "API__HOST": HOST,
+            "API__PORT": str(self.api_port),
+            "API__BASE_URL": self.url,
+            "DATABASE__SQL_ALCHEMY_CONN": self.database.replace("postgresql:", "postgresql+psycopg2:", 1),
+            "DAG_PROCESSOR__DAG_BUNDLE_STORAGE_PATH": str(folder / "bundles"),
+            "LOGGING__BASE_LOG_FOLDER": str(self.home / "logs"),
+            "LOGGING__DAG_PROCESSOR_CHILD_PROCESS_LOG_DIRECTORY": str(self.home / "logs" / "dag_processor"),
+            "USAGE_DATA_COLLECTION__ENABLED": "False",
+            "SCHEDULER__USE_JOB_SCHEDULE": str(self.schedule),
+            # Quick hand-over between short tasks, and quick recovery after a killed process.
+            "SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.2",
+            "WORKERS__MIN_HEARTBEAT_INTERVAL": "1",
+            "SCHEDULER__SCHEDULER_HEALTH_CHECK_THRESHOLD": "20",
+            "SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "10",
+            "SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "60",
+            "SCHEDULER__TASK_INSTANCE_HEARTBEAT_SEC": "5",
+            **keys(folder / "keys.json"),
+        }
+        return {
+            "AIRFLOW_HOME": str(folder),
+            **{f"AIRFLOW__{name}": value for name, value in options.items()},
+        }
+
+
+def parallelism() -> int:
+    """Tasks at the same time. They wait for the exchange and Postgres most of the time, so more than cores."""
+    return max(4, 2 * (os.cpu_count() or 1))
+
+
+def keys(file: Path) -> dict[str, str]:
+    """Airflow's secrets, made up once and readable by their owner only."""
+    if not file.exists():
+        file.parent.mkdir(parents=True, exist_ok=True)
+        made_up = {
+            "CORE__FERNET_KEY": urlsafe_b64encode(secrets.token_bytes(32)).decode(),
+            "API__SECRET_KEY": secrets.token_urlsafe(32),
+            "API_AUTH__JWT_SECRET": secrets.token_urlsafe(48),
+        }
+        with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as stream:
+            json.dump(made_up, stream, indent=2)
+    stored: dict[str, str] = json.loads(file.read_text())
+    return stored
