@@ -44,7 +44,7 @@ TRIES = 3
 
 
 class BlofinAnswer(NamedTuple):
-    """The ``data`` of one answer, the exchange's clock when it was given (None: it did not say), and how long it took."""
+    """The ``data`` of one answer, the exchange's clock at that time (None: not told), and how long it took."""
 
     data: list[Any]
     server_ms: int | None

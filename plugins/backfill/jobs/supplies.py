@@ -61,6 +61,11 @@ class Supplies:
         """Carry the universe file over into Postgres, asking Blofin for its listings when they are old."""
         return declare_universe(self.store, self.settings, self._instruments)
 
+    def ask_blofin_for_its_clock(self) -> tuple[int | None, int]:
+        """Blofin's time in ms (None: it did not say) and how many instruments it lists; one request."""
+        answer = self._new_client().instruments()
+        return answer.server_ms, len(answer.data)
+
     def _instruments(self) -> Sequence[Mapping[str, Any]]:
         return self._new_client().instruments().data
 

@@ -1,0 +1,123 @@
+"""Is everything in place? Each check says what it saw and, if that is not well, what to do."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from backfill.connections import database_uri, source_from_environment
+from backfill.errors import BackfillError, ConfigurationError, DatabaseError, ExchangeError, GeoBlocked, RateLimited
+from backfill.jobs.supplies import Supplies
+from backfill.settings import Settings, load_settings
+from backfill.storage.database import connect, fetch_one, translated_errors, without_password
+from backfill.storage.migrations import require_current_schema
+from backfill.storage.named_queries import query
+from backfill.universe import load_universe
+
+OLDEST_POSTGRES = 15
+# Bars are called closed `settle_s` after their end by the source's clock; a database this far off plans wrong windows.
+MOST_CLOCK_SKEW_S = 5.0
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One check: ``state`` is ok, warning or failed; ``advice`` is empty when all is well."""
+
+    check: str
+    state: str
+    detail: str
+    advice: str = ""
+
+
+def examine(db: str | None) -> Iterator[Finding]:
+    """Settings, universe, Postgres, schema, clocks and sources, in this order; what cannot be checked is left out."""
+    try:
+        settings = load_settings()
+        yield Finding("settings", "ok", "every BACKFILL_* variable is known and sound")
+    except ConfigurationError as error:
+        yield Finding("settings", "failed", str(error), "mend the named variables; docs/settings.md lists all")
+        return
+    yield _universe(settings)
+    try:
+        uri = database_uri(db)
+    except ConfigurationError as error:
+        yield Finding("postgres", "failed", str(error), "name the database")
+        return
+    postgres = _postgres(uri)
+    yield postgres
+    if postgres.state == "failed":
+        return
+    schema = _schema(uri)
+    yield schema
+    if schema.state == "ok":
+        with Supplies(uri, settings, source_from_environment("blofin")) as supplies:
+            yield from _blofin(supplies)
+
+
+def _universe(settings: Settings) -> Finding:
+    try:
+        universe = load_universe(settings.universe, settings.profile)
+    except ConfigurationError as error:
+        return Finding(
+            "universe", "failed", str(error), "mend the file; docs/decisions/0003-universe-file.md explains it"
+        )
+    if universe.instruments is None:
+        return Finding("universe", "ok", f"{settings.universe}: all that the home exchange lists")
+    return Finding("universe", "ok", f"{settings.universe}: {len(universe.series())} series")
+
+
+def _postgres(uri: str) -> Finding:
+    def look() -> str:
+        with connect(uri) as connection, translated_errors(uri):
+            sql = "SELECT current_setting('server_version_num')::int, epoch_s FROM extract(epoch FROM clock_timestamp()) AS epoch_s"
+            number, database_s = fetch_one(connection, sql)
+        if number // 10_000 < OLDEST_POSTGRES:
+            raise DatabaseError(
+                f"PostgreSQL {number // 10_000} is too old: multirange aggregates came with {OLDEST_POSTGRES}"
+            )
+        skew_s = time.time() - float(database_s)
+        if abs(skew_s) > MOST_CLOCK_SKEW_S:
+            raise DatabaseError(f"its clock differs from this machine's by {skew_s:.1f} s: let both follow NTP")
+        return f"{without_password(uri)}: PostgreSQL {major}, clock within {abs(skew_s):.1f} s"
+
+    return _checked("postgres", look, "start Postgres, or mend the address, user or password")
+
+
+def _schema(uri: str) -> Finding:
+    def look() -> str:
+        with connect(uri) as connection:
+            require_current_schema(connection)
+        return "current"
+
+    return _checked("schema", look, "run `backfill migrate`")
+
+
+def _blofin(supplies: Supplies) -> Iterator[Finding]:
+    check = "source blofin"
+    try:
+        server_ms, listed = supplies.ask_blofin_for_its_clock()
+    except RateLimited as error:
+        yield Finding(check, "warning", str(error), "wait; nobody asks before the pause is over")
+    except GeoBlocked as error:
+        yield Finding(check, "failed", str(error), "use a proxy: extra `proxies` of the connection blofin_default")
+    except ExchangeError as error:
+        yield Finding(check, "failed", str(error), "check network, proxy and BACKFILL_BLOFIN_URL")
+    else:
+        yield Finding(check, "ok", f"answers, lists {listed} instruments")
+        if server_ms is not None:
+            yield _clock(supplies.store.now().timestamp() - server_ms / 1000)
+
+
+def _clock(skew_s: float) -> Finding:
+    # The exchange tells whole seconds.
+    if abs(skew_s) > MOST_CLOCK_SKEW_S + 1:
+        return Finding("clock", "failed", f"the database is {skew_s:+.0f} s off Blofin's clock", "let it follow NTP")
+    return Finding("clock", "ok", f"the database is within {abs(skew_s):.0f} s of Blofin's clock")
+
+
+def _checked(check: str, look: Callable[[], str], advice: str) -> Finding:
+    try:
+        return Finding(check, "ok", look())
+    except BackfillError as error:
+        return Finding(check, "failed", str(error), advice)
