@@ -1,18 +1,20 @@
 #!/usr/bin/env bash
-# Writes the locks anew from pyproject.toml: every version and every hash, for Python 3.10 and later.
+# Writes the locks anew from pyproject.toml: every version and every hash, for Python 3.10 and later; the image's lock for
+# its own Python.
 # Needs uv. Versions already locked stay unless asked otherwise: `requirements/lock.sh --upgrade`.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-compile() { # compile LOCK ARGUMENTS...
-    local lock=$1
-    shift
-    uv pip compile "$@" --universal --python-version 3.10 --generate-hashes --quiet \
+compile() { # compile LOCK PYTHON ARGUMENTS...
+    local lock=$1 python=$2
+    shift 2
+    uv pip compile "$@" --universal --python-version "$python" --generate-hashes --quiet \
         --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" --output-file "$lock"
 }
 
-compile requirements/airflow3.lock "$@" --extra airflow --extra local pyproject.toml requirements/airflow3.in
-compile requirements/dev.lock "$@" --group dev --constraint requirements/airflow3.lock
+compile requirements/airflow3.lock 3.10 "$@" --extra airflow --extra local pyproject.toml requirements/airflow3.in
+compile requirements/dev.lock 3.10 "$@" --group dev --constraint requirements/airflow3.lock
+compile requirements/compose.lock 3.12 "$@" --extra airflow pyproject.toml requirements/compose.in
 
 if grep -nE '://|^-e|file:' requirements/*.lock; then
     echo "a lock must name no address and no local path" >&2
