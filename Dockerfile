@@ -1,0 +1,28 @@
+# The image of all Airflow services in docker-compose.yaml: locked dependencies, and the project as it stands.
+FROM python:3.12-slim-bookworm
+
+# One cache for bytecode: the project's folders may be mounted read-only, and a task that has to compile its
+# imports anew starts several seconds later.
+ENV AIRFLOW_HOME=/opt/airflow \
+    PIP_DISABLE_PIP_VERSION_CHECK=1 \
+    PIP_NO_CACHE_DIR=1 \
+    PIP_ROOT_USER_ACTION=ignore \
+    PYTHONPYCACHEPREFIX=/var/cache/python \
+    PYTHONUNBUFFERED=1
+
+RUN useradd --uid 50000 --gid 0 --create-home airflow \
+    && install --directory --owner=airflow --group=0 --mode=0775 "$AIRFLOW_HOME" "$AIRFLOW_HOME/logs" "$PYTHONPYCACHEPREFIX"
+
+COPY requirements/compose.lock /tmp/compose.lock
+RUN pip install --require-hashes --only-binary :all: --requirement /tmp/compose.lock \
+    && chown --recursive airflow:0 "$PYTHONPYCACHEPREFIX"
+
+# Editable: `import backfill` reads /opt/airflow/plugins, whether that is this copy or a mount over it.
+WORKDIR /opt/airflow
+COPY pyproject.toml README.md LICENSE ./
+COPY plugins plugins
+COPY include include
+COPY dags dags
+RUN pip install --no-deps --no-build-isolation --editable .
+
+USER airflow
