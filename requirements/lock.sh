@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Writes the locks anew from pyproject.toml: every version and every hash, for Python 3.10 and later; the image's lock for
-# its own Python.
-# Needs uv. Versions already locked stay unless asked otherwise: `requirements/lock.sh --upgrade`.
+# Writes the locks anew from pyproject.toml: every version and every hash, for Python 3.10 and later, the image's
+# for its own Python. Versions already locked stay unless asked otherwise: `requirements/lock.sh --upgrade`.
+# Needs uv.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
