@@ -70,12 +70,9 @@ def _universe(settings: Settings) -> Finding:
 def _postgres(uri: str) -> Finding:
     def look() -> str:
         with connect(uri) as connection, translated_errors(uri):
-            sql = "SELECT current_setting('server_version_num')::int, epoch_s FROM extract(epoch FROM clock_timestamp()) AS epoch_s"
-            number, database_s = fetch_one(connection, sql)
-        if number // 10_000 < OLDEST_POSTGRES:
-            raise DatabaseError(
-                f"PostgreSQL {number // 10_000} is too old: multirange aggregates came with {OLDEST_POSTGRES}"
-            )
+            major, database_s = fetch_one(connection, query("select_server_facts"))
+        if major < OLDEST_POSTGRES:
+            raise DatabaseError(f"PostgreSQL {major} is too old: multirange aggregates came with {OLDEST_POSTGRES}")
         skew_s = time.time() - float(database_s)
         if abs(skew_s) > MOST_CLOCK_SKEW_S:
             raise DatabaseError(f"its clock differs from this machine's by {skew_s:.1f} s: let both follow NTP")

@@ -1,39 +1,72 @@
-"""A page of candles as the bytes of Postgres's binary COPY, packed by numpy instead of row by row."""
+"""Rows as the bytes of Postgres's binary COPY, packed by numpy instead of row by row."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 if TYPE_CHECKING:
     import pandas as pd
+    from numpy.typing import ArrayLike, NDArray
 
 # PostgreSQL docs, COPY, "Binary Format": signature, flags, length of the header's extension; -1 ends the rows.
 HEADER = b"PGCOPY\n\xff\r\n\0" + bytes(8)
 TRAILER = b"\xff\xff"
 # timestamptz counts microseconds from 2000-01-01 UTC.
 POSTGRES_EPOCH_MS = 946_684_800_000
-VALUE_COLUMNS = ("open", "high", "low", "close", "volume", "quote_volume")
+INT2, INT4, INT8, FLOAT8 = ">i2", ">i4", ">i8", ">f8"
+PRICES = ("open", "high", "low", "close")
+VOLUMES = ("volume", "quote_volume")
 
 
-def _row_type() -> np.dtype[np.void]:
-    fields: list[tuple[str, str]] = [("columns", ">i2"), ("open_time_bytes", ">i4"), ("open_time", ">i8")]
-    for name in VALUE_COLUMNS:
-        fields += [(f"{name}_bytes", ">i4"), (name, ">f8")]
-    return np.dtype(fields)
+class Column(NamedTuple):
+    """One column of a COPY: its name, its type on the wire, its values (one value: the same in every row)."""
+
+    name: str
+    wire_type: str
+    values: ArrayLike
 
 
-_ROW = _row_type()
+def packed(columns: Sequence[Column], rows: int) -> bytes:
+    """The file that COPY reads. Every value has a fixed width, so there is no NULL: NaN stays NaN."""
+    fields = [("columns", INT2)]
+    for name, wire_type, _ in columns:
+        fields += [(f"{name} width", INT4), (name, wire_type)]
+    table = np.empty(rows, dtype=np.dtype(fields))
+    table["columns"] = len(columns)
+    for name, wire_type, values in columns:
+        table[f"{name} width"] = np.dtype(wire_type).itemsize
+        table[name] = values
+    return HEADER + table.tobytes() + TRAILER
 
 
-def packed_candles(candles: pd.DataFrame) -> bytes:
-    """``candles`` (columns of ``frames.candle_frame``, ``open_ms`` whole) for ``COPY page_rows``; NaN stays NaN."""
-    rows = np.empty(len(candles), dtype=_ROW)
-    rows["columns"] = 1 + len(VALUE_COLUMNS)
-    rows["open_time_bytes"] = 8
-    rows["open_time"] = (candles["open_ms"].to_numpy() - POSTGRES_EPOCH_MS) * 1000
-    for name in VALUE_COLUMNS:
-        rows[f"{name}_bytes"] = 8
-        rows[name] = candles[name].to_numpy()
-    return HEADER + rows.tobytes() + TRAILER
+def page_columns(candles: pd.DataFrame) -> list[Column]:
+    """``candles`` (columns of ``frames.candle_frame``, ``open_ms`` whole) as the columns of ``page_rows``."""
+    open_time = (candles["open_ms"].to_numpy() - POSTGRES_EPOCH_MS) * 1000
+    numbers = [Column(name, FLOAT8, candles[name].to_numpy()) for name in (*PRICES, *VOLUMES)]
+    return [Column("open_time", INT8, open_time), *numbers]
+
+
+def candle_columns(candles: pd.DataFrame, series_id: int, source_id: int) -> list[Column] | None:
+    """``candles`` as columns of the table itself, a volume that nobody knows left out, which makes it NULL.
+
+    None where a volume is known of some bars only: fixed widths cannot say that.
+    """
+    columns = [Column("series_id", INT4, series_id), Column("source_id", INT2, source_id)]
+    for column in page_columns(candles):
+        unknown = _unknown(column)
+        if unknown.all():
+            continue
+        if unknown.any():
+            return None
+        columns.append(column)
+    return columns
+
+
+def _unknown(column: Column) -> NDArray[np.bool_]:
+    values = np.asarray(column.values)
+    if column.name not in VOLUMES:
+        return np.zeros(1, dtype=bool)
+    return np.isnan(values)

@@ -9,12 +9,15 @@ from datetime import datetime, timedelta, timezone
 from time import monotonic, sleep
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import numpy as np
+import psycopg
+from psycopg import sql
 from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
 
 from backfill.domain.intervals import Interval
 from backfill.errors import SeriesBusy
-from backfill.storage.binary_copy import packed_candles
+from backfill.storage.binary_copy import candle_columns, packed, page_columns
 from backfill.storage.database import Connection, fetch_one, translated_errors
 from backfill.storage.multiranges import to_intervals, to_multirange
 from backfill.storage.named_queries import query
@@ -231,19 +234,11 @@ class CandleStore:
         inserted = revised = 0
         series = {"series_id": window.series_id, "source_id": source_id}
         if len(candles):
-            with self.connection.cursor() as cursor, cursor.copy(query("copy_page_rows")) as copy:
-                copy.write(packed_candles(candles))
-            inserted, revised = fetch_one(
-                self.connection,
-                query("merge_page"),
-                {
-                    **series,
-                    "best_first": window.source_ids,
-                    "first": utc(bars[0].start),
-                    "past": utc(bars[-1].end),
-                    "fill_run_id": fill_run_id,
-                },
-            )
+            fresh, known = self._told_apart(window, candles, bars)
+            if not self._copied(window, source_id, fresh):
+                fresh, known = fresh.iloc[:0], candles
+            inserted, revised = self._merged(window, source_id, known, bars, fill_run_id)
+            inserted += len(fresh)
             self.connection.execute(
                 query("add_to_ledger"), {"series_id": window.series_id, "bars": to_multirange(bars)}
             )
@@ -261,6 +256,65 @@ class CandleStore:
             },
         )[0]
         return StoredPage(inserted, revised, len(quarantined), newly_absent_ms)
+
+    def _told_apart(
+        self, window: SeriesWindow, candles: pd.DataFrame, bars: Sequence[Interval]
+    ) -> tuple[pd.DataFrame, pd.DataFrame]:
+        """The candles whose bars are not held yet, and the others."""
+        params = {"series_id": window.series_id, "bars": to_multirange(bars)}
+        held = to_intervals(fetch_one(self.connection, query("select_held_part"), params)[0])
+        if not held:
+            return candles, candles.iloc[:0]
+        open_ms = candles["open_ms"].to_numpy()
+        # An open time lies inside an interval when an odd number of interval edges is at or before it.
+        edges = np.array([edge for interval in held for edge in interval])
+        is_held = np.searchsorted(edges, open_ms, side="right") % 2 == 1
+        return candles[~is_held], candles[is_held]
+
+    def _copied(self, window: SeriesWindow, source_id: int, candles: pd.DataFrame) -> bool:
+        """Whether the candles could go straight into the table: the quick way, for bars that nobody has.
+
+        Not if somebody has stored one that the ledger does not know of, or stores one right now; then the merge
+        decides, bar by bar.
+        """
+        if not len(candles):
+            return True
+        columns = candle_columns(candles, window.series_id, source_id)
+        if columns is None:
+            return False
+        copy_candles = sql.SQL("COPY candles ({}) FROM STDIN (FORMAT binary)").format(
+            sql.SQL(", ").join(sql.Identifier(column.name) for column in columns)
+        )
+        try:
+            with self.connection.transaction(), self.connection.cursor() as cursor, cursor.copy(copy_candles) as copy:
+                copy.write(packed(columns, len(candles)))
+        except psycopg.errors.UniqueViolation:
+            return False
+        return True
+
+    def _merged(
+        self,
+        window: SeriesWindow,
+        source_id: int,
+        candles: pd.DataFrame,
+        bars: Sequence[Interval],
+        fill_run_id: int | None,
+    ) -> tuple[int, int]:
+        """Inserted and replaced rows of a merge with what is there."""
+        if not len(candles):
+            return 0, 0
+        with self.connection.cursor() as cursor, cursor.copy(query("copy_page_rows")) as copy:
+            copy.write(packed(page_columns(candles), len(candles)))
+        params = {
+            "series_id": window.series_id,
+            "source_id": source_id,
+            "best_first": window.source_ids,
+            "first": utc(bars[0].start),
+            "past": utc(bars[-1].end),
+            "fill_run_id": fill_run_id,
+        }
+        inserted, revised = fetch_one(self.connection, query("merge_page"), params)
+        return int(inserted), int(revised)
 
     def _quarantine(self, series: dict[str, int], row: QuarantinedRow, fill_run_id: int | None) -> None:
         self.connection.execute(
