@@ -40,7 +40,7 @@ class AirflowApi:
         """Which components do not report themselves healthy; all of them while nobody answers."""
         try:
             health = self._ask("GET", "/api/v2/monitor/health")
-        except (requests.RequestException, LocalStackFailed):
+        except LocalStackFailed:
             return ["api-server", *COMPONENTS]
         return [name for name in COMPONENTS if health[name]["status"] != "healthy"]
 
@@ -96,7 +96,10 @@ class AirflowApi:
         return response.json()
 
     def _send(self, method: str, path: str, **arguments: Any) -> requests.Response:
-        return self._session.request(method, self.url + path, timeout=TIMEOUT_S, **arguments)
+        try:
+            return self._session.request(method, self.url + path, timeout=TIMEOUT_S, **arguments)
+        except requests.RequestException as error:
+            raise LocalStackFailed(f"{method} {path}: no answer from {self.url} ({type(error).__name__})") from error
 
 
 def _dag_run(told: dict[str, Any]) -> DagRun:

@@ -1,7 +1,4 @@
-"""Starts long-running programs, starts again what dies, and leaves no process behind.
-
-Each program has a session of its own, so that Ctrl-C in the terminal reaches only us, and a log file.
-"""
+"""Starts long-running programs, starts again what ends, and leaves no process behind."""
 
 from __future__ import annotations
 
@@ -12,9 +9,10 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
+from typing import Protocol
 
 import psutil
 
@@ -26,16 +24,27 @@ WITHIN_S = 300.0
 GRACE_S = 15.0
 
 
+class Watched(Protocol):
+    """What is started again when it has ended."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def log(self) -> Path: ...
+    def start(self) -> None: ...
+    def how_it_ended(self) -> str | None:
+        """None while it runs."""
+
+
 @dataclass
 class Component:
-    """One program. ``command`` and ``environment`` are read at each start."""
+    """One program, in a session of its own, so that Ctrl-C in the terminal reaches only us."""
 
     name: str
     command: Sequence[str]
     environment: Mapping[str, str]
     log: Path
     process: subprocess.Popen[bytes] | None = None
-    deaths: list[float] = field(default_factory=list)
 
     def start(self) -> None:
         self.log.parent.mkdir(parents=True, exist_ok=True)
@@ -49,15 +58,16 @@ class Component:
                 start_new_session=True,
             )
 
-    def has_died(self) -> bool:
-        return self.process is not None and self.process.poll() is not None
+    def how_it_ended(self) -> str | None:
+        status = self.process.poll() if self.process else None
+        return None if status is None else f"exit status {status}"
 
 
 class Supervisor:
     """A context manager: inside it the components run; ``check`` raises once one of them cannot be kept up.
 
-    ``also`` are checks of things that are not our children (Postgres): each is called at every look and gives
-    a sentence when it had to bring something back.
+    ``others`` run already and are only brought back when they have ended. ``mark`` is the name and value of the
+    environment variable that all the components' processes carry.
     """
 
     def __init__(
@@ -66,12 +76,13 @@ class Supervisor:
         *,
         mark: tuple[str, str],
         note: Callable[[str], None],
-        also: Sequence[Callable[[], str | None]] = (),
+        others: Sequence[Watched] = (),
     ) -> None:
         self.components = components
+        self._watched = [*others, *components]
         self._mark = mark
         self._note = note
-        self._also = also
+        self._ends_at: dict[str, list[float]] = {watched.name: [] for watched in self._watched}
         self._failure: BackfillError | None = None
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="supervisor", daemon=True)
@@ -87,10 +98,10 @@ class Supervisor:
     ) -> None:
         self._closing.set()
         self._thread.join()
-        end_processes([c.process.pid for c in self.components if c.process is not None], self._mark)
-        for component in self.components:
-            if component.process is not None:
-                component.process.wait()
+        processes = [component.process for component in self.components if component.process is not None]
+        end_processes([process.pid for process in processes], self._mark)
+        for process in processes:
+            process.wait()
 
     def check(self) -> None:
         """Raise :class:`LocalStackFailed` if the stack cannot be kept up."""
@@ -100,33 +111,30 @@ class Supervisor:
     def _watch(self) -> None:
         try:
             while not self._closing.wait(LOOK_EVERY_S):
-                self._look()
+                for watched in self._watched:
+                    if (end := watched.how_it_ended()) is not None:
+                        self._restart(watched, end)
         except BackfillError as error:
             self._failure = error
 
-    def _look(self) -> None:
-        for check in self._also:
-            if said := check():
-                self._note(said)
-        for component in self.components:
-            if component.has_died():
-                self._restart(component)
-
-    def _restart(self, component: Component) -> None:
+    def _restart(self, watched: Watched, end: str) -> None:
         now = time.monotonic()
-        component.deaths = [death for death in component.deaths if now - death < WITHIN_S] + [now]
-        status = component.process.returncode if component.process else None
-        if len(component.deaths) > MOST_RESTARTS:
+        ends_at = [at for at in self._ends_at[watched.name] if now - at < WITHIN_S] + [now]
+        self._ends_at[watched.name] = ends_at
+        if len(ends_at) > MOST_RESTARTS:
             raise LocalStackFailed(
-                f"{component.name} has ended {len(component.deaths)} times in {WITHIN_S:.0f} s "
-                f"(exit status {status}); its log is {component.log}\n{tail(component.log)}"
+                f"{watched.name} has ended {len(ends_at)} times in {WITHIN_S:.0f} s, last with {end}; "
+                f"its log is {watched.log}\n{tail(watched.log)}"
             )
-        self._note(f"{component.name} has ended (exit status {status}); starting it again")
-        component.start()
+        self._note(f"{watched.name} has ended ({end}): starting it again")
+        watched.start()
 
 
-def end_processes(leaders: Sequence[int], mark: tuple[str, str], grace_s: float = GRACE_S) -> None:
-    """End the processes and whatever carries ``mark`` in its environment: asked first, then killed."""
+def end_processes(leaders: Sequence[int], mark: tuple[str, str], grace_s: float = GRACE_S) -> bool:
+    """End the processes and whatever carries ``mark`` in its environment: asked first, then killed.
+
+    Gives whether there was any.
+    """
     for pid in leaders:
         with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGTERM)
@@ -141,6 +149,7 @@ def end_processes(leaders: Sequence[int], mark: tuple[str, str], grace_s: float 
                     process.terminate()
                     asked.add(process.pid)
         time.sleep(0.05)
+    return bool(asked)
 
 
 def marked_processes(mark: tuple[str, str]) -> list[psutil.Process]:

@@ -1,0 +1,139 @@
+"""``backfill demo`` and ``backfill up``: start the stack, let Airflow fill the gaps, show what it did."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from psycopg.rows import dict_row
+
+from backfill.errors import DatabaseError, LocalStackFailed
+from backfill.local.airflow_api import DagRun
+from backfill.local.fill_result import exit_code, in_words, progress, series_results, shown_columns, totals
+from backfill.local.scenario import Scenario, live_scenario, replay_scenario, synthetic_scenario
+from backfill.local.stack import Stack, running_stack
+from backfill.settings import Settings
+from backfill.storage.candle_store import Selection
+from backfill.storage.database import connect, translated_errors
+from backfill.storage.named_queries import query
+
+if TYPE_CHECKING:
+    from backfill.cli.output import Output
+
+DAG_ID = "candles_fill_gaps"
+LOOK_EVERY_S = 0.5
+# Without a terminal: a line after this many seconds.
+LINE_EVERY_S = 5.0
+SILENT_S = 120.0
+
+Rows = list[dict[str, Any]]
+
+
+def run_demo(
+    settings: Settings,
+    output: Output,
+    *,
+    once: bool = False,
+    replay: Path | None = None,
+    select: str | Sequence[str] = "*",
+) -> int:
+    """The whole system on paper: a synthetic market, or the candle files of ``replay``. Gives the exit code.
+
+    Without ``once`` it stays up after the run until Ctrl-C, if a person sits at a terminal to press it.
+    """
+    scenario = synthetic_scenario(settings) if replay is None else replay_scenario(settings, replay, select)
+    return _run(settings, output, scenario, once=once)
+
+
+def run_up(settings: Settings, output: Output, *, once: bool = False) -> int:
+    """The same against the real exchanges; while it is up, Airflow runs the Dags by their schedule."""
+    return _run(settings, output, live_scenario(), once=once)
+
+
+@dataclass(frozen=True)
+class _Play:
+    """One run of the Dag on a running stack, and how it is told."""
+
+    stack: Stack
+    settings: Settings
+    output: Output
+    title: str
+
+    def fill(self) -> int:
+        """Trigger the Dag, follow it to its end, tell what it did; give the exit code that stands for it."""
+        airflow = self.stack.airflow
+        for run_id in airflow.fail_unfinished_runs(DAG_ID):
+            self.output.note(f"marked as failed: {run_id}, which an earlier stack left unfinished")
+        airflow.unpause(DAG_ID)
+        run = airflow.trigger(DAG_ID)
+        self.output.note(f"triggered {DAG_ID}")
+        started = time.monotonic()
+        run = self._followed(run)
+        return self._told(run, time.monotonic() - started)
+
+    def _followed(self, run: DagRun) -> DagRun:
+        answered_at = line_at = time.monotonic()
+        with self.output.progress(0, "candles") as bar:
+            while not run.has_ended:
+                time.sleep(LOOK_EVERY_S)
+                self.stack.supervisor.check()
+                try:
+                    run = self.stack.airflow.dag_run(DAG_ID, run.run_id)
+                    now = progress(*self._rows(run))
+                except (LocalStackFailed, DatabaseError):
+                    if time.monotonic() - answered_at > SILENT_S:
+                        raise
+                    continue  # what has ended is being started again
+                answered_at = time.monotonic()
+                if bar is not None:
+                    bar.update(bar.task_ids[0], total=now.expected or None, completed=now.held, last=str(now))
+                elif answered_at - line_at >= LINE_EVERY_S:
+                    self.output.note(f"  {now}")
+                    line_at = answered_at
+        return run
+
+    def _told(self, run: DagRun, took_s: float) -> int:
+        results = series_results(*self._rows(run))
+        rows = [result.as_row() for result in results]
+        summed = totals(results)
+        if self.output.as_json:
+            document = {"market": self.title, "state": run.state, "seconds": took_s, "totals": summed, "series": rows}
+            self.output.document(document)
+        else:
+            self.output.table(f"Before and after, on {self.title}", rows, shown_columns(rows))
+            self.output.line(f"{run.state} after {took_s:.0f} s: {in_words(summed)}")
+        for task in self.stack.airflow.failed_tasks(DAG_ID, run.run_id) if run.state == "failed" else ():
+            self.output.error(f"task {task} has failed; logs are in {self.stack.home / 'logs'}")
+        return exit_code(run.state, results)
+
+    def _rows(self, run: DagRun) -> tuple[Rows, Rows]:
+        """The states of the series as of the run's moment, and the run's attempts so far."""
+        settings = self.settings
+        which = Selection(run.run_after, round(settings.settle_s * 1000), settings.symbols, settings.timeframes)
+        attempts_of = {"dag_id": DAG_ID, "run_id": run.run_id}
+        with connect(self.stack.database) as connection, translated_errors():
+            cursor = connection.cursor(row_factory=dict_row)
+            states = cursor.execute(query("select_sync_status"), which.as_params()).fetchall()
+            return states, cursor.execute(query("select_dag_run_attempts"), attempts_of).fetchall()
+
+
+def _run(settings: Settings, output: Output, scenario: Scenario, *, once: bool) -> int:
+    output.note(f"candles of {scenario.title}")
+    with running_stack(settings, scenario, output.note) as stack:
+        output.note("starting Airflow")
+        stack.wait_until_ready(DAG_ID)
+        code = _Play(stack, settings, output, scenario.title).fill()
+        if once or not sys.stdout.isatty():
+            return code
+        output.line(f"\nAirflow    {stack.airflow.url}/dags/{DAG_ID}\nCandles    {stack.airflow.url}/plugin/candles")
+        output.line(f"Postgres   {stack.database}\nCtrl-C ends it all.")
+        with suppress(KeyboardInterrupt):
+            while True:
+                stack.supervisor.check()
+                time.sleep(LOOK_EVERY_S)
+    return code

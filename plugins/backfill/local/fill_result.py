@@ -1,0 +1,141 @@
+"""What a Dag run has done, from the rows of the run log and of the series' states; nothing here asks anybody."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+COMPLETE, FAILURE, GAPS_REMAIN = 0, 1, 3
+
+RARE = ("absent", "revised", "quarantined", "absent_found", "error")
+COUNTS = ("requests_planned", "requests", "rows_inserted", "rows_revised", "rows_quarantined", "absent_found")
+
+Row = Mapping[str, Any]
+Key = tuple[str, str]
+
+
+@dataclass
+class SeriesResult:
+    """One series before and after: coverage in per cent of the bars that exist; counts of all attempts together."""
+
+    symbol: str
+    timeframe: str
+    coverage_before: float
+    coverage_after: float
+    missing: int
+    absent: int
+    counts: Counter[str] = field(default_factory=Counter)
+    sources: Counter[str] = field(default_factory=Counter)
+    error: str | None = None
+
+    def as_row(self) -> dict[str, Any]:
+        """For a table: see :func:`shown_columns`."""
+        sources = ", ".join(f"{name} {rows:,}" for name, rows in self.sources.most_common())
+        return {
+            "symbol": self.symbol,
+            "timeframe": self.timeframe,
+            "before %": self.coverage_before,
+            "after %": self.coverage_after,
+            "missing": self.missing,
+            "absent": self.absent,
+            **{name.removeprefix("rows_"): self.counts[name] for name in COUNTS},
+            "sources": sources,
+            "error": self.error,
+        }
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a run is: candles that exist in the windows, those still missing, in how many series; requests made."""
+
+    expected: int
+    missing: int
+    open_series: int
+    requests: int
+
+    @property
+    def held(self) -> int:
+        return self.expected - self.missing
+
+    def __str__(self) -> str:
+        coverage = 100 * self.held / self.expected if self.expected else 0.0
+        return f"{coverage:.1f} % covered, {self.open_series} series with gaps, {self.requests} requests"
+
+
+def progress(states: Sequence[Row], attempts: Sequence[Row]) -> Progress:
+    """``states``: rows of sync_status_at; ``attempts``: rows of the run log."""
+    return Progress(
+        expected=sum(state["expected_candles"] for state in states),
+        missing=sum(state["missing_candles"] for state in states),
+        open_series=sum(state["missing_candles"] > 0 for state in states),
+        requests=sum(attempt["requests"] for attempt in attempts),
+    )
+
+
+def series_results(states: Sequence[Row], attempts: Sequence[Row]) -> list[SeriesResult]:
+    """One result for each state. A series without an attempt lacked nothing, or nobody came to it."""
+    results: dict[Key, SeriesResult] = {
+        (state["symbol"], state["timeframe"]): SeriesResult(
+            symbol=state["symbol"],
+            timeframe=state["timeframe"],
+            coverage_before=state["coverage_pct"],
+            coverage_after=state["coverage_pct"],
+            missing=state["missing_candles"],
+            absent=state["absent_candles"],
+        )
+        for state in states
+    }
+    seen: set[Key] = set()
+    for attempt in attempts:
+        key = (attempt["symbol"], attempt["timeframe"])
+        result = results.get(key)
+        if result is None:
+            continue
+        if key not in seen:
+            result.coverage_before = attempt["coverage_before"]
+            seen.add(key)
+        result.counts.update({name: attempt[name] for name in COUNTS})
+        result.sources.update(attempt["sources"])
+        result.error = attempt["error"]
+    return list(results.values())
+
+
+def totals(results: Sequence[SeriesResult]) -> dict[str, int]:
+    """The run log summed up: every count, and what is still missing."""
+    summed: Counter[str] = Counter()
+    for result in results:
+        summed.update(result.counts)
+    return {
+        "series": len(results),
+        **{name: summed[name] for name in COUNTS},
+        "missing": sum(result.missing for result in results),
+    }
+
+
+def shown_columns(rows: Sequence[Row]) -> list[str]:
+    """The columns of ``as_row`` worth their room: those of rare events only where there was one."""
+    if not rows:
+        return []
+    hidden = {name for name in RARE if not any(row[name] for row in rows)}
+    if all(row["requests"] == row["requests_planned"] for row in rows):
+        hidden.add("requests_planned")
+    return [name for name in rows[0] if name not in hidden]
+
+
+def in_words(summed: Mapping[str, int]) -> str:
+    """The totals as a sentence."""
+    return (
+        f"{summed['rows_inserted']:,} rows inserted, {summed['rows_revised']:,} revised, "
+        f"{summed['rows_quarantined']:,} quarantined; {summed['absent_found']:,} bars found absent; "
+        f"{summed['requests']:,} requests ({summed['requests_planned']:,} planned); "
+        f"{summed['missing']:,} candles of {summed['series']} series still missing"
+    )
+
+
+def exit_code(state: str, results: Sequence[SeriesResult]) -> int:
+    """0: the run succeeded and nothing is missing. 3: it worked, gaps remain. 1: it failed."""
+    if state != "success" or not results:
+        return FAILURE
+    return GAPS_REMAIN if any(result.missing for result in results) else COMPLETE

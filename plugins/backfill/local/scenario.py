@@ -1,0 +1,135 @@
+"""What a local stack plays: which market answers, which universe is wished for, which database keeps it.
+
+The demo's moment is chosen once and kept in the folder ``demo`` (or ``replay-...``) of the home until it is removed:
+every later demo has the same market and the same spans, so that a second one finds nothing left to fetch.
+Each market has a database of its own; made-up candles never lie beside real ones.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from backfill.domain.timeframes import MINUTE_MS, TIMEFRAMES
+from backfill.errors import ConfigurationError
+from backfill.paper.market import Market
+from backfill.paper.replayed_market import ReplayedMarket
+from backfill.paper.synthetic_market import SyntheticMarket
+from backfill.settings import Settings
+from backfill.universe import declared_series
+
+# What a paper market replaces: where the exchanges are, and what is wished for.
+NOT_ON_PAPER = ("BACKFILL_DB", "BACKFILL_PROFILE", "BACKFILL_LOOKBACK_HOURS")
+
+Span = tuple[int, int]  # [start_ms, end_ms)
+Spans = dict[str, dict[str, Span]]  # symbol → timeframe → span
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """``market`` None: the real exchanges. ``environment``: settings that the scenario needs of every process."""
+
+    title: str
+    database: str
+    market: Market | None = None
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+    def inherited(self, environ: Mapping[str, str]) -> dict[str, str]:
+        """``environ`` without what would point to another database; on paper, to another exchange or universe."""
+        kept = {
+            name: value for name, value in environ.items() if name not in ("BACKFILL_DB", "AIRFLOW_CONN_CANDLES_DB")
+        }
+        if self.market is None:
+            return kept
+        return {name: value for name, value in kept.items() if not _is_replaced_on_paper(name)}
+
+
+def live_scenario() -> Scenario:
+    """The real exchanges and the universe as it is set."""
+    return Scenario("the real exchanges", "candles")
+
+
+def synthetic_scenario(settings: Settings) -> Scenario:
+    """A made-up market, with the universe's windows as of the first demo."""
+    folder = settings.home / "demo"
+    now_ms = _remembered_ms(folder / "as_of")
+    settle_ms = round(settings.settle_s * 1000)
+    market = SyntheticMarket()
+    spans: Spans = {}
+    for wish in declared_series(settings, [instrument.symbol for instrument in market.instruments]):
+        end_ms = TIMEFRAMES[wish.timeframe].last_closed_end(now_ms, settle_ms)
+        span = (
+            wish.window_start_ms(now_ms, settle_ms),
+            end_ms if wish.until_ms is None else min(end_ms, wish.until_ms),
+        )
+        spans.setdefault(wish.symbol, {})[wish.timeframe] = span
+    title = f"a synthetic market, as of {_iso(now_ms)}: every price in it is made up"
+    return _on_paper(title, "candles_demo", market, folder, spans)
+
+
+def replay_scenario(settings: Settings, directory: Path, select: str | Sequence[str] = "*") -> Scenario:
+    """Real candles from files, moved in time to end at the first replay of them."""
+    name = hashlib.sha256(repr((str(directory.resolve()), select)).encode()).hexdigest()[:8]
+    folder = settings.home / f"replay-{name}"
+    if not directory.is_dir():
+        raise ConfigurationError(f"no folder of candles to replay: {directory}")
+    now_ms = _remembered_ms(folder / "as_of") - round(settings.settle_s * 1000)
+    market = ReplayedMarket(directory, select, now_ms=now_ms)
+    spans: Spans = {}
+    for (symbol, timeframe), series in market.series.items():
+        spans.setdefault(symbol, {})[timeframe] = (int(series.candles["open_ms"][0]), series.end_ms)
+    title = f"real candles from {directory}, moved in time to end at {_iso(now_ms)}"
+    return _on_paper(title, f"candles_replay_{name}", market, folder, spans)
+
+
+def universe_of(spans: Mapping[str, Mapping[str, Span]]) -> dict[str, Any]:
+    """A universe file's content that wishes for exactly these spans."""
+    names = [name for name in TIMEFRAMES if any(name in of_symbol for of_symbol in spans.values())]
+    rules = {
+        symbol: {name: _rule(of_symbol[name]) if name in of_symbol else False for name in names}
+        for symbol, of_symbol in spans.items()
+    }
+    general = max(rules.values(), key=list(rules.values()).count)
+    usual = {name: rule for name, rule in general.items() if rule}
+    overrides = {
+        symbol: {"timeframes": {name: rule for name, rule in own.items() if rule or name in usual}}
+        for symbol, own in rules.items()
+        if own != general
+    }
+    universe: dict[str, Any] = {"instruments": list(spans), "timeframes": usual, "sources": ["blofin"]}
+    return universe | ({"overrides": overrides} if overrides else {})
+
+
+def _on_paper(title: str, database: str, market: Market, folder: Path, spans: Spans) -> Scenario:
+    universe = folder / "universe.yaml"
+    content = yaml.safe_dump(universe_of(spans), sort_keys=False, default_flow_style=None)
+    universe.write_text(f"# Written anew at each start: {title}.\n{content}", encoding="utf-8")
+    return Scenario(title, database, market, {"BACKFILL_UNIVERSE": str(universe)})
+
+
+def _rule(span: Span) -> dict[str, str]:
+    return {"since": _iso(span[0]), "until": _iso(span[1])}
+
+
+def _remembered_ms(file: Path) -> int:
+    """The moment in ``file``; the first time, the start of this minute."""
+    if not file.exists():
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(_iso(time.time_ns() // 1_000_000 // MINUTE_MS * MINUTE_MS) + "\n")
+    return round(datetime.fromisoformat(file.read_text().strip().replace("Z", "+00:00")).timestamp() * 1000)
+
+
+def _iso(ms: int) -> str:
+    return datetime.fromtimestamp(ms / 1000, tz=timezone.utc).isoformat().replace("+00:00", "Z")
+
+
+def _is_replaced_on_paper(name: str) -> bool:
+    is_url = name.startswith("BACKFILL_") and name.endswith("_URL")
+    return is_url or name.startswith("AIRFLOW_CONN_") or name in NOT_ON_PAPER

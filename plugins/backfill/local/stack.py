@@ -1,0 +1,261 @@
+"""The whole system on one machine: Postgres, on paper an exchange, Airflow. One per home folder."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from types import FrameType
+
+import psutil
+
+import backfill
+from backfill.errors import ConfigurationError, LocalStackFailed
+from backfill.local.airflow_api import AirflowApi
+from backfill.local.airflow_settings import MARK, AirflowSettings
+from backfill.local.embedded_postgres import EmbeddedPostgres
+from backfill.local.ports import choose_port
+from backfill.local.scenario import Scenario
+from backfill.local.supervisor import Component, Supervisor, end_processes, tail
+from backfill.paper.server import PaperExchange
+from backfill.resources import dags_dir
+from backfill.settings import Settings
+from backfill.storage.database import connect, fetch_one
+from backfill.storage.migrations import migrate
+
+API_PORT, PAPER_PORT = 8080, 8900
+AIRFLOW_DATABASE = "airflow"
+AIRFLOW_PROCESSES = (
+    ("dag-processor",),
+    ("api-server",),
+    # Their task logs are read from the folder; no port is opened to serve them.
+    ("scheduler", "--skip-serve-logs"),
+    ("triggerer", "--skip-serve-logs"),
+)
+ENDING_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+READY_WITHIN_S = 180.0
+STOPPED_WITHIN_S = 60.0
+POLL_S = 0.2
+
+Note = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Stack:
+    """A running stack. ``database``: libpq URI of the candles; ``exchange`` is None where the exchanges are real."""
+
+    home: Path
+    database: str
+    airflow: AirflowApi
+    supervisor: Supervisor
+    exchange: PaperExchange | None
+    started_at: datetime
+
+    def wait_until_ready(self, dag_id: str) -> None:
+        """Until Airflow is healthy and has read the Dag anew. Raises LocalStackFailed, with the log's last words."""
+        deadline = time.monotonic() + READY_WITHIN_S
+        while time.monotonic() < deadline:
+            self.supervisor.check()
+            waiting_for = self._waiting_for(dag_id)
+            if not waiting_for:
+                return
+            time.sleep(POLL_S)
+        logs = self.home / "logs"
+        raise LocalStackFailed(
+            f"Airflow is not ready after {READY_WITHIN_S:.0f} s, waiting for {', '.join(waiting_for)}; its logs are in "
+            f"{logs}\n{tail(logs / f'{waiting_for[0]}.log')}"
+        )
+
+    def _waiting_for(self, dag_id: str) -> list[str]:
+        if unhealthy := self.airflow.unhealthy():
+            return unhealthy
+        parsed_at = self.airflow.parsed_at(dag_id)
+        if parsed_at is not None and parsed_at >= self.started_at:
+            return []
+        if errors := self.airflow.import_errors():
+            raise LocalStackFailed("a Dag file does not load:\n" + "\n".join(errors))
+        return ["dag-processor"]
+
+
+@contextmanager
+def running_stack(settings: Settings, scenario: Scenario, note: Note) -> Iterator[Stack]:
+    """Everything started and, however the block is left, everything stopped again. ``note`` is told what happens."""
+    home = settings.home.resolve()
+    home.mkdir(parents=True, exist_ok=True)
+    with ExitStack() as stack:
+        stack.enter_context(_alone_in(home))
+        stack.enter_context(_signals_as_interrupts())
+        end_processes([], (MARK, str(home)))  # what a killed stack has left behind
+        postgres = EmbeddedPostgres(home)
+        stack.callback(postgres.stop)
+        postgres.start()
+        for database in (AIRFLOW_DATABASE, scenario.database):
+            postgres.ensure_database(database)
+        candles = postgres.uri(scenario.database)
+        with connect(candles) as connection:
+            migrate(connection)
+        exchange = None
+        ours = {"AIRFLOW_CONN_CANDLES_DB": candles, **scenario.environment}
+        if scenario.market is not None:
+            port = choose_port(settings.paper_port, PAPER_PORT, "BACKFILL_PAPER_PORT")
+            exchange = stack.enter_context(PaperExchange(scenario.market, port=port))
+            ours["BACKFILL_BLOFIN_URL"] = exchange.url
+        airflow = AirflowSettings(
+            home=home,
+            database=postgres.uri(AIRFLOW_DATABASE),
+            dags=dags_dir(),
+            plugins=_plugins_folder(home),
+            api_port=choose_port(settings.api_port, API_PORT, "BACKFILL_API_PORT"),
+            schedule=scenario.market is None,
+        )
+        environment = airflow.environment(scenario.inherited(os.environ), ours)
+        if _must_migrate_airflow(postgres, home):
+            note("preparing Airflow's database (the first time only)")
+            _migrate_airflow(home, environment)
+        started_at = datetime.now(timezone.utc)
+        supervisor = Supervisor(
+            [_component(home, environment, *arguments) for arguments in AIRFLOW_PROCESSES],
+            mark=(MARK, str(home)),
+            note=note,
+            others=[_WatchedPostgres(postgres)],
+        )
+        stack.enter_context(supervisor)
+        _remember(home, airflow=airflow.url, database=candles)
+        stack.callback(_ignore_signals)  # from here on a second Ctrl-C would only leave something behind
+        yield Stack(home, candles, AirflowApi(airflow.url), supervisor, exchange, started_at)
+
+
+def stop_stack(home: Path) -> bool:
+    """End the stack of ``home``, from another process; whether there was anything to end."""
+    home = home.resolve()
+    supervisor = _supervisor_of(home)
+    if supervisor is not None:
+        supervisor.terminate()
+        psutil.wait_procs([supervisor], timeout=STOPPED_WITHIN_S)
+    found = end_processes([], (MARK, str(home)))
+    postgres = EmbeddedPostgres(home)
+    had_postgres = postgres.is_running()
+    postgres.stop()
+    return supervisor is not None or found or had_postgres
+
+
+@dataclass(frozen=True)
+class _WatchedPostgres:
+    server: EmbeddedPostgres
+    name: str = "postgres"
+
+    @property
+    def log(self) -> Path:
+        return self.server.log
+
+    def start(self) -> None:
+        self.server.start()
+
+    def how_it_ended(self) -> str | None:
+        return None if self.server.is_running() else "its process is gone"
+
+
+def _component(home: Path, environment: dict[str, str], name: str, *arguments: str) -> Component:
+    command = [sys.executable, "-m", "airflow", name, *arguments]
+    return Component(name, command, environment, home / "logs" / f"{name}.log")
+
+
+def _must_migrate_airflow(postgres: EmbeddedPostgres, home: Path) -> bool:
+    stamp = home / "airflow" / "migrated"
+    if not stamp.exists() or stamp.read_text() != _airflow_version():
+        return True
+    with connect(postgres.uri(AIRFLOW_DATABASE)) as connection:
+        return fetch_one(connection, "SELECT to_regclass('public.alembic_version') IS NULL")[0] is True
+
+
+def _migrate_airflow(home: Path, environment: dict[str, str]) -> None:
+    log = home / "logs" / "db-migrate.log"
+    log.parent.mkdir(exist_ok=True)
+    with log.open("wb") as output:
+        command = [sys.executable, "-m", "airflow", "db", "migrate"]
+        ended = subprocess.run(command, env=environment, stdout=output, stderr=subprocess.STDOUT, check=False)
+    if ended.returncode != 0:
+        raise LocalStackFailed(f"`airflow db migrate` has failed, its log is {log}\n{tail(log)}")
+    (home / "airflow" / "migrated").write_text(_airflow_version())
+
+
+def _airflow_version() -> str:
+    try:
+        return version("apache-airflow")
+    except PackageNotFoundError:
+        raise ConfigurationError("Airflow is not installed here: run `make install`") from None
+
+
+def _plugins_folder(home: Path) -> Path:
+    """The project's, or an empty one where the package came as a wheel and registers itself."""
+    beside = Path(backfill.__file__).resolve().parent.parent
+    if (beside / ".airflowignore").exists():
+        return beside
+    empty = home / "airflow" / "plugins"
+    empty.mkdir(parents=True, exist_ok=True)
+    return empty
+
+
+@contextmanager
+def _alone_in(home: Path) -> Iterator[None]:
+    """Hold the home's lock, which ends with the process, and note who holds it."""
+    with (home / "stack.lock").open("a") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise ConfigurationError(
+                f"a demo or stack is running already in {home}: Ctrl-C in its terminal or `make down` ends it"
+            ) from None
+        _remember(home)
+        try:
+            yield
+        finally:
+            (home / "stack.json").unlink(missing_ok=True)
+
+
+def _remember(home: Path, **addresses: str) -> None:
+    """Write who we are and where things are to ``stack.json``, for `make down` and for curious people."""
+    us = psutil.Process()
+    state = {"pid": us.pid, "started": us.create_time(), **addresses}
+    (home / "stack.json").write_text(json.dumps(state, indent=2) + "\n")
+
+
+def _supervisor_of(home: Path) -> psutil.Process | None:
+    """The process that ``stack.json`` names, if it is still that one."""
+    try:
+        state = json.loads((home / "stack.json").read_text())
+        process = psutil.Process(state["pid"])
+        return process if process.create_time() == state["started"] else None
+    except (OSError, ValueError, KeyError, psutil.NoSuchProcess):
+        return None
+
+
+@contextmanager
+def _signals_as_interrupts() -> Iterator[None]:
+    """`make down` and a closed terminal end us as Ctrl-C does; whoever asks twice is not heard."""
+
+    def interrupt(_signal: int, _frame: FrameType | None) -> None:
+        _ignore_signals()
+        raise KeyboardInterrupt
+
+    before = {number: signal.signal(number, interrupt) for number in ENDING_SIGNALS}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _ignore_signals() -> None:
+    for number in ENDING_SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
