@@ -15,7 +15,9 @@ def parser() -> argparse.ArgumentParser:
     """Every command with its options; a bad use exits with 2."""
     common = argparse.ArgumentParser(add_help=False)
     common.add_argument("--json", action="store_true", help="print one JSON document instead of tables")
-    common.add_argument("--db", metavar="URI", help="Postgres; else BACKFILL_DB, else AIRFLOW_CONN_CANDLES_DB")
+
+    candles = argparse.ArgumentParser(add_help=False, parents=[common])
+    candles.add_argument("--db", metavar="URI", help="Postgres; else BACKFILL_DB, else AIRFLOW_CONN_CANDLES_DB")
 
     some = argparse.ArgumentParser(add_help=False)
     some.add_argument("--symbols", type=comma_list, metavar="A,B", help="only these instruments, e.g. BTC-USDT")
@@ -29,14 +31,14 @@ def parser() -> argparse.ArgumentParser:
     root.add_argument("--version", action="version", version=f"backfill {__version__}")
     commands = root.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
-    commands.add_parser("migrate", parents=[common], help="create or update the schema `backfill`")
-    commands.add_parser("status", parents=[common, some], help="coverage of every series")
-    commands.add_parser("gaps", parents=[common, some, window], help="what is missing, gap by gap")
-    fill = commands.add_parser("fill", parents=[common, some, window], help="find the gaps and close them")
+    commands.add_parser("migrate", parents=[candles], help="create or update the schema `backfill`")
+    commands.add_parser("status", parents=[candles, some], help="coverage of every series")
+    commands.add_parser("gaps", parents=[candles, some, window], help="what is missing, gap by gap")
+    fill = commands.add_parser("fill", parents=[candles, some, window], help="find the gaps and close them")
     fill.add_argument("--sources", type=comma_list, metavar="A,B", help="ask only these, in this order")
     fill.add_argument("--recheck", action="store_true", help="ask again for bars that a source has denied")
     fill.add_argument("--dry-run", action="store_true", help="print the plan and its requests, ask nobody")
-    commands.add_parser("doctor", parents=[common], help="check database, schema, clock, sources and settings")
+    commands.add_parser("doctor", parents=[candles], help="check database, schema, clock, sources and settings")
 
     local = argparse.ArgumentParser(add_help=False)
     local.add_argument("--once", action="store_true", help="stop when the run has ended, exit with its result")

@@ -40,21 +40,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _command(name: str) -> Command:
     """Each command loads only what it needs."""
     if name in ("demo", "up"):
-        from backfill.cli import local
+        from backfill.cli.local import demo, up
 
-        return {"demo": local.demo, "up": local.up}[name]
+        return demo if name == "demo" else up
     if name == "doctor":
         from backfill.cli.doctor import doctor
 
         return doctor
-    from backfill.cli import candles
+    from backfill.cli.candles import fill, gaps, migrate, status
 
-    return {
-        "migrate": candles.migrate,
-        "status": candles.status,
-        "gaps": candles.gaps,
-        "fill": candles.fill,
-    }[name]
+    return {"migrate": migrate, "status": status, "gaps": gaps, "fill": fill}[name]
 
 
 if __name__ == "__main__":
