@@ -21,7 +21,7 @@ from backfill.errors import BackfillError, LocalStackFailed
 LOOK_EVERY_S = 0.5
 MOST_RESTARTS = 5
 WITHIN_S = 300.0
-GRACE_S = 15.0
+GRACE_S = 5.0
 
 
 class Watched(Protocol):
