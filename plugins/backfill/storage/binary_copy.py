@@ -66,7 +66,7 @@ def candle_columns(candles: pd.DataFrame, series_id: int, source_id: int) -> lis
 
 
 def _unknown(column: Column) -> NDArray[np.bool_]:
-    values = np.asarray(column.values)
     if column.name not in VOLUMES:
-        return np.zeros(1, dtype=bool)
-    return np.isnan(values)
+        return np.zeros(1, dtype=np.bool_)
+    unknown: NDArray[np.bool_] = np.isnan(np.asarray(column.values, dtype=np.float64))
+    return unknown
