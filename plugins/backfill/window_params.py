@@ -9,12 +9,16 @@ from backfill.errors import ConfigurationError
 
 # A template renders a missing parameter as one of these.
 UNSET = ("", "None")
+# Epoch ms have had so many since 1973. Fewer are a year, a date without dashes or epoch seconds: as ms they would all
+# mean January 1970, and a window that starts there asks for the whole history.
+FEWEST_MS_DIGITS = 12
 
 
 def as_list(value: Sequence[str] | str | None) -> list[str] | None:
     """Names from a list or from text with commas; nothing is None."""
-    names = value.split(",") if isinstance(value, str) and value not in UNSET else value or ()
-    return [name.strip() for name in names if name.strip()] or None
+    if isinstance(value, str):
+        value = () if value.strip() in UNSET else value.split(",")
+    return [name.strip() for name in value or () if name.strip()] or None
 
 
 def as_moment(name: str, value: str | int | None) -> datetime | None:
@@ -27,11 +31,17 @@ def as_moment(name: str, value: str | int | None) -> datetime | None:
     if text in UNSET:
         return None
     try:
-        if text.isdigit():
-            return datetime.fromtimestamp(int(text) / 1000, tz=timezone.utc)
-        at = datetime.fromisoformat(text.removesuffix("Z") + "+00:00" if text.endswith("Z") else text)
+        return _utc(text)
     except (ValueError, OverflowError, OSError) as error:
         raise ConfigurationError(
             f"{name}: {text!r} is not a time; write ISO 8601 such as 2026-01-31T12:00Z, or epoch ms"
         ) from error
+
+
+def _utc(text: str) -> datetime:
+    if text.isdigit():
+        if len(text) < FEWEST_MS_DIGITS:
+            raise ValueError(f"too short for epoch ms: {text}")
+        return datetime.fromtimestamp(int(text) / 1000, tz=timezone.utc)
+    at = datetime.fromisoformat(text.removesuffix("Z") + "+00:00" if text.endswith("Z") else text)
     return at.astimezone(timezone.utc) if at.tzinfo else at.replace(tzinfo=timezone.utc)
