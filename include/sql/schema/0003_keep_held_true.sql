@@ -5,9 +5,12 @@
 -- page writer sets `backfill.ledger` to 'writer' for its transaction and keeps the ledger itself: it must,
 -- since ON CONFLICT rows never reach a transition table.
 --
+-- They run as the schema's owner, so that whoever may write candles needs no right on the ledger.
+--
 -- An open time off the grid covers no bar, so it is not held; the audit names it.
 
-CREATE FUNCTION add_to_held() RETURNS trigger LANGUAGE plpgsql SET search_path = backfill, pg_temp AS $$
+CREATE FUNCTION add_to_held() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = backfill, pg_temp AS $$
 BEGIN
     PERFORM FROM series WHERE id IN (SELECT DISTINCT series_id FROM added) ORDER BY id FOR UPDATE;
     UPDATE series AS s
@@ -24,7 +27,8 @@ BEGIN
 END
 $$;
 
-CREATE FUNCTION remove_from_held() RETURNS trigger LANGUAGE plpgsql SET search_path = backfill, pg_temp AS $$
+CREATE FUNCTION remove_from_held() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = backfill, pg_temp AS $$
 BEGIN
     PERFORM FROM series WHERE id IN (SELECT DISTINCT series_id FROM removed) ORDER BY id FOR UPDATE;
     UPDATE series AS s
@@ -42,7 +46,8 @@ END
 $$;
 
 -- A changed price moves nothing; a changed key is a removal and an addition.
-CREATE FUNCTION move_in_held() RETURNS trigger LANGUAGE plpgsql SET search_path = backfill, pg_temp AS $$
+CREATE FUNCTION move_in_held() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = backfill, pg_temp AS $$
 BEGIN
     PERFORM FROM series
     WHERE id IN (SELECT series_id FROM removed UNION SELECT series_id FROM added) ORDER BY id FOR UPDATE;
@@ -71,7 +76,8 @@ $$;
 
 -- TRUNCATE names no rows: a monthly partition (arguments: its bounds) gives up its month, the parent everything,
 -- the default partition whatever no other partition holds.
-CREATE FUNCTION empty_held() RETURNS trigger LANGUAGE plpgsql SET search_path = backfill, pg_temp AS $$
+CREATE FUNCTION empty_held() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = backfill, pg_temp AS $$
 BEGIN
     IF TG_NARGS = 2 THEN
         UPDATE series

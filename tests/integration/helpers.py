@@ -1,0 +1,168 @@
+"""What the tests of storage, jobs and command line share: series, candles, and the questions asked of both."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timezone
+from typing import Any
+
+import pandas as pd
+import psycopg
+
+from backfill.domain.answers import bar_intervals
+from backfill.domain.intervals import Interval
+from backfill.domain.timeframes import timeframe as timeframe_named
+from backfill.storage.candle_store import CandleStore, QuarantinedRow, Selection, SeriesWindow, StoredPage, utc
+from backfill.storage.database import Connection
+
+MINUTE_MS = 60_000
+HOUR_MS = 60 * MINUTE_MS
+DAY_MS = 24 * HOUR_MS
+# 2026-03-10T12:00:30Z, a Tuesday: every window of these tests ends before it, and spans no month unless it says so.
+NOW_MS = 1_773_144_030_000
+NOON_MS = NOW_MS - 30_000
+
+# The ledger as it ought to be, worked out from the candles without any of the schema's own functions.
+_DRIFT = """
+SELECT i.symbol, s.timeframe, s.held AS says, truth.held AS holds
+FROM backfill.series AS s
+JOIN backfill.instruments AS i ON i.id = s.instrument_id
+CROSS JOIN LATERAL (
+    SELECT coalesce(range_agg(int8range(ms, ms + s.step_ms)), '{}') AS held
+    FROM (SELECT (extract(epoch FROM open_time) * 1000)::bigint AS ms FROM backfill.candles WHERE series_id = s.id) AS c
+    WHERE (ms - CASE s.timeframe WHEN '1w' THEN 345600000 ELSE 0 END) % s.step_ms = 0
+) AS truth
+WHERE s.held <> truth.held
+"""
+
+
+def assert_held_is_true(connection: psycopg.Connection[Any]) -> None:
+    """``series.held`` of every series says exactly what ``candles`` holds."""
+    drift = connection.execute(_DRIFT).fetchall()
+    assert drift == []
+
+
+def moment(text: str) -> datetime:
+    """An aware UTC time from ISO 8601."""
+    at = datetime.fromisoformat(text)
+    return at if at.tzinfo else at.replace(tzinfo=timezone.utc)
+
+
+def ms(text: str) -> int:
+    return round(moment(text).timestamp() * 1000)
+
+
+def wanted_series(
+    store: CandleStore,
+    symbol: str = "BTC-USDT",
+    timeframe: str = "1m",
+    *,
+    history_ms: int = DAY_MS,
+    sources: Sequence[str] = ("blofin",),
+    list_ms: int | None = None,
+    state: str | None = None,
+    now_ms: int = NOW_MS,
+) -> SeriesWindow:
+    """Declare a series and give its window as of ``now_ms``."""
+    instrument_id = one(
+        store.connection,
+        "INSERT INTO backfill.instruments (symbol, state, list_time) VALUES (%s, %s, %s) "
+        "ON CONFLICT (symbol) DO UPDATE SET symbol = excluded.symbol RETURNING id",
+        (symbol, state, None if list_ms is None else utc(list_ms)),
+    )
+    store.connection.execute(
+        "INSERT INTO backfill.series (instrument_id, timeframe, wanted, history_ms, source_ids) "
+        "VALUES (%s, %s, true, %s, %s)",
+        (instrument_id, timeframe, history_ms, [store.source_id(name) for name in sources]),
+    )
+    return window_of(store, symbol, timeframe, now_ms=now_ms)
+
+
+def window_of(store: CandleStore, symbol: str, timeframe: str, *, now_ms: int = NOW_MS) -> SeriesWindow:
+    (window,) = store.windows(Selection(utc(now_ms), symbols=[symbol], timeframes=[timeframe]))
+    return window
+
+
+def candles(opens_ms: Iterable[int], *, close: float = 100.0, quote_volume: float = 250.0) -> pd.DataFrame:
+    """Sound rows as ``store_page`` takes them, one for each open time, all of one price."""
+    opens = sorted(opens_ms)
+    columns = {"open": 100.0, "high": max(close, 101.0), "low": min(close, 99.0), "close": close, "volume": 2.5}
+    frame = pd.DataFrame({"open_ms": pd.Series(opens, dtype="int64"), **dict.fromkeys(columns)})
+    for name, value in {**columns, "quote_volume": quote_volume}.items():
+        frame[name] = float(value)
+    return frame
+
+
+def store_bars(
+    store: CandleStore,
+    window: SeriesWindow,
+    frame: pd.DataFrame,
+    *,
+    source: str = "blofin",
+    absent: Sequence[Interval] = (),
+    quarantined: Sequence[QuarantinedRow] = (),
+) -> StoredPage:
+    """One page in its own transaction, as a fill stores it."""
+    store.prepare(window)
+    bars = bar_intervals(frame["open_ms"].to_numpy(), timeframe_named(window.timeframe).step_ms)
+    with store.page_transaction():
+        return store.store_page(
+            window, store.source_id(source), frame, bars=bars, absent=absent, quarantined=quarantined
+        )
+
+
+def foreign_rows(series_id: int, opens_ms: Iterable[int], source_id: int = 1) -> list[tuple[Any, ...]]:
+    """Whole rows of ``candles`` as a stranger would insert them."""
+    return [(series_id, utc(open_ms), 1.0, 2.0, 0.5, 1.5, 10.0, 15.0, source_id) for open_ms in opens_ms]
+
+
+def insert_foreign(connection: psycopg.Connection[Any], rows: Iterable[tuple[Any, ...]], tail: str = "") -> None:
+    """One INSERT statement for all ``rows``; ``tail`` is what follows its values."""
+    listed = list(rows)
+    row = "(" + ", ".join(["%s"] * 9) + ")"
+    sql = f"INSERT INTO backfill.candles VALUES {', '.join([row] * len(listed))} {tail}"  # noqa: S608
+    connection.execute(sql, [value for one_row in listed for value in one_row])  # type: ignore[arg-type]
+
+
+def opens(start_ms: int, end_ms: int, step_ms: int = MINUTE_MS) -> list[int]:
+    """The open times of the half-open span."""
+    return list(range(start_ms, end_ms, step_ms))
+
+
+def one(connection: psycopg.Connection[Any], sql: str, params: Any = None) -> Any:
+    """The single value that ``sql`` gives."""
+    row = connection.execute(sql, params).fetchone()  # type: ignore[arg-type]
+    assert row is not None
+    return row[0]
+
+
+def rows(connection: psycopg.Connection[Any], sql: str, params: Any = None) -> list[tuple[Any, ...]]:
+    return connection.execute(sql, params).fetchall()  # type: ignore[arg-type]
+
+
+def held_ms(connection: psycopg.Connection[Any], window: SeriesWindow) -> list[Interval]:
+    """The held intervals of a series, oldest first."""
+    held = one(connection, "SELECT held FROM backfill.series WHERE id = %s", (window.series_id,))
+    return [Interval(r.lower, r.upper) for r in held]
+
+
+def stored_ms(connection: psycopg.Connection[Any], window: SeriesWindow) -> list[int]:
+    """The open times of a series's candles, oldest first."""
+    sql = "SELECT open_time FROM backfill.candles WHERE series_id = %s ORDER BY open_time"
+    return [round(at.timestamp() * 1000) for (at,) in rows(connection, sql, (window.series_id,))]
+
+
+def missing_candles(store: CandleStore, window: SeriesWindow, now_ms: int = NOW_MS) -> int:
+    """What the query behind `backfill gaps` says of the series."""
+    which = Selection(utc(now_ms), symbols=[window.symbol], timeframes=[window.timeframe])
+    return sum(row["missing_candles"] for row in store.rows("select_gaps", which))
+
+
+def contents(connection: Connection) -> dict[str, list[tuple[Any, ...]]]:
+    """All that a page may change, for telling whether anything has."""
+    return {
+        "candles": rows(connection, "SELECT * FROM backfill.candles ORDER BY series_id, open_time"),
+        "revisions": rows(connection, "SELECT * FROM backfill.revisions ORDER BY id"),
+        "absences": rows(connection, "SELECT * FROM backfill.absences ORDER BY 1, 2, 3, 4"),
+        "held": rows(connection, "SELECT id, held FROM backfill.series ORDER BY id"),
+    }
