@@ -31,7 +31,7 @@ down: ## stop what was started from this folder, and only that
 clean: ## stop, and remove everything that runs have created
 	@if [ -x $(VENV)/bin/python ]; then $(VENV)/bin/python -m backfill.local.down --remove; fi
 	@rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache dist
-	@find plugins dags tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
+	@find . -path ./$(VENV) -prune -o -name __pycache__ -type d -prune -exec rm -rf {} +
 
 distclean: clean ## and the .venv
 	@rm -rf $(VENV)

@@ -105,8 +105,9 @@ class _Play:
             document = {"market": self.title, "state": run.state, "seconds": took_s, "totals": summed, "series": rows}
             self.output.document(document)
         else:
-            self.output.table(f"Before and after, on {self.title}", rows, shown_columns(rows))
+            self.output.table("Coverage before and after", rows, shown_columns(rows))
             self.output.line(f"{run.state} after {took_s:.0f} s: {in_words(summed)}")
+            self.output.line(f"The candles are of {self.title}.")
         for task in self.stack.airflow.failed_tasks(DAG_ID, run.run_id) if run.state == "failed" else ():
             self.output.error(f"task {task} has failed; logs are in {self.stack.home / 'logs'}")
         return exit_code(run.state, results)

@@ -24,7 +24,7 @@ from backfill.errors import ConfigurationError, LocalStackFailed
 from backfill.local.airflow_api import AirflowApi
 from backfill.local.airflow_settings import MARK, AirflowSettings
 from backfill.local.embedded_postgres import EmbeddedPostgres
-from backfill.local.ports import choose_port
+from backfill.local.ports import reserved_port
 from backfill.local.scenario import Scenario
 from backfill.local.supervisor import Component, Supervisor, end_processes, tail
 from backfill.paper.server import PaperExchange
@@ -107,7 +107,7 @@ def running_stack(settings: Settings, scenario: Scenario, note: Note) -> Iterato
         exchange = None
         ours = {"AIRFLOW_CONN_CANDLES_DB": candles, **scenario.environment}
         if scenario.market is not None:
-            port = choose_port(settings.paper_port, PAPER_PORT, "BACKFILL_PAPER_PORT")
+            port = stack.enter_context(reserved_port(settings.paper_port, PAPER_PORT, "BACKFILL_PAPER_PORT"))
             exchange = stack.enter_context(PaperExchange(scenario.market, port=port))
             ours["BACKFILL_BLOFIN_URL"] = exchange.url
         airflow = AirflowSettings(
@@ -115,7 +115,7 @@ def running_stack(settings: Settings, scenario: Scenario, note: Note) -> Iterato
             database=postgres.uri(AIRFLOW_DATABASE),
             dags=dags_dir(),
             plugins=_plugins_folder(home),
-            api_port=choose_port(settings.api_port, API_PORT, "BACKFILL_API_PORT"),
+            api_port=stack.enter_context(reserved_port(settings.api_port, API_PORT, "BACKFILL_API_PORT")),
             schedule=scenario.market is None,
         )
         environment = airflow.environment(scenario.inherited(os.environ), ours)
