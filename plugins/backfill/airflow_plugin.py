@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 
 # Who may see this Dag's runs may see what they have done to the candles.
 GUARDED_AS_DAG = "candles_fill_gaps"
-CANDLES_CONN_ID = "candles_db"
 
 
 class BackfillPlugin(AirflowPlugin):
@@ -46,14 +45,7 @@ class BackfillPlugin(AirflowPlugin):
 
 
 def _connect() -> Connection:
-    from airflow.providers.common.compat.sdk import AirflowNotFoundException, BaseHook
-
-    from backfill.connections import database_connection
-    from backfill.errors import ConfigurationError
+    from backfill.hooks.candle_store_hook import CandleStoreHook
     from backfill.storage.database import connect
 
-    try:
-        candles_db = BaseHook.get_connection(CANDLES_CONN_ID)
-    except AirflowNotFoundException:
-        raise ConfigurationError(f"Airflow has no connection {CANDLES_CONN_ID!r}") from None
-    return connect(database_connection(CANDLES_CONN_ID, candles_db), application_name="backfill coverage page")
+    return connect(CandleStoreHook().uri(), application_name="backfill coverage page")
