@@ -9,7 +9,7 @@ from typing import Any
 
 COMPLETE, FAILURE, GAPS_REMAIN = 0, 1, 3
 
-RARE = ("absent", "revised", "quarantined", "absent_found", "error")
+RARE = ("absent", "revised", "quarantined", "error")
 COUNTS = ("requests_planned", "requests", "rows_inserted", "rows_revised", "rows_quarantined", "absent_found")
 
 Row = Mapping[str, Any]
@@ -40,7 +40,7 @@ class SeriesResult:
             "after %": self.coverage_after,
             "missing": self.missing,
             "absent": self.absent,
-            **{name.removeprefix("rows_"): self.counts[name] for name in COUNTS},
+            **{name.removeprefix("rows_"): self.counts[name] for name in COUNTS if name != "absent_found"},
             "sources": sources,
             "error": self.error,
         }
