@@ -120,8 +120,8 @@ def insert_foreign(connection: psycopg.Connection[Any], rows: Iterable[tuple[Any
     """One INSERT statement for all ``rows``; ``tail`` is what follows its values."""
     listed = list(rows)
     row = "(" + ", ".join(["%s"] * 9) + ")"
-    sql = f"INSERT INTO backfill.candles VALUES {', '.join([row] * len(listed))} {tail}"  # noqa: S608
-    connection.execute(sql, [value for one_row in listed for value in one_row])  # type: ignore[arg-type]
+    sql = f"INSERT INTO backfill.candles VALUES {', '.join([row] * len(listed))} {tail}"
+    connection.execute(sql, [value for one_row in listed for value in one_row])
 
 
 def opens(start_ms: int, end_ms: int, step_ms: int = MINUTE_MS) -> list[int]:
@@ -131,13 +131,13 @@ def opens(start_ms: int, end_ms: int, step_ms: int = MINUTE_MS) -> list[int]:
 
 def one(connection: psycopg.Connection[Any], sql: str, params: Any = None) -> Any:
     """The single value that ``sql`` gives."""
-    row = connection.execute(sql, params).fetchone()  # type: ignore[arg-type]
+    row = connection.execute(sql, params).fetchone()
     assert row is not None
     return row[0]
 
 
 def rows(connection: psycopg.Connection[Any], sql: str, params: Any = None) -> list[tuple[Any, ...]]:
-    return connection.execute(sql, params).fetchall()  # type: ignore[arg-type]
+    return connection.execute(sql, params).fetchall()
 
 
 def held_ms(connection: psycopg.Connection[Any], window: SeriesWindow) -> list[Interval]:

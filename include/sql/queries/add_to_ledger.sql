@@ -1,2 +1,2 @@
--- A page's bars are held from now on, whoever stored them first.
+-- A page's bars, all of them written by this transaction, are held from now on.
 UPDATE series SET held = held + %(bars)s::int8multirange WHERE id = %(series_id)s

@@ -134,6 +134,7 @@ BEGIN
             LOCK TABLE candles IN SHARE UPDATE EXCLUSIVE MODE;  -- one maker at a time; readers and writers go on
             IF to_regclass('backfill.' || name) IS NULL THEN
                 EXECUTE format('CREATE TABLE %I (LIKE candles INCLUDING ALL)', name);
+                LOCK TABLE candles_default IN ACCESS EXCLUSIVE MODE;  -- rows on their way in must arrive first, to be moved
                 PERFORM set_config('backfill.ledger', 'writer', true);
                 EXECUTE format('WITH moved AS (DELETE FROM candles_default WHERE open_time >= %L AND open_time < %L '
                                'RETURNING *) INSERT INTO %I SELECT * FROM moved', month, next_month, name);

@@ -239,9 +239,7 @@ class CandleStore:
                 fresh, known = fresh.iloc[:0], candles
             inserted, revised = self._merged(window, source_id, known, bars, fill_run_id)
             inserted += len(fresh)
-            self.connection.execute(
-                query("add_to_ledger"), {"series_id": window.series_id, "bars": to_multirange(bars)}
-            )
+            self._keep_ledger(window.series_id, bars, found_stored=inserted + revised < len(candles))
         for row in quarantined:
             self._quarantine(series, row, fill_run_id)
         newly_absent_ms = fetch_one(
@@ -315,6 +313,18 @@ class CandleStore:
         }
         inserted, revised = fetch_one(self.connection, query("merge_page"), params)
         return int(inserted), int(revised)
+
+    def _keep_ledger(self, series_id: int, bars: Sequence[Interval], *, found_stored: bool) -> None:
+        """Hold ``bars``. Rows that we wrote ourselves are ours until the commit; a row that was merely found may
+        have been deleted since, so then the page's span is counted anew.
+        """
+        if not found_stored:
+            self.connection.execute(query("add_to_ledger"), {"series_id": series_id, "bars": to_multirange(bars)})
+            return
+        self.connection.execute(query("lock_ledger"), {"series_id": series_id})
+        span = {"start_ms": bars[0].start, "end_ms": bars[-1].end}
+        times = {"first": utc(bars[0].start), "past": utc(bars[-1].end)}
+        self.connection.execute(query("recount_ledger"), {"series_id": series_id, **span, **times})
 
     def _quarantine(self, series: dict[str, int], row: QuarantinedRow, fill_run_id: int | None) -> None:
         self.connection.execute(

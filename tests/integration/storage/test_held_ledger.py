@@ -147,7 +147,10 @@ def test_a_merge_statement_that_inserts_updates_and_deletes_at_once_is_followed(
 
 
 def test_one_statement_over_several_series_and_timeframes(store: CandleStore, window: SeriesWindow) -> None:
-    hourly, weekly = wanted_series(store, "BTC-USDT", "1h"), wanted_series(store, "ETH-USDT", "1w", history_ms=63 * DAY_MS)
+    hourly, weekly = (
+        wanted_series(store, "BTC-USDT", "1h"),
+        wanted_series(store, "ETH-USDT", "1w", history_ms=63 * DAY_MS),
+    )
     mondays = opens(ms("2026-01-05"), ms("2026-02-23"), 7 * DAY_MS)
 
     insert_foreign(
@@ -252,7 +255,9 @@ def test_rows_written_straight_into_a_partition_are_followed(store: CandleStore,
     assert held_ms(store.connection, window) == [Interval(HOUR[0], NOON_MS)]
 
     store.connection.execute(f"DELETE FROM {march} WHERE open_time < %s", (utc(HOUR[10]),))
-    store.connection.execute(f"UPDATE {march} SET open_time = open_time - interval '1 hour' WHERE open_time = %s", (utc(HOUR[-1]),))
+    store.connection.execute(
+        f"UPDATE {march} SET open_time = open_time - interval '1 hour' WHERE open_time = %s", (utc(HOUR[-1]),)
+    )
 
     assert held_ms(store.connection, window) == [
         Interval(HOUR[-1] - HOUR_MS, HOUR[0]),
@@ -291,13 +296,17 @@ def test_making_partitions_does_not_silence_the_triggers_for_the_rest_of_the_tra
 
 def test_partitions_are_made_once_and_only_where_they_are_needed(store: CandleStore) -> None:
     def ensure(first: str, past: str) -> object:
-        return one(store.connection, "SELECT backfill.ensure_candle_partitions(%s::timestamptz, %s::timestamptz)", (first, past))
+        return one(
+            store.connection,
+            "SELECT backfill.ensure_candle_partitions(%s::timestamptz, %s::timestamptz)",
+            (first, past),
+        )
 
-    assert ensure("2024-12-31T23:59Z", "2025-01-01T00:00Z") == 1
-    assert ensure("2024-12-31T23:59Z", "2025-01-01T00:01Z") == 1
-    assert ensure("2024-11-15Z", "2025-03-02Z") == 3
-    assert ensure("2024-11-15Z", "2025-03-02Z") == 0
-    assert ensure("2025-03-02Z", "2025-03-02Z") == 0
+    assert ensure("2024-12-31T23:59", "2025-01-01T00:00") == 1
+    assert ensure("2024-12-31T23:59", "2025-01-01T00:01") == 1
+    assert ensure("2024-11-15", "2025-03-02") == 3
+    assert ensure("2024-11-15", "2025-03-02") == 0
+    assert ensure("2025-03-02", "2025-03-02") == 0
 
 
 @pytest.mark.parametrize(
@@ -309,16 +318,16 @@ def test_partitions_are_made_once_and_only_where_they_are_needed(store: CandleSt
         ("backfill.candles_y2026m02, backfill.candles_y2026m03", ["2023-05"]),
     ],
 )
-def test_truncate_gives_up_what_was_there_and_nothing_else(
-    store: CandleStore, truncated: str, left: list[str]
-) -> None:
+def test_truncate_gives_up_what_was_there_and_nothing_else(store: CandleStore, truncated: str, left: list[str]) -> None:
     minutes = wanted_series(store, history_ms=20 * DAY_MS)
     weeks = wanted_series(store, "BTC-USDT", "1w", history_ms=63 * DAY_MS)
     store.prepare(minutes)
     around = opens(ms("2026-02-28T23:00"), ms("2026-03-01T01:00"))
     # The week that opens in February and ends in March belongs to the partition in which it opens.
     insert_foreign(store.connection, foreign_rows(weeks.series_id, [ms("2026-02-23"), ms("2026-03-02")]))
-    insert_foreign(store.connection, foreign_rows(minutes.series_id, [*opens(ms("2023-05-01"), ms("2023-05-02")), *around]))
+    insert_foreign(
+        store.connection, foreign_rows(minutes.series_id, [*opens(ms("2023-05-01"), ms("2023-05-02")), *around])
+    )
 
     store.connection.execute(f"TRUNCATE {truncated}")
 

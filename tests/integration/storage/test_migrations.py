@@ -19,10 +19,13 @@ def _migrate_at(uri: str) -> list[str]:
         return migrate(connection)
 
 
+LOGGED = "SELECT version, name, sha256, applied_at FROM backfill.schema_migrations ORDER BY version"
+
+
 def test_the_second_run_applies_nothing(empty_database_uri: str) -> None:
     with connect(empty_database_uri) as connection:
         first = migrate(connection)
-        logged = rows(connection, "SELECT version, name, sha256, applied_at FROM backfill.schema_migrations ORDER BY 1")
+        logged = rows(connection, LOGGED)
 
         assert migrate(connection) == []
 
@@ -30,9 +33,9 @@ def test_the_second_run_applies_nothing(empty_database_uri: str) -> None:
         assert [(version, name, sha256) for version, name, sha256, _ in logged] == [
             (m.version, m.name, m.sha256) for m in known_migrations()
         ]
-        assert rows(connection, "SELECT version, name, sha256, applied_at FROM backfill.schema_migrations ORDER BY 1") == (
-            logged
-        )
+        assert rows(
+            connection, "SELECT version, name, sha256, applied_at FROM backfill.schema_migrations ORDER BY 1"
+        ) == (logged)
         require_current_schema(connection)
 
 
