@@ -13,6 +13,7 @@ from email.utils import parsedate_to_datetime
 from typing import Any, NamedTuple
 
 import requests
+import urllib3.exceptions
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
 from backfill.errors import (
@@ -40,6 +41,8 @@ BARS = {
 }  # fmt: skip
 # A page of 1440 rows is 150 kB; a firewall's or captive portal's page is never this large.
 MAX_ANSWER_BYTES = 8 * 1024 * 1024
+# A Retry-After beyond this is no answer to a rate limit whose longest suspension is an hour.
+LONGEST_RETRY_AFTER_S = 24 * 3600
 TRIES = 3
 
 
@@ -55,7 +58,7 @@ class BlofinClient:
     """Asks Blofin. Safe to share between threads.
 
     ``before_request`` is called before every request and may sleep or raise: the rate budget.
-    ``on_ban`` is told of every :class:`RateLimited`, so that all other processes pause too.
+    ``on_ban`` is told of every :class:`RateLimited` that Blofin has answered, so that all other processes pause too.
     """
 
     def __init__(
@@ -100,32 +103,35 @@ class BlofinClient:
             sleep=self._sleep,
             reraise=True,
         )
+        return retrying(self._ask_in_turn, path, params)
+
+    def _ask_in_turn(self, path: str, params: dict[str, str]) -> BlofinAnswer:
+        self._before_request()
+        self.requests_made += 1
         try:
-            return retrying(self._ask_once, path, params)
+            return self._ask_once(path, params)
         except RateLimited as error:
             self._on_ban(error)
             raise
 
     def _ask_once(self, path: str, params: dict[str, str]) -> BlofinAnswer:
-        self._before_request()
-        self.requests_made += 1
         began = time.monotonic()
         try:
             with self._session.get(
                 self._base_url + path, params=params, timeout=self._timeout_s, stream=True
             ) as response:
+                _raise_for_http_status(response, path)  # a ban is a ban, whether or not its page comes through
                 body = _read_until(response, began + 3 * self._timeout_s)
-        except requests.RequestException as error:
+        except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
             raise ExchangeUnreachable(SOURCE, f"{path}: {_reason(error)}") from error
-        _raise_for_http_status(response, path)
         latency_ms = (time.monotonic() - began) * 1000
         return BlofinAnswer(_data(body, path, params), _server_ms(response), latency_ms)
 
 
 def _read_until(response: requests.Response, deadline: float) -> bytes:
-    """The whole body; requests' own timeout is per read and never ends a slow drip."""
+    """The whole body, taken as it arrives: requests' own timeout is per read and never ends a slow drip."""
     body = bytearray()
-    for chunk in response.iter_content(64 * 1024):
+    while chunk := response.raw.read1(64 * 1024, decode_content=True):
         body += chunk
         if time.monotonic() > deadline or len(body) > MAX_ANSWER_BYTES:
             raise requests.Timeout(f"answer not complete after {len(body)} bytes")
@@ -150,10 +156,10 @@ def _raise_for_http_status(response: requests.Response, path: str) -> None:
 
 def _data(body: bytes, path: str, params: dict[str, str]) -> list[Any]:
     try:
-        envelope = json.loads(body)
-    except ValueError as error:
+        envelope = json.loads(body, parse_constant=_refuse_constant)
+    except (ValueError, RecursionError) as error:
         raise BadPayload(SOURCE, f"{path}: not JSON but {body[:60]!r}") from error
-    if not isinstance(envelope, dict) or "code" not in envelope:
+    if not isinstance(envelope, dict) or not isinstance(envelope.get("code"), (str, int)):
         raise BadPayload(SOURCE, f"{path}: no envelope with a code: {body[:60]!r}")
     code, message = str(envelope["code"]), str(envelope.get("msg", ""))
     if code != "0":
@@ -162,6 +168,10 @@ def _data(body: bytes, path: str, params: dict[str, str]) -> list[Any]:
     if not isinstance(data, list):
         raise BadPayload(SOURCE, f"{path}: data is {type(data).__name__}, not a list")
     return data
+
+
+def _refuse_constant(word: str) -> None:
+    raise ValueError(f"{word} is not JSON, though Python would read it")
 
 
 def _named_error(code: str, message: str, path: str, params: dict[str, str]) -> ExchangeError:
@@ -178,22 +188,23 @@ def _named_error(code: str, message: str, path: str, params: dict[str, str]) -> 
 
 def _retry_after_s(response: requests.Response) -> float:
     try:
-        return max(1.0, float(response.headers["Retry-After"]))
+        told_s = float(response.headers["Retry-After"])
     except (KeyError, ValueError):
         return SUSPENSION_S
+    return max(1.0, told_s) if 0 <= told_s <= LONGEST_RETRY_AFTER_S else SUSPENSION_S
 
 
 def _server_ms(response: requests.Response) -> int | None:
     try:
         told = parsedate_to_datetime(response.headers["Date"])
-    except (KeyError, ValueError):
+    except (KeyError, ValueError, OverflowError):
         return None
     if told.tzinfo is None:
         told = told.replace(tzinfo=timezone.utc)
     return int((told - datetime.fromtimestamp(0, timezone.utc)).total_seconds() * 1000)
 
 
-def _reason(error: requests.RequestException) -> str:
+def _reason(error: Exception) -> str:
     """What went wrong without urllib3's object addresses."""
     cause = error.args[0] if error.args else error
     return f"{type(error).__name__}: {getattr(cause, 'reason', None) or cause}"
