@@ -5,7 +5,14 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-from backfill.errors import AddressBanned, ConfigurationError, RateLimited, RequestRefused, SymbolNotListed
+from backfill.errors import (
+    AddressBanned,
+    ConfigurationError,
+    GeoBlocked,
+    RateLimited,
+    RequestRefused,
+    SymbolNotListed,
+)
 
 # Two more tries, a minute apart and then longer. A task that is killed counts as one try.
 TASK_ARGS: dict[str, Any] = {
@@ -33,6 +40,11 @@ else:
                 exception=SymbolNotListed,
                 action=RetryAction.FAIL,
                 reason="the exchange does not know the instrument",
+            ),
+            RetryRule(
+                exception=GeoBlocked,
+                action=RetryAction.FAIL,
+                reason="the exchange does not serve the country that this address is in",
             ),
             RetryRule(
                 exception=RequestRefused,
