@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from psycopg.rows import dict_row
 
@@ -23,7 +23,7 @@ from backfill.storage.database import connect, translated_errors
 from backfill.storage.named_queries import query
 
 if TYPE_CHECKING:
-    from backfill.cli.output import Output
+    from rich.progress import Progress
 
 DAG_ID = "candles_fill_gaps"
 LOOK_EVERY_S = 0.5
@@ -32,6 +32,19 @@ LINE_EVERY_S = 5.0
 SILENT_S = 120.0
 
 Rows = list[dict[str, Any]]
+
+
+class Output(Protocol):
+    """How the caller speaks to whoever started it; :class:`backfill.cli.output.Output` is one."""
+
+    as_json: bool
+
+    def document(self, document: Mapping[str, Any]) -> None: ...
+    def table(self, title: str, rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> None: ...
+    def line(self, text: str) -> None: ...
+    def note(self, text: str) -> None: ...
+    def error(self, text: str) -> None: ...
+    def progress(self, total: int, what: str) -> AbstractContextManager[Progress | None]: ...
 
 
 def run_demo(
