@@ -103,6 +103,7 @@ def _declared(supplies: Supplies, args: argparse.Namespace) -> Selection:
         timeframes=args.timeframes,
         start=getattr(args, "start", None),
         end=getattr(args, "end", None),
+        ask=args.command == "fill",
     )
 
 

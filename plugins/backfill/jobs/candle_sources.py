@@ -20,9 +20,9 @@ class CandlePage:
     """One answer to "what opens before ``after_ms``?".
 
     ``sound``: checked closed rows, oldest first (``open_ms`` int64, prices, volumes). ``broken``: rows that may
-    not be stored; ``rows`` has them as they came. ``oldest_ms`` and ``newest_ms`` span all rows that have an open
-    time, sound or not; None: the source has nothing older than the cursor. ``server_ms``: the source's clock.
-    ``latency_ms``: from question to answer.
+    not be stored; ``rows`` has them as they came. ``oldest_ms`` and ``newest_ms`` span the rows that can be believed,
+    bars still running included; None: there is none. No ``rows`` at all: the source has nothing older.
+    ``server_ms``: the source's clock. ``latency_ms``: from question to answer.
     """
 
     after_ms: int
@@ -70,14 +70,14 @@ class BlofinSource:
         answer = self._client.candles(symbol, BARS[timeframe.name], after_ms, self.rows_per_page)
         frame = blofin_frame(answer.data)
         sound, broken = sift(frame, timeframe)
-        placed = frame["open_ms"].dropna()
+        open_ms = sound["open_ms"]
         return CandlePage(
             after_ms=after_ms,
             rows=answer.data,
             sound=closed_only(sound, timeframe, answer.server_ms, self._settle_ms),
             broken=broken,
-            oldest_ms=int(placed.min()) if len(placed) else None,
-            newest_ms=int(placed.max()) if len(placed) else None,
+            oldest_ms=int(open_ms.iloc[0]) if len(open_ms) else None,
+            newest_ms=int(open_ms.iloc[-1]) if len(open_ms) else None,
             server_ms=answer.server_ms,
             latency_ms=answer.latency_ms,
         )

@@ -25,18 +25,20 @@ INSTRUMENTS_LIVE_S = 24 * 3600
 Instruments = Callable[[], Sequence[Mapping[str, Any]]]
 
 
-def declare_universe(store: CandleStore, settings: Settings, instruments: Instruments) -> list[SeriesWish]:
+def declare_universe(
+    store: CandleStore, settings: Settings, instruments: Instruments | None = None
+) -> list[SeriesWish]:
     """Make the database's wish list the file's; give the wishes.
 
-    ``instruments`` is asked when the descriptions are a day old or one is missing. If it fails the old ones
-    serve, except for ``instruments: all`` on an empty database, where there is nothing to go by.
+    ``instruments`` is asked when the descriptions are a day old or one is missing; None asks nobody. If it fails the
+    old ones serve, except for ``instruments: all`` on an empty database, where there is nothing to go by.
     """
     known = _known_instruments(store)
     wishes = None if _needs_listing(settings) else declared_series(settings)
     symbols = {wish.symbol for wish in wishes} if wishes is not None else set(known)
-    if not symbols or any(known.get(symbol, {}).get("age_s") is None for symbol in symbols) or _is_old(known, symbols):
+    if instruments is not None and _is_due(known, symbols):
         try:
-            _refresh(store, instruments())
+            _refresh(store, instruments(), symbols)
         except ExchangeError as error:
             log.warning("listings stay as they are: %s", error)
             if wishes is None and not known:
@@ -61,8 +63,9 @@ def _known_instruments(store: CandleStore) -> dict[str, dict[str, Any]]:
     return {str(row[0]): dict(zip(names, row[1:], strict=True)) for row in rows}
 
 
-def _is_old(known: Mapping[str, Mapping[str, Any]], symbols: set[str]) -> bool:
-    return any(known[symbol]["age_s"] > INSTRUMENTS_LIVE_S for symbol in symbols)
+def _is_due(known: Mapping[str, Mapping[str, Any]], symbols: set[str]) -> bool:
+    ages_s = [known[symbol]["age_s"] if symbol in known else None for symbol in symbols]
+    return not ages_s or any(age_s is None or age_s > INSTRUMENTS_LIVE_S for age_s in ages_s)
 
 
 def _is_live_usdt_perpetual(instrument: Mapping[str, Any]) -> bool:
@@ -70,10 +73,13 @@ def _is_live_usdt_perpetual(instrument: Mapping[str, Any]) -> bool:
     return (instrument["contract_type"], instrument["state"], settled_in) == ("linear", "live", "USDT")
 
 
-def _refresh(store: CandleStore, told: Sequence[Mapping[str, Any]]) -> None:
+def _refresh(store: CandleStore, told: Sequence[Mapping[str, Any]], symbols: set[str]) -> None:
+    """Write down what the exchange tells, and of ``symbols`` that it does not name, just that."""
     rows = [_instrument_row(one) for one in told]
-    with translated_errors():
+    unlisted = sorted(symbols - {row["symbol"] for row in rows})
+    with translated_errors(), store.connection.transaction():
         store.connection.execute(query("upsert_instruments"), {"instruments": Jsonb(rows)})
+        store.connection.execute(query("mark_unlisted_instruments"), {"symbols": unlisted})
 
 
 def _instrument_row(told: Mapping[str, Any]) -> dict[str, Any]:

@@ -156,9 +156,12 @@ class _Fill:
         return [page for _, page in walk_back(ask, planned.after_ms, planned.reach_ms, self.source.name)]
 
     def _store(self, page: CandlePage) -> None:
-        if page.oldest_ms is None or page.newest_ms is None:
+        if not page.rows:
             self.exhausted.append(page)
             return
+        if page.oldest_ms is None or page.newest_ms is None:
+            self._write(page, page.sound, [], [])
+            raise BadPayload(self.source.name, f"no row before {utc(page.after_ms):%Y-%m-%dT%H:%MZ} can be believed")
         open_ms = page.sound["open_ms"]
         inside = page.sound[(open_ms >= self.span.start) & (open_ms < min(self.span.end, page.after_ms))]
         bars = bar_intervals(inside["open_ms"].to_numpy(), self.timeframe.step_ms)

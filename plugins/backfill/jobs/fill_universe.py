@@ -26,15 +26,17 @@ def select_declared(
     timeframes: Sequence[str] | None = None,
     start: datetime | None = None,
     end: datetime | None = None,
+    ask: bool = True,
 ) -> Selection:
     """Carry the universe over into Postgres and check what a caller asks for against it and against the clock.
 
-    What is not named falls back on BACKFILL_SYMBOLS and BACKFILL_TIMEFRAMES. Raises :class:`UnknownSymbol`,
+    With ``ask`` the home exchange may be asked for its listings. What is not named falls back on BACKFILL_SYMBOLS
+    and BACKFILL_TIMEFRAMES. Raises :class:`UnknownSymbol`,
     :class:`UnknownTimeframe` or :class:`InvalidWindow`, before anything is asked for.
     """
     settings = supplies.settings
     symbols, timeframes = symbols or settings.symbols, timeframes or settings.timeframes
-    select_series(supplies.declare_universe(), symbols, timeframes)
+    select_series(supplies.declare_universe(ask=ask), symbols, timeframes)
     return selection(
         supplies.store.now(), settings.settle_s, symbols=symbols, timeframes=timeframes, start=start, end=end
     )

@@ -57,9 +57,9 @@ class Supplies:
             settle_ms=round(self.settings.settle_s * 1000),
         )
 
-    def declare_universe(self) -> list[SeriesWish]:
-        """Carry the universe file over into Postgres, asking Blofin for its listings when they are old."""
-        return declare_universe(self.store, self.settings, self._instruments)
+    def declare_universe(self, *, ask: bool = True) -> list[SeriesWish]:
+        """Carry the universe file over into Postgres; with ``ask``, Blofin may be asked for its listings."""
+        return declare_universe(self.store, self.settings, self._instruments if ask else None)
 
     def ask_blofin_for_its_clock(self) -> tuple[int | None, int]:
         """Blofin's time in ms (None: it did not say) and how many instruments it lists; one request."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -333,7 +334,17 @@ class CandleStore:
                 **series,
                 "open_time": None if row.open_ms is None else utc(row.open_ms),
                 "rule": row.rule,
-                "payload": Jsonb(row.payload),
+                "payload": Jsonb(_storable(row.payload)),
                 "fill_run_id": fill_run_id,
             },
         )
+
+
+def _storable(payload: Any) -> Any:
+    """``payload``, or its spelling in Python: jsonb takes no NaN, no NUL and no half of a surrogate pair."""
+    try:
+        text = json.dumps(payload, allow_nan=False, ensure_ascii=False)
+        text.encode()
+    except ValueError:
+        return ascii(payload)
+    return ascii(payload) if r"\u0000" in text else payload

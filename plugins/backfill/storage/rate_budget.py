@@ -15,8 +15,6 @@ from backfill.storage.named_queries import query
 # a few requests are left for a person at the same address.
 PERIOD_MARGIN_MS = 2_000
 SPARE_PERCENT = 2
-# A pause or a queue longer than this is the task's affair, not worth holding a worker for.
-MAX_WAIT_S = 60.0
 
 
 class RateBudget:
@@ -50,7 +48,11 @@ class RateBudget:
             connection.execute(query("upsert_rate_budget"), params)
 
     def take_turn(self) -> None:
-        """Wait until one request may be sent. Raises :class:`RateLimited` if that is too long from now."""
+        """Wait until one request may be sent: at most the longest period, however much there is to do.
+
+        Raises :class:`RateLimited` while the source is paused: that is minutes to an hour, not worth holding a
+        worker for.
+        """
         wait_ms = self._reserve()
         if wait_ms > 0:
             self._sleep(wait_ms / 1000)
@@ -72,8 +74,6 @@ class RateBudget:
             wait_ms = int(fetch_one(self._connection, query("reserve_requests"), params)[0][0])
         if wait_ms < 0:
             self._raise_if_paused()
-        elif wait_ms > MAX_WAIT_S * 1000:
-            raise RateLimited(self._source, "the shared rate budget is spent", wait_ms / 1000)
         return wait_ms
 
     def _raise_if_paused(self) -> None:
