@@ -7,6 +7,8 @@ from typing import Any
 from airflow.providers.common.compat.sdk import AirflowNotFoundException, BaseHook
 
 from backfill.connections import SourceConnection, source_connection
+from backfill.hooks import airflow2_form
+from backfill.provider_info import BLOFIN_CONNECTION
 
 
 class BlofinHook(BaseHook):
@@ -20,6 +22,15 @@ class BlofinHook(BaseHook):
     def __init__(self, blofin_conn_id: str = default_conn_name, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.blofin_conn_id = blofin_conn_id
+
+    # Airflow 2 asks the hook for its form; Airflow 3 reads the provider's info.
+    @staticmethod
+    def get_ui_field_behaviour() -> dict[str, Any]:
+        return airflow2_form.field_behaviour(BLOFIN_CONNECTION)
+
+    @staticmethod
+    def get_connection_form_widgets() -> dict[str, Any]:
+        return airflow2_form.form_widgets(BLOFIN_CONNECTION)
 
     def get_conn(self) -> SourceConnection:
         """Where and how to reach Blofin. A connection that cannot be used raises :class:`SettingsInvalid`."""
