@@ -25,7 +25,7 @@ class BrokenRow(NamedTuple):
     rule: str
 
 
-def field_is_no_number(candles: pd.DataFrame, timeframe: Timeframe) -> pd.Series:
+def field_is_malformed(candles: pd.DataFrame, timeframe: Timeframe) -> pd.Series:
     return candles["malformed"]
 
 
@@ -65,7 +65,7 @@ def open_time_is_told_twice(candles: pd.DataFrame, timeframe: Timeframe) -> pd.S
 
 
 RULES: tuple[Rule, ...] = (
-    field_is_no_number,
+    field_is_malformed,
     open_time_is_missing,
     open_time_is_off_the_grid,
     price_is_missing,

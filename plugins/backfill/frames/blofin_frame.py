@@ -18,8 +18,12 @@ _BROKEN_ROW = ["broken row"] * 9
 
 def blofin_frame(rows: Sequence[Any]) -> pd.DataFrame:
     """One unchecked candle a row, in the order of the answer; a row of another shape is marked malformed."""
-    whole = [row if isinstance(row, list) and len(row) >= 9 else _BROKEN_ROW for row in rows]
+    whole = [row if _is_whole(row) else _BROKEN_ROW for row in rows]
     return frame_of(
         {name: [row[place] for row in whole] for name, place in _PLACES.items()},
-        closed=[row[_CONFIRM] != "0" for row in whole],
+        closed=[str(row[_CONFIRM]) == "1" for row in whole],
     )
+
+
+def _is_whole(row: object) -> bool:
+    return isinstance(row, list) and len(row) > _CONFIRM and str(row[_CONFIRM]) in ("0", "1")

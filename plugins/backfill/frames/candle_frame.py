@@ -2,32 +2,69 @@
 
 from __future__ import annotations
 
+import math
+import re
 from collections.abc import Sequence
+from typing import Any
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 PRICES = ["open", "high", "low", "close"]
 VOLUMES = ["volume", "quote_volume"]
 # open_ms: epoch ms (float64 while unchecked, since a broken one is NaN); volume: base units; NaN volume: unknown.
 CANDLE_COLUMNS = ["open_ms", *PRICES, *VOLUMES]
 # Beside them while a page is unchecked. closed: the source says that the bar is over (true where it does not say).
-# malformed: a field is there but is no number.
+# malformed: a field is there but is not what it should be: a number, a time that a market can have had.
 FLAG_COLUMNS = ["closed", "malformed"]
+# 2009-01-03, Bitcoin's first block, to 2100-01-01. A zero, seconds and microseconds are outside. Believed, one of them
+# would be a page's oldest row, and all that lies between would pass for denied.
+EARLIEST_MS, LATEST_MS = 1_230_940_800_000, 4_102_444_800_000
+# Python takes more than these for numbers: "nan", "1_000", " 1", digits of other scripts.
+_DECIMALS = re.compile(r"[0-9.eE+-]*")
 
 
-def numbers(column: pd.Series) -> tuple[pd.Series, pd.Series]:
-    """A column of text or numbers as float64, and a mask of what is there but is no finite number."""
-    blank = column.isna() | (column == "")
-    values = pd.to_numeric(column.where(~blank), errors="coerce").astype("float64")
-    finite = values.notna() & ~values.isin([float("inf"), float("-inf")])
-    return values.where(finite), ~blank & ~finite
+def numbers(cells: Sequence[Any]) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """Text or numbers as floats, and a mask of what is there but is no finite number; that and a blank are NaN."""
+    values = _decimals(cells)
+    if values is None:
+        values = np.array([_number(cell) for cell in cells], dtype=np.float64)
+    malformed = np.isinf(values)
+    values[malformed] = np.nan
+    return values, malformed
 
 
-def frame_of(columns: dict[str, Sequence[object]], closed: Sequence[bool] | pd.Series) -> pd.DataFrame:
+def _decimals(cells: Sequence[Any]) -> NDArray[np.float64] | None:
+    """The quick way, for a column of nothing but decimal text; None for any other."""
+    try:
+        return np.array(cells, dtype=np.float64) if _DECIMALS.fullmatch("".join(cells)) else None
+    except (TypeError, ValueError):
+        return None
+
+
+def _number(cell: Any) -> float:
+    """One cell: NaN is a blank, infinity is no number."""
+    if cell is None or cell == "":
+        return math.nan
+    if isinstance(cell, bool) or not isinstance(cell, str | int | float):
+        return math.inf
+    if isinstance(cell, str) and not _DECIMALS.fullmatch(cell):
+        return math.inf
+    try:
+        return float(cell)
+    except (ValueError, OverflowError):
+        return math.inf
+
+
+def frame_of(columns: dict[str, Sequence[Any]], closed: Sequence[bool]) -> pd.DataFrame:
     """An unchecked frame, its index the rows' places in the answer. ``columns``: raw values by candle column."""
-    parsed: dict[str, pd.Series] = {}
-    malformed = pd.Series(False, index=range(len(closed)))
+    parsed: dict[str, NDArray[np.float64]] = {}
+    malformed = np.zeros(len(closed), dtype=bool)
     for name in CANDLE_COLUMNS:
-        parsed[name], broken = numbers(pd.Series(columns[name], dtype="object"))
+        parsed[name], broken = numbers(columns[name])
         malformed |= broken
-    return pd.DataFrame(parsed | {"closed": pd.Series(closed, dtype="bool"), "malformed": malformed})
+    open_ms = parsed["open_ms"]
+    no_time = (open_ms < EARLIEST_MS) | (open_ms > LATEST_MS)
+    open_ms[no_time] = np.nan
+    return pd.DataFrame({**parsed, "closed": np.array(closed, dtype=bool), "malformed": malformed | no_time})
