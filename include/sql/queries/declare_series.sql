@@ -1,11 +1,15 @@
 -- The wish list, whole: its series are wanted as it says, all others no longer are. Instruments that nobody has
--- described yet are made by name. Rows that already say so are left alone.
+-- described yet are made by name. Rows that already say so are left alone: not written, not locked, no number used up.
 WITH wish AS MATERIALIZED (
     SELECT * FROM jsonb_to_recordset(%(wishes)s::jsonb) AS w (
         symbol text, timeframe text, history_ms bigint, since timestamptz, until timestamptz, retention_ms bigint,
         source_ids smallint[])
 ), made AS (
-    INSERT INTO instruments (symbol) SELECT DISTINCT symbol FROM wish ON CONFLICT (symbol) DO NOTHING RETURNING id, symbol
+    INSERT INTO instruments (symbol)
+    SELECT DISTINCT w.symbol FROM wish AS w
+    WHERE NOT EXISTS (SELECT FROM instruments AS i WHERE i.symbol = w.symbol) ORDER BY w.symbol
+    ON CONFLICT (symbol) DO UPDATE SET symbol = excluded.symbol  -- somebody was quicker: take his
+    RETURNING id, symbol
 ), named AS (
     SELECT id, symbol FROM made UNION SELECT i.id, i.symbol FROM instruments AS i JOIN wish USING (symbol)
 ), dropped AS (
@@ -14,11 +18,14 @@ WITH wish AS MATERIALIZED (
     WHERE i.id = s.instrument_id AND s.wanted
       AND NOT EXISTS (SELECT FROM wish AS w WHERE w.symbol = i.symbol AND w.timeframe = s.timeframe)
 )
-INSERT INTO series AS s (instrument_id, timeframe, wanted, history_ms, since, until, retention_ms, source_ids)
+INSERT INTO series (instrument_id, timeframe, wanted, history_ms, since, until, retention_ms, source_ids)
 SELECT n.id, w.timeframe, true, w.history_ms, w.since, w.until, w.retention_ms, w.source_ids
-FROM wish AS w JOIN named AS n USING (symbol)
+FROM wish AS w
+JOIN named AS n USING (symbol)
+LEFT JOIN series AS s ON s.instrument_id = n.id AND s.timeframe = w.timeframe
+WHERE (s.wanted, s.history_ms, s.since, s.until, s.retention_ms, s.source_ids) IS DISTINCT FROM
+      (true, w.history_ms, w.since, w.until, w.retention_ms, w.source_ids)
+ORDER BY n.id, w.timeframe
 ON CONFLICT (instrument_id, timeframe) DO UPDATE
 SET wanted = true, history_ms = excluded.history_ms, since = excluded.since, until = excluded.until,
     retention_ms = excluded.retention_ms, source_ids = excluded.source_ids
-WHERE (s.wanted, s.history_ms, s.since, s.until, s.retention_ms, s.source_ids) IS DISTINCT FROM
-      (true, excluded.history_ms, excluded.since, excluded.until, excluded.retention_ms, excluded.source_ids)

@@ -1,11 +1,12 @@
 -- What the home exchange says of its instruments now. The listing time only ever moves back: it is a hint that the
--- exchange has changed before, and what is held already must stay inside the bound.
+-- exchange has changed before, and what is held already must stay inside the bound. Told twice, it counts once.
 INSERT INTO instruments AS i (symbol, base_currency, quote_currency, settle_currency, contract_type, contract_value,
                               tick_size, state, list_time, expire_time, refreshed_at)
-SELECT told.*, now()
+SELECT DISTINCT ON (symbol) told.*, now()
 FROM jsonb_to_recordset(%(instruments)s::jsonb) AS told (
     symbol text, base_currency text, quote_currency text, settle_currency text, contract_type text,
     contract_value double precision, tick_size double precision, state text, list_time timestamptz, expire_time timestamptz)
+ORDER BY symbol
 ON CONFLICT (symbol) DO UPDATE
 SET base_currency = excluded.base_currency, quote_currency = excluded.quote_currency,
     settle_currency = excluded.settle_currency, contract_type = excluded.contract_type,

@@ -1,4 +1,10 @@
--- The sources of these names, made if new.
-WITH named AS (SELECT unnest(%(names)s::text[]) AS name),
-made AS (INSERT INTO sources (name) SELECT name FROM named ON CONFLICT (name) DO NOTHING RETURNING id, name)
-SELECT name, id FROM made UNION SELECT s.name, s.id FROM sources AS s JOIN named USING (name)
+-- The sources of these names, made if new. Only a new name uses up a number: there are no more than 32,767.
+WITH known AS MATERIALIZED (
+    SELECT name, id FROM sources WHERE name = ANY (%(names)s::text[])
+), made AS (
+    INSERT INTO sources (name)
+    SELECT n.name FROM unnest(%(names)s::text[]) AS n (name) WHERE n.name NOT IN (SELECT name FROM known)
+    ON CONFLICT (name) DO UPDATE SET name = excluded.name  -- somebody was quicker: take his
+    RETURNING name, id
+)
+SELECT name, id FROM known UNION ALL SELECT name, id FROM made

@@ -19,9 +19,10 @@ if TYPE_CHECKING:
 class CandlePage:
     """One answer to "what opens before ``after_ms``?".
 
-    ``sound``: checked closed rows, oldest first (``open_ms`` int64, prices, volumes). ``broken``: rows that may
-    not be stored; ``rows`` has them as they came. ``oldest_ms`` and ``newest_ms`` span the rows that can be believed,
-    bars still running included; None: there is none. No ``rows`` at all: the source has nothing older.
+    ``sound``: checked closed rows, oldest first (``open_ms`` int64, prices, volumes). ``running_ms``: open times of
+    checked rows whose bars are not over yet. ``broken``: rows that may not be stored; ``rows`` has them as they came.
+    ``oldest_ms`` and ``newest_ms`` span the rows that can be believed, bars still running included; None: there is
+    none. No ``rows`` at all: the source has nothing older.
     ``server_ms``: the source's clock. ``latency_ms``: from question to answer.
     """
 
@@ -33,6 +34,7 @@ class CandlePage:
     newest_ms: int | None
     server_ms: int | None
     latency_ms: float
+    running_ms: Sequence[int] = ()
 
 
 class CandleSource(Protocol):
@@ -71,21 +73,22 @@ class BlofinSource:
         frame = blofin_frame(answer.data)
         sound, broken = sift(frame, timeframe)
         open_ms = sound["open_ms"]
+        over = is_over(sound, timeframe, answer.server_ms, self._settle_ms)
         return CandlePage(
             after_ms=after_ms,
             rows=answer.data,
-            sound=closed_only(sound, timeframe, answer.server_ms, self._settle_ms),
+            sound=sound[over].reset_index(drop=True),
             broken=broken,
             oldest_ms=int(open_ms.iloc[0]) if len(open_ms) else None,
             newest_ms=int(open_ms.iloc[-1]) if len(open_ms) else None,
             server_ms=answer.server_ms,
             latency_ms=answer.latency_ms,
+            running_ms=open_ms[~over].tolist(),
         )
 
 
-def closed_only(candles: pd.DataFrame, timeframe: Timeframe, server_ms: int | None, settle_ms: int) -> pd.DataFrame:
-    """Without the bars still running, by the source's own word and by its clock."""
-    closed = candles["closed"]
-    if server_ms is not None:
-        closed &= candles["open_ms"] + timeframe.step_ms <= server_ms - settle_ms
-    return candles[closed].reset_index(drop=True)
+def is_over(candles: pd.DataFrame, timeframe: Timeframe, server_ms: int | None, settle_ms: int) -> pd.Series:
+    """The mask of the bars that have ended, by the source's own word and by its clock."""
+    if server_ms is None:
+        return candles["closed"]
+    return candles["closed"] & (candles["open_ms"] + timeframe.step_ms <= server_ms - settle_ms)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timezone
 from typing import Any
@@ -26,26 +27,36 @@ Instruments = Callable[[], Sequence[Mapping[str, Any]]]
 
 
 def declare_universe(
-    store: CandleStore, settings: Settings, instruments: Instruments | None = None
+    store: CandleStore,
+    settings: Settings,
+    instruments: Instruments | None = None,
+    check: Callable[[Sequence[SeriesWish]], object] = lambda _: None,
 ) -> list[SeriesWish]:
     """Make the database's wish list the file's; give the wishes.
 
     ``instruments`` is asked when the descriptions are a day old or one is missing; None asks nobody. If it fails the
-    old ones serve, except for ``instruments: all`` on an empty database, where there is nothing to go by.
+    old ones serve, except for ``instruments: all`` where none is known to be live: there is nothing to go by.
+    ``check`` sees the wishes before they are written; those that the file names, before anybody is asked.
     """
     known = _known_instruments(store)
     wishes = None if _needs_listing(settings) else declared_series(settings)
+    if wishes is not None:
+        check(wishes)
     symbols = {wish.symbol for wish in wishes} if wishes is not None else set(known)
+    failure: ExchangeError | None = None
     if instruments is not None and _is_due(known, symbols):
         try:
             _refresh(store, instruments(), symbols)
         except ExchangeError as error:
             log.warning("listings stay as they are: %s", error)
-            if wishes is None and not known:
-                raise
+            failure = error
         known = _known_instruments(store)
     if wishes is None:
-        wishes = declared_series(settings, sorted(s for s, i in known.items() if _is_live_usdt_perpetual(i)))
+        listed = sorted(symbol for symbol, known_as in known.items() if _is_live_usdt_perpetual(known_as))
+        if failure and not listed:
+            raise failure
+        wishes = declared_series(settings, listed or None)
+        check(wishes)
     _declare(store, wishes)
     return wishes
 
@@ -75,6 +86,8 @@ def _is_live_usdt_perpetual(instrument: Mapping[str, Any]) -> bool:
 
 def _refresh(store: CandleStore, told: Sequence[Mapping[str, Any]], symbols: set[str]) -> None:
     """Write down what the exchange tells, and of ``symbols`` that it does not name, just that."""
+    if not told:  # believed, it would end every series of `instruments: all`
+        raise BadPayload("blofin", "lists no instrument at all")
     rows = [_instrument_row(one) for one in told]
     unlisted = sorted(symbols - {row["symbol"] for row in rows})
     with translated_errors(), store.connection.transaction():
@@ -86,20 +99,35 @@ def _instrument_row(told: Mapping[str, Any]) -> dict[str, Any]:
     """Blofin's instrument ("Get Instruments") in our columns. An empty field is unknown, never a guess."""
     try:
         return {
-            "symbol": told["instId"],
+            "symbol": _name(told["instId"]),
             "base_currency": told.get("baseCurrency"),
             "quote_currency": told.get("quoteCurrency"),
             # Missing from answers before 2025: linear contracts then settled in their quote currency.
             "settle_currency": told.get("settleCurrency") or None,
             "contract_type": told.get("contractType"),
-            "contract_value": float(told["contractValue"]) if told.get("contractValue") else None,
-            "tick_size": float(told["tickSize"]) if told.get("tickSize") else None,
+            "contract_value": _size(told.get("contractValue")),
+            "tick_size": _size(told.get("tickSize")),
             "state": told.get("state"),
             "list_time": _time(told.get("listTime")),
             "expire_time": _time(told.get("expireTime")),
         }
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError, OverflowError, OSError) as error:
         raise BadPayload("blofin", f"an instrument that cannot be read ({error!r}): {told!r:.200}") from error
+
+
+def _name(symbol: Any) -> str:
+    if not isinstance(symbol, str) or not symbol:
+        raise ValueError("it has no name")
+    return symbol
+
+
+def _size(text: Any) -> float | None:
+    if text in (None, ""):
+        return None
+    size = float(text)
+    if not 0 < size < math.inf:
+        raise ValueError("a size that is none")
+    return size
 
 
 def _time(ms: Any) -> str | None:

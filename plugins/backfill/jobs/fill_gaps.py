@@ -170,7 +170,7 @@ class _Fill:
         self.latency_ms += page.latency_ms
 
     def _denied(self, page: CandlePage, oldest_ms: int, newest_ms: int, bars: Sequence[Interval]) -> list[Interval]:
-        doubtful = [row.open_ms for row in page.broken]
+        doubtful = [*page.running_ms, *(row.open_ms for row in page.broken)]
         if None in doubtful:
             return []  # a row that could be any bar: nothing can be called absent
         return denied(

@@ -32,14 +32,15 @@ def select_declared(
 
     With ``ask`` the home exchange may be asked for its listings. What is not named falls back on BACKFILL_SYMBOLS
     and BACKFILL_TIMEFRAMES. Raises :class:`UnknownSymbol`,
-    :class:`UnknownTimeframe` or :class:`InvalidWindow`, before anything is asked for.
+    :class:`UnknownTimeframe` or :class:`InvalidWindow`, before a candle is asked for and the wish list is written.
     """
     settings = supplies.settings
     symbols, timeframes = symbols or settings.symbols, timeframes or settings.timeframes
-    select_series(supplies.declare_universe(ask=ask), symbols, timeframes)
-    return selection(
+    which = selection(
         supplies.store.now(), settings.settle_s, symbols=symbols, timeframes=timeframes, start=start, end=end
     )
+    supplies.declare_universe(ask=ask, check=lambda wishes: select_series(wishes, symbols, timeframes))
+    return which
 
 
 def windows_to_fill(

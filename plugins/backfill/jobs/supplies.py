@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from functools import cached_property
 from typing import Any
@@ -57,9 +57,11 @@ class Supplies:
             settle_ms=round(self.settings.settle_s * 1000),
         )
 
-    def declare_universe(self, *, ask: bool = True) -> list[SeriesWish]:
+    def declare_universe(
+        self, *, ask: bool = True, check: Callable[[Sequence[SeriesWish]], object] = lambda _: None
+    ) -> list[SeriesWish]:
         """Carry the universe file over into Postgres; with ``ask``, Blofin may be asked for its listings."""
-        return declare_universe(self.store, self.settings, self._instruments if ask else None)
+        return declare_universe(self.store, self.settings, self._instruments if ask else None, check)
 
     def ask_blofin_for_its_clock(self) -> tuple[int | None, int]:
         """Blofin's time in ms (None: it did not say) and how many instruments it lists; one request."""
