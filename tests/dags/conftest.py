@@ -1,0 +1,186 @@
+"""Airflow inside the test process: an AIRFLOW_HOME of the session's own, metadata in the throw-away Postgres.
+
+Airflow reads its settings once, when it is imported, so ``airflow_home`` comes before any import of it. From then on
+it stays, with its logging and its threads, so these tests run after those of all other levels.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, cast
+from urllib.parse import quote
+
+import psycopg
+import pytest
+from psycopg.rows import DictRow, dict_row
+
+from backfill.local.embedded_postgres import EmbeddedPostgres
+from backfill.paper.blofin_protocol import BlofinProtocol
+from backfill.paper.market import Market
+from backfill.paper.protocol import Answer
+from backfill.paper.server import PaperExchange
+from backfill.paper.synthetic_market import SyntheticMarket
+from backfill.storage.database import connect
+
+if TYPE_CHECKING:
+    from airflow.sdk import DAG, Context
+
+HERE = Path(__file__).parent
+ROOT = HERE.parents[1]
+
+# Airflow and the libraries below it use much that is deprecated; we do not. The last match counts.
+WARNINGS = (
+    "ignore::DeprecationWarning",
+    "ignore:Using `httpx` with `starlette.testclient` is deprecated",  # a UserWarning in all but name
+    r"error::DeprecationWarning:backfill\b",
+)
+# A fixed span, so that no bar closes between two runs of a test.
+UNIVERSE = """
+instruments: [{instruments}]
+timeframes:
+  1m: {{since: 2025-03-02T18:00Z, until: 2025-03-03}}
+  1h: {{since: 2025-03-01, until: 2025-03-03}}
+"""
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.path.is_relative_to(HERE):
+            item.add_marker(pytest.mark.filterwarnings(*WARNINGS))
+    items.sort(key=lambda item: item.path.is_relative_to(HERE))
+
+
+@pytest.fixture(scope="session")
+def airflow_home(postgres_server: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """An Airflow that is set up and empty; nothing of it lies outside of this folder and the session's Postgres."""
+    assert "airflow" not in sys.modules, "Airflow has been imported already, with somebody else's settings"
+    home = tmp_path_factory.mktemp("airflow")
+    postgres_server.ensure_database("airflow")
+    metadata = postgres_server.uri("airflow").replace("postgresql:", "postgresql+psycopg2:", 1)
+    settings = {
+        "AIRFLOW_HOME": str(home),
+        "AIRFLOW__CORE__DAGS_FOLDER": str(ROOT / "dags"),
+        "AIRFLOW__CORE__PLUGINS_FOLDER": str(ROOT / "plugins"),
+        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+        "AIRFLOW__CORE__HOSTNAME_CALLABLE": "socket.gethostname",
+        "AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_STORAGE_PATH": str(home / "bundles"),
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": metadata,
+        "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
+    }
+    with pytest.MonkeyPatch.context() as environment:
+        for name in [name for name in os.environ if name.startswith(("AIRFLOW_", "BACKFILL_"))]:
+            environment.delenv(name)
+        for name, value in settings.items():
+            environment.setenv(name, value)
+        from airflow.utils.db import initdb
+
+        initdb()
+        yield home
+
+
+class UnwellProtocol(BlofinProtocol):
+    """Blofin with internal errors: ``errors_left`` is symbol → how many more questions about it fail."""
+
+    def __init__(self) -> None:
+        self.errors_left: dict[str, int] = {}
+
+    def answer(self, market: Market, method: str, path: str, query: Mapping[str, str], now_ms: int) -> Answer:
+        symbol = query.get("instId", "")
+        if self.errors_left.get(symbol):
+            self.errors_left[symbol] -= 1
+            return Answer(200, b'{"code": "500", "msg": "Internal Server Error"}', symbol)
+        return super().answer(market, method, path, query, now_ms)
+
+
+@pytest.fixture
+def unwell() -> UnwellProtocol:
+    return UnwellProtocol()
+
+
+@pytest.fixture
+def market() -> Market:
+    return SyntheticMarket()
+
+
+@pytest.fixture
+def exchange(market: Market, unwell: UnwellProtocol) -> Iterator[PaperExchange]:
+    with PaperExchange(market, unwell) as running:
+        yield running
+
+
+@pytest.fixture
+def declare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Write the universe file (anew) with these instruments: 360 bars of 1m and 48 of 1h each."""
+
+    def write(*instruments: str) -> None:
+        file = tmp_path / "universe.yaml"
+        file.write_text(UNIVERSE.format(instruments=", ".join(instruments)))
+        monkeypatch.setenv("BACKFILL_UNIVERSE", str(file))
+
+    return write
+
+
+@pytest.fixture
+def db(
+    airflow_home: Path,
+    database_uri: str,
+    exchange: PaperExchange,
+    declare: Callable[..., None],
+    monkeypatch: pytest.MonkeyPatch,
+) -> Iterator[psycopg.Connection[DictRow]]:
+    """An empty store and a paper Blofin behind Airflow's connections, and a universe of two symbols."""
+    monkeypatch.setenv("AIRFLOW_CONN_CANDLES_DB", database_uri)
+    monkeypatch.setenv("AIRFLOW_CONN_BLOFIN_DEFAULT", f"blofin://{quote(exchange.url, safe='')}")
+    declare("BTC-USDT", "ETH-USDT")
+    with connect(database_uri) as connection:
+        connection.row_factory = dict_row
+        yield connection
+
+
+@pytest.fixture
+def context() -> Context:
+    """What our operators read of a task's context."""
+    ti = SimpleNamespace(dag_id="a_dag", run_id="a_run", task_id="a_task", map_index=-1, try_number=1)
+    return cast("Context", {"ti": ti})
+
+
+@pytest.fixture
+def fill_gaps_dag(airflow_home: Path) -> DAG:
+    """``candles_fill_gaps``, read from its file anew."""
+    from airflow.dag_processing.dagbag import DagBag
+
+    return DagBag(ROOT / "dags" / "candles_fill_gaps.py").dags["candles_fill_gaps"]
+
+
+@dataclass(frozen=True)
+class DagRunEnd:
+    """``tasks``: state by task id and label, such as ``fill_from_blofin BTC-USDT``; ``errors`` of those that failed."""
+
+    run_id: str
+    state: str
+    tasks: dict[str, str]
+    errors: list[BaseException]
+
+
+@pytest.fixture
+def run_dag(fill_gaps_dag: DAG) -> Callable[..., DagRunEnd]:
+    """Run the Dag to its end in this process, with ``conf``; a task's retries come at once."""
+
+    def run(conf: dict[str, Any] | None = None) -> DagRunEnd:
+        errors: list[BaseException] = []
+        for task in fill_gaps_dag.tasks:
+            task.on_failure_callback = [lambda context: errors.append(context["exception"])]
+            task.retry_delay = timedelta(0)
+        ended = fill_gaps_dag.test(run_conf=conf)
+        instances = ended.get_task_instances()
+        tasks = {" ".join(filter(None, (ti.task_id, ti.rendered_map_index))): str(ti.state) for ti in instances}
+        return DagRunEnd(ended.run_id, str(ended.state), tasks, errors)
+
+    return run

@@ -1,0 +1,105 @@
+"""BlofinCandlesOperator by itself: what one task does when it is run, cleared and run again."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from backfill.errors import InvalidWindow, SymbolNotListed, UnknownSymbol
+from backfill.paper.synthetic_market import SyntheticMarket
+
+CANDLES = "/api/v1/market/candles"
+
+
+@pytest.fixture
+def fill(db, context):
+    """Run a task and give its reports as (symbol, timeframe, status, inserted, requests), sorted."""
+    from backfill.operators.blofin_candles import BlofinCandlesOperator
+
+    def run(**arguments):
+        reports = BlofinCandlesOperator(task_id="a_task", **arguments).execute(context)
+        assert json.loads(json.dumps(reports)) == reports, "the reports travel as XCom"
+        names = ("symbol", "timeframe", "status", "rows_inserted", "requests")
+        return sorted(tuple(report[name] for name in names) for report in reports)
+
+    return run
+
+
+def bars(db):
+    return db.execute("SELECT * FROM ohlcv ORDER BY symbol, timeframe, open_time").fetchall()
+
+
+def test_it_fills_all_timeframes_of_its_symbol_and_no_other_symbol(fill):
+    assert fill(symbol="BTC-USDT") == [
+        ("BTC-USDT", "1h", "complete", 48, 1),
+        ("BTC-USDT", "1m", "complete", 360, 1),
+    ]
+
+
+def test_a_second_run_changes_nothing_and_asks_nothing(fill, db, exchange):
+    fill(symbol="BTC-USDT")
+    before, asked = bars(db), exchange.requests.total
+    assert fill(symbol="BTC-USDT") == [
+        ("BTC-USDT", "1h", "complete", 0, 0),
+        ("BTC-USDT", "1m", "complete", 0, 0),
+    ]
+    assert (bars(db), exchange.requests.total) == (before, asked)
+
+
+def test_it_restores_exactly_the_bars_that_somebody_has_deleted(fill, db):
+    fill(symbol="BTC-USDT")
+    before = bars(db)
+    holes = "'2025-03-02 18:00Z', '2025-03-02 20:31Z', '2025-03-02 20:32Z', '2025-03-02 23:59Z'"
+    db.execute(f"DELETE FROM candles WHERE open_time IN ({holes})")  # of 1m, and the 1h bar of 18:00
+    assert [report[3] for report in fill(symbol="BTC-USDT")] == [1, 4]
+    assert bars(db) == before
+
+
+@pytest.mark.parametrize("symbol", ["BTC-USDT,ETH-USDT", "ETH-USDT, BTC-USDT"])
+def test_it_takes_a_batch_of_symbols(fill, symbol):
+    assert [report[:4] for report in fill(symbol=symbol, timeframes="1h")] == [
+        ("BTC-USDT", "1h", "complete", 48),
+        ("ETH-USDT", "1h", "complete", 48),
+    ]
+
+
+@pytest.mark.parametrize("timeframes", ["1h,1m", ["1h", "1m"], "", None])
+def test_timeframes_are_a_list_or_text_or_left_out(fill, timeframes):
+    assert [report[1] for report in fill(symbol="BTC-USDT", timeframes=timeframes)] == ["1h", "1m"]
+
+
+def test_a_window_is_iso_text_or_epoch_ms(fill):
+    iso, ms = "2025-03-02T19:00+00:00", "1740945600000"  # 20:00Z
+    assert fill(symbol="BTC-USDT", timeframes="1m", start=iso, end=ms) == [("BTC-USDT", "1m", "complete", 60, 1)]
+
+
+def test_all_of_a_batch_is_done_before_the_error_of_one_symbol_is_raised(fill, db, declare):
+    declare("GONE-USDT", "BTC-USDT", "ETH-USDT")
+    with pytest.raises(SymbolNotListed, match="GONE-USDT"):
+        fill(symbol="GONE-USDT,BTC-USDT,ETH-USDT")
+    assert len(bars(db)) == 2 * (360 + 48)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error"),
+    [
+        ({"symbol": "NOPE-USDT"}, UnknownSymbol),
+        ({"symbol": "BTC-USDT", "start": "2025-03-03", "end": "2025-03-03"}, InvalidWindow),
+    ],
+)
+def test_it_checks_what_it_is_asked_for_itself(fill, exchange, arguments, error):
+    with pytest.raises(error):
+        fill(**arguments)
+    assert exchange.requests.by_route[CANDLES] == 0
+
+
+@pytest.mark.parametrize("market", [SyntheticMarket(quiet_share=0.2, quiet_bars="absent")], ids=["with holes"])
+def test_what_the_exchange_has_denied_is_asked_for_again_only_on_demand(fill):
+    ((*_, status, inserted, requests),) = fill(symbol="BTC-USDT", timeframes="1m")
+    assert (status, requests) == ("complete", 1)
+    assert inserted < 360
+    again = {recheck: fill(symbol="BTC-USDT", timeframes="1m", recheck=recheck) for recheck in (False, "False")}
+    assert [report[4] for reports in again.values() for report in reports] == [0, 0]
+    for recheck in (True, "True"):  # as an argument, and as a template gives it
+        assert fill(symbol="BTC-USDT", timeframes="1m", recheck=recheck) == [("BTC-USDT", "1m", "complete", 0, 1)]

@@ -1,0 +1,71 @@
+"""``candles_fill_gaps`` is wired as it is drawn, and takes what its trigger form offers."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from backfill.domain.timeframes import TIMEFRAMES
+
+
+def test_it_runs_every_30_minutes_one_run_at_a_time_and_never_catches_up(fill_gaps_dag):
+    assert fill_gaps_dag.schedule == "*/30 * * * *"
+    assert fill_gaps_dag.catchup is False
+    assert fill_gaps_dag.max_active_runs == 1
+
+
+def test_gaps_are_detected_then_filled_by_symbol_then_reported(fill_gaps_dag):
+    arrows = {task.task_id: task.downstream_task_ids for task in fill_gaps_dag.tasks}
+    assert arrows == {"detect_gaps": {"fill_from_blofin"}, "fill_from_blofin": {"report"}, "report": set()}
+    types = {task.task_id: task.task_type for task in fill_gaps_dag.tasks}
+    assert types == {
+        "detect_gaps": "GapDetectSensor",
+        "fill_from_blofin": "BlofinCandlesOperator",
+        "report": "ReportOperator",
+    }
+
+
+def test_the_symbols_are_mapped_over_what_the_sensor_has_found(fill_gaps_dag):
+    fill = fill_gaps_dag.get_task("fill_from_blofin")
+    (group,) = fill.iter_mapped_task_groups()
+    assert {source.task_id for source in group.iter_mapped_dependencies()} == {"detect_gaps"}
+    assert fill.map_index_template == "{{ task.symbol }}"
+
+
+def test_the_report_is_made_whatever_became_of_the_rest(fill_gaps_dag):
+    assert fill_gaps_dag.get_task("report").trigger_rule == "all_done"
+
+
+def test_a_task_that_hangs_is_ended(fill_gaps_dag):
+    assert {task.execution_timeout for task in fill_gaps_dag.tasks} == {timedelta(hours=2)}
+
+
+@pytest.mark.parametrize(
+    "conf",
+    [
+        {},
+        {"symbols": ["BTC-USDT", "1000BONK-USDT"], "timeframes": list(TIMEFRAMES), "recheck": True},
+        {"start": "2025-03-01T00:00:00Z", "end": None},
+    ],
+)
+def test_the_form_takes(conf, fill_gaps_dag):
+    fill_gaps_dag.params.update(conf)
+    fill_gaps_dag.params.validate()
+
+
+@pytest.mark.parametrize(
+    "conf",
+    [
+        {"symbols": "BTC-USDT"},
+        {"symbols": ["btcusdt"]},
+        {"timeframes": ["7m"]},
+        {"start": 20250301},
+        {"recheck": "maybe"},
+    ],
+)
+def test_the_form_refuses(conf, fill_gaps_dag):
+    from airflow.sdk.exceptions import ParamValidationError
+
+    with pytest.raises(ParamValidationError):
+        fill_gaps_dag.params.update(conf)

@@ -1,0 +1,81 @@
+"""Every Dag file, as the Dag processor sees it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+DAGS = Path(__file__).parents[2] / "dags"
+FILES = sorted(DAGS.glob("*.py"))
+# Only tasks need these, when they run. Each task's process parses its Dag file first, so it must not cost much.
+FOR_TASKS_ONLY = {"ccxt", "numpy", "pandas", "psycopg", "requests"}
+# It takes 0.02 s; the limit leaves room for a loaded machine and none for pandas or ccxt.
+PARSED_WITHIN_S = 0.5
+
+PARSE = f"""
+import json, sys, time
+import airflow.providers.common.compat.sdk as sdk
+from airflow.dag_processing.dagbag import DagBag
+sdk.dag, sdk.Param, sdk.task_group, sdk.BaseOperator, sdk.BaseSensorOperator, sdk.BaseHook
+began = time.perf_counter()
+bag = DagBag(sys.argv[1])
+print(json.dumps({{
+    "seconds": time.perf_counter() - began,
+    "errors": bag.import_errors,
+    "dags": sorted(bag.dags),
+    "too_much": sorted({FOR_TASKS_ONLY} & set(sys.modules)),
+}}))
+"""
+
+
+@pytest.fixture(scope="module")
+def parsed(airflow_home):
+    """What the parsing of the whole folder, in a process of its own, came to."""
+    command = [sys.executable, "-c", PARSE, str(DAGS)]
+    done = subprocess.run(command, cwd=airflow_home, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+@pytest.fixture(scope="module")
+def dags(airflow_home):
+    from airflow.dag_processing.dagbag import DagBag
+
+    return DagBag(DAGS).dags
+
+
+def test_every_file_parses_and_is_named_for_its_dag(parsed):
+    assert parsed["errors"] == {}
+    assert parsed["dags"] == [file.stem for file in FILES]
+
+
+def test_parsing_is_quick_and_loads_nothing_that_only_tasks_need(parsed):
+    assert parsed["too_much"] == []
+    assert parsed["seconds"] < PARSED_WITHIN_S
+
+
+def test_what_is_mapped_or_templated_is_filled_in_before_a_task_runs(dags):
+    from airflow.sdk.definitions._internal.expandinput import MappedArgument
+
+    left_out = [
+        f"{task.task_id}.{name}"
+        for dag in dags.values()
+        for task in dag.tasks
+        for name, value in vars(task).items()
+        if (isinstance(value, MappedArgument) or "{{" in str(value))
+        and name not in (*task.template_fields, "map_index_template", "task_group")
+        and not name.startswith("_")
+    ]
+    assert left_out == []
+
+
+def test_every_task_has_the_retries_and_the_policy_of_all(dags):
+    from backfill.dag_defaults import TASK_ARGS
+
+    for dag in dags.values():
+        for task in dag.tasks:
+            assert (task.retries, task.retry_policy) == (TASK_ARGS["retries"], TASK_ARGS["retry_policy"]), task
