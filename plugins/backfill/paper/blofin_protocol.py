@@ -10,20 +10,26 @@ Not served: index and mark price candles, and the bars ``3D`` and ``1M``, which 
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from decimal import Decimal
-
-import numpy as np
 
 from backfill.domain.timeframes import MINUTE_MS, TIMEFRAMES, timeframe
 from backfill.errors import UnknownSymbol
-from backfill.paper.limits import HouseRules, RequestWindow
+from backfill.paper.limits import HouseRules, Refusal, RequestWindow
 from backfill.paper.market import Candles, Instrument, Market
-from backfill.paper.protocol import Answer, plain_decimals
+from backfill.paper.protocol import (
+    FOREVER_MS,
+    Answer,
+    PlainRequests,
+    Query,
+    html_answer,
+    in_contracts,
+    json_answer,
+    plain_decimals,
+    whole_number,
+)
 
 DEFAULT_LIMIT, MAX_LIMIT = 500, 1440
-FOREVER_MS = 10**15  # later than any bar
 EXPIRES_MS = 4_918_462_709_025  # a perpetual's, as Blofin gives it for BTC-USDT
 
 # Blofin spells hours, days and weeks with a capital: 1H, 12H, 1D, 1W.
@@ -43,12 +49,12 @@ class _BlofinError(Exception):
         self.code = code
 
 
-class BlofinProtocol:
+class BlofinProtocol(PlainRequests):
     """See :class:`backfill.paper.protocol.ExchangeProtocol`."""
 
     house_rules = HOUSE_RULES
 
-    def answer(self, market: Market, method: str, path: str, query: Mapping[str, str], now_ms: int) -> Answer:
+    def answer(self, market: Market, method: str, path: str, query: Query, now_ms: int) -> Answer:
         data_of = _ROUTES.get(path)
         if data_of is None:
             return _failure("404", "not found")
@@ -61,24 +67,22 @@ class BlofinProtocol:
         except _BlofinError as error:
             return _failure(error.code, str(error))
 
-    def refusal(self, status: int) -> Answer:
+    def refusal(self, refused: Refusal, now_ms: int) -> Answer:
         """429 as the error table has it; the firewall's 403 never reaches the API and so is not JSON."""
-        if status == 429:
+        if refused.status == 429:
             return _failure("429", "Too Many Requests", status=429)
-        page = b"<html><head><title>403 Forbidden</title></head><body><h1>403 Forbidden</h1></body></html>"
-        return Answer(status, page, media_type="text/html")
+        return html_answer(refused.status, f"{refused.status} Forbidden")
 
 
 def _success(data: object, symbol: str | None) -> Answer:
-    body = {"code": "0", "msg": "success", "data": data}
-    return Answer(200, json.dumps(body, separators=(",", ":")).encode(), symbol)
+    return json_answer({"code": "0", "msg": "success", "data": data}, symbol=symbol)
 
 
 def _failure(code: str, message: str, status: int = 200) -> Answer:
-    return Answer(status, json.dumps({"code": code, "msg": message}, separators=(",", ":")).encode())
+    return json_answer({"code": code, "msg": message}, status)
 
 
-def _candles(market: Market, query: Mapping[str, str], now_ms: int) -> list[tuple[str, ...]]:
+def _candles(market: Market, query: Query, now_ms: int) -> list[tuple[str, ...]]:
     """Newest first; ``after`` and ``before`` are exclusive and bound a page on its old and its new side.
 
     ``before`` alone gives the latest page of what is newer, not the page next to it.
@@ -106,19 +110,15 @@ def _rows(candles: Candles, instrument: Instrument, step_ms: int, now_ms: int) -
 
     A quote volume that the market does not know is the empty string. (Blofin always has one.)
     """
-    base_volume = candles["base_volume"]
-    contracts = base_volume
-    if instrument.contract_value != 1:
-        lot_decimals = max(0, -int(instrument.lot_size.normalize().as_tuple().exponent))
-        contracts = np.round(base_volume / float(instrument.contract_value), lot_decimals)
     prices = [plain_decimals(candles[name]) for name in ("open", "high", "low", "close")]
-    volumes = [plain_decimals(column) for column in (contracts, base_volume, candles["quote_volume"])]
+    traded = (in_contracts(candles, instrument), candles["base_volume"], candles["quote_volume"])
+    volumes = [plain_decimals(column) for column in traded]
     opens_ms = candles["open_ms"].tolist()
     confirm = ["1" if open_ms + step_ms <= now_ms else "0" for open_ms in opens_ms]
     return list(zip(map(str, opens_ms), *prices, *volumes, confirm, strict=True))
 
 
-def _instruments(market: Market, query: Mapping[str, str], now_ms: int) -> list[dict[str, str]]:
+def _instruments(market: Market, query: Query, now_ms: int) -> list[dict[str, str]]:
     """All instruments, or the one called ``instId``.
 
     What Blofin says here to an unknown one is not documented: the same as to a question for its candles.
@@ -153,24 +153,25 @@ def _decimal(value: Decimal) -> str:
     return f"{value:f}"
 
 
-def _required(query: Mapping[str, str], name: str) -> str:
+def _required(query: Query, name: str) -> str:
     value = query.get(name)
     if not value:
         raise _BlofinError("152001", f"Parameter {name} cannot be empty.")
     return value
 
 
-def _whole_number(query: Mapping[str, str], name: str, default: int) -> int:
+def _whole_number(query: Query, name: str, default: int) -> int:
     """A parameter that is a whole number; an empty one counts as left out."""
     text = query.get(name)
     if not text:
         return default
-    if not (text.isascii() and text.isdigit() and len(text) <= 15):
+    number = whole_number(text)
+    if number is None:
         raise _BlofinError("152002", f"Parameter {name} error.")
-    return int(text)
+    return number
 
 
-_ROUTES: dict[str, Callable[[Market, Mapping[str, str], int], object]] = {
+_ROUTES: dict[str, Callable[[Market, Query, int], object]] = {
     "/api/v1/market/candles": _candles,
     "/api/v1/market/instruments": _instruments,
 }

@@ -2,20 +2,35 @@
 
 from __future__ import annotations
 
-from collections import defaultdict, deque
+from collections import deque
 from dataclasses import dataclass
+from typing import NamedTuple
 
 
 @dataclass(frozen=True)
 class RequestWindow:
     """At most ``max_requests`` in any ``span_ms``; the next one gets ``status`` and so does all that follows
     within ``suspension_ms``.
+
+    Without a suspension only what is too much is refused, and what is refused does not count. A request may
+    weigh more than one. Only paths that begin with ``path`` are counted.
     """
 
     max_requests: int
     span_ms: int
-    suspension_ms: int
+    suspension_ms: int = 0
     status: int = 429
+    path: str = ""
+
+
+@dataclass(frozen=True)
+class Ban:
+    """For who goes on asking: after ``refusals`` of them in a row ``status`` for ``first_ms``, doubled each time."""
+
+    refusals: int
+    status: int
+    first_ms: int
+    longest_ms: int
 
 
 @dataclass(frozen=True)
@@ -23,22 +38,63 @@ class HouseRules:
     """All of these windows hold at once; none of them: no limit."""
 
     windows: tuple[RequestWindow, ...] = ()
+    ban: Ban | None = None
 
 
 NO_LIMITS = HouseRules()
 
 
-@dataclass
-class _Suspension:
+class Refusal(NamedTuple):
+    """A request is turned away with ``status``; from ``until_ms`` on it is welcome."""
+
     status: int
     until_ms: int
+
+
+class _Log:
+    """The requests of one address that one window counts, oldest first."""
+
+    def __init__(self, window: RequestWindow) -> None:
+        self.window = window
+        self.weight = 0
+        self._requests: deque[tuple[int, int]] = deque()  # when, weight
+
+    def forget_before(self, now_ms: int) -> None:
+        while self._requests and now_ms - self._requests[0][0] >= self.window.span_ms:
+            self.weight -= self._requests.popleft()[1]
+
+    def has_room(self, weight: int) -> bool:
+        return self.weight + weight <= self.window.max_requests
+
+    def room_ms(self, weight: int) -> int:
+        """When enough will have been forgotten for a request of ``weight``."""
+        needed = self.weight + weight - self.window.max_requests
+        for when_ms, freed in self._requests:
+            needed -= freed
+            if needed <= 0:
+                return when_ms + self.window.span_ms
+        return self._requests[-1][0] + self.window.span_ms
+
+    def add(self, now_ms: int, weight: int) -> None:
+        self._requests.append((now_ms, weight))
+        self.weight += weight
+
+
+class _Visitor:
+    """What is known of one address."""
+
+    def __init__(self, rules: HouseRules) -> None:
+        self.logs = [_Log(window) for window in rules.windows]
+        self.suspension = Refusal(0, 0)
+        self.refusals_in_a_row = 0
+        self.bans = 0
 
 
 class Doorkeeper:
     """Counts requests by address and says who is refused.
 
     A suspension runs its time: what is asked during it is refused but neither counted nor held against the
-    address. (Whether Blofin counts such requests is not documented.)
+    address, unless a :class:`Ban` is in the rules. (Whether Blofin counts such requests is not documented.)
     """
 
     def __init__(self, rules: HouseRules) -> None:
@@ -47,33 +103,54 @@ class Doorkeeper:
 
     def reset(self) -> None:
         """Forget all requests and lift all suspensions."""
-        # A window is overrun when the request `max_requests` before this one is younger than its span.
-        self._recent: dict[str, list[deque[int]]] = defaultdict(
-            lambda: [deque(maxlen=window.max_requests + 1) for window in self._rules.windows]
-        )
-        self._suspended: dict[str, _Suspension] = {}
-        self._everyone: _Suspension | None = None
+        self._visitors: dict[str, _Visitor] = {}
+        self._everyone = Refusal(0, 0)
 
     def suspend_everyone(self, status: int, until_ms: int) -> None:
         """Answer ``status`` to every address until then, whatever it did."""
-        self._everyone = _Suspension(status, until_ms)
+        self._everyone = Refusal(status, until_ms)
 
-    def refusal(self, address: str, now_ms: int) -> int | None:
-        """The HTTP status with which this request is turned away, or None: come in."""
-        for suspension in (self._everyone, self._suspended.get(address)):
-            if suspension is not None and now_ms < suspension.until_ms:
-                return suspension.status
-        overrun = self._count(address, now_ms)
-        if overrun is None:
-            return None
-        self._suspended[address] = _Suspension(overrun.status, now_ms + overrun.suspension_ms)
-        return overrun.status
+    def refusal(self, address: str, now_ms: int, path: str = "", weight: int = 1) -> Refusal | None:
+        """How this request is turned away, or None: come in."""
+        visitor = self._visitor(address)
+        for suspension in (self._everyone, visitor.suspension):
+            if now_ms < suspension.until_ms:
+                return suspension
+        logs = [log for log in visitor.logs if path.startswith(log.window.path)]
+        for log in logs:
+            log.forget_before(now_ms)
+        full = [log for log in logs if not log.has_room(weight)]
+        if full:
+            return self._turn_away(visitor, full, now_ms, weight)
+        for log in logs:
+            log.add(now_ms, weight)
+        visitor.refusals_in_a_row = 0
+        return None
 
-    def _count(self, address: str, now_ms: int) -> RequestWindow | None:
-        overrun = None
-        for window, recent in zip(self._rules.windows, self._recent[address], strict=True):
-            recent.append(now_ms)
-            full = len(recent) > window.max_requests
-            if full and now_ms - recent[0] < window.span_ms:
-                overrun = max(window, overrun or window, key=lambda w: w.suspension_ms)
-        return overrun
+    def used(self, address: str, path: str, now_ms: int) -> int:
+        """What the address has used up of the first window that counts ``path``."""
+        for log in self._visitor(address).logs:
+            if path.startswith(log.window.path):
+                log.forget_before(now_ms)
+                return log.weight
+        return 0
+
+    def _visitor(self, address: str) -> _Visitor:
+        if address not in self._visitors:
+            self._visitors[address] = _Visitor(self._rules)
+        return self._visitors[address]
+
+    def _turn_away(self, visitor: _Visitor, full: list[_Log], now_ms: int, weight: int) -> Refusal:
+        worst = max((log.window for log in full), key=lambda window: window.suspension_ms)
+        refusal = Refusal(worst.status, now_ms + worst.suspension_ms)
+        if worst.suspension_ms:
+            visitor.suspension = refusal
+        else:
+            refusal = Refusal(worst.status, max(log.room_ms(weight) for log in full))
+        visitor.refusals_in_a_row += 1
+        ban = self._rules.ban
+        if ban is not None and visitor.refusals_in_a_row >= ban.refusals:
+            until_ms = now_ms + min(ban.longest_ms, ban.first_ms << visitor.bans)
+            visitor.suspension = refusal = Refusal(ban.status, until_ms)
+            visitor.refusals_in_a_row, visitor.bans = 0, visitor.bans + 1
+        return refusal

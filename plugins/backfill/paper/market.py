@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,11 +33,17 @@ Candles = NDArray[np.void]
 NO_CANDLES: Candles = np.empty(0, dtype=CANDLE)
 
 
+Kind = Literal["linear", "inverse", "spot"]
+SATOSHI = Decimal("0.00000001")
+
+
 @dataclass(frozen=True)
 class Instrument:
-    """A linear perpetual, settled in its quote currency.
+    """A perpetual, linear (settled in its quote currency) or inverse (settled in its coin), or a spot pair.
 
-    ``contract_value`` is in coins a contract, ``lot_size`` in contracts, ``tick_size`` in quote currency.
+    ``symbol`` is our own name for it in every market, ``BTC-USDT``, for a spot pair ``BTC-USDT-SPOT``; how an
+    exchange spells it is its protocol's affair. ``contract_value`` is in coins a contract (inverse: in quote
+    currency; spot: 1), ``lot_size`` in contracts, ``tick_size`` in quote currency.
     """
 
     symbol: str
@@ -45,6 +52,7 @@ class Instrument:
     tick_size: Decimal
     listed_ms: int
     max_leverage: int = 50
+    kind: Kind = "linear"
 
     @property
     def base(self) -> str:
@@ -54,9 +62,24 @@ class Instrument:
     def quote(self) -> str:
         return self.symbol.split("-")[1]
 
+    @property
+    def settle(self) -> str:
+        """The currency that profits are paid in; of a spot pair the quote currency."""
+        return self.base if self.kind == "inverse" else self.quote
+
+    @property
+    def coin_step(self) -> Decimal:
+        """What volumes in coins are whole multiples of."""
+        return SATOSHI if self.kind == "inverse" else self.lot_size * self.contract_value
+
 
 class Market(ABC):
-    """A market is a function of time: the same question at the same ``now_ms`` has the same answer."""
+    """A market is a function of time: the same question at the same ``now_ms`` has the same answer.
+
+    ``shows_running_bars``: whether the bar that has not ended is there too.
+    """
+
+    shows_running_bars: bool = True
 
     def __init__(self, instruments: Sequence[Instrument]) -> None:
         self._instruments = {instrument.symbol: instrument for instrument in instruments}
@@ -98,4 +121,17 @@ class Market(ABC):
             found = self.candles(symbol, timeframe, from_ms, end_ms, now_ms)
             if len(found) >= limit or from_ms == start_ms:
                 return found[-limit:]
+            span_ms *= 2
+
+    def oldest(self, symbol: str, timeframe: str, start_ms: int, end_ms: int, limit: int, now_ms: int) -> Candles:
+        """The ``limit`` oldest of the bars that :meth:`candles` gives; it reaches further on past missing ones."""
+        bar = timeframe_named(timeframe)
+        end_ms = min(end_ms, now_ms + 1)
+        start_ms = max(start_ms, bar.floor(self.instrument(symbol).listed_ms))
+        span_ms = limit * bar.step_ms
+        while True:
+            to_ms = min(end_ms, bar.ceil(start_ms) + span_ms)
+            found = self.candles(symbol, timeframe, start_ms, to_ms, now_ms)
+            if len(found) >= limit or to_ms == end_ms:
+                return found[:limit]
             span_ms *= 2

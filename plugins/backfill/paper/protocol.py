@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Callable, Mapping
+from decimal import Decimal
 from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from backfill.paper.limits import HouseRules
-from backfill.paper.market import Market
+from backfill.paper.limits import HouseRules, Refusal
+from backfill.paper.market import Candles, Instrument, Market
+
+Query = Mapping[str, str]
+FOREVER_MS = 10**15  # later than any bar
 
 
 class Answer(NamedTuple):
-    """``symbol`` is the instrument that the question named, if it named one, for the counters."""
+    """``symbol`` is the instrument that the question named, if it named one, for the counters: our name for it."""
 
     status: int
     body: bytes
     symbol: str | None = None
     media_type: str = "application/json"
+    headers: Mapping[str, str] = {}
 
 
 class ExchangeProtocol(Protocol):
@@ -26,11 +32,65 @@ class ExchangeProtocol(Protocol):
 
     house_rules: HouseRules
 
-    def answer(self, market: Market, method: str, path: str, query: Mapping[str, str], now_ms: int) -> Answer:
+    def answer(self, market: Market, method: str, path: str, query: Query, now_ms: int) -> Answer:
         """Answer a request; wrong questions and unknown paths are answered as the exchange does."""
 
-    def refusal(self, status: int) -> Answer:
+    def refusal(self, refused: Refusal, now_ms: int) -> Answer:
         """How the exchange turns away an address that has asked too often."""
+
+    def weight(self, path: str, query: Query) -> int:
+        """How much a request counts against the limits."""
+
+    def usage_headers(self, path: str, used: int) -> Mapping[str, str]:
+        """How the exchange tells an address what it has used up of its limit."""
+
+
+class PlainRequests:
+    """For an exchange that counts every request once and does not say how many there were."""
+
+    def weight(self, path: str, query: Query) -> int:
+        return 1
+
+    def usage_headers(self, path: str, used: int) -> Mapping[str, str]:
+        return {}
+
+
+def json_answer(body: object, status: int = 200, symbol: str | None = None) -> Answer:
+    return Answer(status, json.dumps(body, separators=(",", ":")).encode(), symbol)
+
+
+def html_answer(status: int, title: str) -> Answer:
+    """A page from a machine in front of the exchange, which speaks for none of its APIs."""
+    page = f"<html><head><title>{title}</title></head><body><h1>{title}</h1></body></html>"
+    return Answer(status, page.encode(), media_type="text/html")
+
+
+def spelled(market: Market, spelling: Callable[[Instrument], str | None]) -> dict[str, Instrument]:
+    """The market's instruments by the exchange's names; those spelled None are not there."""
+    return {name: instrument for instrument in market.instruments if (name := spelling(instrument)) is not None}
+
+
+def whole_number(text: str) -> int | None:
+    """The number that a parameter gives, or None if it is not a whole number of at most 15 digits."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= 15 else None
+
+
+def in_contracts(candles: Candles, instrument: Instrument) -> NDArray[np.float64]:
+    """The bars' volumes in contracts, in whole lots; of a spot pair in coins."""
+    traded: NDArray[np.float64] = candles["quote_volume" if instrument.kind == "inverse" else "base_volume"]
+    if instrument.contract_value == 1:
+        return traded
+    return np.round(traded / float(instrument.contract_value), decimals_of(instrument.lot_size))
+
+
+def decimals_of(step: Decimal) -> int:
+    """How many decimals the multiples of ``step`` have: 1 of 0.1, 0 of 10."""
+    return max(0, -int(step.normalize().as_tuple().exponent))
+
+
+def fixed_decimals(values: NDArray[np.float64], decimals: int) -> list[str]:
+    """Each number with so many decimals; NaN is the empty string."""
+    return ["" if value != value else f"{value:.{decimals}f}" for value in values.tolist()]
 
 
 def plain_decimals(values: NDArray[np.float64]) -> list[str]:

@@ -55,6 +55,8 @@ class ReplayedMarket(Market):
     end that much later instead: those last bars appear one by one, each when it has closed.
     """
 
+    shows_running_bars = False
+
     def __init__(
         self,
         directory: Path | str,

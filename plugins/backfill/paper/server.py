@@ -115,17 +115,20 @@ class PaperExchange:
     def _respond(self, request: Request) -> Response:
         now_ms = self.clock()
         path = request.url.path
+        address = request.client.host if request.client else ""
         self.requests.total += 1
-        refused = self.doorkeeper.refusal(request.client.host if request.client else "", now_ms)
+        weight = self.protocol.weight(path, request.query_params)
+        refused = self.doorkeeper.refusal(address, now_ms, path, weight)
         if refused is not None:
             self.requests.refused += 1
-            answer = self.protocol.refusal(refused)
+            answer = self.protocol.refusal(refused, now_ms)
         else:
             self.requests.by_route[path] += 1
             answer = self.protocol.answer(self.market, request.method, path, request.query_params, now_ms)
             if answer.symbol is not None:
                 self.requests.by_symbol[answer.symbol] += 1
-        return Response(answer.body, answer.status, media_type=answer.media_type)
+        usage = self.protocol.usage_headers(path, self.doorkeeper.used(address, path, now_ms))
+        return Response(answer.body, answer.status, {**usage, **answer.headers}, answer.media_type)
 
     # The paths for whoever runs it.
 
