@@ -70,11 +70,12 @@ class RateBudget:
 
     def _reserve(self) -> int:
         params = {"source_id": self._source_id, "wanted": 1}
-        with self._lock, translated_errors():
-            wait_ms = int(fetch_one(self._connection, query("reserve_requests"), params)[0][0])
-        if wait_ms < 0:
-            self._raise_if_paused()
-        return wait_ms
+        while True:
+            with self._lock, translated_errors():
+                wait_ms = int(fetch_one(self._connection, query("reserve_requests"), params)[0][0])
+            if wait_ms >= 0:
+                return wait_ms
+            self._raise_if_paused()  # unless the pause has just ended: then nothing is reserved yet
 
     def _raise_if_paused(self) -> None:
         with self._lock, translated_errors():
