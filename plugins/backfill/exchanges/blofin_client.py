@@ -5,11 +5,8 @@ Facts are from Blofin's API documentation (index.md at commit e3600b7, 2026-03-2
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable
-from datetime import datetime, timezone
-from email.utils import parsedate_to_datetime
 from typing import Any, NamedTuple
 
 import requests
@@ -17,15 +14,14 @@ import urllib3.exceptions
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
 from backfill.errors import (
-    AddressBanned,
     BadPayload,
     ExchangeError,
     ExchangeUnreachable,
-    GeoBlocked,
     RateLimited,
     RequestRefused,
     SymbolNotListed,
 )
+from backfill.exchanges.http_answers import StatusRules, json_of, read_until, reason, server_ms, status_error
 
 SOURCE = "blofin"
 BASE_URL = "https://openapi.blofin.com"
@@ -41,8 +37,8 @@ BARS = {
 }  # fmt: skip
 # A page of 1440 rows is 150 kB; a firewall's or captive portal's page is never this large.
 MAX_ANSWER_BYTES = 8 * 1024 * 1024
-# A Retry-After beyond this is no answer to a rate limit whose longest suspension is an hour.
-LONGEST_RETRY_AFTER_S = 24 * 3600
+# "Network Firewall Restrictions": a 403 is usually too many requests, a five-minute ban, longer if repeated.
+STATUS_RULES = StatusRules(forbidden="ban", ban_s=SUSPENSION_S, rate_limit_s=SUSPENSION_S)
 TRIES = 3
 
 
@@ -121,44 +117,23 @@ class BlofinClient:
                 self._base_url + path, params=params, timeout=self._timeout_s, stream=True
             ) as response:
                 _raise_for_http_status(response, path)  # a ban is a ban, whether or not its page comes through
-                body = _read_until(response, began + 3 * self._timeout_s)
+                body = read_until(response, began + 3 * self._timeout_s, MAX_ANSWER_BYTES)
         except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
-            raise ExchangeUnreachable(SOURCE, f"{path}: {_reason(error)}") from error
+            raise ExchangeUnreachable(SOURCE, f"{path}: {reason(error)}") from error
         latency_ms = (time.monotonic() - began) * 1000
-        return BlofinAnswer(_data(body, path, params), _server_ms(response), latency_ms)
-
-
-def _read_until(response: requests.Response, deadline: float) -> bytes:
-    """The whole body, taken as it arrives: requests' own timeout is per read and never ends a slow drip."""
-    body = bytearray()
-    while chunk := response.raw.read1(64 * 1024, decode_content=True):
-        body += chunk
-        if time.monotonic() > deadline or len(body) > MAX_ANSWER_BYTES:
-            raise requests.Timeout(f"answer not complete after {len(body)} bytes")
-    return bytes(body)
+        return BlofinAnswer(_data(body, path, params), server_ms(response), latency_ms)
 
 
 def _raise_for_http_status(response: requests.Response, path: str) -> None:
     """Blofin answers errors with status 200; only its rate limit and its firewall use others."""
-    status = response.status_code
-    if status == 429:
-        raise RateLimited(SOURCE, "too many requests", _retry_after_s(response))
-    if status == 403:
-        # "Network Firewall Restrictions": usually too many requests, a five-minute ban, longer if repeated.
-        raise AddressBanned(SOURCE, "the firewall has banned our address", _retry_after_s(response))
-    if status == 451:
-        raise GeoBlocked(SOURCE, "not served in this country (HTTP 451)")
-    if status >= 500:
-        raise ExchangeUnreachable(SOURCE, f"{path}: HTTP {status}")
-    if status != 200:
-        raise RequestRefused(SOURCE, f"{path}: HTTP {status}")
+    if error := status_error(SOURCE, response, path, STATUS_RULES):
+        raise error
+    if response.status_code != 200:
+        raise RequestRefused(SOURCE, f"{path}: HTTP {response.status_code}")
 
 
 def _data(body: bytes, path: str, params: dict[str, str]) -> list[Any]:
-    try:
-        envelope = json.loads(body, parse_constant=_refuse_constant)
-    except (ValueError, RecursionError) as error:
-        raise BadPayload(SOURCE, f"{path}: not JSON but {body[:60]!r}") from error
+    envelope = json_of(SOURCE, body, path)
     if not isinstance(envelope, dict) or not isinstance(envelope.get("code"), (str, int)):
         raise BadPayload(SOURCE, f"{path}: no envelope with a code: {body[:60]!r}")
     code, message = str(envelope["code"]), str(envelope.get("msg", ""))
@@ -168,10 +143,6 @@ def _data(body: bytes, path: str, params: dict[str, str]) -> list[Any]:
     if not isinstance(data, list):
         raise BadPayload(SOURCE, f"{path}: data is {type(data).__name__}, not a list")
     return data
-
-
-def _refuse_constant(word: str) -> None:
-    raise ValueError(f"{word} is not JSON, though Python would read it")
 
 
 def _named_error(code: str, message: str, path: str, params: dict[str, str]) -> ExchangeError:
@@ -184,27 +155,3 @@ def _named_error(code: str, message: str, path: str, params: dict[str, str]) -> 
     if code == "152014":
         return SymbolNotListed(SOURCE, params.get("instId", ""), told)
     return RequestRefused(SOURCE, told)
-
-
-def _retry_after_s(response: requests.Response) -> float:
-    try:
-        told_s = float(response.headers["Retry-After"])
-    except (KeyError, ValueError):
-        return SUSPENSION_S
-    return max(1.0, told_s) if 0 <= told_s <= LONGEST_RETRY_AFTER_S else SUSPENSION_S
-
-
-def _server_ms(response: requests.Response) -> int | None:
-    try:
-        told = parsedate_to_datetime(response.headers["Date"])
-    except (KeyError, ValueError, OverflowError):
-        return None
-    if told.tzinfo is None:
-        told = told.replace(tzinfo=timezone.utc)
-    return int((told - datetime.fromtimestamp(0, timezone.utc)).total_seconds() * 1000)
-
-
-def _reason(error: Exception) -> str:
-    """What went wrong without urllib3's object addresses."""
-    cause = error.args[0] if error.args else error
-    return f"{type(error).__name__}: {getattr(cause, 'reason', None) or cause}"

@@ -1,0 +1,113 @@
+"""What the clients share: reading an answer to its end in time, its headers, and what its status means."""
+
+from __future__ import annotations
+
+import io
+import json
+import time
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from email.utils import parsedate_to_datetime
+from typing import Any, Literal
+
+import requests
+import urllib3
+
+from backfill.errors import AddressBanned, BadPayload, ExchangeError, ExchangeUnreachable, GeoBlocked, RateLimited
+
+# How CloudFront, Binance and others word it; lower case. The first is what Bybit's CDN says to the United States.
+GEO_WORDS = ("block access from your country", "restricted location", "not available in your country")
+CHUNK_BYTES = 64 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class StatusRules:
+    """What 403 means at an exchange, and for how long its bans and rate limits hold where it does not say."""
+
+    forbidden: Literal["ban", "geo"]
+    ban_s: float
+    rate_limit_s: float
+    longest_s: float = 24 * 3600  # a Retry-After beyond this is not believed
+
+
+def status_error(
+    exchange: str, response: requests.Response, where: str, rules: StatusRules, body: bytes = b""
+) -> ExchangeError | None:
+    """The error that the HTTP status alone makes of an answer; None where the body has to be looked at.
+
+    ``body`` (as far as it came) tells a country that is shut out from an address that is.
+    """
+    status = response.status_code
+    if status == 429:
+        return RateLimited(exchange, "too many requests", retry_after_s(response, rules.rate_limit_s, rules.longest_s))
+    if status == 451 or (status in (403, 418) and is_geo_block(body)):
+        return GeoBlocked(exchange, f"not served in this country (HTTP {status})")
+    if status == 403 and rules.forbidden == "geo":
+        return GeoBlocked(exchange, "forbidden, as it is where the exchange does not serve (HTTP 403)")
+    if status in (403, 418):
+        wait_s = retry_after_s(response, rules.ban_s, rules.longest_s)
+        return AddressBanned(exchange, f"the firewall has banned our address (HTTP {status})", wait_s)
+    if status >= 500:
+        return ExchangeUnreachable(exchange, f"{where}: HTTP {status}")
+    return None
+
+
+def is_geo_block(body: bytes) -> bool:
+    text = body[:4096].decode(errors="replace").lower()
+    return any(words in text for words in GEO_WORDS)
+
+
+def read_until(response: requests.Response, deadline: float, max_bytes: int) -> bytes:
+    """The whole body, taken as it arrives: requests' own timeout is per read and never ends a slow drip.
+
+    ``deadline`` is by the monotonic clock. Decoded last, because a decoder may swallow drops for ever before it
+    gives anything. Raises what requests and urllib3 raise.
+    """
+    wire = bytearray()
+    while chunk := response.raw.read1(CHUNK_BYTES, decode_content=False):
+        wire += chunk
+        if time.monotonic() > deadline or len(wire) > max_bytes:
+            raise requests.Timeout(f"answer not complete after {len(wire)} bytes")
+    decoder = urllib3.HTTPResponse(io.BytesIO(wire), headers=response.raw.headers, preload_content=False)
+    body = decoder.read(max_bytes + 1)
+    if len(body) > max_bytes:
+        raise requests.Timeout(f"answer not complete after {len(body)} bytes")
+    return body
+
+
+def json_of(exchange: str, body: bytes, where: str) -> Any:
+    """The JSON of an answer that should be JSON; else :class:`BadPayload`, be it HTML, cut short or empty."""
+    try:
+        return json.loads(body, parse_constant=_refuse_constant)
+    except (ValueError, RecursionError) as error:
+        raise BadPayload(exchange, f"{where}: not JSON but {body[:60]!r}") from error
+
+
+def _refuse_constant(word: str) -> None:
+    raise ValueError(f"{word} is not JSON, though Python would read it")
+
+
+def retry_after_s(response: requests.Response, otherwise_s: float, longest_s: float) -> float:
+    """The wait that the exchange asks for, in seconds; ``otherwise_s`` where it names none that can be believed."""
+    try:
+        told_s = float(response.headers["Retry-After"])
+    except (KeyError, ValueError):
+        return otherwise_s
+    return max(1.0, told_s) if 0 <= told_s <= longest_s else otherwise_s
+
+
+def server_ms(response: requests.Response) -> int | None:
+    """The exchange's clock by its Date header, to the second; None: it has none that can be read."""
+    try:
+        told = parsedate_to_datetime(response.headers["Date"])
+    except (KeyError, ValueError, OverflowError):
+        return None
+    if told.tzinfo is None:
+        told = told.replace(tzinfo=timezone.utc)
+    return int((told - datetime.fromtimestamp(0, timezone.utc)).total_seconds() * 1000)
+
+
+def reason(error: Exception) -> str:
+    """What went wrong without urllib3's object addresses."""
+    cause = error.args[0] if error.args else error
+    return f"{type(error).__name__}: {getattr(cause, 'reason', None) or cause}"
