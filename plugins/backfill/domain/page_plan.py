@@ -27,7 +27,7 @@ def plan_pages(gaps: Iterable[Interval], step_ms: int, rows_per_page: int) -> li
     for start, end in reversed(union(gaps)):
         if pages:
             page_start = pages[-1].after_ms - page_ms
-            if start < page_start < end or page_start <= start:
+            if page_start < end:
                 pages[-1] = pages[-1]._replace(reach_ms=max(start, page_start))
             end = min(end, page_start)
         while end > start:
