@@ -19,6 +19,11 @@ def postgres_uri(text: str) -> str:
         raise ValueError("not a Postgres URI; write postgresql://user:password@host:5432/database")
     if "#" in uri:
         raise ValueError("'#' cannot stand in a URI; in a password write it as %23")
+    # libpq would take what follows the first '@' for the host and repeat it in its errors, and so with a stray '%'.
+    if re.match(r"[^/?]*//[^/?]*@[^/?]*@", uri):
+        raise ValueError("an '@' in a user or password is written %40")
+    if re.search("%(?![0-9A-Fa-f]{2})", uri):
+        raise ValueError("a '%' is written %25")
     if "," not in uri:  # libpq takes several hosts, each with its port; urlsplit takes one
         _split(uri)
     return uri

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime, timezone
 from typing import Any
 
@@ -12,6 +14,7 @@ import psycopg
 from backfill.domain.answers import bar_intervals
 from backfill.domain.intervals import Interval
 from backfill.domain.timeframes import timeframe as timeframe_named
+from backfill.local.embedded_postgres import EmbeddedPostgres
 from backfill.storage.candle_store import CandleStore, QuarantinedRow, Selection, SeriesWindow, StoredPage, utc
 from backfill.storage.database import Connection
 
@@ -166,3 +169,30 @@ def contents(connection: Connection) -> dict[str, list[tuple[Any, ...]]]:
         "absences": rows(connection, "SELECT * FROM backfill.absences ORDER BY 1, 2, 3, 4"),
         "held": rows(connection, "SELECT id, held FROM backfill.series ORDER BY id"),
     }
+
+
+@contextmanager
+def password_for(server: EmbeddedPostgres, role: str, password: str) -> Iterator[None]:
+    """Within: a role of the test server that must give a password, as all others need not."""
+    rules = server.data / "pg_hba.conf"
+    trusting = rules.read_text()
+    with psycopg.connect(server.uri("postgres"), autocommit=True) as connection:
+        connection.execute(f"DROP ROLE IF EXISTS {role}; CREATE ROLE {role} LOGIN PASSWORD '{password}'")
+        try:
+            rules.write_text(f"local all {role} scram-sha-256\n{trusting}")
+            connection.execute("SELECT pg_reload_conf()")
+            while _lets_in(server.uri("postgres").replace("postgres@", f"{role}@")):
+                time.sleep(0.005)  # until the server has read its rules
+            yield
+        finally:
+            rules.write_text(trusting)
+            connection.execute("SELECT pg_reload_conf()")
+            connection.execute(f"DROP ROLE {role}")
+
+
+def _lets_in(uri: str) -> bool:
+    try:
+        psycopg.connect(uri).close()
+    except psycopg.OperationalError:
+        return False
+    return True

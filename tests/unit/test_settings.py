@@ -128,6 +128,8 @@ def test_all_problems_are_told_at_once():
         "postgresql://me:hunter2@h:99999/candles",
         "postgresql://me:hunter2@h:0/candles",
         "postgresql://me:hunter2#x@h/candles",
+        "postgresql://me:hunter2@more@h/candles",
+        "postgresql://me:hunter2%x@h/candles",
         "host=h password=hunter2",
     ],
 )

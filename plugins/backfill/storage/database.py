@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 import psycopg
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.rows import TupleRow
 
 from backfill.errors import DatabaseAccessDenied, DatabaseError, DatabaseUnreachable, SchemaMissing
@@ -21,7 +23,14 @@ ACCESS_DENIED = (
     psycopg.errors.InsufficientPrivilege,
 )
 # SQLSTATE never reaches the client when the server refuses a connection, so its words have to do.
-_REFUSED_WORDS = ("password authentication failed", "no password supplied", "no pg_hba.conf entry", "role ")
+_REFUSED_WORDS = re.compile(
+    "password authentication failed|no password supplied|pg_hba.conf|permission denied"
+    '|role ".*" (does not exist|is not permitted)'
+)
+# SQLSTATE classes of a connection that is lost and of a server that shuts down; without one libpq itself has lost it.
+_AWAY = ("08", "57P")
+SECRET_OPTIONS = ("password", "sslpassword")
+UNREADABLE = "an address that cannot be read"
 
 
 def connect(uri: str, *, application_name: str = "backfill") -> Connection:
@@ -43,7 +52,9 @@ def connect(uri: str, *, application_name: str = "backfill") -> Connection:
     except psycopg.OperationalError as error:
         raise _refusal(uri, error) from None
     except (psycopg.ProgrammingError, ValueError) as error:
-        raise DatabaseUnreachable(f"{without_password(uri)!r} is not a Postgres address: {error}") from None
+        # libpq's own words may quote the password.
+        why = "" if "password" in uri or "@" in uri else f": {_one_line(error)}"
+        raise DatabaseUnreachable(f"{without_password(uri)!r} is not a Postgres address{why}") from None
     with translated_errors(uri):
         connection.execute("SELECT set_config('search_path', 'backfill,public', false)")
         connection.execute("SELECT set_config('timezone', 'UTC', false)")
@@ -51,9 +62,9 @@ def connect(uri: str, *, application_name: str = "backfill") -> Connection:
 
 
 @contextmanager
-def translated_errors(uri: str = "the database") -> Iterator[None]:
+def translated_errors(uri: str | None = None) -> Iterator[None]:
     """Turn psycopg's errors into :class:`DatabaseError` and its kin."""
-    where = without_password(uri)
+    where = "the database" if uri is None else without_password(uri)
     try:
         yield
     except ACCESS_DENIED as error:
@@ -64,26 +75,37 @@ def translated_errors(uri: str = "the database") -> Iterator[None]:
         psycopg.errors.UndefinedFunction,
     ) as error:
         raise SchemaMissing(f"{where} lacks our tables ({_one_line(error)}): run `backfill migrate`") from error
-    except (psycopg.OperationalError, psycopg.InterfaceError) as error:
-        raise DatabaseUnreachable(f"{where} went away: {_one_line(error)}") from error
     except psycopg.Error as error:
+        if isinstance(error, psycopg.OperationalError | psycopg.InterfaceError) and _is_away(error):
+            raise DatabaseUnreachable(f"{where} went away: {_one_line(error)}") from error
         raise DatabaseError(f"{where}: {_one_line(error)}") from error
 
 
 def without_password(uri: str) -> str:
-    """The address as it may be shown."""
-    if "://" not in uri:
-        return " ".join(part for part in uri.split() if not part.startswith("password="))
-    parts = urlsplit(uri)
+    """The address as it may be shown; not at all if nobody can say where in it a password is."""
+    try:
+        if "://" not in uri:
+            options: dict[str, Any] = conninfo_to_dict(uri)
+            return make_conninfo("", **{name: options[name] for name in options if name not in SECRET_OPTIONS})
+        parts = urlsplit(uri)
+    except (psycopg.ProgrammingError, ValueError):
+        return UNREADABLE
     user, at, host = parts.netloc.rpartition("@")
-    return urlunsplit(parts._replace(netloc=user.split(":")[0] + at + host))
+    if not at and "@" in uri:
+        return UNREADABLE
+    options_shown = [option for option in parts.query.split("&") if option.split("=")[0] not in SECRET_OPTIONS]
+    return urlunsplit(parts._replace(netloc=user.split(":")[0] + at + host, query="&".join(options_shown)))
 
 
 def _refusal(uri: str, error: psycopg.OperationalError) -> DatabaseError:
     message = f"{without_password(uri)}: {_one_line(error)}"
-    if any(words in str(error) for words in _REFUSED_WORDS):
+    if _REFUSED_WORDS.search(str(error)):
         return DatabaseAccessDenied(message)
     return DatabaseUnreachable(message)
+
+
+def _is_away(error: psycopg.Error) -> bool:
+    return error.sqlstate is None or error.sqlstate.startswith(_AWAY)
 
 
 def _one_line(error: BaseException) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from itertools import pairwise
 
 import pytest
 
@@ -92,7 +93,7 @@ def test_requests_are_spaced_where_room_is_asked_for(store: CandleStore, new_bud
         budget.take_turn()
 
     at_ms = reserved()
-    assert all(later - earlier >= 40 for earlier, later in zip(at_ms, at_ms[1:], strict=False))
+    assert all(later - earlier >= 40 for earlier, later in pairwise(at_ms))
 
 
 def test_limits_that_a_newer_version_changes_count_what_was_sent_before(
