@@ -72,6 +72,9 @@ class AirflowSettings:
             "SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "10",
             "SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "60",
             "SCHEDULER__TASK_INSTANCE_HEARTBEAT_SEC": "5",
+            # A worker killed between taking a task and starting it leaves it queued; nothing here queues so long.
+            "SCHEDULER__TASK_QUEUED_TIMEOUT": "60",
+            "SCHEDULER__TASK_QUEUED_TIMEOUT_CHECK_INTERVAL": "15",
             **keys(folder / "keys.json"),
         }
         return {
