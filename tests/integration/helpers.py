@@ -171,6 +171,18 @@ def contents(connection: Connection) -> dict[str, list[tuple[Any, ...]]]:
     }
 
 
+def wait_until_blocked(connection: psycopg.Connection[Any], how_many: int = 1) -> None:
+    """Until that many backends of this database wait for a lock."""
+    sql = (
+        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock' "
+        "AND pid <> pg_backend_pid()"
+    )
+    deadline = time.monotonic() + 10
+    while one(connection, sql) < how_many:
+        assert time.monotonic() < deadline, "nobody waits"
+        time.sleep(0.005)
+
+
 @contextmanager
 def password_for(server: EmbeddedPostgres, role: str, password: str) -> Iterator[None]:
     """Within: a role of the test server that must give a password, as all others need not."""

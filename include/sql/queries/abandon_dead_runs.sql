@@ -8,4 +8,4 @@ WITH left_running AS MATERIALIZED (
 UPDATE gap_fill_runs AS r
 SET status = 'abandoned', finished_at = clock_timestamp(),
     error = coalesce(r.error, 'the process ended without finishing its run')
-FROM dead WHERE r.id = dead.id
+FROM dead WHERE r.id = dead.id AND r.status = 'running'  -- not if it has finished since

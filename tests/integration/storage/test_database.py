@@ -13,13 +13,13 @@ from backfill.local.embedded_postgres import EmbeddedPostgres
 from backfill.storage.database import connect, translated_errors, without_password
 from integration.helpers import one, password_for
 
-SECRET = "s3cr3t-w0rd"
+RIGHT = "s3cr3t-w0rd"
 
 
 @pytest.fixture
 def guarded(postgres_server: EmbeddedPostgres, database_uri: str) -> Iterator[Callable[[str], str]]:
     """The database's address for a role that needs a password, with the password that is given."""
-    with password_for(postgres_server, "guarded", SECRET):
+    with password_for(postgres_server, "guarded", RIGHT):
         yield lambda password: database_uri.replace("postgres@", f"guarded:{password}@")
 
 
@@ -36,9 +36,9 @@ def test_a_server_that_is_not_there_is_unreachable() -> None:
         port = unused.getsockname()[1]
 
     with pytest.raises(DatabaseUnreachable, match="Connection refused") as raised:
-        connect(f"postgresql://someone:{SECRET}@127.0.0.1:{port}/candles")
+        connect(f"postgresql://someone:{RIGHT}@127.0.0.1:{port}/candles")
 
-    assert SECRET not in str(raised.value)
+    assert RIGHT not in str(raised.value)
     assert f"someone@127.0.0.1:{port}" in str(raised.value)
 
 
@@ -48,7 +48,7 @@ def test_a_database_that_does_not_exist_is_named(postgres_server: EmbeddedPostgr
 
 
 def test_the_right_password_lets_in(guarded: Callable[[str], str]) -> None:
-    with connect(guarded(SECRET)) as connection:
+    with connect(guarded(RIGHT)) as connection:
         assert one(connection, "SELECT current_user") == "guarded"
 
 
@@ -78,12 +78,12 @@ def test_a_role_that_may_not_use_the_database_is_refused_access(
         connection.execute(f"REVOKE CONNECT ON DATABASE {one(connection, 'SELECT current_database()')} FROM PUBLIC")
 
     with pytest.raises(DatabaseAccessDenied, match="permission denied for database"):
-        connect(guarded(SECRET))
+        connect(guarded(RIGHT))
 
 
 def test_a_role_that_may_connect_but_not_read_is_refused_access(guarded: Callable[[str], str]) -> None:
     refused = pytest.raises(DatabaseAccessDenied, match="schema backfill")
-    with connect(guarded(SECRET)) as connection, refused, translated_errors():
+    with connect(guarded(RIGHT)) as connection, refused, translated_errors():
         connection.execute("SELECT * FROM backfill.series")
 
 
@@ -94,7 +94,7 @@ def test_a_role_whose_connections_are_used_up_is_not_called_denied(
         connection.execute("ALTER ROLE guarded CONNECTION LIMIT 0")
 
     with pytest.raises(DatabaseUnreachable, match="too many connections"):
-        connect(guarded(SECRET))
+        connect(guarded(RIGHT))
 
 
 @pytest.mark.parametrize("uri", ["postgresql://u:hush@[::1/db", "host=x nonsense", "postgresql://u:5%hush@h/db"])

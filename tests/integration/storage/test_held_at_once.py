@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -27,6 +26,7 @@ from integration.helpers import (
     opens,
     store_bars,
     stored_ms,
+    wait_until_blocked,
     wanted_series,
     window_of,
 )
@@ -53,18 +53,6 @@ def all_at_once(*actions: Callable[[], object]) -> None:
     with ThreadPoolExecutor(len(actions)) as threads:
         for done in [threads.submit(run, action) for action in actions]:
             done.result(timeout=60)
-
-
-def wait_until_blocked(connection: psycopg.Connection, how_many: int = 1) -> None:
-    """Until that many backends of this database wait for a lock."""
-    sql = (
-        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock' "
-        "AND pid <> pg_backend_pid()"
-    )
-    deadline = time.monotonic() + 10
-    while one(connection, sql) < how_many:
-        assert time.monotonic() < deadline, "nobody waits"
-        time.sleep(0.005)
 
 
 @contextmanager

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from backfill.storage.candle_store import CandleStore
 from backfill.storage.database import connect
-from integration.helpers import one
+from integration.helpers import wait_until_blocked
 
 
 def test_a_source_keeps_its_number_for_every_connection(store: CandleStore, database_uri: str) -> None:
@@ -30,9 +30,5 @@ def test_a_source_that_two_name_at_the_same_moment_is_one(store: CandleStore, da
         with slow.transaction():
             slow.execute("INSERT INTO backfill.sources (name) VALUES ('blofin')")
             named = thread.submit(other.source_id, "blofin")
-            wait = (
-                "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
-            )
-            while one(store.connection, wait) == 0:
-                assert not named.done()
+            wait_until_blocked(store.connection)
         assert named.result(timeout=10) == store.source_id("blofin")
