@@ -84,6 +84,23 @@ LIQUID_COINS: tuple[Coin, ...] = (
 )
 """The default universe, in its order. PEPE and SHIB are quoted per coin on Blofin, not per thousand."""
 
+MULTIPLIED_COINS: tuple[Coin, ...] = (
+    _coin("1000BONK", "1000", "0.1", "0.000001", 1_700_123_405_000, 0.012, 5.5, 15),
+    _coin("10000SATS", "1", "1", "0.0000001", 1_700_195_405_000, 0.00018, 5.5, 3),
+    _coin("1000000BABYDOGE", "1000", "1", "0.0000001", 1_718_190_005_000, 0.0009, 5.0, 2),
+    _coin("1000FLOKI", "1", "1", "0.00001", 1_697_617_800_000, 0.055, 5.0, 5),
+    _coin("1000RATS", "1", "1", "0.00001", 1_700_713_805_000, 0.02, 5.5, 2),
+    _coin("1000CHEEMS", "10000", "0.1", "0.0000001", 1_732_536_900_000, 0.001, 5.5, 2),
+    _coin("1000000MOG", "1", "1", "0.0001", 1_716_805_805_000, 0.4, 6.0, 3),
+)
+"""Coins that Blofin quotes by the thousand or the million; other venues by other numbers (see venues.py)."""
+
+STOCK_LIKE_COINS: tuple[Coin, ...] = (
+    _coin("TSLA", "0.01", "1", "0.01", 1_769_004_000_000, 410, 2.5, 5),
+    _coin("XAU", "0.001", "1", "0.01", 1_769_004_000_000, 4_100, 1.0, 8),
+)
+"""Names that Blofin has given to other things than coins by 2026-03-18; all numbers are made up."""
+
 
 def made_up_coins(count: int, as_of_ms: int, seed: int = 0) -> list[Coin]:
     """``count`` further coins, MOCKAAA-USDT and so on, listed between 3 and 1000 days before ``as_of_ms``.

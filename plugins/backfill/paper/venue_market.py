@@ -1,0 +1,150 @@
+"""One venue's view of a market: the same coins under its own names, at slightly other prices, with volumes of its own.
+
+What a venue adds is a function of its name, the instrument and the minute, so that any minute can be had without
+those before it and two instances agree in every digit. Prices stay what they must be: on the tick, each minute
+opening where the one before closed, flat where nobody trades, and a higher bar the exact aggregate of its minutes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Literal
+from zlib import crc32
+
+import numpy as np
+from numpy.typing import NDArray
+
+from backfill.domain.timeframes import MINUTE_MS
+from backfill.domain.timeframes import timeframe as timeframe_named
+from backfill.paper.bars import QUOTE_STEP, grouped, in_steps
+from backfill.paper.market import NO_CANDLES, Candles, Instrument, Market
+
+BASIS_POINT = 1e-4
+LOOK_BACK_MS = 64 * MINUTE_MS
+VOLUME_SPREAD = 0.2  # a minute's share of the volume differs by up to 10 % either way
+
+
+@dataclass(frozen=True)
+class Listing:
+    """How the venue names, scales and trades one instrument of the market.
+
+    One unit of ``instrument`` is ``units`` units of the market's ``of``: 1000 where the venue quotes 1000PEPE
+    and the market PEPE. Prices are ``units`` times higher, volumes in coins as many times smaller, volumes in
+    quote currency the same. ``basis_bp`` is added to all prices. Of the market's volume the venue has
+    ``volume_share``, more or less; None: exactly the market's own.
+    """
+
+    instrument: Instrument
+    of: str
+    units: Decimal = Decimal(1)
+    basis_bp: float = 0.0
+    volume_share: float | None = None
+
+
+class VenueMarket(Market):
+    """``listings`` of ``market``; ``difference_bp`` is the median distance between a price here and there.
+
+    The distances are spread so that the 99th percentile is 6.6 times the median. Where there is no difference,
+    no basis and no volume of its own, bars are scaled one by one, so a market need not have minutes. Else every
+    bar is the aggregate of the venue's minutes.
+    """
+
+    def __init__(self, market: Market, venue: str, listings: Sequence[Listing], *, difference_bp: float = 1.0) -> None:
+        super().__init__([listing.instrument for listing in listings])
+        self.shows_running_bars = market.shows_running_bars
+        self.market = market
+        self.venue = venue
+        self.difference_bp = difference_bp
+        self._listings = {listing.instrument.symbol: listing for listing in listings}
+
+    def describe(self) -> dict[str, object]:
+        listed = {symbol: {"of": listing.of, "units": str(listing.units)} for symbol, listing in self._listings.items()}
+        return {"kind": "venue", "venue": self.venue, "listings": listed, "of": self.market.describe()}
+
+    def candles(self, symbol: str, timeframe: str, start_ms: int, end_ms: int, now_ms: int | None = None) -> Candles:
+        """See :meth:`Market.candles`."""
+        listing = self._listings[self.instrument(symbol).symbol]
+        if listing.volume_share is None and not self.difference_bp and not listing.basis_bp:
+            there = self.market.candles(listing.of, timeframe, start_ms, end_ms, now_ms)
+            nothing = np.zeros(len(there))
+            return self._here(listing, there, nothing, nothing)
+        bar = timeframe_named(timeframe)
+        start_ms, end_ms = bar.ceil(start_ms), bar.ceil(end_ms)
+        minutes = self._minutes(listing, start_ms, end_ms, now_ms)
+        return minutes if bar.step_ms == MINUTE_MS else grouped(minutes, bar, listing.instrument)
+
+    def _minutes(self, listing: Listing, start_ms: int, end_ms: int, now_ms: int | None) -> Candles:
+        """The venue's minutes; the distance to the market changes only where there is a trade."""
+        if start_ms >= end_ms:
+            return NO_CANDLES
+        there, first = self._with_a_trade_before(listing.of, start_ms, end_ms, now_ms)
+        if first == len(there):
+            return NO_CANDLES
+        distances = self._distances(listing, there["open_ms"] + MINUTE_MS)
+        last_trade = np.maximum.accumulate(np.where(there["base_volume"] > 0, np.arange(len(there)), -1))
+        at_close = np.where(last_trade >= 0, distances[last_trade], 0.0)
+        at_open = np.append(0.0, at_close[:-1])
+        return self._here(listing, there[first:], at_open[first:], at_close[first:])
+
+    def _with_a_trade_before(self, of: str, start_ms: int, end_ms: int, now_ms: int | None) -> tuple[Candles, int]:
+        """The market's minutes from the last trade before ``start_ms`` on or earlier, and the index of ``start_ms``."""
+        back_ms = LOOK_BACK_MS
+        while True:
+            there = self.market.candles(of, "1m", start_ms - back_ms, end_ms, now_ms)
+            first = int(np.searchsorted(there["open_ms"], start_ms))
+            is_all = start_ms - back_ms <= self.market.instrument(of).listed_ms
+            if is_all or (there["base_volume"][:first] > 0).any():
+                return there, first
+            back_ms *= 4
+
+    def _here(
+        self, listing: Listing, there: Candles, at_open: NDArray[np.float64], at_close: NDArray[np.float64]
+    ) -> Candles:
+        """The market's bars as the venue has them, given the logarithmic distances at their two ends."""
+        instrument, units = listing.instrument, float(listing.units)
+        basis = listing.basis_bp * BASIS_POINT
+        here = there.copy()
+        ends = np.stack([at_open, at_close])
+        for column, distance in (
+            ("open", at_open),
+            ("close", at_close),
+            ("high", ends.max(axis=0)),
+            ("low", ends.min(axis=0)),
+        ):
+            price = in_steps(there[column] * units * np.exp(distance + basis), instrument.tick_size)
+            here[column] = np.maximum(price, float(instrument.tick_size))
+        coins = there["base_volume"] / units
+        here["base_volume"] = in_steps(coins * self._shares(listing, there["open_ms"]), instrument.coin_step)
+        traded = coins > 0
+        here["base_volume"][traded] = np.maximum(here["base_volume"][traded], float(instrument.coin_step))
+        if listing.volume_share is not None:
+            share = np.divide(here["base_volume"], coins, out=np.zeros(len(there)), where=traded)
+            quote = there["quote_volume"] * share * np.exp(ends.mean(axis=0) + basis)
+            here["quote_volume"] = in_steps(quote, QUOTE_STEP)
+        return here
+
+    def _distances(self, listing: Listing, times_ms: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Logarithms of price here / price there at these times: Laplace distributed around 0."""
+        uniform = self._uniform("price", listing, times_ms) - 0.5
+        width = self.difference_bp * BASIS_POINT / float(np.log(2))
+        distances: NDArray[np.float64] = -width * np.sign(uniform) * np.log1p(-2 * np.abs(uniform))
+        return distances
+
+    def _shares(self, listing: Listing, opens_ms: NDArray[np.int64]) -> NDArray[np.float64]:
+        if listing.volume_share is None:
+            return np.ones(len(opens_ms))
+        spread = VOLUME_SPREAD * (self._uniform("volume", listing, opens_ms) - 0.5)
+        return listing.volume_share * (1 + spread)
+
+    def _uniform(
+        self, what: Literal["price", "volume"], listing: Listing, times_ms: NDArray[np.int64]
+    ) -> NDArray[np.float64]:
+        """A number in (0, 1) for each minute: splitmix64 of its number."""
+        key = crc32(f"{self.venue}/{listing.instrument.symbol}/{what}".encode())
+        mixed = ((times_ms // MINUTE_MS).astype(np.uint64) + np.uint64(key << 28)) * np.uint64(0x9E3779B97F4A7C15)
+        mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+        mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+        mixed ^= mixed >> np.uint64(31)
+        return ((mixed >> np.uint64(11)).astype(np.float64) + 0.5) / 2**53

@@ -1,0 +1,198 @@
+"""Which venues there are on paper, and what each makes of a market: names, contract sizes, kinds of instrument.
+
+How often a coin is multiplied is as known of the venues (freqtrade's leverage tiers, passivbot's tests, Blofin's
+instruments of 2025-12-14); what is not known is not listed. Contract sizes of OKX are its own for the largest
+coins and the market's for all others. Spot pairs are quoted by the single coin everywhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from decimal import Decimal
+from typing import Any, Literal, get_args
+
+from backfill.errors import ConfigurationError
+from backfill.paper.blofin_protocol import BlofinProtocol
+from backfill.paper.market import Instrument, Market
+from backfill.paper.okx_protocol import OkxProtocol
+from backfill.paper.protocol import ExchangeProtocol
+from backfill.paper.server import PaperExchange
+from backfill.paper.venue_market import Listing, VenueMarket
+
+Trap = Literal["collision", "inverse", "usdc", "twice", "preopen"]
+"""What makes it easy to take one instrument for another:
+
+``collision``   WIF is another asset here, at another price
+``inverse``     BTC-USD and ETH-USD, settled in the coin
+``usdc``        BTC-USDC and ETH-USDC beside those in USDT
+``twice``       coins that are quoted by the thousand are also there by the single coin
+``preopen``     OKX only: half-announced instruments with empty fields, at which ccxt's load_markets stumbles
+"""
+TRAPS: tuple[Trap, ...] = get_args(Trap)
+
+COLLISION = ("WIF-USDT", "AAVE-USDT")  # the first has the candles of the second
+SPOT_BASIS_BP, USD_BASIS_BP, USDC_BASIS_BP = -4.0, 3.0, 2.0
+SPOT_VOLUME = 0.3  # of what the perpetual has
+
+# name → (coin, how many of it the name stands for)
+QUOTED_COINS: dict[str, tuple[str, int]] = {
+    **{f"1000{coin}": (coin, 1000) for coin in ("BONK", "PEPE", "SHIB", "SATS", "FLOKI", "RATS", "CHEEMS")},
+    "SHIB1000": ("SHIB", 1000),
+    "10000SATS": ("SATS", 10_000),
+    "1000000BABYDOGE": ("BABYDOGE", 1_000_000),
+    "1MBABYDOGE": ("BABYDOGE", 1_000_000),
+    "1000000CHEEMS": ("CHEEMS", 1_000_000),
+    "1000000MOG": ("MOG", 1_000_000),
+}
+MULTIPLIED = {coin for coin, _ in QUOTED_COINS.values()}
+
+
+@dataclass(frozen=True)
+class Venue:
+    """What one venue lists.
+
+    ``names`` says how it calls the perpetuals of multiplied coins; one that it does not name it does not have.
+    ``contract_values`` are sizes of linear contracts where they are not the market's ("*": of all others),
+    ``inverse_values`` those of BTC-USD and ETH-USD. ``spot_pairs`` are the quote currencies by coin ("*": of all
+    others). ``volume_share`` is its share of the market's volume. Venues of one ``house`` agree in every candle.
+    """
+
+    house: str
+    protocol: Callable[[Collection[Trap]], ExchangeProtocol]
+    volume_share: float
+    names: Mapping[str, str] | None = None
+    contract_values: Mapping[str, str] = field(default_factory=dict)
+    inverse_values: tuple[str, str] = ("100", "10")
+    spot_pairs: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+
+USDT_PAIRS = {"*": ("USDT",)}
+
+VENUES: dict[str, Venue] = {
+    "okx": Venue(
+        "okx",
+        lambda traps: OkxProtocol(preopen="preopen" in traps),
+        volume_share=1.4,
+        names={"BONK": "BONK", "PEPE": "PEPE", "SHIB": "SHIB"},
+        contract_values={"BTC": "0.01", "ETH": "0.1", "SOL": "1", "XRP": "100", "DOGE": "1000", "ADA": "100"},
+        spot_pairs=USDT_PAIRS,
+    ),
+}
+NAMES = ("blofin", *VENUES)
+
+
+def paper_exchange(
+    name: str,
+    market: Market,
+    *,
+    difference_bp: float = 1.0,
+    own_volumes: bool = True,
+    traps: Collection[Trap] = (),
+    **running: Any,
+) -> PaperExchange:
+    """The venue called ``name`` over ``market``; ``running`` are further arguments of :class:`PaperExchange`.
+
+    Blofin shows the market itself, the others their view of it: see :func:`venue_market`.
+    """
+    if name == "blofin":
+        return PaperExchange(market, BlofinProtocol(), **running)
+    view = venue_market(name, market, difference_bp=difference_bp, own_volumes=own_volumes, traps=traps)
+    return PaperExchange(view, _venue(name).protocol(traps), **running)
+
+
+def venue_market(
+    name: str,
+    market: Market,
+    *,
+    difference_bp: float = 1.0,
+    own_volumes: bool = True,
+    traps: Collection[Trap] = (),
+) -> VenueMarket:
+    """What the venue called ``name`` lists of ``market``, whose instruments are Blofin's linear ones.
+
+    Without a difference and volumes of its own its perpetuals' candles are the market's, renamed and rescaled.
+    """
+    venue = _venue(name)
+    listings = {listing.instrument.symbol: listing for listing in _listings(venue, market, traps)}
+    taken, other = COLLISION
+    if "collision" in traps and taken in listings and other in listings:
+        listings[taken] = _renamed(listings[other], taken)
+    if not own_volumes:
+        listings = {symbol: replace(listing, volume_share=None) for symbol, listing in listings.items()}
+    return VenueMarket(market, venue.house, list(listings.values()), difference_bp=difference_bp)
+
+
+def _venue(name: str) -> Venue:
+    try:
+        return VENUES[name]
+    except KeyError:
+        raise ConfigurationError(f"no paper exchange is called {name!r}; known are {', '.join(NAMES)}") from None
+
+
+def _listings(venue: Venue, market: Market, traps: Collection[Trap]) -> Iterator[Listing]:
+    for theirs in market.instruments:
+        if (theirs.kind, theirs.quote) != ("linear", "USDT"):
+            continue
+        coin, _ = _quoted(theirs.base)
+        if venue.names is not None:
+            name = venue.names.get(coin) if coin in MULTIPLIED else coin
+            names = {name, coin} if "twice" in traps else {name}
+            yield from (_perpetual(venue, theirs, name) for name in names if name is not None)
+            yield from _btc_and_eth_twins(venue, theirs, traps)
+        for quote in venue.spot_pairs.get(coin, venue.spot_pairs.get("*", ())):
+            yield _spot_pair(venue, theirs, f"{coin}-{quote}-SPOT")
+
+
+def _perpetual(venue: Venue, theirs: Instrument, name: str) -> Listing:
+    units = _units(name, theirs)
+    contract_value = venue.contract_values.get(name) or venue.contract_values.get("*")
+    size = theirs.contract_value / units if contract_value is None else Decimal(contract_value)
+    instrument = replace(
+        theirs,
+        symbol=f"{name}-{theirs.quote}",
+        contract_value=size,
+        lot_size=theirs.coin_step / units / size,
+        tick_size=theirs.tick_size * units,
+    )
+    return Listing(instrument, theirs.symbol, units, volume_share=venue.volume_share)
+
+
+def _btc_and_eth_twins(venue: Venue, theirs: Instrument, traps: Collection[Trap]) -> Iterator[Listing]:
+    if theirs.base not in ("BTC", "ETH"):
+        return
+    if "usdc" in traps:
+        twin = _renamed(_perpetual(venue, theirs, theirs.base), f"{theirs.base}-USDC")
+        yield replace(twin, basis_bp=USDC_BASIS_BP)
+    if "inverse" in traps:
+        value = Decimal(venue.inverse_values[theirs.base == "ETH"])
+        instrument = replace(theirs, symbol=f"{theirs.base}-USD", kind="inverse", contract_value=value)
+        instrument = replace(instrument, lot_size=Decimal(1))
+        yield Listing(instrument, theirs.symbol, basis_bp=USD_BASIS_BP, volume_share=venue.volume_share)
+
+
+def _spot_pair(venue: Venue, theirs: Instrument, symbol: str) -> Listing:
+    units = _units(symbol.split("-")[0], theirs)
+    instrument = replace(
+        theirs,
+        symbol=symbol,
+        kind="spot",
+        contract_value=Decimal(1),
+        lot_size=theirs.coin_step / units,
+        tick_size=theirs.tick_size * units,
+    )
+    basis_bp = SPOT_BASIS_BP + (USD_BASIS_BP if instrument.quote == "USD" else 0)
+    return Listing(instrument, theirs.symbol, units, basis_bp, SPOT_VOLUME * venue.volume_share)
+
+
+def _renamed(listing: Listing, symbol: str) -> Listing:
+    return replace(listing, instrument=replace(listing.instrument, symbol=symbol))
+
+
+def _units(name: str, theirs: Instrument) -> Decimal:
+    """How many units of their instrument one of ours called ``name`` is."""
+    return Decimal(_quoted(name)[1]) / _quoted(theirs.base)[1]
+
+
+def _quoted(name: str) -> tuple[str, int]:
+    return QUOTED_COINS.get(name, (name, 1))
