@@ -10,9 +10,8 @@ WITH span AS (
     WHERE series_id = %(series_id)s AND source_id = %(source_id)s
       AND expires_at > now() AND NOT %(recheck)s
 ), counted AS (
-    SELECT span.*, span.wanted - span.held - absent_everywhere(span.id, span.source_ids, now()) AS gaps,
-           span.wanted - span.held - said.absent AS askable
-    FROM span, said
+    SELECT span.*, span.wanted - span.held - nowhere.absent AS gaps, span.wanted - span.held - said.absent AS askable
+    FROM span, said, absent_everywhere(span.id, span.source_ids, now()) AS nowhere
 )
 SELECT covered_ms(wanted * held) / step_ms AS held_candles,
        covered_ms(gaps) / step_ms AS missing_candles,

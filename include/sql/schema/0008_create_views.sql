@@ -35,21 +35,37 @@ BEGIN ATOMIC
             SELECT grid_floor(
                 least(epoch_ms(at) - windows_at.settle_ms, epoch_ms(s.until), epoch_ms(i.expire_time)),
                 s.step_ms, s.anchor_ms) AS last_closed_ms
+            OFFSET 0
         ) AS e
         WHERE s.wanted
     ) AS w
     WHERE w.start_ms < w.end_ms;
 END;
 
+-- What is left to try of each of these windows: window - held - (absent at every source that may be asked). Whole
+-- windows are left out. OFFSET 0 keeps the planner from writing the gaps out, and working them out, at each mention.
+CREATE FUNCTION gaps_at(at timestamptz, settle_ms bigint DEFAULT 0, from_ms bigint DEFAULT NULL,
+                        to_ms bigint DEFAULT NULL)
+RETURNS TABLE (series_id integer, instrument_id integer, timeframe text, step_ms bigint, gaps int8multirange)
+LANGUAGE sql STABLE ROWS 1000
+BEGIN ATOMIC
+    SELECT w.series_id, w.instrument_id, w.timeframe, w.step_ms, left_over.gaps
+    FROM windows_at(at, settle_ms, from_ms, to_ms) AS w
+    CROSS JOIN LATERAL (
+        SELECT CASE WHEN int8range(w.start_ms, w.end_ms) <@ w.held THEN '{}'
+                    ELSE int8multirange(int8range(w.start_ms, w.end_ms)) - w.held
+                       - (SELECT absent FROM absent_everywhere(w.series_id, w.source_ids, at)) END AS gaps
+        OFFSET 0
+    ) AS left_over
+    WHERE NOT isempty(left_over.gaps);
+END;
+
 CREATE VIEW gaps AS
-SELECT i.symbol, w.timeframe, from_epoch_ms(lower(gap)) AS gap_start, from_epoch_ms(upper(gap)) AS gap_end,
-       (upper(gap) - lower(gap)) / w.step_ms AS missing_candles
-FROM windows_at(now()) AS w
-JOIN instruments AS i ON i.id = w.instrument_id
-CROSS JOIN LATERAL unnest(
-    int8multirange(int8range(w.start_ms, w.end_ms)) - w.held
-    - absent_everywhere(w.series_id, w.source_ids, now())
-) AS gap;
+SELECT i.symbol, g.timeframe, from_epoch_ms(lower(gap)) AS gap_start, from_epoch_ms(upper(gap)) AS gap_end,
+       (upper(gap) - lower(gap)) / g.step_ms AS missing_candles
+FROM gaps_at(now()) AS g
+JOIN instruments AS i ON i.id = g.instrument_id
+CROSS JOIN LATERAL unnest(g.gaps) AS gap;
 COMMENT ON VIEW gaps IS 'What is left to try now: window - held - (absent at every source that may be asked).';
 
 -- The state of every wanted series as of a moment.
@@ -74,13 +90,14 @@ BEGIN ATOMIC
     FROM windows_at(at, settle_ms) AS w
     JOIN instruments AS i ON i.id = w.instrument_id
     CROSS JOIN LATERAL (
-        SELECT int8multirange(int8range(w.start_ms, w.end_ms)) AS span,
-               absent_everywhere(w.series_id, w.source_ids, at) AS absent
+        SELECT int8multirange(int8range(w.start_ms, w.end_ms)) AS span, said.absent
+        FROM absent_everywhere(w.series_id, w.source_ids, at) AS said
     ) AS a
     CROSS JOIN LATERAL (
         SELECT covered_ms(a.span * w.held) / w.step_ms AS held,
                covered_ms(a.span - w.held - a.absent) / w.step_ms AS missing,
                covered_ms((a.span * a.absent) - w.held) / w.step_ms AS absent
+        OFFSET 0
     ) AS n
     LEFT JOIN LATERAL (
         SELECT r.status, r.finished_at, r.error FROM gap_fill_runs AS r
