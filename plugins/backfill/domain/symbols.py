@@ -1,0 +1,188 @@
+"""Which market of a venue is our instrument, and how its numbers are scaled: by identity, never by string alone.
+
+Exchanges quote small coins by the thousand and more, each in its own way: Blofin's 1000BONK is Hyperliquid's kBONK
+and OKX's BONK, Bybit's SHIB1000 is Blofin's SHIB, Binance's 1MBABYDOGE is Blofin's 1000000BABYDOGE (Blofin's
+instruments of 2025-12-14; freqtrade, binance_leverage_tiers.json; passivbot, tests/test_live_coins_reload.py). A name
+alone proves little, elsewhere it may be another coin's. So a listing is only a claim until closes of the same bars
+have proved it.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from statistics import median
+from typing import Literal
+
+from backfill.exchanges.ccxt_markets import Market
+from backfill.exchanges.venues import Venue
+
+# Powers of ten from a thousand on, before or after at least two characters that can be a name of their own. So 1INCH,
+# 42, 0G, C98, LUNA2, BANANAS31 and 1000X are names and nothing else.
+_PREFIXED = re.compile(r"(10{3,9}|1M)([A-Z][A-Z0-9]+)")
+_SUFFIXED = re.compile(r"([A-Z][A-Z0-9]*[A-Z])(10{3,9})")
+_K_PREFIXED = re.compile(r"k([A-Z][A-Z0-9]+)")
+# Stocks, metals, commodities and indexes that Blofin lists (its symbols of 2026-03-18): elsewhere they are not traded,
+# or their name is a coin's.
+NO_TWIN_ELSEWHERE = frozenset(
+    {
+        *("XAU", "XAG", "XPT", "XPD", "XCU", "COPPER", "CL", "NG", "SPY", "QQQ", "EWJ", "TSLA", "AMZN", "COIN", "CRCL"),
+        *("HOOD", "INTC", "MSTR", "PLTR", "BTCDOM", "ETHBTC"),
+    }
+)
+# What a spot stand-in may be quoted in beside the instrument's own, best first: Coinbase and Kraken have few in USDT.
+DOLLARS = ("USDT", "USDC", "USD")
+MIN_OVERLAP_BARS = 30
+MAX_CLOSE_RATIO_OFF = 0.02
+
+
+@dataclass(frozen=True, slots=True)
+class Instrument:
+    """What we keep, as the home exchange describes it; None: not told. ``base`` is its name there: 1000BONK."""
+
+    symbol: str
+    base: str
+    quote: str
+    settle: str | None = None
+    contract_type: str | None = None
+
+    @classmethod
+    def named(cls, symbol: str) -> Instrument:
+        """An instrument of which only the name is known: BTC-USDT is linear and settled in USDT."""
+        base, _, quote = symbol.partition("-")
+        return cls(symbol, base, quote, contract_type="inverse" if quote == "USD" else "linear")
+
+    @property
+    def is_linear(self) -> bool:
+        return self.contract_type != "inverse" and self.settle in (None, "", self.quote) and self.quote != "USD"
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """How a venue names and scales an instrument: ours = theirs x scale, the volume becoming coins of ours."""
+
+    venue_symbol: str
+    instrument_class: Literal["perpetual", "spot_proxy"]
+    price_scale: float
+    volume_scale: float
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why a venue has nothing for an instrument."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class AmbiguousListing(Refusal):
+    """More than one market could be meant, and nothing tells which."""
+
+    venue_symbols: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """What the overlap says of a listing. ``median_ratio``: their scaled close / ours; None: too few bars."""
+
+    overlap_bars: int
+    median_ratio: float | None
+    ok: bool
+    reason: str
+
+
+def readings(name: str, *, k_is_thousand: bool = False) -> dict[str, int]:
+    """What a venue's name of a base can mean: coin -> coins per quoted unit. The name as it stands comes first."""
+    meant = {name: 1}
+    if told := _PREFIXED.fullmatch(name):
+        meant[told[2]] = 1_000_000 if told[1] == "1M" else int(told[1])
+    if told := _SUFFIXED.fullmatch(name):
+        meant[told[1]] = int(told[2])
+    if k_is_thousand and (told := _K_PREFIXED.fullmatch(name)):
+        meant[told[1]] = 1000
+    return meant
+
+
+def find_listing(
+    instrument: Instrument, venue: Venue, markets: Sequence[Market], *, spot_proxy: bool = False
+) -> Listing | Refusal:
+    """The venue's market for an instrument, still to be proved, or why there is none.
+
+    Only a linear perpetual that settles in the instrument's quote currency will do; with ``spot_proxy`` a spot book
+    in dollars may stand in where the venue has no such perpetual.
+    """
+    if not instrument.is_linear:
+        return Refusal(f"{instrument.symbol} is no linear contract settled in its quote currency")
+    if instrument.base in NO_TWIN_ELSEWHERE:
+        return Refusal(f"{instrument.base} is a stock, a metal or an index: elsewhere the name means something else")
+    perpetuals = [m for m in markets if _is_like(m, instrument)] if venue.perpetuals else []
+    found = _match(instrument, venue, perpetuals, "perpetual")
+    if spot_proxy and venue.spot and found is None:
+        for quote in sorted({instrument.quote, *DOLLARS}, key=lambda quote: _rank(quote, instrument)):
+            books = [m for m in markets if m.is_spot and m.quote == quote]
+            if found := _match(instrument, venue, books, "spot_proxy"):
+                break
+    return found or Refusal(
+        f"{venue.source} lists no linear perpetual of {instrument.base} settled in {instrument.quote}"
+    )
+
+
+def prove(our_closes: Mapping[int, float], their_scaled_closes: Mapping[int, float]) -> Proof:
+    """Whether a listing is our instrument: the median ratio of closes (by open time in ms) must be near one."""
+    ratios = [
+        theirs / ours
+        for open_ms, ours in our_closes.items()
+        if (theirs := their_scaled_closes.get(open_ms)) is not None and _is_price(ours) and _is_price(theirs)
+    ]
+    if len(ratios) < MIN_OVERLAP_BARS:
+        return Proof(len(ratios), None, False, f"{len(ratios)} bars in common, {MIN_OVERLAP_BARS} are needed")
+    ratio = median(ratios)
+    ok = abs(ratio - 1) <= MAX_CLOSE_RATIO_OFF
+    verdict = "the same instrument" if ok else "another coin, or another multiplier"
+    return Proof(len(ratios), ratio, ok, f"their close / ours is {ratio:.6g} in {len(ratios)} bars: {verdict}")
+
+
+def _is_like(market: Market, instrument: Instrument) -> bool:
+    return market.is_swap and market.is_linear and market.settle == market.quote == instrument.quote
+
+
+def _rank(quote: str, instrument: Instrument) -> int:
+    return -1 if quote == instrument.quote else DOLLARS.index(quote)
+
+
+def _match(
+    instrument: Instrument, venue: Venue, markets: Sequence[Market], kind: Literal["perpetual", "spot_proxy"]
+) -> Listing | Refusal | None:
+    """The one market that can be meant. A name that is the same as ours needs no reading."""
+    same = [(market, 1.0) for market in markets if market.base == instrument.base]
+    fits = same or [
+        (market, scale)
+        for market in markets
+        if (scale := _price_scale(instrument.base, market.base, k_is_thousand=venue.k_is_thousand)) is not None
+    ]
+    if len(fits) > 1:
+        fits = [fit for fit in fits if fit[0].is_active is not False] or fits
+    if len(fits) > 1:
+        symbols = tuple(sorted(market.venue_symbol for market, _ in fits))
+        return AmbiguousListing(f"{instrument.base} could be any of {', '.join(symbols)} at {venue.source}", symbols)
+    if not fits:
+        return None
+    market, price_scale = fits[0]
+    size = 1.0
+    if kind == "perpetual" and venue.volume == "contracts":
+        if market.contract_size is None:
+            return Refusal(f"{market.venue_symbol} counts contracts at {venue.source}, which does not tell their size")
+        size = market.contract_size
+    return Listing(market.venue_symbol, kind, price_scale, size / price_scale)
+
+
+def _price_scale(our_base: str, their_base: str, *, k_is_thousand: bool) -> float | None:
+    """Coins in our unit / coins in theirs, if the two names can mean one coin."""
+    theirs = readings(their_base, k_is_thousand=k_is_thousand)
+    return next((ours / theirs[coin] for coin, ours in readings(our_base).items() if coin in theirs), None)
+
+
+def _is_price(close: float) -> bool:
+    return 0 < close < math.inf

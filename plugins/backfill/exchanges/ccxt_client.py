@@ -1,0 +1,223 @@
+"""Any exchange through ccxt: its markets, and its candles page by page. Nothing is retried, paged or cut in secret.
+
+Of ccxt we take the spelling of questions and answers. The session, the rate budget, the retries and the judgement of
+an answer are ours (:mod:`backfill.exchanges.ccxt_wire`); its throttle, its retries and its paging are off.
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+import requests
+from requests.adapters import BaseAdapter, HTTPAdapter
+
+from backfill.errors import BackfillError, BadPayload, ExchangeError, RateLimited, RequestRefused, SymbolNotListed
+from backfill.exchanges.ccxt_errors import as_ours
+from backfill.exchanges.ccxt_markets import Market, market_of
+from backfill.exchanges.ccxt_rows import CcxtRow, covered, has_empty_list, row_as_told, row_of, rows_told
+from backfill.exchanges.ccxt_wire import CcxtWire
+from backfill.exchanges.venues import Venue
+
+# Sockets kept open to one exchange; more threads than this wait for one of them.
+POOLED_SOCKETS = 64
+# Who could not load its markets is not asked again for them by every page.
+LOAD_AGAIN_AFTER_S = 60.0
+
+
+class CcxtAnswer(NamedTuple):
+    """One page: every row that came, in its order, also what lies beside the bars asked for.
+
+    ``covers_ms``: the half-open span the answer speaks for: a bar in it without a row does not exist at the venue.
+    It may be less than was asked for, and empty. ``server_ms``: the venue's clock, None: not told.
+    """
+
+    rows: list[CcxtRow]
+    covers_ms: tuple[int, int]
+    server_ms: int | None
+    latency_ms: float
+
+
+class CcxtClient:
+    """Asks one venue. Safe to share between threads; the first question imports ccxt (seconds of CPU).
+
+    ``base_url`` takes the place of every host the venue has. ``proxies`` are as requests takes them. ``options`` are
+    ccxt's, over the venue's own. ``spot``: load the spot markets too. ``markets``: known from before, so that none
+    are loaded. ``before_request`` and ``on_ban``: see :class:`CcxtWire`.
+    """
+
+    def __init__(
+        self,
+        venue: Venue,
+        *,
+        base_url: str | None = None,
+        proxies: Mapping[str, str] | None = None,
+        api_key: str | None = None,
+        api_secret: str | None = None,
+        timeout_s: float = 10.0,
+        options: Mapping[str, Any] | None = None,
+        spot: bool = False,
+        markets: Sequence[Market] = (),
+        before_request: Callable[[], None] = lambda: None,
+        on_ban: Callable[[RateLimited], None] = lambda _: None,
+        sleep: Callable[[float], None] = time.sleep,
+        transport: BaseAdapter | None = None,
+    ) -> None:
+        self.venue = venue
+        self._base_url = _as_requests_spells_it(base_url) if base_url else None
+        self._proxies = dict(proxies or {})
+        self._keys = {name: key for name, key in (("apiKey", api_key), ("secret", api_secret)) if key}
+        self._options = dict(options or {})
+        self._spot = spot
+        self._known_markets = markets
+        self._on_ban = on_ban
+        self._wire = CcxtWire(
+            venue,
+            transport or HTTPAdapter(pool_maxsize=POOLED_SOCKETS),
+            only_to=self._base_url,
+            before_request=before_request,
+            on_ban=on_ban,
+            timeout_s=timeout_s,
+            sleep=sleep,
+        )
+        self._lock = threading.Lock()
+        self._exchange: Any = None
+        self._load_failure: tuple[float, ExchangeError] | None = None
+
+    @property
+    def requests_made(self) -> int:
+        return self._wire.requests_made
+
+    def close(self) -> None:
+        self._wire.close()
+
+    def markets(self) -> list[Market]:
+        """Every market of the kinds asked for, loaded once."""
+        exchange = self._loaded()
+        with self._in_our_words("the list of markets"):
+            return [market_of(told) for told in exchange.markets.values()]
+
+    def candles(self, venue_symbol: str, timeframe: str, since_ms: int, limit: int) -> CcxtAnswer:
+        """The page of up to ``limit`` bars from ``since_ms`` (on the grid) on: one request, never more.
+
+        ``limit`` is held to what the venue gives at once. Raises an :class:`ExchangeError`.
+        """
+        exchange = self._loaded()
+        if venue_symbol not in exchange.markets:
+            raise SymbolNotListed(self.venue.source, venue_symbol)
+        if not self.venue.serves(timeframe) or timeframe not in (exchange.timeframes or ()):
+            raise RequestRefused(self.venue.source, f"{venue_symbol}: has no {timeframe} candles on our grid")
+        step_ms = exchange.parse_timeframe(timeframe) * 1000
+        limit = min(limit, self.venue.rows(timeframe))
+        until_ms = since_ms + limit * step_ms
+        early = 0 if self.venue.since_inclusive else 1
+        params = {"until": until_ms - 1} if self.venue.sends_until else {}
+        with self._in_our_words(f"{venue_symbol} {timeframe}"):
+            rows = exchange.fetch_ohlcv(venue_symbol, timeframe, since_ms - early * step_ms, limit + early, params)
+        answer = self._wire.last_answer
+        if answer is None:
+            raise BadPayload(self.venue.source, f"{venue_symbol} {timeframe}: ccxt answered without asking")
+        rows = [row_as_told(row) for row in rows]
+        self._check_that_rows_were_told(answer.document, rows, f"{venue_symbol} {timeframe}")
+        span = covered(self.venue, rows, since_ms, until_ms, step_ms)
+        return CcxtAnswer(rows, span, answer.server_ms, answer.latency_ms)
+
+    def _check_that_rows_were_told(self, document: Any, rows: Sequence[CcxtRow], what: str) -> None:
+        """ccxt takes a missing list for an empty one; so we look ourselves."""
+        if self.venue.rows_at is None:
+            told = len(rows) if rows or has_empty_list(document) else None
+        else:
+            told = rows_told(document, self.venue.rows_at)
+        if told is None:
+            raise BadPayload(self.venue.source, f"{what}: no list of candles in {document!r:.80}")
+        if told != len(rows):
+            raise BadPayload(self.venue.source, f"{what}: {told} candles told, {len(rows)} read")
+
+    def _loaded(self) -> Any:
+        """ccxt's exchange with its markets. One thread loads them, and a failure is remembered for a while."""
+        with self._lock:
+            if self._exchange is None:
+                self._exchange = self._new_exchange()
+            if not self._exchange.markets:
+                if self._load_failure and time.monotonic() < self._load_failure[0]:
+                    raise self._load_failure[1]
+                try:
+                    self._load_markets()
+                except ExchangeError as error:
+                    self._load_failure = (time.monotonic() + LOAD_AGAIN_AFTER_S, error)
+                    raise
+            return self._exchange
+
+    def _load_markets(self) -> None:
+        with self._in_our_words("the list of markets"):
+            if self._known_markets:
+                self._exchange.set_markets([dict(market.told) for market in self._known_markets])
+            else:
+                self._exchange.load_markets()
+        if not self._exchange.markets:
+            raise BadPayload(self.venue.source, "lists no market at all")
+
+    def _new_exchange(self) -> Any:
+        import ccxt
+
+        venue = self.venue
+        exchange = getattr(ccxt, venue.ccxt_id)(
+            {
+                **self._keys,
+                "session": self._new_session(),
+                "enableRateLimit": False,
+                # What load_markets asks for beside the markets: we need no currencies.
+                "has": {"fetchCurrencies": False},
+                "options": ccxt.Exchange.deep_extend(
+                    dict(venue.spot_options if self._spot else venue.options), {"maxRetriesOnFailure": 0}, self._options
+                ),
+            }
+        )
+        if self._base_url:
+            exchange.urls["api"] = _moved(exchange.urls["api"], self._base_url)
+
+        def all_rows(told: Any, market: Any = None, *_: Any, **__: Any) -> list[CcxtRow]:
+            return [row_of(exchange, venue, raw, market) for raw in told or []]
+
+        # ccxt's own sorts, and drops what lies before `since`, after `limit` and what has no time.
+        exchange.parse_ohlcvs = all_rows
+        return exchange
+
+    def _new_session(self) -> requests.Session:
+        session = requests.Session()
+        session.mount("https://", self._wire)
+        session.mount("http://", self._wire)
+        if self._proxies:
+            session.proxies.update(self._proxies)
+            session.trust_env = False  # else HTTPS_PROXY of the environment would win over the connection's own
+        return session
+
+    @contextmanager
+    def _in_our_words(self, what: str) -> Iterator[None]:
+        self._wire.forget()
+        try:
+            yield
+        except BackfillError:
+            raise
+        except Exception as error:  # ccxt raises what it likes: TypeError, KeyError, ...
+            answer = self._wire.last_answer
+            ours = as_ours(error, self.venue, what, answer.status if answer else None)
+            if isinstance(ours, RateLimited):
+                self._on_ban(ours)
+            raise ours from error
+
+
+def _as_requests_spells_it(base_url: str) -> str:
+    """Host in lower case and so on, since the wire compares it with what is sent."""
+    return str(requests.Request("GET", base_url.rstrip("/") + "/").prepare().url).rstrip("/")
+
+
+def _moved(urls: Any, base_url: str) -> Any:
+    """ccxt's table of API addresses with every origin replaced and every path kept, so none leads to the venue."""
+    if isinstance(urls, dict):
+        return {key: _moved(value, base_url) for key, value in urls.items()}
+    return re.sub(r"^https?://[^/]+", base_url, urls) if isinstance(urls, str) else urls

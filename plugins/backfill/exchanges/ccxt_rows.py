@@ -1,0 +1,85 @@
+"""The rows of an answer as ccxt reads them, all of them, and how much the answer says about what it leaves out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from backfill.exchanges.venues import ANY_KEY, Venue
+
+# A page that a venue has cut shorter than we know of ends on such a number.
+ROUND_PAGE_ROWS = 100
+COLUMNS = 6
+NO_CELLS = [None] * COLUMNS
+
+
+class CcxtRow(NamedTuple):
+    """One bar as ccxt reads it, in the venue's units; None: not told or no number.
+
+    ``closed`` is the venue's own word where it gives one, else True; ``raw`` is the row as it came.
+    """
+
+    open_ms: int | None
+    open: float | None
+    high: float | None
+    low: float | None
+    close: float | None
+    volume: float | None
+    quote_volume: Any
+    closed: bool
+    raw: Any
+
+
+def row_of(exchange: Any, venue: Venue, raw: Any, market: Any) -> CcxtRow:
+    """One raw row, read by ccxt's own class for the venue; what it cannot read has no cells."""
+    try:
+        cells = list(exchange.parse_ohlcv(raw, market))
+    except (TypeError, ValueError, KeyError, IndexError, AttributeError):
+        cells = NO_CELLS
+    return _row(cells, _cell(raw, venue.quote_volume_at), _cell(raw, venue.confirm_at) != "0", raw)
+
+
+def row_as_told(told: Any) -> CcxtRow:
+    """A row of a venue whose ccxt class reads candles in a way of its own."""
+    return told if isinstance(told, CcxtRow) else _row(told if isinstance(told, list) else NO_CELLS, None, True, told)
+
+
+def _row(cells: Sequence[Any], quote_volume: Any, closed: bool, raw: Any) -> CcxtRow:
+    return CcxtRow._make([*[*cells, *NO_CELLS][:COLUMNS], quote_volume, closed, raw])
+
+
+def _cell(raw: Any, place: int | str | None) -> Any:
+    try:
+        return None if place is None else raw[place]
+    except (TypeError, KeyError, IndexError):
+        return None
+
+
+def rows_told(document: Any, path: Sequence[str]) -> int | None:
+    """How many rows lie at ``path`` of an answer's JSON; None: there is no list."""
+    if not path:
+        return len(document) if isinstance(document, list) else None
+    if not isinstance(document, dict):
+        return None
+    if path[0] == ANY_KEY:
+        return next((len(value) for value in document.values() if isinstance(value, list)), None)
+    return rows_told(document.get(path[0]), path[1:])
+
+
+def has_empty_list(document: Any) -> bool:
+    if isinstance(document, dict):
+        return any(has_empty_list(value) for value in document.values())
+    return isinstance(document, list) and not document
+
+
+def covered(venue: Venue, rows: Sequence[CcxtRow], since_ms: int, until_ms: int, step_ms: int) -> tuple[int, int]:
+    """The part of [since_ms, until_ms) that an answer speaks for: a bar in it without a row does not exist there."""
+    told = [row.open_ms for row in rows if row.open_ms is not None]
+    if not venue.bounded:
+        # It may have given the newest bars it has, whatever we asked for: of what is older it says nothing.
+        return (min(max(since_ms, min(told, default=since_ms)), until_ms), until_ms)
+    wanted = {ms for ms in told if since_ms <= ms < until_ms}
+    if wanted and len(wanted) < (until_ms - since_ms) // step_ms and len(rows) % ROUND_PAGE_ROWS == 0:
+        # Perhaps cut at a number of rows that we do not know of, at the one end or the other.
+        return (min(wanted), max(wanted) + step_ms)
+    return (since_ms, until_ms)
