@@ -103,3 +103,11 @@ def test_what_the_exchange_has_denied_is_asked_for_again_only_on_demand(fill):
     assert [report[4] for reports in again.values() for report in reports] == [0, 0]
     for recheck in (True, "True"):  # as an argument, and as a template gives it
         assert fill(symbol="BTC-USDT", timeframes="1m", recheck=recheck) == [("BTC-USDT", "1m", "complete", 0, 1)]
+
+
+def test_a_try_that_was_killed_is_marked_by_the_next_one(fill, db):
+    fill(symbol="BTC-USDT", timeframes="1h")
+    db.execute("UPDATE gap_fill_runs SET status = 'running', finished_at = NULL")
+    fill(symbol="BTC-USDT", timeframes="1h")
+    states = db.execute("SELECT status FROM gap_fill_runs ORDER BY id").fetchall()
+    assert [row["status"] for row in states] == ["abandoned", "complete"]

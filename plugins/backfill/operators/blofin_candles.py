@@ -57,6 +57,7 @@ class BlofinCandlesOperator(BaseOperator):
         from backfill.hooks.supplies_hook import open_supplies  # pandas loads here, not at parse
         from backfill.hooks.task_identity import run_identity
         from backfill.jobs.fill_universe import fill_series, windows_to_fill
+        from backfill.storage.gap_fill_log import GapFillLog
 
         with open_supplies(self.candles_conn_id, self.blofin_conn_id) as supplies:
             windows = windows_to_fill(
@@ -66,6 +67,7 @@ class BlofinCandlesOperator(BaseOperator):
                 start=as_moment("start", self.start),
                 end=as_moment("end", self.end),
             )
+            GapFillLog(supplies.store.connection).abandon_dead_runs()  # an earlier try of this task may be one
             reports = list(fill_series(supplies, windows, run_identity(context), recheck=str(self.recheck) == "True"))
         if cause := next((report.cause for report in reports if report.cause), None):
             raise cause
