@@ -14,6 +14,7 @@ from typing import Any, Literal, get_args
 
 from backfill.errors import ConfigurationError
 from backfill.paper.blofin_protocol import BlofinProtocol
+from backfill.paper.bybit_protocol import BybitProtocol
 from backfill.paper.market import Instrument, Market
 from backfill.paper.okx_protocol import OkxProtocol
 from backfill.paper.protocol import ExchangeProtocol
@@ -76,6 +77,23 @@ VENUES: dict[str, Venue] = {
         volume_share=1.4,
         names={"BONK": "BONK", "PEPE": "PEPE", "SHIB": "SHIB"},
         contract_values={"BTC": "0.01", "ETH": "0.1", "SOL": "1", "XRP": "100", "DOGE": "1000", "ADA": "100"},
+        spot_pairs=USDT_PAIRS,
+    ),
+    "bybit": Venue(
+        "bybit",
+        lambda traps: BybitProtocol(),
+        volume_share=1.8,
+        names={
+            "BONK": "1000BONK",
+            "PEPE": "1000PEPE",
+            "SHIB": "SHIB1000",
+            "SATS": "10000SATS",
+            "BABYDOGE": "1000000BABYDOGE",
+            "FLOKI": "1000FLOKI",
+            "CHEEMS": "1000000CHEEMS",
+        },
+        contract_values={"*": "1"},
+        inverse_values=("1", "1"),
         spot_pairs=USDT_PAIRS,
     ),
 }

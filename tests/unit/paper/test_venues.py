@@ -25,6 +25,16 @@ PERPETUALS = {
         "10000SATS-USDT": None,
         "1000000BABYDOGE-USDT": None,
     },
+    "bybit": {
+        "BTC-USDT": ("BTC-USDT", 1),
+        "PEPE-USDT": ("1000PEPE-USDT", 1000),
+        "SHIB-USDT": ("SHIB1000-USDT", 1000),
+        "1000BONK-USDT": ("1000BONK-USDT", 1),
+        "10000SATS-USDT": ("10000SATS-USDT", 1),
+        "1000000BABYDOGE-USDT": ("1000000BABYDOGE-USDT", 1),
+        "1000CHEEMS-USDT": ("1000000CHEEMS-USDT", 1000),
+        "1000RATS-USDT": None,
+    },
 }
 WITH_PERPETUALS = sorted(PERPETUALS)
 
@@ -90,6 +100,14 @@ def test_twins_of_btc_are_there_on_request_only(name):
     assert (view.instrument("BTC-USDC").kind, view.instrument("BTC-USDC").settle) == ("linear", "USDC")
     btc, usdc = (view.candles(symbol, "1m", MONDAY_MS, MONDAY_MS + DAY_MS) for symbol in ("BTC-USDT", "BTC-USDC"))
     assert 1e4 * np.log(usdc["close"] / btc["close"]).mean() == pytest.approx(2, abs=0.3)
+
+
+def test_a_coin_may_be_there_both_by_the_thousand_and_by_the_single_one():
+    plain, twice = (venue_market("bybit", MARKET, traps=traps) for traps in ((), ("twice",)))
+    added = {i.symbol for i in twice.instruments} - {i.symbol for i in plain.instruments}
+    assert {"PEPE-USDT", "SHIB-USDT", "BONK-USDT"} < added
+    thousand, one = (twice.candles(symbol, *SPAN) for symbol in ("1000PEPE-USDT", "PEPE-USDT"))
+    assert np.allclose(thousand["close"], 1000 * one["close"], rtol=5e-3)
 
 
 def test_an_unknown_venue_is_an_error_that_names_the_known_ones():
