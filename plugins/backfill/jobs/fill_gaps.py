@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from backfill.domain.answers import bar_intervals, denied
 from backfill.domain.intervals import Interval, intersection
@@ -67,6 +67,13 @@ class FillReport:
     def as_dict(self) -> dict[str, Any]:
         """Without ``cause``, which is for whoever must decide what to do next."""
         return {name: value for name, value in vars(self).items() if name != "cause"}
+
+
+class _Walk(NamedTuple):
+    """The pages that one planned page took, and what ended the walk before its time."""
+
+    pages: list[CandlePage]
+    error: ExchangeError | PaginationStalled | None
 
 
 def fill_gaps(
@@ -133,27 +140,36 @@ class _Fill:
     def _ask_all(self, pages: Sequence[PlannedPage], pages_in_flight: int) -> None:
         """Ask for the pages, some at once, and store each answer as it comes, newest first."""
         waiting = deque(pages)
-        asked: deque[Future[list[CandlePage]]] = deque()
+        asked: deque[Future[_Walk]] = deque()
         with ThreadPoolExecutor(pages_in_flight, thread_name_prefix=self.source.name) as threads:
             while waiting or asked:
                 while waiting and len(asked) < pages_in_flight:
                     asked.append(threads.submit(self._ask, waiting.popleft()))
+                walk = asked.popleft().result()
                 try:
-                    for page in asked.popleft().result():
+                    for page in walk.pages:
                         self._store(page)
+                    if walk.error:
+                        raise walk.error
                 except (ExchangeError, PaginationStalled) as error:
                     log.warning("%s %s: %s", self.window.symbol, self.window.timeframe, error)
                     self.errors.append(error)
                     if not isinstance(error, PAGE_ERRORS):
                         waiting.clear()
 
-    def _ask(self, planned: PlannedPage) -> list[CandlePage]:
+    def _ask(self, planned: PlannedPage) -> _Walk:
         """The pages that cover one planned page: one, unless the source gives fewer rows than we ask for."""
 
         def ask(after_ms: int) -> CandlePage:
             return self.source.ask(self.window.symbol, self.timeframe, after_ms)
 
-        return [page for _, page in walk_back(ask, planned.after_ms, planned.reach_ms, self.source.name)]
+        pages: list[CandlePage] = []
+        try:
+            for _, page in walk_back(ask, planned.after_ms, planned.reach_ms, self.source.name):
+                pages.append(page)
+        except (ExchangeError, PaginationStalled) as error:
+            return _Walk(pages, error)
+        return _Walk(pages, None)
 
     def _store(self, page: CandlePage) -> None:
         if not page.rows:
@@ -187,7 +203,8 @@ class _Fill:
     def _settle_exhausted(self) -> None:
         """Believe "there is nothing older" only when nothing we know speaks against it.
 
-        Asked last, so that what the other pages brought can speak.
+        Asked last, so that what the other pages brought can speak. A source that has said one untruth of this kind
+        is not believed in the others: an outage that looks like an empty exchange denies the whole window.
         """
         for page in self.exhausted:
             if self._is_contradicted(page):
@@ -198,7 +215,8 @@ class _Fill:
                         f"{utc(page.after_ms):%Y-%m-%dT%H:%MZ}, yet it must have",
                     )
                 )
-                continue
+                return
+        for page in self.exhausted:
             nothing_older = intersection([self.span], [Interval(self.span.start, page.after_ms)])
             self._write(page, page.sound, [], nothing_older)
             self.outcomes["absent"] += 1
