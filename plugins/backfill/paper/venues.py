@@ -13,6 +13,7 @@ from decimal import Decimal
 from typing import Any, Literal, get_args
 
 from backfill.errors import ConfigurationError
+from backfill.paper.binance_protocol import BinanceProtocol
 from backfill.paper.blofin_protocol import BlofinProtocol
 from backfill.paper.bybit_protocol import BybitProtocol
 from backfill.paper.market import Instrument, Market
@@ -70,6 +71,23 @@ class Venue:
 
 USDT_PAIRS = {"*": ("USDT",)}
 
+_BINANCE = Venue(
+    "binance",
+    lambda traps: BinanceProtocol(),
+    volume_share=2.6,
+    names={
+        "BONK": "1000BONK",
+        "PEPE": "1000PEPE",
+        "SHIB": "1000SHIB",
+        "SATS": "1000SATS",
+        "BABYDOGE": "1MBABYDOGE",
+        "FLOKI": "1000FLOKI",
+        "RATS": "1000RATS",
+    },
+    contract_values={"*": "1"},
+    spot_pairs=USDT_PAIRS,
+)
+
 VENUES: dict[str, Venue] = {
     "okx": Venue(
         "okx",
@@ -96,6 +114,8 @@ VENUES: dict[str, Venue] = {
         inverse_values=("1", "1"),
         spot_pairs=USDT_PAIRS,
     ),
+    "binance": _BINANCE,
+    "binanceusdm": replace(_BINANCE, spot_pairs={}),
 }
 NAMES = ("blofin", *VENUES)
 

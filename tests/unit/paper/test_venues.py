@@ -35,6 +35,15 @@ PERPETUALS = {
         "1000CHEEMS-USDT": ("1000000CHEEMS-USDT", 1000),
         "1000RATS-USDT": None,
     },
+    "binanceusdm": {
+        "BTC-USDT": ("BTC-USDT", 1),
+        "PEPE-USDT": ("1000PEPE-USDT", 1000),
+        "SHIB-USDT": ("1000SHIB-USDT", 1000),
+        "1000BONK-USDT": ("1000BONK-USDT", 1),
+        "10000SATS-USDT": ("1000SATS-USDT", 0.1),
+        "1000000BABYDOGE-USDT": ("1MBABYDOGE-USDT", 1),
+        "1000CHEEMS-USDT": None,
+    },
 }
 WITH_PERPETUALS = sorted(PERPETUALS)
 
