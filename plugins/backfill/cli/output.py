@@ -16,7 +16,7 @@ from rich.table import Table
 
 Row = Mapping[str, Any]
 # In a file or a pipe nothing is folded.
-FILE_WIDTH = 240
+FILE_WIDTH = 10_000
 
 
 class Output:
@@ -24,8 +24,11 @@ class Output:
 
     def __init__(self, *, as_json: bool) -> None:
         self.as_json = as_json
-        self.results = Console(highlight=False, width=None if sys.stdout.isatty() else FILE_WIDTH)
-        self.notes = Console(stderr=True, soft_wrap=not sys.stderr.isatty(), highlight=False)
+        # What we print comes from exchanges and databases too: brackets and colons in it are no markup.
+        width = None if sys.stdout.isatty() else FILE_WIDTH
+        self.results = Console(width=width, markup=False, emoji=False, highlight=False)
+        soft_wrap = not sys.stderr.isatty()
+        self.notes = Console(stderr=True, soft_wrap=soft_wrap, markup=False, emoji=False, highlight=False)
 
     def document(self, document: Mapping[str, Any]) -> None:
         """The one JSON document of a ``--json`` run."""
@@ -45,14 +48,14 @@ class Output:
         self.results.print(table)
 
     def line(self, text: str) -> None:
-        self.results.print(text, markup=False)
+        self.results.print(text, soft_wrap=True)
 
     def note(self, text: str) -> None:
         if not self.as_json:
-            self.notes.print(text, markup=False)
+            self.notes.print(text)
 
     def error(self, text: str) -> None:
-        self.notes.print(f"error: {text}", style="red", markup=False)
+        self.notes.print(f"error: {text}", style="red")
 
     @contextmanager
     def progress(self, total: int, what: str) -> Iterator[Progress | None]:
@@ -65,7 +68,7 @@ class Output:
             BarColumn(),
             MofNCompleteColumn(),
             TimeElapsedColumn(),
-            TextColumn("{task.fields[last]}"),
+            TextColumn("{task.fields[last]}", markup=False),
         )
         with Progress(*columns, console=self.notes) as progress:
             progress.add_task(what, total=total, last="")
