@@ -16,6 +16,7 @@ from backfill.errors import ConfigurationError
 from backfill.paper.binance_protocol import BinanceProtocol
 from backfill.paper.blofin_protocol import BlofinProtocol
 from backfill.paper.bybit_protocol import BybitProtocol
+from backfill.paper.kraken_protocol import KrakenProtocol
 from backfill.paper.market import Instrument, Market
 from backfill.paper.okx_protocol import OkxProtocol
 from backfill.paper.protocol import ExchangeProtocol
@@ -116,6 +117,15 @@ VENUES: dict[str, Venue] = {
     ),
     "binance": _BINANCE,
     "binanceusdm": replace(_BINANCE, spot_pairs={}),
+    "kraken": Venue(
+        "kraken",
+        lambda traps: KrakenProtocol(),
+        volume_share=0.06,
+        spot_pairs={
+            **dict.fromkeys(("BTC", "ETH", "SOL", "XRP", "DOGE", "ADA"), ("USDT", "USD")),
+            **dict.fromkeys(("AVAX", "LINK", "LTC", "BCH", "DOT", "ATOM", "ALGO"), ("USDT",)),
+        },
+    ),
 }
 NAMES = ("blofin", *VENUES)
 
