@@ -48,6 +48,7 @@ class AirflowSettings:
         folder = self.home / "airflow"
         options = {
             "CORE__EXECUTOR": "LocalExecutor",
+            "CORE__MP_START_METHOD": "fork",  # a pool of workers that live as long as the scheduler: see scheduler.py
             "CORE__PARALLELISM": str(parallelism()),
             "CORE__DAGS_FOLDER": str(self.dags),
             "CORE__PLUGINS_FOLDER": str(self.plugins),
@@ -72,9 +73,6 @@ class AirflowSettings:
             "SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "10",
             "SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "60",
             "SCHEDULER__TASK_INSTANCE_HEARTBEAT_SEC": "5",
-            # A worker killed between taking a task and starting it leaves it queued; nothing here queues so long.
-            "SCHEDULER__TASK_QUEUED_TIMEOUT": "60",
-            "SCHEDULER__TASK_QUEUED_TIMEOUT_CHECK_INTERVAL": "15",
             **keys(folder / "keys.json"),
         }
         return {

@@ -26,6 +26,7 @@ from backfill.local.airflow_settings import MARK, AirflowSettings
 from backfill.local.embedded_postgres import EmbeddedPostgres
 from backfill.local.ports import reserved_port
 from backfill.local.scenario import Scenario
+from backfill.local.scheduler import Scheduler
 from backfill.local.supervisor import Component, Supervisor, end_processes, tail
 from backfill.paper.server import PaperExchange
 from backfill.resources import dags_dir
@@ -167,7 +168,8 @@ class _WatchedPostgres:
 
 def _component(home: Path, environment: dict[str, str], name: str, *arguments: str) -> Component:
     command = [sys.executable, "-m", "airflow", name, *arguments]
-    return Component(name, command, environment, home / "logs" / f"{name}.log")
+    kind = Scheduler if name == "scheduler" else Component
+    return kind(name, command, environment, home / "logs" / f"{name}.log")
 
 
 def _must_migrate_airflow(postgres: EmbeddedPostgres, home: Path) -> bool:
