@@ -204,8 +204,7 @@ class CcxtClient:
         except BackfillError:
             raise
         except Exception as error:  # ccxt raises what it likes: TypeError, KeyError, ...
-            answer = self._wire.last_answer
-            ours = as_ours(error, self.venue, what, answer.status if answer else None)
+            ours = as_ours(error, self.venue, what, self._wire.last_answer)
             if isinstance(ours, RateLimited):
                 self._on_ban(ours)
             raise ours from error

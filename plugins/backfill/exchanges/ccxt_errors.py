@@ -13,14 +13,15 @@ from backfill.errors import (
     RequestRefused,
     SymbolNotListed,
 )
+from backfill.exchanges.ccxt_wire import WireAnswer
 from backfill.exchanges.venues import Venue
 
 
-def as_ours(error: Exception, venue: Venue, what: str, status: int | None) -> ExchangeError:
+def as_ours(error: Exception, venue: Venue, what: str, answer: WireAnswer | None) -> ExchangeError:
     """The error that ``error``, raised by ccxt while it did ``what``, stands for.
 
-    ``status`` is the HTTP status of the last answer, None if there was none: ccxt calls a 404 a network error. What
-    is not ccxt's own (TypeError and other surprises, mostly of markets described by half) is a :class:`BadPayload`.
+    ``answer`` is the last one over the wire: ccxt calls a 404 a network error, and may stumble over a refusal. What is
+    not ccxt's own (TypeError and other surprises, mostly of markets described by half) is a :class:`BadPayload`.
     """
     import ccxt
 
@@ -35,7 +36,9 @@ def as_ours(error: Exception, venue: Venue, what: str, status: int | None) -> Ex
         return RateLimited(source, told, venue.rules.rate_limit_s)
     if isinstance(error, ccxt.BadResponse):
         return BadPayload(source, told)
-    if isinstance(error, ccxt.OperationFailed) and (status is None or status < 400):
+    if answer is not None and answer.status >= 400:
+        return RequestRefused(source, f"{what}: HTTP {answer.status} {answer.document!r:.200}")
+    if isinstance(error, ccxt.OperationFailed):
         return ExchangeUnreachable(source, told)
     if isinstance(error, ccxt.BaseError):
         return RequestRefused(source, told)

@@ -144,8 +144,8 @@ class CcxtWire(BaseAdapter):
             if status < 300:
                 raise
             raise RequestRefused(source, f"{where}: HTTP {status} {body[:100]!r}") from error
-        if not isinstance(document, (dict, list)):
-            raise BadPayload(source, f"{where}: neither rows nor an envelope: {body[:60]!r}")
+        if not isinstance(document, dict) and (self._venue.rows_at or not isinstance(document, list)):
+            raise BadPayload(source, f"{where}: not what it answers with: {body[:60]!r}")
         if refusal := self._refusal_told(document, where):
             raise refusal
         return document

@@ -7,8 +7,7 @@ exchange's own API documentation; "from memory" has no source that was at hand, 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from types import MappingProxyType
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from backfill.errors import ConfigurationError
@@ -20,7 +19,6 @@ ZONED_TIMEFRAMES = ("6h", "12h", "1d", "1w")
 # Bars of a limited reach that are not asked for: time goes by between the plan and the question.
 REACH_MARGIN_BARS = 10
 ANY_KEY = "*"
-NOTHING: Mapping[str, Any] = MappingProxyType({})
 CAUTIOUS_RULES = StatusRules(forbidden="ban", ban_s=300, rate_limit_s=60)
 
 
@@ -36,7 +34,7 @@ class Venue:
 
     # -- pages
     rows_per_page: int = 100
-    fewer_rows: Mapping[str, int] = NOTHING  # by timeframe, where a page holds less
+    fewer_rows: Mapping[str, int] = field(default_factory=dict)  # by timeframe, where a page holds less
     reach_bars: int | None = None  # how many bars back from now it serves; None: to the listing, or not known
     timeframes: tuple[str, ...] | None = None  # that open on our UTC grid; None: ccxt's, but ZONED_TIMEFRAMES
     since_inclusive: bool = True  # false: the bar at `since` itself is left out
@@ -60,8 +58,8 @@ class Venue:
     geo_codes: frozenset[str] = frozenset()  # in the body: our country is not served
 
     # -- ccxt's options that keep `load_markets` to the perpetuals, and to perpetuals and spot
-    options: Mapping[str, Any] = NOTHING
-    spot_options: Mapping[str, Any] = NOTHING
+    options: Mapping[str, Any] = field(default_factory=dict)
+    spot_options: Mapping[str, Any] = field(default_factory=dict)
 
     def rows(self, timeframe: str) -> int:
         return self.fewer_rows.get(timeframe, self.rows_per_page)
@@ -80,7 +78,7 @@ class Venue:
 
 
 def _types(*types: str) -> Mapping[str, Any]:
-    return MappingProxyType({"fetchMarkets": {"types": list(types)}})
+    return {"fetchMarkets": {"types": list(types)}}
 
 
 _HOURS = ("1h", "2h", "4h", "6h", "12h")
@@ -157,7 +155,7 @@ _VENUES = (
         # The history endpoint serves 200 and the recent one, 30 days of 1m to 30m, 1000 (bitget.py): 200 always fits.
         # One is spent on the bar before `since`; 4h and more are capped at 90 days (bitget.py, maxLimitPerTimeframe).
         rows_per_page=199,
-        fewer_rows=MappingProxyType({"12h": 179, "1d": 89}),
+        fewer_rows={"12h": 179, "1d": 89},
         timeframes=(*_MINUTES, *_HOURS, "1d"),  # ccxt asks for 6Hutc, 12Hutc, 1Dutc
         since_inclusive=False,  # for 1m (passivbot, candlestick_manager.py:1132)
         bounded=True,  # ccxt sends endTime; the history endpoint counts back from it
@@ -299,7 +297,7 @@ _VENUES = (
         spacing_ms=150,
     ),
 )
-VENUES: Mapping[str, Venue] = MappingProxyType({venue.source: venue for venue in _VENUES})
+VENUES: dict[str, Venue] = {venue.source: venue for venue in _VENUES}
 
 
 def venue(source: str) -> Venue:
