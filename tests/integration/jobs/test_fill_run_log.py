@@ -1,0 +1,159 @@
+"""The run log while a fill runs, when it is stopped, and when the database goes away under it."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from backfill.errors import DatabaseUnreachable, SeriesBusy
+from backfill.jobs.report_run import report_run
+from backfill.paper.protocol import Answer
+from backfill.storage.candle_store import CandleStore, SeriesWindow
+from backfill.storage.database import Connection, connect
+from backfill.storage.gap_fill_log import GapFillLog
+from integration.exchange import WHO, PaperBlofin, Question, assert_equals_market, bars_of, fill, run_log
+from integration.helpers import DAY_MS, NOON_MS, assert_held_is_true, one, rows, stored_ms, wanted_series
+
+
+@pytest.fixture
+def window(store: CandleStore) -> SeriesWindow:
+    return wanted_series(store, history_ms=3 * DAY_MS)
+
+
+@pytest.fixture
+def onlooker(database_uri: str) -> Iterator[Connection]:
+    with connect(database_uri) as connection:
+        yield connection
+
+
+class Gate:
+    """Holds the exchange's answers back from the second page on, until opened."""
+
+    def __init__(self, exchange: PaperBlofin) -> None:
+        self.reached, self.opened = threading.Event(), threading.Event()
+        exchange.manners.misbehave = self._wait
+
+    def _wait(self, question: Question, true: Answer) -> None:
+        if question.after_ms < NOON_MS:
+            self.reached.set()
+            self.opened.wait(timeout=20)
+
+
+def status_of(connection: Connection) -> tuple[str, int, bool]:
+    sql = "SELECT status, rows_inserted, finished_at IS NULL FROM backfill.gap_fill_runs ORDER BY id DESC LIMIT 1"
+    ((status, inserted, unfinished),) = rows(connection, sql)
+    return status, inserted, unfinished
+
+
+def wait_for(connection: Connection, sql: str, expected: object) -> None:
+    deadline = time.monotonic() + 10
+    while one(connection, sql) != expected:
+        assert time.monotonic() < deadline, sql
+        time.sleep(0.005)
+
+
+def test_a_run_is_seen_as_running_with_what_it_has_stored_so_far(
+    store: CandleStore, window: SeriesWindow, exchange: PaperBlofin, onlooker: Connection
+) -> None:
+    gate = Gate(exchange)
+    with ThreadPoolExecutor(1) as thread:
+        running = thread.submit(fill, store, exchange, window, pages_in_flight=1)
+        assert gate.reached.wait(timeout=10)
+        wait_for(onlooker, "SELECT max(rows_inserted) FROM backfill.gap_fill_runs", 1440)
+
+        assert status_of(onlooker) == ("running", 1440, True)
+        assert one(onlooker, "SELECT status FROM backfill.sync_status") == "syncing"
+        assert_held_is_true(onlooker)
+
+        gate.opened.set()
+        assert running.result(timeout=20).status == "complete"
+    assert status_of(onlooker) == ("complete", 4320, False)
+
+
+def test_a_series_that_another_run_works_on_is_waited_for_and_then_found_whole(
+    store: CandleStore, window: SeriesWindow, exchange: PaperBlofin, database_uri: str
+) -> None:
+    gate = Gate(exchange)
+    with ThreadPoolExecutor(2) as threads, CandleStore(connect(database_uri)) as other:
+        first = threads.submit(fill, store, exchange, window, pages_in_flight=1)
+        assert gate.reached.wait(timeout=10)
+        with pytest.raises(SeriesBusy):
+            fill(other, exchange, window, patience_s=0)
+        second = threads.submit(fill, other, exchange, window, patience_s=20)
+        gate.opened.set()
+        assert first.result(timeout=20).requests == 3
+        assert second.result(timeout=20).requests == 0
+    assert len(exchange.asked) == 3
+    assert [status for (status,) in run_log(store, "status")] == ["complete", "complete"]
+
+
+def test_a_fill_that_is_interrupted_says_so_and_keeps_what_it_has(
+    store: CandleStore, window: SeriesWindow, exchange: PaperBlofin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pages_before_the_interrupt = 2
+    stored = CandleStore.store_page
+
+    def interrupted(*args: object, **kwargs: object) -> object:
+        nonlocal pages_before_the_interrupt
+        pages_before_the_interrupt -= 1
+        if pages_before_the_interrupt < 0:
+            raise KeyboardInterrupt
+        return stored(*args, **kwargs)  # type: ignore[arg-type]
+
+    with monkeypatch.context() as interrupting:
+        interrupting.setattr(CandleStore, "store_page", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            fill(store, exchange, window)
+
+    assert run_log(store, "status, rows_inserted, missing_after, error") == [
+        ("partial", 2880, 1440, "KeyboardInterrupt")
+    ]
+    assert fill(store, exchange, window).status == "complete"
+    assert_equals_market(store, window, exchange.market)
+
+
+def test_a_database_that_goes_away_in_mid_fill_leaves_whole_pages_and_a_row_for_the_next_run_to_abandon(
+    store: CandleStore, window: SeriesWindow, exchange: PaperBlofin, database_uri: str
+) -> None:
+    gate = Gate(exchange)
+    with CandleStore(connect(database_uri)) as victim, ThreadPoolExecutor(1) as thread:
+        running = thread.submit(fill, victim, exchange, window, pages_in_flight=1)
+        assert gate.reached.wait(timeout=10)
+        wait_for(store.connection, "SELECT max(rows_inserted) FROM backfill.gap_fill_runs", 1440)
+        store.connection.execute("SELECT pg_terminate_backend(%s)", (victim.connection.info.backend_pid,))
+        gate.opened.set()
+        with pytest.raises(DatabaseUnreachable):
+            running.result(timeout=20)
+
+    assert stored_ms(store.connection, window) == bars_of(window)[-1440:]
+    assert status_of(store.connection) == ("running", 1440, True)
+    wait_for(store.connection, "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'", 0)
+    assert GapFillLog(store.connection).abandon_dead_runs() == 1
+    exchange.behave()
+    assert fill(store, exchange, window).rows_inserted == 2880
+    assert [status for (status,) in run_log(store, "status")] == ["abandoned", "complete"]
+    assert_equals_market(store, window, exchange.market)
+
+
+def test_a_run_is_summed_up_by_its_last_attempts(
+    store: CandleStore, window: SeriesWindow, exchange: PaperBlofin
+) -> None:
+    other = wanted_series(store, "ETH-USDT", history_ms=DAY_MS)
+    exchange.manners.misbehave = lambda question, true: Answer(500, b"")
+    for series in (window, other):
+        fill(store, exchange, series)
+    exchange.behave()
+    fill(store, exchange, window)
+
+    summary = report_run(store, WHO.dag_id, WHO.run_id, ["BTC-USDT", "ETH-USDT", "SOL-USDT"])
+
+    assert summary.totals["rows_inserted"] == 4320
+    assert summary.totals["sources"] == {"blofin": 4320}
+    assert (summary.totals["series"], summary.totals["missing_after"]) == (2, 1440)
+    failed, unlogged = summary.failures
+    assert failed.startswith("ETH-USDT 1m failed: blofin: /api/v1/market/candles: HTTP 500")
+    assert unlogged == "SOL-USDT: no attempt was logged"
