@@ -1,13 +1,6 @@
 """A paper exchange behind HTTP, on 127.0.0.1 only.
 
-Besides the exchange's own paths it has a few for whoever runs the test or the demo. These are neither counted
-nor limited:
-
-    GET  /paper/stats           what was asked: see Counts
-    POST /paper/stats/reset
-    GET  /paper/market          what is served: see Market.describe
-    POST /paper/limits/reset    forget all requests, lift all suspensions
-    POST /paper/suspend?status=403&seconds=300    turn everyone away for a while, as a firewall does
+Besides the exchange's own paths it has a few for whoever runs the test or the demo: see control.py.
 """
 
 from __future__ import annotations
@@ -17,7 +10,7 @@ import socket
 import threading
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from email.utils import formatdate
 from types import TracebackType
@@ -25,19 +18,22 @@ from types import TracebackType
 import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
-from starlette.routing import Mount, Route
+from starlette.responses import Response
+from starlette.routing import Mount
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from backfill.errors import ConfigurationError
 from backfill.paper.blofin_protocol import BlofinProtocol
+from backfill.paper.control import control_routes
+from backfill.paper.delivery import deliver
+from backfill.paper.faults import ANSWERS
 from backfill.paper.limits import Doorkeeper, HouseRules
 from backfill.paper.market import Market
 from backfill.paper.protocol import ExchangeProtocol
+from backfill.paper.switchboard import Clock, Switchboard, Switched
 
 HOST = "127.0.0.1"
 BACKLOG = 2048
-Clock = Callable[[], int]  # epoch milliseconds
 
 
 def wall_clock_ms() -> int:
@@ -46,12 +42,16 @@ def wall_clock_ms() -> int:
 
 @dataclass
 class Counts:
-    """Requests since the start or the last reset: all, those turned away, those let in by what they asked."""
+    """Requests since the start or the last reset: all, those turned away, those let in by what they asked.
+
+    ``by_symbol`` goes by our names of the instruments; ``by_fault`` counts what was let in and befallen by a fault.
+    """
 
     total: int = 0
     refused: int = 0
     by_route: Counter[str] = field(default_factory=Counter)
     by_symbol: Counter[str] = field(default_factory=Counter)
+    by_fault: Counter[str] = field(default_factory=Counter)
 
     def as_dict(self) -> dict[str, object]:
         return dict(vars(self))
@@ -65,6 +65,7 @@ class PaperExchange:
 
     ``clock`` gives the exchange's time in epoch ms: for its running bars, its limits and its Date header.
     ``limits`` stand in for the protocol's own house rules. ``latency_ms`` is waited before each answer.
+    What goes wrong is switched by ``exchange.faults.on("geo_block")``: see :class:`Switchboard`.
     Port 0 takes a free one. The thread shares the interpreter with its caller: for measurements, run
     ``python -m backfill.paper`` instead.
     """
@@ -85,6 +86,7 @@ class PaperExchange:
         self.latency_ms = latency_ms
         self.port = port
         self.requests = Counts()
+        self.faults = Switchboard(clock)
         self.doorkeeper = Doorkeeper(self.protocol.house_rules if limits is None else limits)
         self.app: ASGIApp = _dated(self._application(), clock)
         self._server: uvicorn.Server | None = None
@@ -107,60 +109,45 @@ class PaperExchange:
     # The exchange's own paths.
 
     async def _exchange(self, scope: Scope, receive: Receive, send: Send) -> None:
-        response = self._respond(Request(scope))
+        response, fault = self._respond(Request(scope))
         if self.latency_ms:
             await asyncio.sleep(self.latency_ms / 1000)
-        await response(scope, receive, send)
+        if fault is None:
+            await response(scope, receive, send)
+        else:
+            await deliver(response, fault.name, lambda: self._befalls(fault), scope, receive, send)
 
-    def _respond(self, request: Request) -> Response:
+    def _respond(self, request: Request) -> tuple[Response, Switched | None]:
         now_ms = self.clock()
         path = request.url.path
         address = request.client.host if request.client else ""
         self.requests.total += 1
         weight = self.protocol.weight(path, request.query_params)
         refused = self.doorkeeper.refusal(address, now_ms, path, weight)
+        fault = None
         if refused is not None:
             self.requests.refused += 1
             answer = self.protocol.refusal(refused, now_ms)
         else:
             self.requests.by_route[path] += 1
-            answer = self.protocol.answer(self.market, request.method, path, request.query_params, now_ms)
+            market = self.faults.seen(self.market)
+            answer = self.protocol.answer(market, request.method, path, request.query_params, now_ms)
             if answer.symbol is not None:
                 self.requests.by_symbol[answer.symbol] += 1
+            fault = self.faults.befalling(path, answer.symbol)
+        if fault is not None:
+            self.requests.by_fault[fault.name] += 1
+            if fault.name in ANSWERS:
+                answer = ANSWERS[fault.name](self.protocol, answer)
         usage = self.protocol.usage_headers(path, self.doorkeeper.used(address, path, now_ms))
-        return Response(answer.body, answer.status, {**usage, **answer.headers}, answer.media_type)
+        return Response(answer.body, answer.status, {**usage, **answer.headers}, answer.media_type), fault
 
-    # The paths for whoever runs it.
+    def _befalls(self, fault: Switched) -> bool:
+        is_stopping = self._server is not None and self._server.should_exit
+        return self.faults.is_on(fault) and not is_stopping
 
     def _application(self) -> Starlette:
-        async def stats(_: Request) -> Response:
-            return JSONResponse(self.requests.as_dict())
-
-        async def describe(_: Request) -> Response:
-            return JSONResponse(self.market.describe())
-
-        async def suspend(request: Request) -> Response:
-            asked = request.query_params
-            self.suspend(int(asked.get("status", 403)), float(asked.get("seconds", 300)))
-            return Response(status_code=204)
-
-        def doing(action: Callable[[], None]) -> Callable[[Request], Awaitable[Response]]:
-            async def endpoint(_: Request) -> Response:
-                action()
-                return Response(status_code=204)
-
-            return endpoint
-
-        return Starlette(
-            routes=[
-                Route("/paper/stats", stats),
-                Route("/paper/stats/reset", doing(self.reset_counts), methods=["POST"]),
-                Route("/paper/market", describe),
-                Route("/paper/limits/reset", doing(self.reset_limits), methods=["POST"]),
-                Route("/paper/suspend", suspend, methods=["POST"]),
-                Mount("/", self._exchange),
-            ]
-        )
+        return Starlette(routes=[*control_routes(self), Mount("/", self._exchange)])
 
     # Running.
 
@@ -185,7 +172,8 @@ class PaperExchange:
             server_header=False,
             proxy_headers=False,  # limits go by the true address
         )
-        return uvicorn.Server(config), listener
+        self._server = uvicorn.Server(config)
+        return self._server, listener
 
     def start(self) -> PaperExchange:
         """Serve from a thread; on the same port again after a stop."""
@@ -198,7 +186,7 @@ class PaperExchange:
             if not thread.is_alive():
                 raise RuntimeError("the paper exchange's server has ended before it began; see the log")
             time.sleep(0.002)
-        self._server, self._thread = server, thread
+        self._thread = thread
         return self
 
     def stop(self) -> None:
@@ -215,6 +203,15 @@ class PaperExchange:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.stop()
+
+
+def serve_together(servers: Sequence[tuple[uvicorn.Server, socket.socket]]) -> None:
+    """Run what :meth:`PaperExchange.server` gave, all in this thread, until a signal ends them."""
+
+    async def side_by_side() -> None:
+        await asyncio.gather(*(server.serve(sockets=[listener]) for server, listener in servers))
+
+    asyncio.run(side_by_side())
 
 
 def _dated(app: ASGIApp, clock: Clock) -> ASGIApp:

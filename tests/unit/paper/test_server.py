@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -72,6 +73,7 @@ def test_requests_are_counted_by_route_and_instrument(exchange, session):
         "refused": 0,
         "by_route": {CANDLES: 3, "/nowhere": 1},
         "by_symbol": {"BTC-USDT": 2, "ETH-USDT": 1},
+        "by_fault": {},
     }
     assert exchange.requests.by_symbol["BTC-USDT"] == 2
     assert session.post(exchange.url + "/paper/stats/reset", timeout=5).status_code == 204
@@ -157,6 +159,39 @@ def test_the_command_prints_its_address_serves_and_ends_on_a_signal(session):
         finally:
             process.terminate()
     assert process.returncode in (0, -15)
+
+
+def test_the_command_serves_several_exchanges_each_at_an_address_of_its_own(session):
+    questions = {
+        "blofin": "/api/v1/market/candles?instId=1000BONK-USDT&limit=1",
+        "okx": "/api/v5/market/candles?instId=BONK-USDT-SWAP&limit=1",
+        "bybit": "/v5/market/kline?category=linear&symbol=1000BONKUSDT&interval=1&limit=1",
+        "binanceusdm": "/fapi/v1/klines?symbol=1000BONKUSDT&interval=1m&limit=1",
+        "kraken": "/0/public/OHLC?pair=XBTUSDT",
+    }
+    with run_paper("--exchanges", ",".join(questions), "--more-coins", "--traps", "preopen,usdc") as process:
+        try:
+            lines = [json.loads(process.stdout.readline()) for _ in questions]
+            assert [line["exchange"] for line in lines] == list(questions)
+            assert len({line["url"] for line in lines}) == 5
+            for line in lines:
+                answer = session.get(line["url"] + questions[line["exchange"]], timeout=5)
+                assert answer.status_code == 200
+                assert len(answer.text) > 80
+                assert session.get(line["url"] + "/paper/stats", timeout=5).json()["total"] == 1
+        finally:
+            process.terminate()
+    assert process.returncode in (0, -15)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"), [(("--exchanges", "okx,mtgox"), "mtgox"), (("--traps", "bear"), "bear")]
+)
+def test_the_command_names_what_it_does_not_know(arguments, complaint):
+    with run_paper(*arguments) as process:
+        _, said = process.communicate(timeout=20)
+    assert process.returncode == 2
+    assert f"unknown: {complaint}; known are" in said
 
 
 def test_the_command_says_what_is_wrong_with_a_replay(tmp_path):

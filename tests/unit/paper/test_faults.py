@@ -1,0 +1,326 @@
+"""What can be made to go wrong, as a plain HTTP client sees it."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+import requests
+
+from backfill.domain.timeframes import HOUR_MS, MINUTE_MS
+from backfill.errors import ConfigurationError
+from backfill.paper.faults import ANSWERS, BARS, FAULTS
+from backfill.paper.limits import NO_LIMITS
+from backfill.paper.synthetic_market import SyntheticMarket
+from backfill.paper.venues import NAMES, paper_exchange
+from unit.shared_payloads import shared_payload
+
+NOW_MS = 1_763_601_435_000  # 2025-11-20T01:17:15Z
+THIS_MINUTE_MS = NOW_MS - NOW_MS % MINUTE_MS
+MARKET = SyntheticMarket()
+BARS_ASKED = 20
+
+# One question for 20 minutes of BTC that have ended, and how to read open time and close from its answer.
+QUESTIONS = {
+    "blofin": ("/api/v1/market/candles", {"instId": "BTC-USDT", "limit": 20, "after": THIS_MINUTE_MS}),
+    "okx": ("/api/v5/market/history-candles", {"instId": "BTC-USDT-SWAP", "limit": 20}),
+    "bybit": (
+        "/v5/market/kline",
+        {"category": "linear", "symbol": "BTCUSDT", "interval": 1, "limit": 20, "end": THIS_MINUTE_MS - 1},
+    ),
+    "binance": ("/api/v3/klines", {"symbol": "BTCUSDT", "interval": "1m", "limit": 20, "endTime": THIS_MINUTE_MS - 1}),
+    "binanceusdm": (
+        "/fapi/v1/klines",
+        {"symbol": "BTCUSDT", "interval": "1m", "limit": 20, "endTime": THIS_MINUTE_MS - 1},
+    ),
+    "kraken": ("/0/public/OHLC", {"pair": "XBTUSDT", "since": THIS_MINUTE_MS // 1000 - 21 * 60}),
+}
+
+
+class Clock:
+    """Stands still until it is turned."""
+
+    def __init__(self):
+        self.now_ms = NOW_MS
+
+    def __call__(self):
+        return self.now_ms
+
+
+@pytest.fixture(scope="module")
+def running():
+    """Every exchange at once, each on its own port."""
+    exchanges = {name: paper_exchange(name, MARKET, clock=Clock(), limits=NO_LIMITS) for name in NAMES}
+    for name, exchange in exchanges.items():
+        exchange.venue = name
+        exchange.start()
+    yield exchanges
+    for exchange in exchanges.values():
+        exchange.stop()
+
+
+@pytest.fixture(params=NAMES)
+def exchange(request, running):
+    yield running[request.param]
+    running[request.param].faults.off()
+    running[request.param].clock.now_ms = NOW_MS
+
+
+@pytest.fixture
+def okx(running):
+    yield running["okx"]
+    running["okx"].faults.off()
+    running["okx"].reset_counts()
+
+
+def ask(exchange, **differently):
+    path, query = QUESTIONS[exchange.venue]
+    return requests.get(exchange.url + path, params={**query, **differently}, timeout=5)
+
+
+def rows(answer):
+    """The rows of any exchange's answer, oldest first, without the running bar; open times in ms."""
+    body = answer.json()
+    if isinstance(body, dict):
+        body = body.get("data", body.get("result"))
+    if isinstance(body, dict):
+        body = next(value for value in body.values() if isinstance(value, list))
+    found = [(int(row[0]) * (1000 if int(row[0]) < 10**11 else 1), *row[1:]) for row in body]
+    return sorted((row for row in found if row[0] < THIS_MINUTE_MS), key=lambda row: row[0])
+
+
+def test_every_exchange_answers_in_full_while_nothing_is_wrong(exchange):
+    answer = ask(exchange)
+    assert answer.status_code == 200
+    assert [row[0] for row in rows(answer)] == [THIS_MINUTE_MS - k * MINUTE_MS for k in range(BARS_ASKED, 0, -1)]
+
+
+def test_a_closed_connection_gives_no_answer_at_all(exchange):
+    exchange.faults.on("closed")
+    with pytest.raises(requests.ConnectionError):
+        ask(exchange)
+    exchange.faults.off("closed")
+    assert ask(exchange).status_code == 200
+
+
+def test_an_answer_can_be_cut_off_in_the_middle(exchange):
+    exchange.faults.on("cut")
+    with pytest.raises((requests.exceptions.ChunkedEncodingError, requests.ConnectionError)):
+        ask(exchange)
+
+
+def test_a_hanging_request_is_answered_when_the_fault_is_over(okx):
+    okx.faults.on("hanging")
+    path, query = QUESTIONS["okx"]
+    with pytest.raises(requests.ReadTimeout):
+        requests.get(okx.url + path, params=query, timeout=0.2)
+    okx.faults.off()
+    assert ask(okx).status_code == 200
+
+
+def test_who_reads_on_gets_a_dripping_answer_byte_by_byte_and_whole_at_the_end(okx):
+    whole = ask(okx).content
+    okx.faults.on("dripping")
+    path, query = QUESTIONS["okx"]
+    with requests.get(okx.url + path, params=query, timeout=2, stream=True) as answer:
+        began = time.perf_counter()
+        first = answer.raw.read(2)
+        assert time.perf_counter() - began > 0.4
+        okx.faults.off()
+        assert first + answer.raw.read() == whole
+
+
+def test_an_exchange_stops_while_a_request_hangs():
+    with paper_exchange("okx", MARKET, clock=Clock()) as exchange:
+        exchange.faults.on("hanging")
+        with pytest.raises(requests.ReadTimeout):
+            requests.get(exchange.url + "/api/v5/public/time", timeout=0.1)
+        began = time.perf_counter()
+    assert time.perf_counter() - began < 3
+
+
+@pytest.mark.parametrize(
+    ("fault", "recording"),
+    [
+        ("geo_block", "bybit/error_403_cloudfront_geo.json"),
+        ("firewall", "binance/error_403_cloudfront_waf.json"),
+        ("restricted", "binance/error_451_restricted.json"),
+    ],
+)
+def test_who_is_shut_out_reads_what_was_recorded(exchange, fault, recording):
+    exchange.faults.on(fault)
+    answer = ask(exchange)
+    recorded = shared_payload(recording)
+    assert answer.status_code == recorded["_meta"]["http_status"]
+    for name, value in recorded["_meta"].get("headers", {}).items():
+        assert answer.headers[name].startswith(value)
+    if fault == "restricted":
+        assert answer.json()["msg"] in recorded["body_text"]
+        return
+    page = recorded["body_text"]
+    reason = "block access from your country" if fault == "geo_block" else "Request blocked."
+    assert reason in page
+    assert reason in answer.text
+    assert answer.text.partition(reason)[0].splitlines()[:7] == page.partition(reason)[0].splitlines()[:7]
+
+
+def test_who_is_limited_is_told_so_in_the_exchanges_words_with_or_without_when_to_come_back(exchange):
+    for fault, retry_after in (("limited", None), ("limited_7s", "7"), ("banned", "120")):
+        exchange.faults.off()
+        exchange.faults.on(fault)
+        answer = ask(exchange)
+        assert answer.headers.get("Retry-After") == retry_after
+    words = {
+        "blofin": "Too Many Requests",
+        "okx": "50011",
+        "binance": "-1003",
+        "binanceusdm": "-1003",
+        "kraken": "EGeneral:Too many requests",
+    }
+    exchange.faults.off()
+    exchange.faults.on("limited")
+    answer = ask(exchange)
+    assert words.get(exchange.venue, "429") in answer.text
+    assert answer.status_code == (200 if exchange.venue == "kraken" else 429)
+
+
+@pytest.mark.parametrize(
+    ("fault", "status"), [("error_500", 500), ("error_502", 502), ("error_503", 503), ("html", 200), ("half_json", 200)]
+)
+def test_some_answers_are_not_json(exchange, fault, status):
+    exchange.faults.on(fault)
+    answer = ask(exchange)
+    assert answer.status_code == status
+    with pytest.raises(requests.JSONDecodeError):
+        answer.json()
+
+
+def test_bars_can_be_missing_one_by_one_or_all(exchange):
+    holes = [THIS_MINUTE_MS - 3 * MINUTE_MS, THIS_MINUTE_MS - 5 * MINUTE_MS]
+    exchange.faults.on("missing", timeframe="1m", opens_ms=holes)
+    found = rows(ask(exchange))
+    if exchange.venue == "kraken":  # it fills its holes
+        assert [row[0] for row in found if row[7] == 0] == sorted(holes)
+        return
+    assert not set(holes) & {row[0] for row in found}
+    exchange.faults.on("missing")
+    empty = ask(exchange)
+    assert (empty.status_code, rows(empty)) == (200, [])
+
+
+def test_a_hole_in_the_minutes_is_none_in_the_hours(okx):
+    hour_ms = NOW_MS - NOW_MS % HOUR_MS - HOUR_MS
+    before = rows(ask(okx, bar="1H", limit=1))
+    okx.faults.on("missing", symbol="BTC-USDT", timeframe="1m", opens_ms=range(hour_ms, hour_ms + HOUR_MS, MINUTE_MS))
+    assert rows(ask(okx, bar="1H", limit=1)) == before
+    assert len(rows(ask(okx, limit=100, after=hour_ms + HOUR_MS, before=hour_ms - 1))) == 0
+    assert len(rows(ask(okx, instId="ETH-USDT-SWAP", limit=100, after=hour_ms + HOUR_MS, before=hour_ms - 1))) == 60
+
+
+def test_a_bar_can_be_revised_between_two_answers(exchange):
+    revised_ms = THIS_MINUTE_MS - 4 * MINUTE_MS
+    before = rows(ask(exchange))
+    exchange.faults.on("revised", timeframe="1m", opens_ms=[revised_ms])
+    after = rows(ask(exchange))
+    assert [old[0] for old, new in zip(before, after, strict=True) if old != new] == [revised_ms]
+    closes = [next(float(row[4]) for row in page if row[0] == revised_ms) for page in (before, after)]
+    assert closes[1] == pytest.approx(1.001 * closes[0], rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("fault", "is_wrong"),
+    [
+        ("more_volume", lambda row, true: float(row[6]) == pytest.approx(1.1 * float(true[6]))),
+        ("high_below_low", lambda row, true: float(row[2]) < float(row[3])),
+        ("negative_volume", lambda row, true: float(row[6]) < 0),
+        ("zero_price", lambda row, true: float(row[3]) == 0),
+        ("no_close", lambda row, true: row[4] == ""),
+        ("off_grid", lambda row, true: row[0] % MINUTE_MS == 1000),
+    ],
+)
+def test_bars_can_be_nonsense(okx, fault, is_wrong):
+    true = rows(ask(okx))
+    okx.faults.on(fault)
+    assert all(is_wrong(*pair) for pair in zip(rows(ask(okx)), true, strict=True))
+
+
+def test_a_bar_can_be_there_twice_with_two_closes(okx):
+    okx.faults.on("doubled", opens_ms=[THIS_MINUTE_MS - MINUTE_MS])
+    *_, first, second = rows(ask(okx, limit=5))
+    assert first[0] == second[0]
+    assert first[4] != second[4]
+
+
+def test_every_fault_is_in_one_group():
+    assert len(set(FAULTS)) == len(FAULTS)
+    assert set(ANSWERS) | set(BARS) < set(FAULTS)
+
+
+def test_a_fault_lasts_so_many_requests_or_seconds(okx):
+    okx.faults.on("error_503", requests=2)
+    assert [ask(okx).status_code for _ in range(3)] == [503, 503, 200]
+    okx.faults.on("error_500", seconds=10)
+    assert ask(okx).status_code == 500
+    okx.clock.now_ms += 10_000
+    assert ask(okx).status_code == 200
+    okx.clock.now_ms = NOW_MS
+    assert okx.requests.by_fault == {"error_503": 2, "error_500": 1}
+
+
+def test_a_fault_can_befall_one_symbol_or_one_path_alone(okx):
+    okx.faults.on("html", path="/api/v5/public")
+    okx.faults.on("geo_block", symbol="ETH-USDT")
+    assert ask(okx).json()["code"] == "0"
+    assert ask(okx, instId="ETH-USDT-SWAP").status_code == 403
+    assert requests.get(okx.url + "/api/v5/public/time", timeout=5).headers["content-type"].startswith("text/html")
+
+
+def test_faults_are_each_exchanges_own(running):
+    running["okx"].faults.on("error_503")
+    try:
+        assert {name: ask(running[name]).status_code for name in NAMES} == {**dict.fromkeys(NAMES, 200), "okx": 503}
+    finally:
+        running["okx"].faults.off()
+
+
+def test_faults_are_switched_over_http_as_well(okx):
+    faults = okx.url + "/paper/faults"
+    assert (
+        requests.post(faults + "/geo_block", params={"symbol": "BTC-USDT", "requests": 5}, timeout=5).status_code == 204
+    )
+    opens_ms = [THIS_MINUTE_MS - MINUTE_MS, THIS_MINUTE_MS - 2 * MINUTE_MS]
+    asked = {"timeframe": "1m", "opens_ms": ",".join(map(str, opens_ms))}
+    assert requests.post(faults + "/missing", params=asked, timeout=5).status_code == 204
+    told = requests.get(faults, timeout=5).json()
+    assert told["known"] == list(FAULTS)
+    assert [(one["name"], one["requests_left"], one["opens_ms"]) for one in told["on"]] == [
+        ("geo_block", 5, None),
+        ("missing", None, sorted(opens_ms)),
+    ]
+    assert ask(okx).status_code == 403
+    assert requests.delete(faults + "/geo_block", timeout=5).status_code == 204
+    assert max(row[0] for row in rows(ask(okx))) == THIS_MINUTE_MS - 3 * MINUTE_MS
+    assert requests.delete(faults, timeout=5).status_code == 204
+    assert requests.get(faults, timeout=5).json()["on"] == []
+
+
+@pytest.mark.parametrize(
+    ("name", "narrowed", "complaint"),
+    [
+        ("gremlins", {}, "gremlins"),
+        ("html", {"opens_ms": "1"}, "befalls requests"),
+        ("missing", {"requests": "1"}, "befalls bars"),
+        ("html", {"secs": "1"}, "secs"),
+        ("html", {"seconds": "soon"}, "soon"),
+    ],
+)
+def test_a_fault_that_cannot_be_is_refused_with_a_reason(okx, name, narrowed, complaint):
+    answer = requests.post(f"{okx.url}/paper/faults/{name}", params=narrowed, timeout=5)
+    assert answer.status_code == 400
+    assert complaint in answer.text
+    assert okx.faults.are_on() == []
+
+
+def test_an_unknown_fault_is_an_error_in_python_too(okx):
+    with pytest.raises(ConfigurationError, match="known are closed, hanging"):
+        okx.faults.on("gremlins")
