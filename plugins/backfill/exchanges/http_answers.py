@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import time
 from dataclasses import dataclass
 from datetime import datetime, timezone
@@ -108,6 +109,7 @@ def server_ms(response: requests.Response) -> int | None:
 
 
 def reason(error: Exception) -> str:
-    """What went wrong without urllib3's object addresses."""
+    """What went wrong, without the addresses of objects that older versions of urllib3 name."""
     cause = error.args[0] if error.args else error
-    return f"{type(error).__name__}: {getattr(cause, 'reason', None) or cause}"
+    text = f"{type(error).__name__}: {getattr(cause, 'reason', None) or cause}"
+    return re.sub(r"<[\w.]+ object at 0x[0-9a-f]+>:? ?", "", text)
