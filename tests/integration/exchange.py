@@ -16,7 +16,7 @@ from backfill.paper.blofin_protocol import BlofinProtocol
 from backfill.paper.limits import NO_LIMITS
 from backfill.paper.market import Market
 from backfill.paper.protocol import Answer
-from backfill.paper.server import PaperExchange
+from backfill.paper.server import PaperExchange, wall_clock_ms
 from backfill.storage.candle_store import CandleStore, SeriesWindow
 from backfill.storage.gap_fill_log import RunIdentity
 from backfill.storage.rate_budget import RateBudget
@@ -63,17 +63,19 @@ class WilfulProtocol(BlofinProtocol):
 
 
 class Clock:
-    def __init__(self, now_ms: int = NOW_MS) -> None:
+    """Stands at ``now_ms``; None: goes with the computer's."""
+
+    def __init__(self, now_ms: int | None) -> None:
         self.now_ms = now_ms
 
     def __call__(self) -> int:
-        return self.now_ms
+        return wall_clock_ms() if self.now_ms is None else self.now_ms
 
 
 class PaperBlofin(PaperExchange):
     """The paper exchange over a market, with a clock to set and manners to spoil."""
 
-    def __init__(self, market: Market, now_ms: int = NOW_MS) -> None:
+    def __init__(self, market: Market, now_ms: int | None = NOW_MS) -> None:
         self.time = Clock(now_ms)
         self.manners = WilfulProtocol()
         super().__init__(market, self.manners, limits=NO_LIMITS, clock=self.time)
@@ -82,7 +84,7 @@ class PaperBlofin(PaperExchange):
         super().__enter__()
         return self
 
-    def behave(self, now_ms: int = NOW_MS) -> None:
+    def behave(self, now_ms: int | None = NOW_MS) -> None:
         """As if it had just been started."""
         self.time.now_ms, self.manners.misbehave, self.latency_ms = now_ms, None, 0.0
         self.manners.asked.clear()
@@ -122,7 +124,7 @@ def source_of(
 def fill(store: CandleStore, exchange: PaperExchange, window: SeriesWindow, **options: Any) -> FillReport:
     """One attempt; ``options`` of the source (see :func:`source_of`) or of ``fill_gaps``."""
     of_source = {name: options.pop(name) for name in ("timeout_s", "rows_per_page", "budget") if name in options}
-    return fill_gaps(store, source_of(exchange, **of_source), window, WHO, **options)
+    return fill_gaps(store, [source_of(exchange, **of_source)], window, WHO, **options)
 
 
 def candles_in_market(market: Market, window: SeriesWindow) -> list[tuple[Any, ...]]:

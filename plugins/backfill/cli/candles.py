@@ -103,7 +103,7 @@ def _declared(supplies: Supplies, args: argparse.Namespace) -> Selection:
         timeframes=args.timeframes,
         start=getattr(args, "start", None),
         end=getattr(args, "end", None),
-        ask=args.command == "fill",
+        ask=args.command == "fill" and not args.dry_run,
     )
 
 

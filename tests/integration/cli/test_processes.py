@@ -1,0 +1,131 @@
+"""Several processes, and processes that die: the end is that of one that ran undisturbed."""
+
+from __future__ import annotations
+
+import math
+import signal
+import time
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from subprocess import Popen
+
+import pytest
+
+from backfill.paper.coins import LIQUID_COINS
+from backfill.storage.candle_store import CandleStore, Selection
+from integration.cli.conftest import Cli
+from integration.exchange import PaperBlofin, assert_equals_market, run_log
+from integration.helpers import assert_held_is_true, one, rows
+
+Start = Callable[..., "Popen[str]"]
+UNIVERSE = "instruments: [BTC-USDT, ETH-USDT, SOL-USDT]\ntimeframes: {1m: 5d, 1h: 30d}\n"
+assert [coin.instrument.symbol for coin in LIQUID_COINS[:3]] == ["BTC-USDT", "ETH-USDT", "SOL-USDT"]
+
+
+@pytest.fixture
+def to(store: CandleStore, environment: pytest.MonkeyPatch, tmp_path: Path) -> tuple[str, str]:
+    """An end for all windows of a test, however long it takes, and the universe for it."""
+    (tmp_path / "universe.yaml").write_text(UNIVERSE)
+    return "--to", str(math.floor(store.now().timestamp() / 3600) * 3_600_000)
+
+
+def assert_undisturbed(store: CandleStore, exchange: PaperBlofin, to: tuple[str, str]) -> None:
+    """All series equal the market, each bar once, the ledger true, and the log adds up to the candles."""
+    windows = store.windows(Selection(store.now(), to_ms=int(to[1])))
+    assert len(windows) == 6
+    for window in windows:
+        assert_equals_market(store, window, exchange.market)
+    assert_held_is_true(store.connection)
+    logged = one(store.connection, "SELECT sum(rows_inserted) FROM backfill.gap_fill_runs")
+    assert logged == one(store.connection, "SELECT count(*) FROM backfill.candles")
+    assert one(store.connection, "SELECT count(*) FROM backfill.revisions") == 0
+
+
+@pytest.mark.parametrize("pages_before", [1, 5])
+def test_after_a_kill_in_mid_fill_a_rerun_ends_as_if_nothing_had_happened(
+    start_cli: Start,
+    cli: Cli,
+    store: CandleStore,
+    live_exchange: PaperBlofin,
+    to: tuple[str, str],
+    pages_before: int,
+) -> None:
+    live_exchange.latency_ms = 120
+    victim = start_cli("fill", *to)
+    deadline = time.monotonic() + 30
+    while (
+        one(store.connection, "SELECT coalesce(sum(rows_inserted), 0) FROM backfill.gap_fill_runs") < pages_before * 720
+    ):
+        assert time.monotonic() < deadline
+        assert victim.poll() is None, victim.communicate()
+    victim.kill()
+    assert victim.wait(timeout=10) == -signal.SIGKILL
+    victim.communicate()
+
+    # What is there is whole pages, each with its ledger, its counts and its run.
+    _wait_until_alone(store)
+    assert_held_is_true(store.connection)
+    killed = dict(rows(store.connection, "SELECT status, count(*)::int FROM backfill.gap_fill_runs GROUP BY 1"))
+    assert killed["running"] >= 1
+    counted = (
+        "SELECT r.rows_inserted = count(c.*) FROM backfill.gap_fill_runs AS r "
+        "LEFT JOIN backfill.candles AS c USING (series_id) GROUP BY r.id"
+    )
+    assert set(rows(store.connection, counted)) == {(True,)}
+
+    live_exchange.behave(now_ms=None)
+    said = cli("fill", *to)
+
+    assert said.code == 0
+    assert_undisturbed(store, live_exchange, to)
+    after = dict(rows(store.connection, "SELECT status, count(*)::int FROM backfill.gap_fill_runs GROUP BY 1"))
+    assert after == {"abandoned": killed["running"], "complete": killed.get("complete", 0) + 6}
+    assert cli("fill", *to, "--json").document["requests"] == 0
+
+
+def test_two_processes_on_the_same_universe_ask_for_nothing_twice(
+    start_cli: Start, store: CandleStore, live_exchange: PaperBlofin, to: tuple[str, str]
+) -> None:
+    live_exchange.latency_ms = 15
+
+    both = [start_cli("fill", *to) for _ in range(2)]
+
+    for one_of_both in both:
+        out, err = one_of_both.communicate(timeout=60)
+        assert one_of_both.returncode == 0, out + err
+    asked = Counter((question.symbol, question.bar, question.after_ms) for question in live_exchange.asked)
+    assert set(asked.values()) == {1}
+    assert_undisturbed(store, live_exchange, to)
+    assert run_log(store, "status") == [("complete",)] * 12
+
+
+def test_an_interrupt_ends_the_process_in_order_and_says_so(
+    start_cli: Start, cli: Cli, store: CandleStore, live_exchange: PaperBlofin, to: tuple[str, str]
+) -> None:
+    live_exchange.latency_ms = 100
+    process = start_cli("fill", *to)
+    deadline = time.monotonic() + 30
+    while one(store.connection, "SELECT coalesce(sum(rows_inserted), 0) FROM backfill.gap_fill_runs") == 0:
+        assert time.monotonic() < deadline
+        assert process.poll() is None, process.communicate()
+    process.send_signal(signal.SIGINT)
+
+    _, err = process.communicate(timeout=20)
+
+    assert process.returncode == 1
+    assert "interrupted; what was stored stays stored" in err
+    assert "Traceback" not in err
+    assert one(store.connection, "SELECT count(*) FROM backfill.gap_fill_runs WHERE status = 'running'") == 0
+    live_exchange.behave(now_ms=None)
+    assert cli("fill", *to).code == 0
+    assert_undisturbed(store, live_exchange, to)
+
+
+def _wait_until_alone(store: CandleStore) -> None:
+    """Until the server has noticed that the killed process is gone."""
+    others = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+    deadline = time.monotonic() + 10
+    while one(store.connection, others):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
