@@ -124,9 +124,7 @@ def find_listing(
             books = [m for m in markets if m.is_spot and m.quote == quote]
             if found := _match(instrument, venue, books, "spot_proxy"):
                 break
-    return found or Refusal(
-        f"{venue.source} lists no linear perpetual of {instrument.base} settled in {instrument.quote}"
-    )
+    return found or Refusal(_nothing_found(instrument, venue, spot_proxy))
 
 
 def prove(our_closes: Mapping[int, float], their_scaled_closes: Mapping[int, float]) -> Proof:
@@ -146,6 +144,15 @@ def prove(our_closes: Mapping[int, float], their_scaled_closes: Mapping[int, flo
 
 def _is_like(market: Market, instrument: Instrument) -> bool:
     return market.is_swap and market.is_linear and market.settle == market.quote == instrument.quote
+
+
+def _nothing_found(instrument: Instrument, venue: Venue, spot_proxy: bool) -> str:
+    missing = [f"linear perpetual of {instrument.base} settled in {instrument.quote}"] if venue.perpetuals else []
+    if venue.spot and spot_proxy:
+        missing.append(f"spot book of {instrument.base} in dollars")
+    if not missing:
+        return f"{venue.source} has spot books only, and {instrument.symbol} allows no stand-in"
+    return f"{venue.source} lists no {' and no '.join(missing)}"
 
 
 def _rank(quote: str, instrument: Instrument) -> int:

@@ -291,7 +291,8 @@ def test_a_venue_that_serves_us_perpetuals_only_has_no_stand_ins(source):
 
 @pytest.mark.parametrize("source", ["binance", "kraken", "coinbase"])
 def test_a_venue_that_serves_us_spot_only_has_no_perpetuals(source):
-    refusal("BTC-USDT", source, perpetual("BTC"), spot_proxy=True)
+    assert "no spot book" in refusal("BTC-USDT", source, perpetual("BTC"), spot_proxy=True).reason
+    assert "allows no stand-in" in refusal("BTC-USDT", source, spot("BTC")).reason
 
 
 # -- proof ---------------------------------------------------------------------------------------------------------
