@@ -20,6 +20,7 @@ BackfillError
 │   │   └── AddressBanned         wait .retry_after_s; every process of this address waits
 │   ├── GeoBlocked                ask the next exchange
 │   ├── SymbolNotListed           ask the next exchange
+│   ├── SourceSkipped             ask the next exchange; the next run probes it
 │   ├── RequestRefused            a person must look: our question was wrong
 │   ├── BadPayload                ask again once; then a person must look
 │   └── ContradictoryAnswer       ask again later; nothing is recorded as absent
@@ -156,6 +157,10 @@ class SymbolNotListed(ExchangeError):
     def __init__(self, exchange: str, symbol: str, message: str = "instrument is not listed") -> None:
         super().__init__(exchange, f"{symbol}: {message}")
         self.symbol = symbol
+
+
+class SourceSkipped(ExchangeError):
+    """The exchange has failed so often that nobody asks it for a while."""
 
 
 class RequestRefused(ExchangeError):

@@ -1,9 +1,16 @@
--- What is held of a span, counted anew from the candles, under the lock of lock_ledger: whoever has changed them has
--- told the ledger before, and whoever is changing them will tell it after.
+-- What is held of a span, and which part of it stands in for the home, counted anew from the candles, under the lock of
+-- lock_ledger: whoever has changed them has told the ledger before, and whoever is changing them will tell it after.
 UPDATE series AS s
-SET held = s.held - int8multirange(int8range(%(start_ms)s, %(end_ms)s)) + coalesce((
-    SELECT range_agg(int8range(epoch_ms(c.open_time), epoch_ms(c.open_time) + s.step_ms))
-    FROM candles AS c
-    WHERE c.series_id = s.id AND c.open_time >= %(first)s AND c.open_time < %(past)s
-      AND (epoch_ms(c.open_time) - s.anchor_ms) %% s.step_ms = 0), '{}')
-WHERE s.id = %(series_id)s
+SET held = s.held - counted.span + counted.held, stand_in = s.stand_in - counted.span + counted.stand_in
+FROM (
+    SELECT one.id, int8multirange(int8range(%(start_ms)s, %(end_ms)s)) AS span,
+           coalesce(range_agg(bar.bar) FILTER (WHERE c.series_id IS NOT NULL), '{}') AS held,
+           coalesce(range_agg(bar.bar) FILTER (WHERE c.source_id = ANY (one.source_ids[2:])), '{}') AS stand_in
+    FROM series AS one
+    LEFT JOIN candles AS c ON c.series_id = one.id AND c.open_time >= %(first)s AND c.open_time < %(past)s
+         AND (epoch_ms(c.open_time) - one.anchor_ms) %% one.step_ms = 0
+    CROSS JOIN LATERAL (SELECT int8range(epoch_ms(c.open_time), epoch_ms(c.open_time) + one.step_ms) AS bar) AS bar
+    WHERE one.id = %(series_id)s
+    GROUP BY one.id
+) AS counted
+WHERE s.id = counted.id

@@ -94,13 +94,18 @@ CREATE TABLE series (
     until         timestamptz,
     retention_ms  bigint CHECK (retention_ms > 0),
     source_ids    smallint[] NOT NULL DEFAULT '{}',
+    spot_proxy    boolean NOT NULL DEFAULT false,
     held          int8multirange NOT NULL DEFAULT '{}',
+    stand_in      int8multirange NOT NULL DEFAULT '{}',
     UNIQUE (instrument_id, timeframe)
 );
 COMMENT ON COLUMN series.wanted IS 'Whether the universe names the series now; false keeps the candles and asks for nothing.';
 COMMENT ON COLUMN series.history_ms IS 'How far back the history must be whole, counted from the last closed bar.';
 COMMENT ON COLUMN series.source_ids IS 'Who may supply it, best first. The first is its home.';
+COMMENT ON COLUMN series.spot_proxy IS 'Whether a spot market may stand in where no perpetual can be had.';
 COMMENT ON COLUMN series.held IS 'The intervals whose candles are stored, [ms, ms) on the grid. True after every statement.';
+
+COMMENT ON COLUMN series.stand_in IS 'The part of held that comes from a source ranked below the home: the home is asked for it until it answers.';
 
 -- `held` is rewritten with every page: room on the page keeps those updates off the indexes.
 ALTER TABLE series SET (fillfactor = 50);

@@ -14,10 +14,12 @@ LANGUAGE plpgsql SECURITY DEFINER SET search_path = backfill, pg_temp AS $$
 BEGIN
     PERFORM FROM series WHERE id IN (SELECT DISTINCT series_id FROM added) ORDER BY id FOR UPDATE;
     UPDATE series AS s
-    SET held = s.held + stored.intervals
+    SET held = s.held + stored.intervals, stand_in = s.stand_in + coalesce(stored.stand_ins, '{}')
     FROM (
         SELECT a.series_id,
-               range_agg(int8range(epoch_ms(a.open_time), epoch_ms(a.open_time) + one.step_ms)) AS intervals
+               range_agg(int8range(epoch_ms(a.open_time), epoch_ms(a.open_time) + one.step_ms)) AS intervals,
+               range_agg(int8range(epoch_ms(a.open_time), epoch_ms(a.open_time) + one.step_ms))
+                   FILTER (WHERE a.source_id = ANY (one.source_ids[2:])) AS stand_ins
         FROM added AS a JOIN series AS one ON one.id = a.series_id
         WHERE (epoch_ms(a.open_time) - one.anchor_ms) % one.step_ms = 0
         GROUP BY a.series_id
@@ -32,7 +34,7 @@ LANGUAGE plpgsql SECURITY DEFINER SET search_path = backfill, pg_temp AS $$
 BEGIN
     PERFORM FROM series WHERE id IN (SELECT DISTINCT series_id FROM removed) ORDER BY id FOR UPDATE;
     UPDATE series AS s
-    SET held = s.held - gone.intervals
+    SET held = s.held - gone.intervals, stand_in = s.stand_in - gone.intervals
     FROM (
         SELECT r.series_id,
                range_agg(int8range(epoch_ms(r.open_time), epoch_ms(r.open_time) + one.step_ms)) AS intervals
@@ -52,7 +54,8 @@ BEGIN
     PERFORM FROM series
     WHERE id IN (SELECT series_id FROM removed UNION SELECT series_id FROM added) ORDER BY id FOR UPDATE;
     UPDATE series AS s
-    SET held = s.held - coalesce(moved.gone, '{}') + coalesce(moved.stored, '{}')
+    SET held = s.held - coalesce(moved.gone, '{}') + coalesce(moved.stored, '{}'),
+        stand_in = s.stand_in - coalesce(moved.gone, '{}')
     FROM (
         SELECT one.id,
                range_agg(int8range(epoch_ms(k.open_time), epoch_ms(k.open_time) + one.step_ms))
@@ -93,6 +96,7 @@ BEGIN
             WHERE c.series_id = s.id AND (epoch_ms(c.open_time) - s.anchor_ms) % s.step_ms = 0), '{}')
         WHERE held <> '{}';
     END IF;
+    UPDATE series SET stand_in = stand_in * held WHERE stand_in <> '{}';
     RETURN NULL;
 END
 $$;

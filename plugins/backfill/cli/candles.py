@@ -93,7 +93,7 @@ def fill(args: argparse.Namespace, output: Output) -> int:
 
 
 def _supplies(args: argparse.Namespace) -> Supplies:
-    return Supplies(database_uri(args.db), load_settings(), source_from_environment("blofin"))
+    return Supplies(database_uri(args.db), load_settings(), source_from_environment)
 
 
 def _declared(supplies: Supplies, args: argparse.Namespace) -> Selection:
@@ -113,7 +113,7 @@ def _fill_all(
     who = RunIdentity("backfill", f"cli__{datetime.now(timezone.utc).isoformat()}", "fill")
     reports: list[FillReport] = []
     with output.progress(len(windows), "series") as progress:
-        for report in fill_series(supplies, windows, who, recheck=args.recheck):
+        for report in fill_series(supplies, windows, who, only=args.sources, recheck=args.recheck):
             reports.append(report)
             line = (
                 f"{report.symbol} {report.timeframe}: {report.status}, {report.rows_inserted:,} inserted, "

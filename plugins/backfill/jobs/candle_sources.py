@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from backfill.domain.candle_rules import BrokenRow, sift
+from backfill.domain.intervals import Interval
 from backfill.domain.timeframes import Timeframe
 from backfill.exchanges.blofin_client import BARS, ROWS_PER_PAGE, SOURCE, BlofinClient
 from backfill.frames.blofin_frame import blofin_frame
@@ -21,8 +22,9 @@ class CandlePage:
 
     ``sound``: checked closed rows, oldest first (``open_ms`` int64, prices, volumes). ``running_ms``: open times of
     checked rows whose bars are not over yet. ``broken``: rows that may not be stored; ``rows`` has them as they came.
-    ``oldest_ms`` and ``newest_ms`` span the rows that can be believed, bars still running included; None: there is
-    none. No ``rows`` at all: the source has nothing older.
+    ``oldest_ms``: where the next page starts; ``newest_ms``: the newest row that can be believed; None: there is none.
+    ``covers``: the span the answer speaks for: a bar in it without a row does not exist at the source. None: it speaks
+    for nothing, since no row can be believed, or, without ``rows``, since the source has nothing older.
     ``server_ms``: the source's clock. ``latency_ms``: from question to answer.
     """
 
@@ -35,6 +37,12 @@ class CandlePage:
     server_ms: int | None
     latency_ms: float
     running_ms: Sequence[int] = ()
+    covers: Interval | None = None
+
+    @property
+    def is_the_end(self) -> bool:
+        """Whether the source says that it has nothing older than the cursor."""
+        return self.covers is None and not self.rows
 
 
 class CandleSource(Protocol):
@@ -48,6 +56,10 @@ class CandleSource(Protocol):
 
     @property
     def requests_made(self) -> int: ...
+
+    def serves_from_ms(self) -> int | None:
+        """The oldest open time worth asking for now; None: no bound is known."""
+        ...
 
     def ask(self, symbol: str, timeframe: Timeframe, after_ms: int) -> CandlePage:
         """The newest page of bars that open before ``after_ms``; raises an :class:`ExchangeError`."""
@@ -68,6 +80,9 @@ class BlofinSource:
     def requests_made(self) -> int:
         return self._client.requests_made
 
+    def serves_from_ms(self) -> int | None:
+        return None  # back to the listing (logs of djorgens2/blofin-data; a year of minutes seen)
+
     def ask(self, symbol: str, timeframe: Timeframe, after_ms: int) -> CandlePage:
         answer = self._client.candles(symbol, BARS[timeframe.name], after_ms, self.rows_per_page)
         frame = blofin_frame(answer.data)
@@ -84,6 +99,7 @@ class BlofinSource:
             server_ms=answer.server_ms,
             latency_ms=answer.latency_ms,
             running_ms=open_ms[~over].tolist(),
+            covers=Interval(int(open_ms.iloc[0]), after_ms) if len(open_ms) else None,
         )
 
 

@@ -146,6 +146,7 @@ def _declare(store: CandleStore, wishes: Sequence[SeriesWish]) -> None:
             "since": None if wish.since_ms is None else utc(wish.since_ms).isoformat(),
             "until": None if wish.until_ms is None else utc(wish.until_ms).isoformat(),
             "retention_ms": wish.retention_ms,
+            "spot_proxy": wish.spot_proxy,
             "source_ids": [store.source_id(name) for name in wish.sources],
         }
         for wish in wishes

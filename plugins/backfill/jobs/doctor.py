@@ -51,7 +51,7 @@ def examine(db: str | None) -> Iterator[Finding]:
     schema = _schema(uri)
     yield schema
     if schema.state == "ok":
-        with Supplies(uri, settings, source_from_environment("blofin")) as supplies:
+        with Supplies(uri, settings, source_from_environment) as supplies:
             yield from _blofin(supplies)
 
 

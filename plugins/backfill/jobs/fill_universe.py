@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import ExitStack
 from datetime import datetime
 
+from backfill.jobs.choose_sources import sources_of
 from backfill.jobs.fill_gaps import FillReport, fill_gaps
 from backfill.jobs.find_gaps import selection
 from backfill.jobs.supplies import Supplies
@@ -57,18 +58,28 @@ def windows_to_fill(
 
 
 def fill_series(
-    supplies: Supplies, windows: Sequence[SeriesWindow], who: RunIdentity, *, recheck: bool = False
+    supplies: Supplies,
+    windows: Sequence[SeriesWindow],
+    who: RunIdentity,
+    *,
+    only: Sequence[str] | None = None,
+    leave_out: Sequence[str] = (),
+    recheck: bool = False,
 ) -> Iterator[FillReport]:
-    """The report of each window's attempt as it ends. Each worker has a store and a source of its own."""
+    """The report of each window's attempt as it ends. Each worker has a store of its own.
+
+    Sources are asked in the universe's order; ``only`` names the ones that may be asked, in an order of its own, and
+    ``leave_out`` those that may not.
+    """
     local = threading.local()
     with ExitStack() as opened:
 
         def fill(window: SeriesWindow) -> FillReport:
             if not hasattr(local, "store"):
-                local.store, local.source = opened.enter_context(supplies.new_store()), supplies.new_source()
+                local.store = opened.enter_context(supplies.new_store())
             return fill_gaps(
                 local.store,
-                local.source,
+                sources_of(supplies, local.store, window, who.run_id, only, leave_out),
                 window,
                 who,
                 pages_in_flight=supplies.settings.pages_in_flight,

@@ -1,7 +1,8 @@
-"""What a fill needs from outside, opened from addresses: stores over Postgres, sources over HTTP, one rate budget."""
+"""What a fill needs from outside, opened from addresses: stores over Postgres, clients of exchanges, rate budgets."""
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from functools import cached_property
@@ -12,6 +13,9 @@ from requests.adapters import HTTPAdapter
 
 from backfill.connections import SourceConnection
 from backfill.exchanges.blofin_client import BASE_URL, LIMITS_PER_PERIOD_S, SOURCE, BlofinClient
+from backfill.exchanges.ccxt_client import CcxtClient
+from backfill.exchanges.ccxt_markets import Market
+from backfill.exchanges.venues import venue
 from backfill.jobs.candle_sources import BlofinSource
 from backfill.jobs.declare_universe import declare_universe
 from backfill.settings import Settings
@@ -26,13 +30,18 @@ POOLED_SOCKETS = 64
 
 
 class Supplies:
-    """Opens what is asked for and closes it all at its end. Stores are for one thread each, sources for one fill."""
+    """Opens what is asked for and closes it all at its end. Stores are for one thread each, sources for one fill.
 
-    def __init__(self, database_uri: str, settings: Settings, blofin: SourceConnection) -> None:
+    ``connection_of`` tells where and how to reach a source, by its name.
+    """
+
+    def __init__(self, database_uri: str, settings: Settings, connection_of: Callable[[str], SourceConnection]) -> None:
         self.settings = settings
         self._database_uri = database_uri
-        self._blofin = blofin
+        self._connection_of = connection_of
         self._opened = ExitStack()
+        self._budgets: dict[str, RateBudget] = {}
+        self._lock = threading.Lock()
 
     def __enter__(self) -> Supplies:
         return self
@@ -50,11 +59,32 @@ class Supplies:
     def new_store(self) -> CandleStore:
         return CandleStore(connect(self._database_uri))
 
-    def new_source(self) -> BlofinSource:
+    @property
+    def settle_ms(self) -> int:
+        return round(self.settings.settle_s * 1000)
+
+    def new_blofin_source(self) -> BlofinSource:
         return BlofinSource(
-            self._new_client(),
-            rows_per_page=self.settings.batch_limit,
-            settle_ms=round(self.settings.settle_s * 1000),
+            self._new_blofin_client(), rows_per_page=self.settings.batch_limit, settle_ms=self.settle_ms
+        )
+
+    def new_ccxt_client(self, source: str, markets: Sequence[Market] = ()) -> CcxtClient:
+        """A client of the venue; given markets it loads none. The caller closes it."""
+        connection = self._connection_of(source)
+        of_venue = venue(source)
+        budget = self._budget(source, of_venue.limits_per_period_s, of_venue.spacing_ms)
+        return CcxtClient(
+            of_venue,
+            base_url=connection.base_url,
+            proxies=connection.proxies,
+            api_key=connection.api_key,
+            api_secret=connection.api_secret,
+            timeout_s=connection.timeout_s or self.settings.http_timeout_s,
+            options=connection.options,
+            spot=of_venue.spot,
+            markets=markets,
+            before_request=budget.take_turn,
+            on_ban=budget.pause,
         )
 
     def declare_universe(
@@ -65,20 +95,25 @@ class Supplies:
 
     def ask_blofin_for_its_clock(self) -> tuple[int | None, int]:
         """Blofin's time in ms (None: it did not say) and how many instruments it lists; one request."""
-        answer = self._new_client().instruments()
+        answer = self._new_blofin_client().instruments()
         return answer.server_ms, len(answer.data)
 
     def _instruments(self) -> Sequence[Mapping[str, Any]]:
-        return self._new_client().instruments().data
+        return self._new_blofin_client().instruments().data
 
-    def _new_client(self) -> BlofinClient:
+    def _new_blofin_client(self) -> BlofinClient:
+        budget = self._budget(SOURCE, LIMITS_PER_PERIOD_S, 0)
         return BlofinClient(
             self._session,
             self._blofin.base_url or BASE_URL,
-            before_request=self._budget.take_turn,
-            on_ban=self._budget.pause,
+            before_request=budget.take_turn,
+            on_ban=budget.pause,
             timeout_s=self._blofin.timeout_s or self.settings.http_timeout_s,
         )
+
+    @cached_property
+    def _blofin(self) -> SourceConnection:
+        return self._connection_of(SOURCE)
 
     @cached_property
     def _session(self) -> requests.Session:
@@ -89,13 +124,15 @@ class Supplies:
         session.proxies.update(self._blofin.proxies)
         return session
 
-    @cached_property
-    def _budget(self) -> RateBudget:
-        store = self._opened.enter_context(self.new_store())
-        return RateBudget(
-            store.connection,
-            SOURCE,
-            store.source_id(SOURCE),
-            LIMITS_PER_PERIOD_S,
-            spacing_ms=self.settings.request_sleep_ms,
-        )
+    def _budget(self, source: str, limits_per_period_s: tuple[tuple[int, int], ...], spacing_ms: int) -> RateBudget:
+        with self._lock:
+            if source not in self._budgets:
+                store = self._opened.enter_context(self.new_store())
+                self._budgets[source] = RateBudget(
+                    store.connection,
+                    source,
+                    store.source_id(source),
+                    limits_per_period_s,
+                    spacing_ms=max(spacing_ms, self.settings.request_sleep_ms),
+                )
+            return self._budgets[source]

@@ -68,7 +68,11 @@ class BlofinCandlesOperator(BaseOperator):
                 end=as_moment("end", self.end),
             )
             GapFillLog(supplies.store.connection).abandon_dead_runs()  # an earlier try of this task may be one
-            reports = list(fill_series(supplies, windows, run_identity(context), recheck=str(self.recheck) == "True"))
+            reports = list(
+                fill_series(
+                    supplies, windows, run_identity(context), only=["blofin"], recheck=str(self.recheck) == "True"
+                )
+            )
         if cause := next((report.cause for report in reports if report.cause), None):
             raise cause
         return [report.as_dict() for report in reports]

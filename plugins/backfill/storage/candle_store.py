@@ -71,6 +71,7 @@ class SeriesWindow(NamedTuple):
     end_ms: int
     state: str | None
     list_ms: int | None
+    spot_proxy: bool = False
 
 
 class OpenWork(NamedTuple):
@@ -137,6 +138,13 @@ class CandleStore:
             self._source_ids.update({str(known): int(number) for known, number in rows})
         return self._source_ids[name]
 
+    def source_names(self, source_ids: Sequence[int]) -> list[str]:
+        """The names of sources by number, in the order given."""
+        with translated_errors():
+            rows = self.connection.execute(query("select_source_names")).fetchall()
+        names = {int(number): str(name) for number, name in rows}
+        return [names[source_id] for source_id in source_ids]
+
     def rows(self, name: str, selection: Selection) -> list[dict[str, Any]]:
         """The rows of one of the queries that take a :class:`Selection`."""
         with translated_errors(), self.connection.cursor(row_factory=dict_row) as cursor:
@@ -145,8 +153,8 @@ class CandleStore:
     def windows(self, selection: Selection) -> list[SeriesWindow]:
         return [SeriesWindow(**row) for row in self.rows("select_series", selection)]
 
-    def open_work(self, window: SeriesWindow, source_id: int, *, recheck: bool = False) -> OpenWork:
-        """What is missing of ``window``, and which part of it ``source_id`` has yet to be asked for."""
+    def open_work(self, window: SeriesWindow, source_id: int | None = None, *, recheck: bool = False) -> OpenWork:
+        """What is missing of ``window``, and what of it ``source_id`` has yet to be asked for; None: any source."""
         with translated_errors():
             held, missing, gaps_found, askable = fetch_one(
                 self.connection,
@@ -240,7 +248,7 @@ class CandleStore:
                 fresh, known = fresh.iloc[:0], candles
             inserted, revised = self._merged(window, source_id, known, bars, fill_run_id)
             inserted += len(fresh)
-            self._keep_ledger(window.series_id, bars, found_stored=inserted + revised < len(candles))
+            self._keep_ledger(series, bars, found_stored=inserted + revised < len(candles))
         for row in quarantined:
             self._quarantine(series, row, fill_run_id)
         newly_absent_ms = fetch_one(
@@ -315,17 +323,17 @@ class CandleStore:
         inserted, revised = fetch_one(self.connection, query("merge_page"), params)
         return int(inserted), int(revised)
 
-    def _keep_ledger(self, series_id: int, bars: Sequence[Interval], *, found_stored: bool) -> None:
+    def _keep_ledger(self, series: dict[str, int], bars: Sequence[Interval], *, found_stored: bool) -> None:
         """Hold ``bars``. Rows that we wrote ourselves are ours until the commit; a row that was merely found may
         have been deleted since, so then the page's span is counted anew.
         """
         if not found_stored:
-            self.connection.execute(query("add_to_ledger"), {"series_id": series_id, "bars": to_multirange(bars)})
+            self.connection.execute(query("add_to_ledger"), {**series, "bars": to_multirange(bars)})
             return
-        self.connection.execute(query("lock_ledger"), {"series_id": series_id})
+        self.connection.execute(query("lock_ledger"), series)
         span = {"start_ms": bars[0].start, "end_ms": bars[-1].end}
         times = {"first": utc(bars[0].start), "past": utc(bars[-1].end)}
-        self.connection.execute(query("recount_ledger"), {"series_id": series_id, **span, **times})
+        self.connection.execute(query("recount_ledger"), {**series, **span, **times})
 
     def _quarantine(self, series: dict[str, int], row: QuarantinedRow, fill_run_id: int | None) -> None:
         self.connection.execute(

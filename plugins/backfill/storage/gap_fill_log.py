@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from backfill.storage.candle_store import SERIES_LOCK, OpenWork, SeriesWindow, StoredPage, utc
 from backfill.storage.database import Connection, fetch_one, translated_errors
@@ -21,13 +21,20 @@ class RunIdentity:
     try_number: int = 1
 
 
+class Requests(NamedTuple):
+    """How many requests a run has planned, and how many it has made."""
+
+    planned: int
+    made: int
+
+
 class GapFillLog:
     """Writes ``gap_fill_runs`` and ``source_attempts`` over one connection."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
-    def start(self, who: RunIdentity, window: SeriesWindow, work: OpenWork, requests_planned: int) -> int:
+    def start(self, who: RunIdentity, window: SeriesWindow, work: OpenWork) -> int:
         """The new row's id."""
         params = {
             **vars(who),
@@ -38,14 +45,13 @@ class GapFillLog:
             "window_end": utc(window.end_ms),
             "gaps_found": work.gaps_found,
             "missing_before": work.missing_candles,
-            "requests_planned": requests_planned,
             "coverage_before": work.coverage_pct,
         }
         with translated_errors():
             return int(fetch_one(self._connection, query("insert_gap_fill_run"), params)[0])
 
-    def count(self, fill_run_id: int, source: str, stored: StoredPage, step_ms: int, requests: int) -> None:
-        """Add a page's counts; ``requests`` made by the run so far."""
+    def count(self, fill_run_id: int, source: str, stored: StoredPage, step_ms: int, asked: Requests) -> None:
+        """Add a page's counts; ``asked``: by the run so far."""
         params = {
             "fill_run_id": fill_run_id,
             "source": source,
@@ -53,19 +59,23 @@ class GapFillLog:
             "revised": stored.revised,
             "quarantined": stored.quarantined,
             "absent": stored.newly_absent_ms // step_ms,
-            "requests": requests,
+            "requests_planned": asked.planned,
+            "requests": asked.made,
         }
         with translated_errors():
             self._connection.execute(query("count_page"), params)
 
-    def finish(self, fill_run_id: int, status: str, work: OpenWork, requests: int, error: str | None) -> dict[str, Any]:
+    def finish(
+        self, fill_run_id: int, status: str, work: OpenWork, asked: Requests, error: str | None
+    ) -> dict[str, Any]:
         """Close the row; give its totals: rows_inserted, rows_revised, rows_quarantined, absent_found, sources."""
         params = {
             "fill_run_id": fill_run_id,
             "status": status,
             "missing_after": work.missing_candles,
             "coverage_after": work.coverage_pct,
-            "requests": requests,
+            "requests_planned": asked.planned,
+            "requests": asked.made,
             "error": error,
         }
         with translated_errors():

@@ -39,13 +39,13 @@ def test_it_stays_a_gap_until_it_is_closed(store: CandleStore, confirm: str, ser
     source = BlofinSource(BlofinClient(session_with(answers)))
     who = RunIdentity("test", "run", "fill")
 
-    first = fill_gaps(store, source, window, who)
+    first = fill_gaps(store, [source], window, who)
 
     assert stored_ms(store.connection, window) == sorted(BARS[1:])
     assert (first.status, first.missing_after, first.absent_found) == ("partial", 1, 0)
     assert one(store.connection, "SELECT count(*) FROM backfill.absences") == 0
 
-    second = fill_gaps(store, source, window, who)
+    second = fill_gaps(store, [source], window, who)
 
     assert (second.status, second.rows_inserted, second.missing_after) == ("complete", 1, 0)
     assert stored_ms(store.connection, window) == sorted(BARS)

@@ -11,7 +11,7 @@ import pytest
 from backfill.errors import SeriesBusy
 from backfill.storage.candle_store import SERIES_LOCK, CandleStore, SeriesWindow, StoredPage
 from backfill.storage.database import connect
-from backfill.storage.gap_fill_log import GapFillLog, RunIdentity
+from backfill.storage.gap_fill_log import GapFillLog, Requests, RunIdentity
 from integration.helpers import MINUTE_MS, one, rows, wait_until_blocked, wanted_series
 
 WHO = RunIdentity("candles_fill_gaps", "scheduled__1", "one_symbol.fill_from_blofin", map_index=3, try_number=2)
@@ -24,7 +24,7 @@ def window(store: CandleStore) -> SeriesWindow:
 
 def start(store: CandleStore, window: SeriesWindow, who: RunIdentity = WHO) -> int:
     work = store.open_work(window, store.source_id("blofin"))
-    return GapFillLog(store.connection).start(who, window, work, requests_planned=1)
+    return GapFillLog(store.connection).start(who, window, work)
 
 
 def logged(store: CandleStore, columns: str) -> list[tuple[Any, ...]]:
@@ -44,7 +44,7 @@ def test_a_run_is_in_the_log_from_its_start_with_all_that_is_known_by_then(
     assert logged(store, columns) == [
         (
             *("candles_fill_gaps", "scheduled__1", "one_symbol.fill_from_blofin", 3, 2, "BTC-USDT", "1m", "running"),
-            *(1, 1440, None, 1, 0.0, None, None, 1440, True),
+            *(1, 1440, None, 0, 0.0, None, None, 1440, True),
         )
     ]
 
@@ -52,10 +52,10 @@ def test_a_run_is_in_the_log_from_its_start_with_all_that_is_known_by_then(
 def test_pages_are_counted_as_they_come_and_by_source(store: CandleStore, window: SeriesWindow) -> None:
     log, run = GapFillLog(store.connection), start(store, window)
 
-    log.count(run, "blofin", StoredPage(1440, 0, 2, 0), MINUTE_MS, requests=1)
-    log.count(run, "blofin", StoredPage(100, 5, 0, 60 * MINUTE_MS), MINUTE_MS, requests=3)
-    log.count(run, "okx", StoredPage(0, 0, 0, MINUTE_MS), MINUTE_MS, requests=4)
-    log.count(run, "okx", StoredPage(7, 0, 0, 0), MINUTE_MS, requests=5)
+    log.count(run, "blofin", StoredPage(1440, 0, 2, 0), MINUTE_MS, Requests(1, 1))
+    log.count(run, "blofin", StoredPage(100, 5, 0, 60 * MINUTE_MS), MINUTE_MS, Requests(1, 3))
+    log.count(run, "okx", StoredPage(0, 0, 0, MINUTE_MS), MINUTE_MS, Requests(1, 4))
+    log.count(run, "okx", StoredPage(7, 0, 0, 0), MINUTE_MS, Requests(1, 5))
 
     columns = "rows_inserted, rows_revised, rows_quarantined, absent_found, requests, sources, status"
     assert logged(store, columns) == [(1547, 5, 2, 61, 5, {"blofin": 1545, "okx": 7}, "running")]
@@ -66,7 +66,7 @@ def test_the_row_of_a_process_that_has_died_is_abandoned_and_keeps_its_counts(
 ) -> None:
     with CandleStore(connect(database_uri)) as victim, victim.working_on(window, 0):
         run = start(victim, window)
-        GapFillLog(victim.connection).count(run, "blofin", StoredPage(9, 0, 0, 0), MINUTE_MS, requests=1)
+        GapFillLog(victim.connection).count(run, "blofin", StoredPage(9, 0, 0, 0), MINUTE_MS, Requests(1, 1))
         store.connection.execute("SELECT pg_terminate_backend(%s)", (victim.connection.info.backend_pid,))
         victim.connection.close()
     held_yet = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'"

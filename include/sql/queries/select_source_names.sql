@@ -1,0 +1,2 @@
+-- The sources by number.
+SELECT id, name FROM sources

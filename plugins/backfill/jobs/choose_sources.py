@@ -1,0 +1,77 @@
+"""Who may be asked for a series now, best first: sources that are well, and whose listing is proved."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Sequence
+
+from backfill.domain.timeframes import timeframe
+from backfill.errors import ExchangeError, SourceSkipped, SymbolNotListed
+from backfill.exchanges.blofin_client import SOURCE as BLOFIN
+from backfill.exchanges.venues import venue
+from backfill.jobs.candle_sources import CandleSource
+from backfill.jobs.ccxt_source import CcxtSource
+from backfill.jobs.prove_listing import ListingProver
+from backfill.jobs.supplies import Supplies
+from backfill.storage.candle_store import CandleStore, SeriesWindow
+from backfill.storage.source_health import SourceHealth
+
+log = logging.getLogger(__name__)
+
+
+def sources_of(
+    supplies: Supplies,
+    store: CandleStore,
+    window: SeriesWindow,
+    run: str,
+    only: Sequence[str] | None = None,
+    leave_out: Sequence[str] = (),
+) -> Iterator[CandleSource | ExchangeError]:
+    """The sources of ``window`` in the universe's order, or in ``only``'s; for one that cannot be asked, why.
+
+    Each is looked at only when the one before has left something, so a source nobody needs costs nothing.
+    """
+    health = SourceHealth(store.connection, run)
+    allowed = store.source_names(window.source_ids)
+    for name in allowed if only is None else [name for name in only if name in allowed]:
+        if name in leave_out:
+            continue
+        source_id = store.source_id(name)
+        if not health.may_ask(source_id):
+            yield SourceSkipped(name, "skipped, since it has failed again and again; the next run probes it")
+        elif name == BLOFIN:
+            yield supplies.new_blofin_source()
+        else:
+            yield from _through_ccxt(supplies, store, window, name, allowed, health)
+
+
+def _through_ccxt(
+    supplies: Supplies,
+    store: CandleStore,
+    window: SeriesWindow,
+    name: str,
+    allowed: Sequence[str],
+    health: SourceHealth,
+) -> Iterator[CandleSource | ExchangeError]:
+    """The venue with its proved listing, or nothing if it has none for this instrument."""
+    of_venue = venue(name)
+    if not of_venue.serves(window.timeframe):
+        return
+    prover = ListingProver(store, window, supplies.new_ccxt_client, spot_proxy=window.spot_proxy)
+    others = [venue(other) for other in allowed if other not in (name, BLOFIN)]
+    try:
+        proved = prover.proved(of_venue, others)
+    except ExchangeError as error:
+        health.has_failed(store.source_id(name), error)
+        yield error
+        return
+    if proved is None:
+        # It has answered, so a probe that ends here has found it well.
+        health.has_answered(store.source_id(name))
+        yield SymbolNotListed(name, window.symbol, "no listing that is proved to be this instrument")
+        return
+    client = supplies.new_ccxt_client(name, [proved.market])
+    try:
+        yield CcxtSource(client, proved.listing, timeframe(window.timeframe), supplies.settle_ms)
+    finally:
+        client.close()

@@ -1,0 +1,72 @@
+"""The circuit breaker of each source, shared by all processes."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any, NamedTuple
+
+from psycopg.rows import dict_row
+
+from backfill.errors import BadPayload, ExchangeError, ExchangeUnreachable, GeoBlocked
+from backfill.storage.database import Connection, fetch_one, translated_errors
+from backfill.storage.named_queries import query
+
+# A probe may take three tries of three time-outs of ten seconds, and the pauses between them.
+PROBE_LEASE = timedelta(minutes=2)
+WAIT_FOR_PROBE_S = 0.5
+
+
+class Skip(NamedTuple):
+    """After how many failures in a row a source is skipped, for how long at first and at most."""
+
+    threshold: int
+    first: timedelta
+    longest: timedelta
+
+
+# An outage may be over in a minute; a country's law will not. A rate limit is no illness: the budget pauses the
+# source for as long as its rule says. All other errors are the question's fault.
+SKIPS: dict[type[ExchangeError], Skip] = {
+    GeoBlocked: Skip(1, timedelta(hours=1), timedelta(hours=12)),
+    ExchangeUnreachable: Skip(3, timedelta(minutes=1), timedelta(minutes=30)),
+    BadPayload: Skip(3, timedelta(minutes=1), timedelta(minutes=30)),
+}
+
+
+class SourceHealth:
+    """Reads and moves the breakers over one connection, on behalf of one run."""
+
+    def __init__(self, connection: Connection, run: str, sleep: Callable[[float], None] = time.sleep) -> None:
+        self._connection = connection
+        self._run = run
+        self._sleep = sleep
+
+    def may_ask(self, source_id: int) -> bool:
+        """Whether the source is well or this caller is its probe; while another probes it, that is waited for."""
+        params = {"source_id": source_id, "run": self._run, "probe_lease": PROBE_LEASE}
+        while True:
+            with translated_errors():
+                verdict = fetch_one(self._connection, query("may_ask_source"), params)[0]
+            if verdict != "wait":
+                return bool(verdict == "ask")
+            self._sleep(WAIT_FOR_PROBE_S)
+
+    def has_answered(self, source_id: int) -> None:
+        with translated_errors():
+            self._connection.execute(query("source_has_answered"), {"source_id": source_id})
+
+    def has_failed(self, source_id: int, error: ExchangeError) -> None:
+        """Count ``error`` if it is the source's state and not the question's fault."""
+        skip = next((skip for kind, skip in SKIPS.items() if isinstance(error, kind)), None)
+        if skip is None:
+            return
+        params = {"source_id": source_id, "run": self._run, "error": str(error), **skip._asdict()}
+        with translated_errors():
+            self._connection.execute(query("source_has_failed"), params)
+
+    def all(self) -> list[dict[str, Any]]:
+        """One row a source: breaker, pause, and what it answered in the last day."""
+        with translated_errors(), self._connection.cursor(row_factory=dict_row) as cursor:
+            return cursor.execute(query("select_source_health")).fetchall()
