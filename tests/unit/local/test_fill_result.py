@@ -1,0 +1,97 @@
+"""What a run is said to have done, from rows alone."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from backfill.local.fill_result import (
+    exit_code,
+    in_words,
+    progress,
+    series_results,
+    shown_columns,
+    totals,
+)
+
+
+def state(symbol: str, *, missing: int = 0, expected: int = 100, absent: int = 0) -> dict[str, Any]:
+    return {
+        "symbol": symbol,
+        "timeframe": "1m",
+        "coverage_pct": 100.0 * (expected - missing) / expected,
+        "expected_candles": expected,
+        "missing_candles": missing,
+        "absent_candles": absent,
+    }
+
+
+def attempt(symbol: str, before: float, *, inserted: int = 0, requests: int = 1, **other: Any) -> dict[str, Any]:
+    counts = {"requests_planned": 1, "rows_revised": 0, "rows_quarantined": 0, "absent_found": 0}
+    sources = {"blofin": inserted} if inserted else {}
+    row = {"symbol": symbol, "timeframe": "1m", "coverage_before": before, "error": None, "sources": sources}
+    return {**row, **counts, "rows_inserted": inserted, "requests": requests, **other}
+
+
+def test_progress_counts_what_is_held_of_the_bars_that_exist() -> None:
+    now = progress([state("A-USDT", missing=50), state("B-USDT", expected=300)], [attempt("A-USDT", 0, requests=7)])
+
+    assert (now.expected, now.held, now.missing, now.open_series, now.requests) == (400, 350, 50, 1, 7)
+    assert str(now) == "87.5 % covered, 1 series with gaps, 7 requests"
+
+
+def test_before_the_universe_is_declared_nothing_is_covered() -> None:
+    assert str(progress([], [])) == "0.0 % covered, 0 series with gaps, 0 requests"
+
+
+def test_a_series_of_two_attempts_shows_the_first_ones_before_and_the_sum_of_both() -> None:
+    attempts = [
+        attempt("A-USDT", 10.0, inserted=40, requests=3, error="unreachable"),
+        attempt("A-USDT", 50.0, inserted=50, requests=4),
+    ]
+
+    [result] = series_results([state("A-USDT")], attempts)
+
+    assert (result.coverage_before, result.coverage_after) == (10.0, 100.0)
+    assert (result.counts["rows_inserted"], result.counts["requests"]) == (90, 7)
+    assert result.sources == {"blofin": 90}
+    assert result.error is None
+
+
+def test_a_series_that_nobody_worked_on_is_shown_as_it_is() -> None:
+    [result] = series_results([state("A-USDT", missing=25)], [])
+
+    assert (result.coverage_before, result.coverage_after, result.missing) == (75.0, 75.0, 25)
+
+
+def test_the_totals_add_up_over_the_series() -> None:
+    states = [state("A-USDT", missing=5), state("B-USDT")]
+    summed = totals(series_results(states, [attempt("A-USDT", 0.0, inserted=95), attempt("B-USDT", 0.0, inserted=100)]))
+
+    assert (summed["series"], summed["rows_inserted"], summed["requests"], summed["missing"]) == (2, 195, 2, 5)
+    assert in_words(summed).startswith("195 rows inserted, 0 revised, 0 quarantined;")
+
+
+def test_columns_of_rare_events_appear_with_the_first_such_event() -> None:
+    plain = [result.as_row() for result in series_results([state("A-USDT")], [attempt("A-USDT", 0.0)])]
+    rare = [
+        result.as_row()
+        for result in series_results(
+            [state("A-USDT", absent=3)], [attempt("A-USDT", 0.0, requests=2, rows_quarantined=1)]
+        )
+    ]
+
+    assert shown_columns(plain) == [
+        *("symbol", "timeframe", "before %", "after %", "missing", "requests", "inserted", "sources")
+    ]
+    assert set(shown_columns(rare)) - set(shown_columns(plain)) == {"absent", "requests_planned", "quarantined"}
+    assert shown_columns([]) == []
+
+
+def test_the_exit_code_tells_complete_gaps_and_failure_apart() -> None:
+    whole = series_results([state("A-USDT")], [])
+    holed = series_results([state("A-USDT", missing=1)], [])
+
+    assert exit_code("success", whole) == 0
+    assert exit_code("success", holed) == 3
+    assert exit_code("failed", holed) == 1
+    assert exit_code("success", []) == 1
