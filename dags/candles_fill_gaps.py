@@ -1,6 +1,6 @@
 """Every 30 minutes: find what is missing and fetch exactly that.
 
-detect_gaps -> for each symbol with gaps: fill_from_blofin -> report
+detect_gaps -> for each symbol with gaps: fill_from_blofin -> fill_from_fallback -> report
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from airflow.providers.common.compat.sdk import Param, dag, task_group
 from backfill.dag_defaults import TASK_ARGS
 from backfill.domain.timeframes import TIMEFRAMES
 from backfill.operators.blofin_candles import BlofinCandlesOperator
+from backfill.operators.ccxt_fallback import CcxtFallbackOperator
 from backfill.operators.report import ReportOperator
 from backfill.sensors.gap_detect import GapDetectSensor
 
@@ -21,6 +22,7 @@ WINDOW = {
     "start": "{{ params.start or '' }}",
     "end": "{{ params.end or '' }}",
 }
+RECHECK = "{{ params.recheck }}"
 
 
 @dag(
@@ -69,13 +71,13 @@ def candles_fill_gaps() -> None:
 
     @task_group(prefix_group_id=False)
     def one_symbol(symbol: str) -> None:
-        BlofinCandlesOperator(
-            task_id="fill_from_blofin",
-            symbol=symbol,
-            recheck="{{ params.recheck }}",
-            map_index_template="{{ task.symbol }}",
-            weight_rule="upstream",
-            **WINDOW,
+        named = {"symbol": symbol, "map_index_template": "{{ task.symbol }}", "weight_rule": "upstream"}
+        (
+            BlofinCandlesOperator(task_id="fill_from_blofin", recheck=RECHECK, **named, **WINDOW)
+            # Whatever became of Blofin: what is left is left for the others.
+            >> CcxtFallbackOperator(
+                task_id="fill_from_fallback", trigger_rule="all_done", recheck=RECHECK, **named, **WINDOW
+            )
         )
 
     one_symbol.expand(symbol=detect_gaps.output) >> ReportOperator(task_id="report")

@@ -85,6 +85,7 @@ class Settings(BaseModel):
     symbols: Annotated[tuple[str, ...], CommaList] | None = None
     timeframes: Annotated[tuple[CandleTimeframe, ...], CommaList] | None = None
     lookback_hours: Annotated[int, Field(ge=1, le=HUNDRED_YEARS_H)] | None = None
+    alert_after_hours: float = Field(default=6.0, gt=0, le=HUNDRED_YEARS_H)
     settle_s: float = Field(default=5.0, ge=0, le=3600)
     batch_limit: int = Field(default=MAX_BATCH_LIMIT, ge=1, le=MAX_BATCH_LIMIT)
     pages_in_flight: int = Field(default=4, ge=1, le=64)

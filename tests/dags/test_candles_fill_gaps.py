@@ -17,11 +17,13 @@ def test_it_runs_every_30_minutes_one_run_at_a_time_and_never_catches_up(fill_ga
 
 def test_gaps_are_detected_then_filled_by_symbol_then_reported(fill_gaps_dag):
     arrows = {task.task_id: task.downstream_task_ids for task in fill_gaps_dag.tasks}
-    assert arrows == {"detect_gaps": {"fill_from_blofin"}, "fill_from_blofin": {"report"}, "report": set()}
+    assert arrows["fill_from_blofin"] == {"fill_from_fallback"}
+    assert (arrows["fill_from_fallback"], arrows["report"]) == ({"report"}, set())
     types = {task.task_id: task.task_type for task in fill_gaps_dag.tasks}
     assert types == {
         "detect_gaps": "GapDetectSensor",
         "fill_from_blofin": "BlofinCandlesOperator",
+        "fill_from_fallback": "CcxtFallbackOperator",
         "report": "ReportOperator",
     }
 

@@ -29,6 +29,8 @@ def test_a_run_fills_every_series_and_the_next_one_has_nothing_to_do(db, run_dag
         "detect_gaps": "success",
         "fill_from_blofin BTC-USDT": "success",
         "fill_from_blofin ETH-USDT": "success",
+        "fill_from_fallback BTC-USDT": "skipped",
+        "fill_from_fallback ETH-USDT": "skipped",
         "report": "success",
     }
     bars = {("BTC-USDT", "1m"): 360, ("BTC-USDT", "1h"): 48, ("ETH-USDT", "1m"): 360, ("ETH-USDT", "1h"): 48}
@@ -38,7 +40,12 @@ def test_a_run_fills_every_series_and_the_next_one_has_nothing_to_do(db, run_dag
 
     second = run_dag()
     assert second.state == "success"
-    assert second.tasks == {"detect_gaps": "success", "fill_from_blofin": "skipped", "report": "skipped"}
+    assert second.tasks == {
+        "detect_gaps": "success",
+        "fill_from_blofin": "skipped",
+        "fill_from_fallback": "skipped",
+        "report": "skipped",
+    }
     assert len(log(db, "id")) == len(logged)
 
 
@@ -53,7 +60,12 @@ def test_the_run_log_names_the_task_instance(db, run_dag):
 def test_a_run_keeps_to_the_symbols_timeframes_and_window_it_is_given(db, run_dag):
     start, end = "2025-03-02T19:00:00Z", "2025-03-02T21:00:00+01:00"
     run = run_dag({"symbols": ["ETH-USDT"], "timeframes": ["1m"], "start": start, "end": end})
-    assert run.tasks == {"detect_gaps": "success", "fill_from_blofin ETH-USDT": "success", "report": "success"}
+    assert run.tasks == {
+        "detect_gaps": "success",
+        "fill_from_blofin ETH-USDT": "success",
+        "fill_from_fallback ETH-USDT": "skipped",
+        "report": "success",
+    }
     span = db.execute("SELECT symbol, timeframe, min(open_time), max(open_time), count(*) FROM ohlcv GROUP BY 1, 2")
     assert [(*map(str, row.values()),) for row in span] == [
         ("ETH-USDT", "1m", "2025-03-02 19:00:00+00:00", "2025-03-02 19:59:00+00:00", "60")
@@ -75,7 +87,12 @@ def test_a_run_that_cannot_be_done_as_asked_fails_at_once_and_writes_no_candle(
 ):
     run = run_dag(conf)
     assert run.state == "failed"
-    assert run.tasks == {"detect_gaps": "failed", "fill_from_blofin": "upstream_failed", "report": "failed"}
+    assert run.tasks == {
+        "detect_gaps": "failed",
+        "fill_from_blofin": "upstream_failed",
+        "fill_from_fallback": "upstream_failed",
+        "report": "failed",
+    }
     sensors, reports = run.errors  # one each: it is not tried again
     assert type(sensors) is error
     assert sentence in str(sensors)
@@ -92,6 +109,9 @@ def test_a_symbol_that_the_exchange_lacks_fails_alone_and_is_named_by_the_report
         "fill_from_blofin BTC-USDT": "success",
         "fill_from_blofin ETH-USDT": "success",
         "fill_from_blofin GONE-USDT": "failed",
+        "fill_from_fallback BTC-USDT": "skipped",
+        "fill_from_fallback ETH-USDT": "skipped",
+        "fill_from_fallback GONE-USDT": "skipped",
         "report": "failed",
     }
     gone, reported = run.errors  # one each: asking again would not make it listed

@@ -1,7 +1,18 @@
--- The series with something left to try as of a moment, for all series in one pass; the newest gap first.
-SELECT i.symbol, g.timeframe, g.step_ms, covered_ms(g.gaps) / g.step_ms AS missing_candles, upper(g.gaps) AS newest_ms
-FROM gaps_at(%(at)s, %(settle_ms)s, %(from_ms)s, %(to_ms)s) AS g
-JOIN instruments AS i ON i.id = g.instrument_id
+-- The series with something left to try as of a moment, for all series in one pass; the newest first. Beside the gaps
+-- that is what others stand in for and the home may give after all.
+WITH open AS (
+    SELECT g.instrument_id, g.timeframe, g.step_ms, g.gaps, '{}'::int8multirange AS restorable
+    FROM gaps_at(%(at)s, %(settle_ms)s, %(from_ms)s, %(to_ms)s) AS g
+    UNION ALL
+    SELECT r.instrument_id, r.timeframe, r.step_ms, '{}', r.restorable
+    FROM restorable_at(%(at)s, %(settle_ms)s, %(from_ms)s, %(to_ms)s) AS r
+)
+SELECT i.symbol, o.timeframe, o.step_ms, sum(covered_ms(o.gaps) / o.step_ms)::bigint AS missing_candles,
+       sum(covered_ms(o.restorable) / o.step_ms)::bigint AS restorable_candles,
+       max(upper(o.gaps + o.restorable)) AS newest_ms
+FROM open AS o
+JOIN instruments AS i ON i.id = o.instrument_id
 WHERE (%(symbols)s::text[] IS NULL OR i.symbol = ANY (%(symbols)s))
-  AND (%(timeframes)s::text[] IS NULL OR g.timeframe = ANY (%(timeframes)s))
-ORDER BY newest_ms DESC, i.symbol, g.step_ms
+  AND (%(timeframes)s::text[] IS NULL OR o.timeframe = ANY (%(timeframes)s))
+GROUP BY i.symbol, o.timeframe, o.step_ms
+ORDER BY newest_ms DESC, i.symbol, o.step_ms

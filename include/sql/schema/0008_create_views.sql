@@ -60,6 +60,24 @@ BEGIN ATOMIC
     WHERE NOT isempty(left_over.gaps);
 END;
 
+-- What of these windows others stand in for, and the home has not denied: to be asked of it again.
+CREATE FUNCTION restorable_at(at timestamptz, settle_ms bigint DEFAULT 0, from_ms bigint DEFAULT NULL,
+                              to_ms bigint DEFAULT NULL)
+RETURNS TABLE (series_id integer, instrument_id integer, timeframe text, step_ms bigint, restorable int8multirange)
+LANGUAGE sql STABLE ROWS 100
+BEGIN ATOMIC
+    SELECT w.series_id, w.instrument_id, w.timeframe, w.step_ms, stood_in.restorable
+    FROM windows_at(at, settle_ms, from_ms, to_ms) AS w
+    JOIN series AS s ON s.id = w.series_id AND s.stand_in <> '{}'
+    CROSS JOIN LATERAL (
+        SELECT int8multirange(int8range(w.start_ms, w.end_ms)) * s.stand_in - coalesce((
+            SELECT range_agg(a.absent) FROM absences AS a
+            WHERE a.series_id = s.id AND a.source_id = s.source_ids[1] AND a.expires_at > at), '{}') AS restorable
+        OFFSET 0
+    ) AS stood_in
+    WHERE NOT isempty(stood_in.restorable);
+END;
+
 CREATE VIEW gaps AS
 SELECT i.symbol, g.timeframe, from_epoch_ms(lower(gap)) AS gap_start, from_epoch_ms(upper(gap)) AS gap_end,
        (upper(gap) - lower(gap)) / g.step_ms AS missing_candles

@@ -1,6 +1,7 @@
 -- The breaker of a source. Closed: everybody asks. Open: nobody does, but each new run may probe it once at once, and
 -- any run after a while. Half open: one caller probes it and the others wait for how that goes.
-ALTER TABLE source_health ADD COLUMN probed_by text;
+ALTER TABLE source_health ADD COLUMN probed_by text, ADD COLUMN first_failure_at timestamptz;
+COMMENT ON COLUMN source_health.first_failure_at IS 'When the failures began that no success has ended yet.';
 COMMENT ON COLUMN source_health.probed_by IS 'The run that has probed the source last, or has found it broken.';
 
 -- What a caller of the run may do with a source now: `ask`, `wait` or `skip`. Who is told to ask while the breaker is not

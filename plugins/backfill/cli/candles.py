@@ -15,19 +15,22 @@ from backfill.errors import ConfigurationError
 from backfill.jobs.fill_gaps import FillReport
 from backfill.jobs.fill_universe import fill_series, select_declared
 from backfill.jobs.supplies import Supplies
-from backfill.settings import load_settings
+from backfill.settings import SOURCES, load_settings
 from backfill.storage.candle_store import CandleStore, Selection, SeriesWindow
 from backfill.storage.database import connect
 from backfill.storage.gap_fill_log import GapFillLog, RunIdentity
 from backfill.storage.migrations import migrate as apply_migrations
+from backfill.storage.source_health import SourceHealth
 
 COMPLETE, FAILURE, GAPS_REMAIN = 0, 1, 3
-# The sources that can be asked so far.
-SERVED_SOURCES = ("blofin",)
 
 STATUS_COLUMNS = (
     "symbol", "timeframe", "status", "oldest_data", "newest_data", "total_candles", "coverage_pct",
     "missing_candles", "absent_candles", "last_sync", "error_message",
+)  # fmt: skip
+SOURCE_COLUMNS = (
+    "source", "state", "paused_until", "last_success_at", "answers_24h", "errors_24h", "rows_24h", "latency_ms",
+    "last_error",
 )  # fmt: skip
 GAP_COLUMNS = ("symbol", "timeframe", "gap_start", "gap_end", "missing_candles")
 REPORT_COLUMNS = (
@@ -50,11 +53,13 @@ def status(args: argparse.Namespace, output: Output) -> int:
     with _supplies(args) as supplies:
         which = _declared(supplies, args)
         rows = supplies.store.rows("select_sync_status", which)
+        sources = SourceHealth(supplies.store.connection, "status").all()
     missing = sum(row["missing_candles"] for row in rows)
     if output.as_json:
-        output.document({"series": rows, "missing_candles": missing})
+        output.document({"series": rows, "missing_candles": missing, "sources": sources})
     else:
         output.table(f"{len(rows)} series", rows, STATUS_COLUMNS)
+        output.table("sources", sources, SOURCE_COLUMNS)
         output.line(f"{missing:,} candles are missing" if missing else "all complete")
     return GAPS_REMAIN if missing else COMPLETE
 
@@ -72,10 +77,8 @@ def gaps(args: argparse.Namespace, output: Output) -> int:
 
 
 def fill(args: argparse.Namespace, output: Output) -> int:
-    if unserved := [name for name in args.sources or () if name not in SERVED_SOURCES]:
-        raise ConfigurationError(
-            f"--sources: {', '.join(unserved)} cannot be asked; known are {', '.join(SERVED_SOURCES)}"
-        )
+    if unknown := [name for name in args.sources or () if name not in SOURCES]:
+        raise ConfigurationError(f"--sources: unknown {', '.join(unknown)}; known are {', '.join(SOURCES)}")
     with _supplies(args) as supplies:
         which = _declared(supplies, args)
         GapFillLog(supplies.store.connection).abandon_dead_runs()

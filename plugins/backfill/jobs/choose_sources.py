@@ -27,13 +27,13 @@ def sources_of(
     only: Sequence[str] | None = None,
     leave_out: Sequence[str] = (),
 ) -> Iterator[CandleSource | ExchangeError]:
-    """The sources of ``window`` in the universe's order, or in ``only``'s; for one that cannot be asked, why.
+    """The sources of ``window`` in the universe's order, or just those of ``only``; for one that cannot be asked, why.
 
     Each is looked at only when the one before has left something, so a source nobody needs costs nothing.
     """
     health = SourceHealth(store.connection, run)
     allowed = store.source_names(window.source_ids)
-    for name in allowed if only is None else [name for name in only if name in allowed]:
+    for name in allowed if only is None else only:
         if name in leave_out:
             continue
         source_id = store.source_id(name)

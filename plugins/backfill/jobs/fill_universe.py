@@ -12,7 +12,7 @@ from backfill.jobs.choose_sources import sources_of
 from backfill.jobs.fill_gaps import FillReport, fill_gaps
 from backfill.jobs.find_gaps import selection
 from backfill.jobs.supplies import Supplies
-from backfill.storage.candle_store import Selection, SeriesWindow
+from backfill.storage.candle_store import CandleStore, Selection, SeriesWindow
 from backfill.storage.gap_fill_log import RunIdentity
 from backfill.universe import select_series
 
@@ -55,6 +55,11 @@ def windows_to_fill(
     """The windows of what a caller asks for; see :func:`select_declared`."""
     which = select_declared(supplies, symbols=symbols, timeframes=timeframes, start=start, end=end)
     return supplies.store.windows(which)
+
+
+def left_for_others(store: CandleStore, windows: Sequence[SeriesWindow]) -> list[SeriesWindow]:
+    """The windows that lack something and have more sources than their home."""
+    return [window for window in windows if len(window.source_ids) > 1 and store.open_work(window).missing_candles > 0]
 
 
 def fill_series(

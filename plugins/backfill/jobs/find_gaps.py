@@ -12,12 +12,16 @@ from backfill.storage.candle_store import CandleStore, Selection
 
 
 class SeriesGaps(NamedTuple):
-    """What one series lacks: in bars, and where the newest gap ends (ms)."""
+    """What is left to try of one series, in bars, and where the newest of it ends (ms).
+
+    ``restorable_candles`` are held from another source and may be had from the home.
+    """
 
     symbol: str
     timeframe: str
     missing_candles: int
     newest_ms: int
+    restorable_candles: int = 0
 
 
 def selection(
@@ -51,9 +55,9 @@ def selection(
 
 
 def find_gaps(store: CandleStore, which: Selection) -> list[SeriesGaps]:
-    """The series of ``which`` that lack something, the newest gap first."""
+    """The series of ``which`` with something left to try, the newest first."""
     return [
-        SeriesGaps(row["symbol"], row["timeframe"], row["missing_candles"], row["newest_ms"])
+        SeriesGaps(row["symbol"], row["timeframe"], row["missing_candles"], row["newest_ms"], row["restorable_candles"])
         for row in store.rows("select_symbols_with_gaps", which)
     ]
 

@@ -1,4 +1,4 @@
-"""What one Dag run has done, from its rows in the run log."""
+"""What one Dag run has done, from its rows in the run log, and how the sources are."""
 
 from __future__ import annotations
 
@@ -12,54 +12,98 @@ from psycopg.rows import dict_row
 from backfill.storage.candle_store import CandleStore
 from backfill.storage.database import translated_errors
 from backfill.storage.named_queries import query
+from backfill.storage.source_health import SourceHealth
 
-COUNTS = (
-    "requests",
-    "rows_inserted",
-    "rows_revised",
-    "rows_quarantined",
-    "absent_found",
-    "missing_before",
-    "missing_after",
-)
+COUNTS = ("requests", "rows_inserted", "rows_revised", "rows_quarantined", "absent_found")
 MOST_FAILURES_TOLD = 10
+
+Row = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
 class RunSummary:
-    """``totals``: the summed counts, ``series`` and ``sources``; ``failures``: one sentence each."""
+    """``totals``: the summed counts of all attempts, ``series``, ``missing_after`` and ``sources`` (rows by source).
+
+    ``failures``: one sentence each. ``outage``: the alert, when every external source has failed for too long.
+    """
 
     totals: dict[str, Any]
     lines: list[str]
     failures: list[str]
+    outage: str | None
 
 
-def report_run(store: CandleStore, dag_id: str, run_id: str, symbols: Sequence[str]) -> RunSummary:
-    """Sum up the last attempt on each series; every one of ``symbols`` must have an attempt that did not fail."""
-    with translated_errors(), store.connection.cursor(row_factory=dict_row) as cursor:
-        rows = cursor.execute(query("select_run_summary"), {"dag_id": dag_id, "run_id": run_id}).fetchall()
-    worst_first = sorted(rows, key=lambda row: (-(row["missing_after"] or 0), row["symbol"], row["timeframe"]))
-    sources: Counter[str] = Counter()
-    for row in rows:
-        sources.update(row["sources"])
-    totals: dict[str, Any] = {name: sum(row[name] or 0 for row in rows) for name in COUNTS}
-    totals |= {"series": len(rows), "sources": dict(sources)}
+@dataclass
+class _Series:
+    """All attempts on one series; its state is the last one's."""
+
+    last: Row
+    missing_before: int
+    counts: Counter[str]
+    sources: Counter[str]
+
+
+def report_run(
+    store: CandleStore, dag_id: str, run_id: str, symbols: Sequence[str], alert_after_hours: float
+) -> RunSummary:
+    """Sum up the attempts of a run. Every one of ``symbols`` must have one, and the last on each series not failed."""
+    series = _by_series(store, dag_id, run_id)
+    worst_first = sorted(
+        series.values(), key=lambda one: (-(one.last["missing_after"] or 0), one.last["symbol"], one.last["timeframe"])
+    )
+    totals: dict[str, Any] = {name: sum(one.counts[name] for one in worst_first) for name in COUNTS}
+    totals |= {
+        "series": len(series),
+        "missing_after": sum(one.last["missing_after"] or 0 for one in worst_first),
+        "sources": dict(sum((one.sources for one in worst_first), Counter())),
+    }
     failures = [
-        f"{row['symbol']} {row['timeframe']} {row['status']}: {row['error'] or 'no reason given'}"
-        for row in worst_first
-        if row["status"] in ("failed", "abandoned", "running")
+        f"{one.last['symbol']} {one.last['timeframe']} {one.last['status']}: {one.last['error'] or 'no reason given'}"
+        for one in worst_first
+        if one.last["status"] in ("failed", "abandoned", "running")
     ]
-    failures += [
-        f"{symbol}: no attempt was logged" for symbol in sorted(set(symbols) - {row["symbol"] for row in rows})
-    ]
+    logged = {symbol for symbol, _ in series}
+    failures += [f"{symbol}: no attempt was logged" for symbol in sorted(set(symbols) - logged)]
     if len(failures) > MOST_FAILURES_TOLD:
         failures[MOST_FAILURES_TOLD:] = [f"and {len(failures) - MOST_FAILURES_TOLD} more"]
-    return RunSummary(totals, [_line(row) for row in worst_first] + [f"in all: {totals}"], failures)
+    lines = [_line(one) for one in worst_first] + _source_lines(store, run_id) + [f"in all: {totals}"]
+    return RunSummary(totals, lines, failures, _outage(store, alert_after_hours))
 
 
-def _line(row: Mapping[str, Any]) -> str:
+def _by_series(store: CandleStore, dag_id: str, run_id: str) -> dict[tuple[str, str], _Series]:
+    with translated_errors(), store.connection.cursor(row_factory=dict_row) as cursor:
+        attempts = cursor.execute(query("select_dag_run_attempts"), {"dag_id": dag_id, "run_id": run_id}).fetchall()
+    series: dict[tuple[str, str], _Series] = {}
+    for row in attempts:
+        key = (row["symbol"], row["timeframe"])
+        one = series.setdefault(key, _Series(row, row["missing_before"], Counter(), Counter()))
+        one.last = row
+        one.counts.update({name: row[name] for name in COUNTS})
+        one.sources.update(row["sources"])
+    return series
+
+
+def _line(one: _Series) -> str:
+    last = one.last
     return (
-        f"{row['symbol']} {row['timeframe']} {row['status']}: {row['rows_inserted']} inserted from {row['sources']}, "
-        f"{row['missing_after']} of {row['missing_before']} still missing, {row['requests']} requests"
-        + (f"; {row['error']}" if row["error"] else "")
+        f"{last['symbol']} {last['timeframe']} {last['status']}: {one.counts['rows_inserted']} inserted, "
+        f"{dict(one.sources)} stored by source, {last['missing_after']} of {one.missing_before} still missing, "
+        f"{one.counts['requests']} requests" + (f"; {last['error']}" if last["error"] else "")
     )
+
+
+def _source_lines(store: CandleStore, run_id: str) -> list[str]:
+    """A line for each source that is not well."""
+    return [
+        f"{source['source']} is not asked ({source['state']}): {source['last_error']}"
+        for source in SourceHealth(store.connection, run_id).all()
+        if source["state"] != "closed"
+    ]
+
+
+def _outage(store: CandleStore, alert_after_hours: float) -> str | None:
+    with translated_errors():
+        row = store.connection.execute(query("select_external_outage")).fetchone()
+    if row is None or row[0] < alert_after_hours:
+        return None
+    return f"every external source has failed for {row[0]:.1f} hours: " + "; ".join(row[1])

@@ -20,7 +20,8 @@ class BlofinCandlesOperator(BaseOperator):
 
     It takes its facts from Postgres when it runs, so it may be cleared, retried or killed at any moment: what is stored
     stays, and the next attempt does the rest. Returns one report a series (``gap_fill_runs`` has the same as rows).
-    An exchange's error is raised after everything that came before it was stored.
+    An exchange's error is raised after everything that came before it was stored, unless the universe names other
+    sources for the series: then it is their turn.
 
     :param symbol: an instrument of the universe, or several joined by commas (the sensor's batches).
     :param timeframes: only these (list or comma list); None: all that the universe keeps of the symbol.
@@ -67,12 +68,16 @@ class BlofinCandlesOperator(BaseOperator):
                 start=as_moment("start", self.start),
                 end=as_moment("end", self.end),
             )
+            blofin = supplies.store.source_id("blofin")
+            windows = [window for window in windows if blofin in window.source_ids]
             GapFillLog(supplies.store.connection).abandon_dead_runs()  # an earlier try of this task may be one
             reports = list(
                 fill_series(
                     supplies, windows, run_identity(context), only=["blofin"], recheck=str(self.recheck) == "True"
                 )
             )
-        if cause := next((report.cause for report in reports if report.cause), None):
+        # Where other sources may help, they are asked next; where not, Airflow tries again.
+        alone = {(window.symbol, window.timeframe) for window in windows if len(window.source_ids) == 1}
+        if cause := next((r.cause for r in reports if r.cause and (r.symbol, r.timeframe) in alone), None):
             raise cause
         return [report.as_dict() for report in reports]

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSkipException, BaseOperator
 
 from backfill.hooks.candle_store_hook import CANDLES_CONN_ID, CandleStoreHook
+from backfill.settings import load_settings
 from backfill.window_params import as_list
 
 if TYPE_CHECKING:
@@ -19,15 +20,24 @@ class ReportOperator(BaseOperator):
 
     It runs whatever became of the tasks before (``all_done``), and judges by the log, not by their states: a symbol
     that the sensor named and that has no finished attempt has failed, and so has a run whose sensor gave no answer.
+    When every external source has failed for BACKFILL_ALERT_AFTER_HOURS it raises an alert.
 
     :param detect_task_id: the sensor whose list is to be accounted for.
+    :param on_outage: who is told of the alert: Airflow notifiers (or other callables that take the context). They find
+        its text under ``outage`` in the context, so ``SmtpNotifier(html_content="{{ outage }}", ...)`` works.
     """
 
     def __init__(
-        self, *, detect_task_id: str = "detect_gaps", candles_conn_id: str = CANDLES_CONN_ID, **kwargs: Any
+        self,
+        *,
+        detect_task_id: str = "detect_gaps",
+        on_outage: Sequence[Callable[[Any], object]] = (),
+        candles_conn_id: str = CANDLES_CONN_ID,
+        **kwargs: Any,
     ) -> None:
         super().__init__(**{"trigger_rule": "all_done", **kwargs})
         self.detect_task_id = detect_task_id
+        self.on_outage = on_outage
         self.candles_conn_id = candles_conn_id
 
     def execute(self, context: Context) -> dict[str, Any]:
@@ -39,10 +49,15 @@ class ReportOperator(BaseOperator):
             raise AirflowFailException(f"{self.detect_task_id} gave no answer: see its log")
         if not found:
             raise AirflowSkipException("no gaps: there was nothing to do")
+        symbols = as_list(",".join(found)) or []
         with CandleStoreHook(self.candles_conn_id).get_conn() as store:
-            summary = report_run(store, ti.dag_id, ti.run_id, as_list(",".join(found)) or [])
+            summary = report_run(store, ti.dag_id, ti.run_id, symbols, load_settings().alert_after_hours)
         for line in summary.lines:
             self.log.info(line)
+        if summary.outage:
+            self.log.error(summary.outage)
+            for tell in self.on_outage:
+                tell({**context, "outage": summary.outage})
         if summary.failures:
             raise AirflowFailException("; ".join(summary.failures))
         return summary.totals

@@ -103,7 +103,8 @@ class GapDetectSensor(BaseSensorOperator):
             self.log.warning("%d runs of killed processes are marked as abandoned", abandoned)
         found = symbols_with_gaps(gaps, self.most_items)
         self.log.info(
-            "%d candles are missing in %d series of %d items",
-            sum(gap.missing_candles for gap in gaps), len(gaps), len(found),
+            "%d candles are missing and %d may be had from their home, in %d series of %d items",
+            sum(gap.missing_candles for gap in gaps), sum(gap.restorable_candles for gap in gaps),
+            len(gaps), len(found),
         )  # fmt: skip
         return PokeReturnValue(is_done=bool(found) or not self.wait_for_gaps, xcom_value=found)
