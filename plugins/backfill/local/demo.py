@@ -14,11 +14,11 @@ from psycopg.rows import dict_row
 
 from backfill.errors import DatabaseError, LocalStackFailed
 from backfill.local.airflow_api import DagRun
-from backfill.local.fill_result import exit_code, in_words, progress, series_results, shown_columns, totals
+from backfill.local.fill_result import RunRows, exit_code, in_words, progress, series_results, shown_columns, totals
 from backfill.local.scenario import Scenario, live_scenario, replay_scenario, synthetic_scenario
 from backfill.local.stack import Stack, running_stack
 from backfill.settings import Settings
-from backfill.storage.candle_store import Selection
+from backfill.storage.candle_store import CandleStore, Selection
 from backfill.storage.database import connect, translated_errors
 from backfill.storage.named_queries import query
 
@@ -30,8 +30,6 @@ LOOK_EVERY_S = 0.5
 # Without a terminal: a line after this many seconds.
 LINE_EVERY_S = 5.0
 SILENT_S = 120.0
-
-Rows = list[dict[str, Any]]
 
 
 class Output(Protocol):
@@ -97,7 +95,7 @@ class _Play:
                 self.stack.supervisor.check()
                 try:
                     run = self.stack.airflow.dag_run(DAG_ID, run.run_id)
-                    now = progress(*self._rows(run))
+                    now = progress(self._rows(run))
                 except (LocalStackFailed, DatabaseError):
                     if time.monotonic() - answered_at > SILENT_S:
                         raise
@@ -111,7 +109,7 @@ class _Play:
         return run
 
     def _told(self, run: DagRun, took_s: float) -> int:
-        results = series_results(*self._rows(run))
+        results = series_results(self._rows(run))
         rows = [result.as_row() for result in results]
         summed = totals(results)
         if self.output.as_json:
@@ -125,15 +123,17 @@ class _Play:
             self.output.error(f"task {task} has failed; logs are in {self.stack.home / 'logs'}")
         return exit_code(run.state, results)
 
-    def _rows(self, run: DagRun) -> tuple[Rows, Rows]:
-        """The states of the series as of the run's moment, and the run's attempts so far."""
+    def _rows(self, run: DagRun) -> RunRows:
+        """The series now, their gaps as far as the run's own moment, and the run's attempts so far."""
         settings = self.settings
-        which = Selection(run.run_after, round(settings.settle_s * 1000), settings.symbols, settings.timeframes)
-        attempts_of = {"dag_id": DAG_ID, "run_id": run.run_id}
-        with connect(self.stack.database) as connection, translated_errors():
-            cursor = connection.cursor(row_factory=dict_row)
-            states = cursor.execute(query("select_sync_status"), which.as_params()).fetchall()
-            return states, cursor.execute(query("select_dag_run_attempts"), attempts_of).fetchall()
+        settle_ms = round(settings.settle_s * 1000)
+        until_ms = round(run.run_after.timestamp() * 1000) - settle_ms
+        with CandleStore(connect(self.stack.database)) as store, translated_errors():
+            which = Selection(store.now(), settle_ms, settings.symbols, settings.timeframes, to_ms=until_ms)
+            states, gaps = store.rows("select_sync_status", which), store.rows("select_gaps", which)
+            cursor = store.connection.cursor(row_factory=dict_row)
+            of_run = {"dag_id": DAG_ID, "run_id": run.run_id}
+            return RunRows(states, gaps, cursor.execute(query("select_dag_run_attempts"), of_run).fetchall())
 
 
 def _run(settings: Settings, output: Output, scenario: Scenario, *, once: bool) -> int:

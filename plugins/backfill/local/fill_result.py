@@ -64,31 +64,45 @@ class Progress:
         return f"{coverage:.1f} % covered, {self.open_series} series with gaps, {self.requests} requests"
 
 
-def progress(states: Sequence[Row], attempts: Sequence[Row]) -> Progress:
-    """``states``: rows of sync_status_at; ``attempts``: rows of the run log."""
+@dataclass(frozen=True)
+class RunRows:
+    """What the database says of a run: series' states (sync_status_at), their gaps, the run's attempts, oldest first.
+
+    Windows move on while a run works. The gaps are those of its own time: a bar that has closed since is not missing.
+    """
+
+    states: Sequence[Row]
+    gaps: Sequence[Row]
+    attempts: Sequence[Row]
+
+    def missing(self) -> Counter[Key]:
+        """Missing candles of each series that misses any."""
+        counts: Counter[Key] = Counter()
+        for gap in self.gaps:
+            counts[gap["symbol"], gap["timeframe"]] += gap["missing_candles"]
+        return counts
+
+
+def progress(rows: RunRows) -> Progress:
+    missing = rows.missing()
     return Progress(
-        expected=sum(state["expected_candles"] for state in states),
-        missing=sum(state["missing_candles"] for state in states),
-        open_series=sum(state["missing_candles"] > 0 for state in states),
-        requests=sum(attempt["requests"] for attempt in attempts),
+        expected=sum(state["expected_candles"] for state in rows.states),
+        missing=missing.total(),
+        open_series=len(missing),
+        requests=sum(attempt["requests"] for attempt in rows.attempts),
     )
 
 
-def series_results(states: Sequence[Row], attempts: Sequence[Row]) -> list[SeriesResult]:
+def series_results(rows: RunRows) -> list[SeriesResult]:
     """One result for each state. A series without an attempt lacked nothing, or nobody came to it."""
-    results: dict[Key, SeriesResult] = {
-        (state["symbol"], state["timeframe"]): SeriesResult(
-            symbol=state["symbol"],
-            timeframe=state["timeframe"],
-            coverage_before=state["coverage_pct"],
-            coverage_after=state["coverage_pct"],
-            missing=state["missing_candles"],
-            absent=state["absent_candles"],
-        )
-        for state in states
-    }
+    missing = rows.missing()
+    results: dict[Key, SeriesResult] = {}
+    for state in rows.states:
+        key = (state["symbol"], state["timeframe"])
+        coverage = state["coverage_pct"] if missing[key] else 100.0
+        results[key] = SeriesResult(*key, coverage, coverage, missing[key], state["absent_candles"])
     seen: set[Key] = set()
-    for attempt in attempts:
+    for attempt in rows.attempts:
         key = (attempt["symbol"], attempt["timeframe"])
         result = results.get(key)
         if result is None:

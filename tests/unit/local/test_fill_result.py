@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from backfill.local.fill_result import (
+    RunRows,
     exit_code,
     in_words,
     progress,
@@ -20,9 +21,12 @@ def state(symbol: str, *, missing: int = 0, expected: int = 100, absent: int = 0
         "timeframe": "1m",
         "coverage_pct": 100.0 * (expected - missing) / expected,
         "expected_candles": expected,
-        "missing_candles": missing,
         "absent_candles": absent,
     }
+
+
+def gap(symbol: str, missing: int) -> dict[str, Any]:
+    return {"symbol": symbol, "timeframe": "1m", "missing_candles": missing}
 
 
 def attempt(symbol: str, before: float, *, inserted: int = 0, requests: int = 1, **other: Any) -> dict[str, Any]:
@@ -33,14 +37,15 @@ def attempt(symbol: str, before: float, *, inserted: int = 0, requests: int = 1,
 
 
 def test_progress_counts_what_is_held_of_the_bars_that_exist() -> None:
-    now = progress([state("A-USDT", missing=50), state("B-USDT", expected=300)], [attempt("A-USDT", 0, requests=7)])
+    states = [state("A-USDT", missing=50), state("B-USDT", expected=300)]
+    now = progress(RunRows(states, [gap("A-USDT", 20), gap("A-USDT", 30)], [attempt("A-USDT", 0, requests=7)]))
 
     assert (now.expected, now.held, now.missing, now.open_series, now.requests) == (400, 350, 50, 1, 7)
     assert str(now) == "87.5 % covered, 1 series with gaps, 7 requests"
 
 
 def test_before_the_universe_is_declared_nothing_is_covered() -> None:
-    assert str(progress([], [])) == "0.0 % covered, 0 series with gaps, 0 requests"
+    assert str(progress(RunRows([], [], []))) == "0.0 % covered, 0 series with gaps, 0 requests"
 
 
 def test_a_series_of_two_attempts_shows_the_first_ones_before_and_the_sum_of_both() -> None:
@@ -49,7 +54,7 @@ def test_a_series_of_two_attempts_shows_the_first_ones_before_and_the_sum_of_bot
         attempt("A-USDT", 50.0, inserted=50, requests=4),
     ]
 
-    [result] = series_results([state("A-USDT")], attempts)
+    [result] = series_results(RunRows([state("A-USDT")], [], attempts))
 
     assert (result.coverage_before, result.coverage_after) == (10.0, 100.0)
     assert (result.counts["rows_inserted"], result.counts["requests"]) == (90, 7)
@@ -58,27 +63,30 @@ def test_a_series_of_two_attempts_shows_the_first_ones_before_and_the_sum_of_bot
 
 
 def test_a_series_that_nobody_worked_on_is_shown_as_it_is() -> None:
-    [result] = series_results([state("A-USDT", missing=25)], [])
+    [result] = series_results(RunRows([state("A-USDT", missing=25)], [gap("A-USDT", 25)], []))
 
     assert (result.coverage_before, result.coverage_after, result.missing) == (75.0, 75.0, 25)
 
 
+def test_a_bar_that_closed_after_the_run_had_begun_is_not_missing() -> None:
+    [result] = series_results(RunRows([state("A-USDT", missing=1)], [], []))
+
+    assert (result.missing, result.coverage_after) == (0, 100.0)
+
+
 def test_the_totals_add_up_over_the_series() -> None:
     states = [state("A-USDT", missing=5), state("B-USDT")]
-    summed = totals(series_results(states, [attempt("A-USDT", 0.0, inserted=95), attempt("B-USDT", 0.0, inserted=100)]))
+    attempts = [attempt("A-USDT", 0.0, inserted=95), attempt("B-USDT", 0.0, inserted=100)]
+    summed = totals(series_results(RunRows(states, [gap("A-USDT", 5)], attempts)))
 
     assert (summed["series"], summed["rows_inserted"], summed["requests"], summed["missing"]) == (2, 195, 2, 5)
     assert in_words(summed).startswith("195 rows inserted, 0 revised, 0 quarantined;")
 
 
 def test_columns_of_rare_events_appear_with_the_first_such_event() -> None:
-    plain = [result.as_row() for result in series_results([state("A-USDT")], [attempt("A-USDT", 0.0)])]
-    rare = [
-        result.as_row()
-        for result in series_results(
-            [state("A-USDT", absent=3)], [attempt("A-USDT", 0.0, requests=2, rows_quarantined=1)]
-        )
-    ]
+    usual = RunRows([state("A-USDT")], [], [attempt("A-USDT", 0.0)])
+    odd = RunRows([state("A-USDT", absent=3)], [], [attempt("A-USDT", 0.0, requests=2, rows_quarantined=1)])
+    plain, rare = ([result.as_row() for result in series_results(rows)] for rows in (usual, odd))
 
     assert shown_columns(plain) == [
         *("symbol", "timeframe", "before %", "after %", "missing", "requests", "inserted", "sources")
@@ -88,8 +96,8 @@ def test_columns_of_rare_events_appear_with_the_first_such_event() -> None:
 
 
 def test_the_exit_code_tells_complete_gaps_and_failure_apart() -> None:
-    whole = series_results([state("A-USDT")], [])
-    holed = series_results([state("A-USDT", missing=1)], [])
+    whole = series_results(RunRows([state("A-USDT")], [], []))
+    holed = series_results(RunRows([state("A-USDT", missing=1)], [gap("A-USDT", 1)], []))
 
     assert exit_code("success", whole) == 0
     assert exit_code("success", holed) == 3
