@@ -18,7 +18,8 @@ from urllib.parse import quote
 from backfill.addresses import http_url, postgres_uri, proxy_url
 from backfill.airflow_uri import AirflowConnection, json_object, parse_connection
 from backfill.errors import SettingsInvalid
-from backfill.settings import MAX_TIMEOUT_S, SOURCES, load_settings
+from backfill.settings import MAX_TIMEOUT_S, load_settings
+from backfill.source_names import is_source, why_no_source
 
 DATABASE_VARIABLE = "AIRFLOW_CONN_CANDLES_DB"
 # The extras that Airflow's PostgresHook keeps for itself; libpq gets all others, and refuses what it lacks.
@@ -87,8 +88,8 @@ def database_connection(name: str, connection: AirflowConnection) -> str:
 def source_from_environment(source: str, environ: Mapping[str, str] | None = None) -> SourceConnection:
     """AIRFLOW_CONN_<SOURCE>_DEFAULT, with BACKFILL_<SOURCE>_URL over its base URL."""
     given = os.environ if environ is None else environ
-    if source not in SOURCES:
-        raise SettingsInvalid([f"unknown source {source!r}; known are {', '.join(SOURCES)}"])
+    if not is_source(source):
+        raise SettingsInvalid([why_no_source(source)])
     url = load_settings(given).source_urls.get(source)
     name = f"AIRFLOW_CONN_{source.upper()}_DEFAULT"
     text = given.get(name, "").strip()

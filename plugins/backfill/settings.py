@@ -20,15 +20,9 @@ from backfill.addresses import http_url, postgres_uri
 from backfill.domain.timeframes import timeframe
 from backfill.errors import SettingsInvalid, UnknownTimeframe
 from backfill.resources import include_dir
+from backfill.source_names import is_source, why_no_source
 
 PREFIX = "BACKFILL_"
-
-# The sources a universe may name. okx and bybit have perpetuals and spot; the last three serve us spot only.
-SPOT_ONLY_SOURCES = ("binance", "kraken", "coinbase")
-SOURCES = (
-    *("blofin", "okx", "bybit", "binanceusdm", "bitget", "gate", "kucoinfutures", "hyperliquid", "mexc"),
-    *SPOT_ONLY_SOURCES,
-)
 
 # Blofin docs, Get Candlesticks: "The maximum is 1440".
 MAX_BATCH_LIMIT = 1440
@@ -98,7 +92,6 @@ class Settings(BaseModel):
 
 
 _FIELDS = {f"{PREFIX}{field.upper()}": field for field in Settings.model_fields if field != "source_urls"}
-_URLS = {f"{PREFIX}{source.upper()}_URL": source for source in SOURCES}
 
 
 def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
@@ -109,8 +102,10 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
     given = os.environ if environ is None else environ
     ours = {name: value for name, value in given.items() if name.startswith(PREFIX) and value.strip()}
     values: dict[str, Any] = {_FIELDS[name]: value for name, value in ours.items() if name in _FIELDS}
-    values["source_urls"] = {_URLS[name]: value for name, value in ours.items() if name in _URLS}
-    problems = [f"{name}: {_why_unknown(name)}" for name in ours if name not in _FIELDS | _URLS]
+    values["source_urls"] = {source: value for name, value in ours.items() if is_source(source := _source_of_url(name))}
+    problems = [
+        f"{name}: {_why_unknown(name)}" for name in ours if name not in _FIELDS and not is_source(_source_of_url(name))
+    ]
     try:
         settings = Settings.model_validate(values)
     except ValidationError as error:
@@ -121,12 +116,17 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
     return settings
 
 
+def _source_of_url(name: str) -> str | None:
+    """The source that a variable gives the address of: BACKFILL_<SOURCE>_URL."""
+    return name.removeprefix(PREFIX).removesuffix("_URL").lower() if name.endswith("_URL") else None
+
+
 def _why_unknown(name: str) -> str:
     """What to do about a variable that no field stands for."""
     if name in RETIRED:
         return RETIRED[name]
     if name.endswith("_URL"):
-        return f"unknown source; known are {', '.join(SOURCES)}"
+        return why_no_source(_source_of_url(name))
     rest = [known.removeprefix(PREFIX) for known in _FIELDS]
     close = difflib.get_close_matches(name.removeprefix(PREFIX), rest, n=1)
     advice = f"did you mean {PREFIX}{close[0]}?" if close else "docs/settings.md lists the known ones"

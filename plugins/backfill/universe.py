@@ -16,8 +16,9 @@ from pydantic import BaseModel, ValidationError
 from backfill.domain.timeframes import HOUR_MS, TIMEFRAMES
 from backfill.errors import UniverseInvalid, UnknownSymbol, UnknownTimeframe
 from backfill.located_yaml import LocatedYaml, read_yaml
-from backfill.settings import SPOT_ONLY_SOURCES, Settings
-from backfill.universe_model import ALL, Override, Rule, SeriesWish, Universe, UniverseFile
+from backfill.settings import Settings
+from backfill.source_names import SPOT_ONLY_SOURCES
+from backfill.universe_model import ALL, AssetClass, Override, Rule, SeriesWish, Universe, UniverseFile
 
 __all__ = ["SeriesWish", "Universe", "declared_series", "load_universe", "select_series"]
 
@@ -111,7 +112,8 @@ def _checked(path: str, located: LocatedYaml) -> UniverseFile:
 
 def _contradictions(universe: Universe) -> Iterator[Fault]:
     """What keys that are right by themselves say against each other."""
-    yield from _rule_faults(universe.timeframes)
+    yield from _rule_faults(universe.timeframes, spot_proxy=universe.spot_proxy)
+    yield from _class_faults(universe)
     yield from _home_faults(universe.sources, spot_proxy=universe.spot_proxy)
     if universe.instruments is not None:
         for index, symbol in enumerate(universe.exclude):
@@ -124,21 +126,41 @@ def _contradictions(universe: Universe) -> Iterator[Fault]:
             yield ("overrides", symbol, *loc), message
 
 
+def _class_faults(universe: Universe) -> Iterator[Fault]:
+    class_of: dict[str, str] = {}
+    for name, one in universe.classes.items():
+        for loc, message in _home_faults(one.sources, spot_proxy=universe.spot_proxy):
+            yield ("classes", name, *loc), message
+        for index, symbol in enumerate(one.instruments):
+            if universe.instruments is not None and symbol not in universe.instruments:
+                yield ("classes", name, "instruments", index), f"{symbol} is not among the instruments"
+            if class_of.setdefault(symbol, name) != name:
+                yield ("classes", name, "instruments", index), f"{symbol} is of the class {class_of[symbol]} already"
+
+
 def _override_faults(universe: Universe, symbol: str, override: Override) -> Iterator[Fault]:
     if universe.instruments is not None and symbol not in universe.instruments:
         yield (), f"{symbol} is not among the instruments"
-    yield from _rule_faults(override.timeframes)
-    if not any({**universe.timeframes, **override.timeframes}.values()):
-        yield ("timeframes",), f"leaves nothing of {symbol}; name it under `exclude` instead"
     spot_proxy = universe.spot_proxy if override.spot_proxy is None else override.spot_proxy
-    if override.sources or override.spot_proxy is not None:
-        yield from _home_faults(override.sources or universe.sources, spot_proxy=spot_proxy)
+    yield from _rule_faults(override.timeframes, spot_proxy=spot_proxy)
+    rules = {**universe.timeframes, **override.timeframes}
+    if not any(rules.values()):
+        yield ("timeframes",), f"leaves nothing of {symbol}; name it under `exclude` instead"
+    if override.sources:
+        yield from _home_faults(override.sources, spot_proxy=spot_proxy)
+    elif override.spot_proxy is False:  # the lists that it shares with others may need it
+        shared = {universe.sources_of(symbol, name) for name in rules if not override.timeframes.get(name)}
+        yield from (fault for sources in shared for fault in _home_faults(sources, spot_proxy=False))
 
 
-def _rule_faults(rules: Mapping[str, Rule | None]) -> Iterator[Fault]:
+def _rule_faults(rules: Mapping[str, Rule | None], *, spot_proxy: bool) -> Iterator[Fault]:
     for name, rule in rules.items():
-        if rule is not None and (message := _rule_fault(rule, TIMEFRAMES[name].step_ms)):
+        if rule is None:
+            continue
+        if message := _rule_fault(rule, TIMEFRAMES[name].step_ms):
             yield ("timeframes", name), message
+        for loc, message in _home_faults(rule.sources or (), spot_proxy=spot_proxy):
+            yield ("timeframes", name, *loc), message
 
 
 def _rule_fault(rule: Rule, step_ms: int) -> str | None:
@@ -159,7 +181,7 @@ def _rule_fault(rule: Rule, step_ms: int) -> str | None:
 
 
 def _home_faults(sources: Sequence[str], *, spot_proxy: bool) -> Iterator[Fault]:
-    if sources[0] in SPOT_ONLY_SOURCES and not spot_proxy:
+    if sources[:1] and sources[0] in SPOT_ONLY_SOURCES and not spot_proxy:
         yield ("sources", 0), f"{sources[0]} has spot only and comes first; that needs `spot_proxy: true`"
 
 
@@ -206,4 +228,6 @@ def _section_at(loc: Loc) -> type[BaseModel]:
         return _section_at(loc[2:]) if len(loc) > 3 else Universe
     if "timeframes" in loc[:-1]:
         return Rule
+    if loc[0] == "classes":
+        return AssetClass
     return Override if "overrides" in loc[:-1] else UniverseFile

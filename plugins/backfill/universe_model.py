@@ -26,7 +26,7 @@ from pydantic import (
 
 from backfill.domain.timeframes import DAY_MS, HOUR_MS, MINUTE_MS, TIMEFRAMES, timeframe
 from backfill.errors import ConfigurationError, UnknownTimeframe
-from backfill.settings import SOURCES, SPOT_ONLY_SOURCES
+from backfill.source_names import SPOT_ONLY_SOURCES, is_source, why_no_source
 
 ALL = "all"
 UNIT_MS = {"m": MINUTE_MS, "h": HOUR_MS, "d": DAY_MS, "w": 7 * DAY_MS}
@@ -107,9 +107,11 @@ def parse_symbol(value: object) -> str:
 
 
 def _parse_source(value: object) -> str:
-    if value not in SOURCES:
-        raise ValueError(f"unknown source {_shown(value)}; known are {', '.join(SOURCES)}")
-    return str(value)
+    if not isinstance(value, str):
+        raise ValueError(f"{_shown(value)} is not a source's name")  # noqa: TRY004 - pydantic wants a ValueError
+    if not is_source(value):
+        raise ValueError(why_no_source(value))
+    return value
 
 
 def _parse_timeframe(value: object) -> str:
@@ -181,10 +183,18 @@ class Rule(_Section):
     since_ms: Annotated[InstantMs, AfterValidator(_not_in_the_future)] | None = Field(default=None, alias="since")
     until_ms: InstantMs | None = Field(default=None, alias="until")
     retention_ms: DurationMs | None = Field(default=None, alias="retention")
+    sources: Sources | None = None
 
 
 KeptRule = Annotated[Rule, BeforeValidator(_rule_from_short_form)]
 RuleOrOff = Annotated[KeptRule | None, BeforeValidator(_false_is_off)]
+
+
+class AssetClass(_Section):
+    """Instruments that have sources of their own."""
+
+    instruments: Symbols
+    sources: Sources
 
 
 class Override(_Section):
@@ -202,6 +212,7 @@ class Universe(_Section):
     exclude: tuple[Symbol, ...] = ()
     timeframes: dict[CandleTimeframe, KeptRule] = Field(min_length=1)
     sources: Sources = ("blofin",)
+    classes: dict[StrictStr, AssetClass] = Field(default_factory=dict)
     spot_proxy: StrictBool = False
     overrides: dict[Symbol, Override] = Field(default_factory=dict)
 
@@ -216,11 +227,31 @@ class Universe(_Section):
             raise ConfigurationError("`instruments: all` needs the home exchange's list, and there is none here")
         return [wish for symbol in names if symbol not in self.exclude for wish in self._series_of(symbol)]
 
+    def all_sources(self) -> list[str]:
+        """Everyone whom some series may be asked of, in the order of first mention."""
+        by_class = [symbol for one in self.classes.values() for symbol in one.instruments]
+        some_other = ""  # stands for the instruments that `all` does not name
+        symbols = self.instruments or (some_other, *by_class, *self.overrides)
+        wishes = (wish for symbol in symbols if symbol not in self.exclude for wish in self._series_of(symbol))
+        return list(dict.fromkeys(source for wish in wishes for source in wish.sources))
+
+    def sources_of(self, symbol: str, timeframe: str) -> Sources:
+        """Who may supply a series, spot or not: the narrowest that the file names. See decision 3."""
+        override = self.overrides.get(symbol, Override())
+        own_rule = override.timeframes.get(timeframe)
+        rule = None if own_rule else self.timeframes.get(timeframe)  # which its own replaces whole
+        return (
+            (own_rule and own_rule.sources)
+            or override.sources
+            or (rule and rule.sources)
+            or next((one.sources for one in self.classes.values() if symbol in one.instruments), None)
+            or self.sources
+        )
+
     def _series_of(self, symbol: str) -> Iterator[SeriesWish]:
         override = self.overrides.get(symbol, Override())
         rules = {**self.timeframes, **override.timeframes}
         spot_proxy = self.spot_proxy if override.spot_proxy is None else override.spot_proxy
-        sources = override.sources or self.sources
         for name in TIMEFRAMES:
             if (rule := rules.get(name)) is not None:
                 yield SeriesWish(
@@ -230,7 +261,11 @@ class Universe(_Section):
                     since_ms=rule.since_ms,
                     until_ms=rule.until_ms,
                     retention_ms=rule.retention_ms,
-                    sources=tuple(s for s in sources if spot_proxy or s not in SPOT_ONLY_SOURCES),
+                    sources=tuple(
+                        source
+                        for source in self.sources_of(symbol, name)
+                        if spot_proxy or source not in SPOT_ONLY_SOURCES
+                    ),
                     spot_proxy=spot_proxy,
                 )
 

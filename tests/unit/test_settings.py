@@ -11,7 +11,8 @@ import pytest
 
 from backfill.errors import SettingsInvalid
 from backfill.resources import include_dir
-from backfill.settings import SOURCES, Settings, load_settings
+from backfill.settings import Settings, load_settings
+from backfill.source_names import SOURCES
 
 ROOT = Path(__file__).parents[2]
 
@@ -102,7 +103,8 @@ def test_a_bad_value_is_named_with_what_it_should_be(name, value, why):
         ("SYMBOL", "unknown setting; did you mean BACKFILL_SYMBOLS?"),
         ("SLEEP_MS", "unknown setting; did you mean BACKFILL_REQUEST_SLEEP_MS?"),
         ("QQ", "unknown setting; docs/settings.md lists the known ones"),
-        ("FTX_URL", "unknown source; known are blofin, okx"),
+        ("FTX_URL", "unknown source 'ftx'; known are blofin, okx"),
+        ("OKKX_URL", "unknown source 'okkx'; did you mean okx?"),
         ("SOURCE_URLS", "unknown setting"),
     ],
 )
@@ -180,6 +182,7 @@ def test_a_sources_address_is_a_plain_http_url(url):
 def test_every_source_can_be_pointed_elsewhere():
     urls = {f"BACKFILL_{source.upper()}_URL": f"http://127.0.0.1/{source}" for source in SOURCES}
     assert load_settings(urls).source_urls == {source: f"http://127.0.0.1/{source}" for source in SOURCES}
+    assert load_settings({"BACKFILL_PHEMEX_URL": "http://h"}).source_urls == {"phemex": "http://h"}
 
 
 def test_settings_cannot_be_changed_after_they_are_read():

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from backfill.domain.timeframes import DAY_MS, HOUR_MS, MINUTE_MS, TIMEFRAMES
 from backfill.errors import ConfigurationError, UniverseInvalid, UnknownSymbol, UnknownTimeframe
 from backfill.resources import include_dir
-from backfill.settings import SOURCES, load_settings
+from backfill.settings import load_settings
+from backfill.source_names import SOURCES
 from backfill.universe import SeriesWish, declared_series, load_universe, select_series
 from backfill.universe_model import UNIT_MS, parse_duration
 
@@ -67,18 +68,17 @@ def with_timeframe(rule: str) -> str:
 # What a file asks for
 
 
-def test_the_default_file_keeps_a_week_of_minutes_of_32_perpetuals_from_blofin():
+def test_the_default_file_keeps_a_week_of_minutes_of_32_perpetuals_with_blofin_as_their_home():
     series = load_universe(DEFAULT).series()
     assert len({one.symbol for one in series}) == len(series) == 32
-    assert series[0] == wish(symbol="BTC-USDT")
     assert {(one.timeframe, one.history_ms, one.sources, one.spot_proxy) for one in series} == {
-        ("1m", WEEK_MS, ("blofin",), False)
+        ("1m", WEEK_MS, ("blofin", "okx", "bybit", "binanceusdm"), False)
     }
 
 
 def test_what_the_default_file_shows_in_comments_is_valid_too(universe):
     text = DEFAULT.read_text(encoding="utf-8")
-    text = re.sub(r"^# (exclude:|overrides:|  .*)", r"\1", text, flags=re.MULTILINE)
+    text = re.sub(r"^# (exclude:|classes:|overrides:|  .*)", r"\1", text, flags=re.MULTILINE)
     text = re.sub(r"^timeframes:\n", "", text, flags=re.MULTILINE)
     text = re.sub(r"^# (?=A duration is)", "timeframes:\n# ", text, flags=re.MULTILINE)
     text = re.sub(r"^(  (?:5m|1h|4h): \{.*?\}).*$", r"\1", text, flags=re.MULTILINE)
@@ -90,6 +90,7 @@ def test_what_the_default_file_shows_in_comments_is_valid_too(universe):
     assert asked["BTC-USDT", "1d"].since_ms == utc_ms(2023, 1, 12)
     assert asked["BTC-USDT", "1m"].sources == ("blofin", "okx", "kraken")
     assert asked["WIF-USDT", "1m"].history_ms == DAY_MS
+    assert asked["PEPE-USDT", "1m"].sources == ("blofin", "bybit", "binanceusdm")
 
 
 def test_the_deep_history_profile_asks_for_every_listed_instrument():
@@ -142,6 +143,49 @@ def test_sources_that_have_spot_only_are_asked_only_where_a_stand_in_is_allowed(
         (("blofin", "okx"), False),
         (("blofin", "okx", "kraken"), True),
     ]
+
+
+def test_the_narrowest_order_of_sources_that_is_named_holds(universe):
+    asked = universe(
+        """
+        instruments: [BTC-USDT, ETH-USDT, DOGE-USDT, WIF-USDT, SOL-USDT]
+        timeframes: {1m: 7d, 1h: {history: 7d, sources: [okx]}, 1d: {history: 7d, sources: [gate]}}
+        sources: [blofin, bybit]
+        classes:
+          majors: {instruments: [BTC-USDT, ETH-USDT], sources: [binanceusdm, blofin]}
+          memes: {instruments: [DOGE-USDT, WIF-USDT], sources: [mexc]}
+        overrides:
+          ETH-USDT: {sources: [bitget], timeframes: {1h: {history: 9d, sources: [hyperliquid]}}}
+          WIF-USDT: {timeframes: {1d: 9d}}
+        """
+    )
+    sources = {(one.symbol, one.timeframe): " ".join(one.sources) for one in asked.series()}
+    assert {symbol: [sources[symbol, name] for name in ("1m", "1h", "1d")] for symbol, _ in sources} == {
+        "BTC-USDT": ["binanceusdm blofin", "okx", "gate"],
+        "ETH-USDT": ["bitget", "hyperliquid", "bitget"],
+        "DOGE-USDT": ["mexc", "okx", "gate"],
+        "WIF-USDT": ["mexc", "okx", "mexc"],  # its own rule of 1d replaces the general one whole
+        "SOL-USDT": ["blofin bybit", "okx", "gate"],
+    }
+    assert asked.all_sources() == ["binanceusdm", "blofin", "okx", "gate", "bitget", "hyperliquid", "mexc", "bybit"]
+
+
+def test_everyone_who_may_be_asked_is_known_before_the_home_has_listed_all(universe):
+    everything = universe(
+        """
+        instruments: all
+        exclude: [GONE-USDT]
+        timeframes: {1m: 7d, 1d: {history: 7d, sources: [blofin, gate]}}
+        sources: [blofin, okx, kraken]
+        classes: {memes: {instruments: [DOGE-USDT], sources: [blofin, mexc]}}
+        overrides: {BTC-USDT: {sources: [blofin, bybit]}, GONE-USDT: {sources: [hyperliquid]}}
+        """
+    )
+    assert everything.all_sources() == ["blofin", "okx", "gate", "mexc", "bybit"]
+
+
+def test_any_other_exchange_of_ccxts_may_be_a_source_and_ccxt_is_not_imported_for_that(universe):
+    assert universe(MINIMAL + "sources: [blofin, phemex]").series()[0].sources == ("blofin", "phemex")
 
 
 def test_all_means_what_the_home_lists_but_for_the_excluded(universe):
@@ -312,6 +356,35 @@ def test_a_timeframe_says_how_far_back_in_one_clear_way(problems, rule, problem)
         ("instruments: all\nsources: [okx, okx]", "sources: named more than once: okx"),
         ("instruments: all\nsources: [blofin, ftx]", "sources[1]: unknown source 'ftx'; known are blofin, okx, bybit"),
         ("instruments: all\nsources: [kraken]", "sources[0]: kraken has spot only and comes first"),
+        ("instruments: all\nsources: [blofin, okkx]", "sources[1]: unknown source 'okkx'; did you mean okx?"),
+        ("instruments: all\nsources: [okx, base]", "sources[1]: unknown source 'base'"),  # a folder of ccxt's
+        ("instruments: all\nsources: [7]", "sources[0]: 7 is not a source's name"),
+        ("instruments: all\nclasses: {m: {sources: [okx]}}", "classes.m.instruments: is missing"),
+        ("instruments: all\nclasses: {m: {instruments: all, sources: [okx]}}", "classes.m.instruments: is not a list"),
+        (
+            "instruments: all\nclasses: {m: {instruments: [A-USDT], source: [okx], sources: [okx]}}",
+            "classes.m.source: unknown key; did you mean sources?",
+        ),
+        (
+            "instruments: [A-USDT]\nclasses: {m: {instruments: [A-USDT, B-USDT], sources: [okx]}}",
+            "classes.m.instruments[1]: B-USDT is not among the instruments",
+        ),
+        (
+            "instruments: all\nclasses: {m: &m {instruments: [A-USDT], sources: [okx]}, n: *m}",
+            "classes.n.instruments[0]: A-USDT is of the class m already",
+        ),
+        (
+            "instruments: all\nclasses: {m: {instruments: [A-USDT], sources: [kraken]}}",
+            "classes.m.sources[0]: kraken has spot only and comes first",
+        ),
+        (
+            "instruments: all\nprofiles: {x: {instruments: all, timeframes: {1h: {history: 5d, sources: [kraken]}}}}",
+            "profiles.x.timeframes.1h.sources[0]: kraken has spot only and comes first",
+        ),
+        (
+            "instruments: all\nspot_proxy: true\nsources: [kraken]\noverrides: {A-USDT: {spot_proxy: false}}",
+            "overrides.A-USDT.sources[0]: kraken has spot only and comes first",
+        ),
         ("instruments: all\nspot_proxy: sometimes", "spot_proxy: is neither true nor false"),
         ("instruments: all\ninstrument: BTC-USDT", "instrument: unknown key; did you mean instruments?"),
         ("instruments: all\nxyz: 1", "xyz: unknown key; known are instruments, exclude, timeframes, sources"),

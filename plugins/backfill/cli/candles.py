@@ -15,7 +15,8 @@ from backfill.errors import ConfigurationError
 from backfill.jobs.fill_gaps import FillReport
 from backfill.jobs.fill_universe import fill_series, select_declared
 from backfill.jobs.supplies import Supplies
-from backfill.settings import SOURCES, load_settings
+from backfill.settings import load_settings
+from backfill.source_names import is_source, why_no_source
 from backfill.storage.candle_store import CandleStore, Selection, SeriesWindow
 from backfill.storage.database import connect
 from backfill.storage.gap_fill_log import GapFillLog, RunIdentity
@@ -77,8 +78,8 @@ def gaps(args: argparse.Namespace, output: Output) -> int:
 
 
 def fill(args: argparse.Namespace, output: Output) -> int:
-    if unknown := [name for name in args.sources or () if name not in SOURCES]:
-        raise ConfigurationError(f"--sources: unknown {', '.join(unknown)}; known are {', '.join(SOURCES)}")
+    if unknown := [name for name in args.sources or () if not is_source(name)]:
+        raise ConfigurationError("; ".join(f"--sources: {why_no_source(name)}" for name in unknown))
     with _supplies(args) as supplies:
         which = _declared(supplies, args)
         GapFillLog(supplies.store.connection).abandon_dead_runs()

@@ -89,7 +89,7 @@ def test_a_setting_that_cannot_be_meant_is_named_before_anything_is_done(
 def test_a_source_that_nobody_serves_is_named_before_anything_is_done(capsys):
     code, told = run("fill", "--db", NOWHERE, "--sources", "blofin,nowhere", capsys=capsys)
     assert code == 2
-    assert "--sources: unknown nowhere" in told
+    assert "--sources: unknown source 'nowhere'" in told
 
 
 def test_the_command_is_a_program_too():

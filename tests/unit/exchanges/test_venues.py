@@ -8,7 +8,7 @@ import pytest
 from backfill.domain.timeframes import DAY_MS, HOUR_MS, MINUTE_MS, TIMEFRAMES
 from backfill.errors import ConfigurationError
 from backfill.exchanges.venues import VENUES, venue
-from backfill.settings import SOURCES, SPOT_ONLY_SOURCES
+from backfill.source_names import SOURCES, SPOT_ONLY_SOURCES
 
 NOW_MS = 1_763_601_425_500
 
