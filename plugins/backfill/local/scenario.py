@@ -25,6 +25,8 @@ from backfill.paper.synthetic_market import SyntheticMarket
 from backfill.settings import Settings
 from backfill.universe import declared_series
 
+# Who is on paper over the synthetic market. The universe names nobody else, so no request can leave the machine.
+STAND_INS = ("okx", "bybit", "binanceusdm")
 # What a paper market replaces: where the exchanges are, and what is wished for.
 NOT_ON_PAPER = ("BACKFILL_DB", "BACKFILL_PROFILE", "BACKFILL_LOOKBACK_HOURS")
 
@@ -34,11 +36,15 @@ Spans = dict[str, dict[str, Span]]  # symbol → timeframe → span
 
 @dataclass(frozen=True)
 class Scenario:
-    """``market`` None: the real exchanges. ``environment``: settings that the scenario needs of every process."""
+    """``market`` None: the real exchanges. ``environment``: settings that the scenario needs of every process.
+
+    ``sources``: who serves the market on paper, best first; the first is Blofin.
+    """
 
     title: str
     database: str
     market: Market | None = None
+    sources: tuple[str, ...] = ()
     environment: Mapping[str, str] = field(default_factory=dict)
 
     def inherited(self, environ: Mapping[str, str]) -> dict[str, str]:
@@ -71,7 +77,7 @@ def synthetic_scenario(settings: Settings) -> Scenario:
         )
         spans.setdefault(wish.symbol, {})[wish.timeframe] = span
     title = f"a synthetic market, as of {_iso(now_ms)}: every price in it is made up"
-    return _on_paper(title, "candles_demo", market, folder, spans)
+    return _on_paper(title, "candles_demo", market, ("blofin", *STAND_INS), folder, spans)
 
 
 def replay_scenario(settings: Settings, directory: Path, select: str | Sequence[str] = "*") -> Scenario:
@@ -86,11 +92,11 @@ def replay_scenario(settings: Settings, directory: Path, select: str | Sequence[
     for (symbol, timeframe), series in market.series.items():
         spans.setdefault(symbol, {})[timeframe] = (int(series.candles["open_ms"][0]), series.end_ms)
     title = f"real candles from {directory}, moved in time to end at {_iso(now_ms)}"
-    return _on_paper(title, f"candles_replay_{name}", market, folder, spans)
+    return _on_paper(title, f"candles_replay_{name}", market, ("blofin",), folder, spans)
 
 
-def universe_of(spans: Mapping[str, Mapping[str, Span]]) -> dict[str, Any]:
-    """A universe file's content that wishes for exactly these spans."""
+def universe_of(spans: Mapping[str, Mapping[str, Span]], sources: Sequence[str] = ("blofin",)) -> dict[str, Any]:
+    """A universe file's content that wishes for exactly these spans, from these sources."""
     names = [name for name in TIMEFRAMES if any(name in of_symbol for of_symbol in spans.values())]
     rules = {
         symbol: {name: _rule(of_symbol[name]) if name in of_symbol else False for name in names}
@@ -103,15 +109,17 @@ def universe_of(spans: Mapping[str, Mapping[str, Span]]) -> dict[str, Any]:
         for symbol, own in rules.items()
         if own != general
     }
-    universe: dict[str, Any] = {"instruments": list(spans), "timeframes": usual, "sources": ["blofin"]}
+    universe: dict[str, Any] = {"instruments": list(spans), "timeframes": usual, "sources": [*sources]}
     return universe | ({"overrides": overrides} if overrides else {})
 
 
-def _on_paper(title: str, database: str, market: Market, folder: Path, spans: Spans) -> Scenario:
+def _on_paper(
+    title: str, database: str, market: Market, sources: tuple[str, ...], folder: Path, spans: Spans
+) -> Scenario:
     universe = folder / "universe.yaml"
-    content = yaml.safe_dump(universe_of(spans), sort_keys=False, default_flow_style=None)
+    content = yaml.safe_dump(universe_of(spans, sources), sort_keys=False, default_flow_style=None)
     universe.write_text(f"# Written anew at each start: {title}.\n{content}", encoding="utf-8")
-    return Scenario(title, database, market, {"BACKFILL_UNIVERSE": str(universe)})
+    return Scenario(title, database, market, sources, {"BACKFILL_UNIVERSE": str(universe)})
 
 
 def _rule(span: Span) -> dict[str, str]:

@@ -29,6 +29,7 @@ from backfill.local.scenario import Scenario
 from backfill.local.scheduler import Scheduler
 from backfill.local.supervisor import Component, Supervisor, end_processes, tail
 from backfill.paper.server import PaperExchange
+from backfill.paper.venues import paper_exchange
 from backfill.resources import dags_dir
 from backfill.settings import Settings
 from backfill.storage.database import connect, fetch_one
@@ -53,7 +54,7 @@ Note = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Stack:
-    """A running stack. ``database``: libpq URI of the candles; ``exchange`` is None where the exchanges are real."""
+    """A running stack. ``database``: libpq URI of the candles; ``exchange`` (Blofin) is None where they are real."""
 
     home: Path
     database: str
@@ -110,7 +111,9 @@ def running_stack(settings: Settings, scenario: Scenario, note: Note) -> Iterato
         if scenario.market is not None:
             port = stack.enter_context(reserved_port(settings.paper_port, PAPER_PORT, "BACKFILL_PAPER_PORT"))
             exchange = stack.enter_context(PaperExchange(scenario.market, port=port))
-            ours["BACKFILL_BLOFIN_URL"] = exchange.url
+            others = {name: stack.enter_context(paper_exchange(name, scenario.market)) for name in scenario.sources[1:]}
+            for name, served in {"blofin": exchange, **others}.items():
+                ours[f"BACKFILL_{name.upper()}_URL"] = served.url
         airflow = AirflowSettings(
             home=home,
             database=postgres.uri(AIRFLOW_DATABASE),

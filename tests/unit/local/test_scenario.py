@@ -56,6 +56,20 @@ def test_the_demo_wishes_for_the_default_universe_as_of_its_first_start(tmp_path
     assert "synthetic" in first.title
 
 
+def test_everyone_whom_the_demo_may_ask_is_on_paper_and_a_replay_asks_blofin_alone(tmp_path: Path) -> None:
+    (tmp_path / "mine.yaml").write_text("instruments: all\ntimeframes: {1h: 1d}\nsources: [okx, gate, blofin]\n")
+    write_candles(tmp_path, "binance__BTC-USDT-PERP__1m", [0])
+    settings = Settings(home=tmp_path / "home", universe=tmp_path / "mine.yaml")
+
+    demo, replay = synthetic_scenario(settings), replay_scenario(settings, tmp_path)
+
+    assert [load_universe(Path(one.environment["BACKFILL_UNIVERSE"])).all_sources() for one in (demo, replay)] == [
+        ["blofin", "okx", "bybit", "binanceusdm"],
+        ["blofin"],
+    ]
+    assert (demo.sources, replay.sources) == (("blofin", "okx", "bybit", "binanceusdm"), ("blofin",))
+
+
 def test_a_second_demo_wishes_for_what_the_first_one_did(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     settings = Settings(home=tmp_path)
     first = Path(synthetic_scenario(settings).environment["BACKFILL_UNIVERSE"]).read_text()
