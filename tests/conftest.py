@@ -76,7 +76,8 @@ _numbers = itertools.count(1)
 def _fresh_database(server: EmbeddedPostgres, template: str) -> Iterator[str]:
     name = f"test_{next(_numbers)}"
     with psycopg.connect(server.uri("postgres"), autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
+        # Without fsync, copying files takes 18 ms and the default, by way of the log, 44 ms.
+        connection.execute(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY FILE_COPY")
         yield server.uri(name)
         connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
 

@@ -27,20 +27,25 @@ NOON_MS = NOW_MS - 30_000
 
 # The ledger as it ought to be, worked out from the candles without any of the schema's own functions.
 _DRIFT = """
-SELECT i.symbol, s.timeframe, s.held AS says, truth.held AS holds
+SELECT i.symbol, s.timeframe, s.held AS says, truth.held AS holds, s.stand_in AS says_stand_in, truth.stand_in
 FROM backfill.series AS s
 JOIN backfill.instruments AS i ON i.id = s.instrument_id
 CROSS JOIN LATERAL (
-    SELECT coalesce(range_agg(int8range(ms, ms + s.step_ms)), '{}') AS held
-    FROM (SELECT (extract(epoch FROM open_time) * 1000)::bigint AS ms FROM backfill.candles WHERE series_id = s.id) AS c
+    SELECT coalesce(range_agg(int8range(ms, ms + s.step_ms)), '{}') AS held,
+           coalesce(range_agg(int8range(ms, ms + s.step_ms)) FILTER (WHERE source_id = ANY (s.source_ids[2:])), '{}')
+           AS stand_in
+    FROM (
+        SELECT (extract(epoch FROM open_time) * 1000)::bigint AS ms, source_id
+        FROM backfill.candles WHERE series_id = s.id
+    ) AS c
     WHERE (ms - CASE s.timeframe WHEN '1w' THEN 345600000 ELSE 0 END) % s.step_ms = 0
 ) AS truth
-WHERE s.held <> truth.held
+WHERE (s.held, s.stand_in) <> (truth.held, truth.stand_in)
 """
 
 
 def assert_held_is_true(connection: psycopg.Connection[Any]) -> None:
-    """``series.held`` of every series says exactly what ``candles`` holds."""
+    """``series.held`` and ``stand_in`` of every series say exactly what ``candles`` holds, and from whom."""
     drift = connection.execute(_DRIFT).fetchall()
     assert drift == []
 

@@ -47,7 +47,7 @@ BEGIN
 END
 $$;
 
--- A changed price moves nothing; a changed key is a removal and an addition.
+-- A changed price moves nothing; a changed key is a removal and an addition, and so is a changed source.
 CREATE FUNCTION move_in_held() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = backfill, pg_temp AS $$
 BEGIN
@@ -55,19 +55,21 @@ BEGIN
     WHERE id IN (SELECT series_id FROM removed UNION SELECT series_id FROM added) ORDER BY id FOR UPDATE;
     UPDATE series AS s
     SET held = s.held - coalesce(moved.gone, '{}') + coalesce(moved.stored, '{}'),
-        stand_in = s.stand_in - coalesce(moved.gone, '{}')
+        stand_in = s.stand_in - coalesce(moved.gone, '{}') + coalesce(moved.stand_ins, '{}')
     FROM (
         SELECT one.id,
                range_agg(int8range(epoch_ms(k.open_time), epoch_ms(k.open_time) + one.step_ms))
                    FILTER (WHERE NOT k.is_new) AS gone,
                range_agg(int8range(epoch_ms(k.open_time), epoch_ms(k.open_time) + one.step_ms))
-                   FILTER (WHERE k.is_new) AS stored
+                   FILTER (WHERE k.is_new) AS stored,
+               range_agg(int8range(epoch_ms(k.open_time), epoch_ms(k.open_time) + one.step_ms))
+                   FILTER (WHERE k.is_new AND k.source_id = ANY (one.source_ids[2:])) AS stand_ins
         FROM (
-            (SELECT series_id, open_time, false AS is_new FROM removed
-             EXCEPT SELECT series_id, open_time, false FROM added)
+            (SELECT series_id, open_time, source_id, false AS is_new FROM removed
+             EXCEPT SELECT series_id, open_time, source_id, false FROM added)
             UNION ALL
-            (SELECT series_id, open_time, true FROM added
-             EXCEPT SELECT series_id, open_time, true FROM removed)
+            (SELECT series_id, open_time, source_id, true FROM added
+             EXCEPT SELECT series_id, open_time, source_id, true FROM removed)
         ) AS k JOIN series AS one ON one.id = k.series_id
         WHERE (epoch_ms(k.open_time) - one.anchor_ms) % one.step_ms = 0
         GROUP BY one.id
@@ -76,6 +78,24 @@ BEGIN
     RETURN NULL;
 END
 $$;
+
+-- Another order of sources makes stand-ins of other bars: what a new home may now replace is counted anew.
+-- (In a BEFORE trigger NEW has no generated columns yet.)
+CREATE FUNCTION recount_stand_in() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = backfill, pg_temp AS $$
+BEGIN
+    NEW.stand_in := coalesce((
+        SELECT range_agg(int8range(epoch_ms(c.open_time), epoch_ms(c.open_time) + OLD.step_ms))
+        FROM candles AS c
+        WHERE c.series_id = NEW.id AND c.source_id = ANY (NEW.source_ids[2:])
+          AND (epoch_ms(c.open_time) - OLD.anchor_ms) % OLD.step_ms = 0), '{}');
+    RETURN NEW;
+END
+$$;
+
+CREATE TRIGGER recount_stand_in BEFORE UPDATE OF source_ids ON series
+FOR EACH ROW WHEN (OLD.source_ids IS DISTINCT FROM NEW.source_ids AND OLD.held <> '{}')
+EXECUTE FUNCTION recount_stand_in();
 
 -- TRUNCATE names no rows: a monthly partition (arguments: its bounds) gives up its month, the parent everything,
 -- the default partition whatever no other partition holds.

@@ -149,7 +149,7 @@ def test_a_run_is_summed_up_by_its_last_attempts(
     exchange.behave()
     fill(store, exchange, window)
 
-    summary = report_run(store, WHO.dag_id, WHO.run_id, ["BTC-USDT", "ETH-USDT", "SOL-USDT"])
+    summary = report_run(store, WHO.dag_id, WHO.run_id, ["BTC-USDT", "ETH-USDT", "SOL-USDT"], alert_after_hours=6)
 
     assert summary.totals["rows_inserted"] == 4320
     assert summary.totals["sources"] == {"blofin": 4320}

@@ -39,7 +39,9 @@ OFF_CONFLICT = ["", "ON CONFLICT DO NOTHING", "ON CONFLICT (series_id, open_time
 
 def _insert(rows: list[tuple[int, int]], tail: str) -> Write:
     def write(store: CandleStore, windows: list[SeriesWindow]) -> None:
-        listed = [row for number, at in rows for row in foreign_rows(windows[number].series_id, [at])]
+        listed = [
+            row for number, at in rows for row in foreign_rows(windows[number].series_id, [at], 1 + at // MINUTE_MS % 3)
+        ]
         insert_foreign(store.connection, listed, tail)
 
     return write
@@ -49,7 +51,7 @@ def _copy(rows: list[tuple[int, int]]) -> Write:
     def write(store: CandleStore, windows: list[SeriesWindow]) -> None:
         with store.connection.cursor() as cursor, cursor.copy("COPY backfill.candles FROM STDIN") as copy:
             for number, at in rows:
-                copy.write_row(foreign_rows(windows[number].series_id, [at])[0])
+                copy.write_row(foreign_rows(windows[number].series_id, [at], 1 + at // MINUTE_MS % 2)[0])
 
     return write
 
@@ -84,6 +86,8 @@ one_write = st.one_of(
                 f"DELETE FROM backfill.candles WHERE series_id = %(series)s AND {RANGE}",
                 f"DELETE FROM backfill.candles WHERE {RANGE}",
                 f"UPDATE backfill.candles SET close = close + 0.1 WHERE {RANGE}",
+                f"UPDATE backfill.candles SET source_id = 3 - source_id WHERE source_id < 3 AND {RANGE}",
+                "UPDATE backfill.series SET source_ids = ARRAY[source_ids[2], source_ids[1]] WHERE id = %(series)s",
                 f"UPDATE backfill.candles SET series_id = %(next)s WHERE series_id = %(series)s AND {RANGE}",
                 f"UPDATE backfill.candles SET open_time = open_time + %(shift)s * interval '1 minute' WHERE {RANGE}",
                 "TRUNCATE backfill.candles_y2026m01",
