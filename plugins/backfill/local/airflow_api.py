@@ -69,13 +69,15 @@ class AirflowApi:
     def dag_run(self, dag_id: str, run_id: str) -> DagRun:
         return _dag_run(self._ask("GET", f"/api/v2/dags/{dag_id}/dagRuns/{run_id}"))
 
-    def fail_unfinished_runs(self, dag_id: str) -> list[str]:
-        """Mark as failed what an earlier, killed stack has left queued or running; give the runs' ids."""
+    def unfinished_runs(self, dag_id: str) -> list[DagRun]:
+        """What is queued or running."""
         params = {"state": ["queued", "running"], "limit": 100}
-        runs = self._ask("GET", f"/api/v2/dags/{dag_id}/dagRuns", params=params)["dag_runs"]
-        for run in runs:
-            self._ask("PATCH", f"/api/v2/dags/{dag_id}/dagRuns/{run['dag_run_id']}", json={"state": "failed"})
-        return [run["dag_run_id"] for run in runs]
+        return [
+            _dag_run(told) for told in self._ask("GET", f"/api/v2/dags/{dag_id}/dagRuns", params=params)["dag_runs"]
+        ]
+
+    def fail(self, dag_id: str, run: DagRun) -> None:
+        self._ask("PATCH", f"/api/v2/dags/{dag_id}/dagRuns/{run.run_id}", json={"state": "failed"})
 
     def failed_tasks(self, dag_id: str, run_id: str) -> list[str]:
         """The failed task instances of a run, each with its label."""

@@ -30,6 +30,7 @@ LOOK_EVERY_S = 0.5
 # Without a terminal: a line after this many seconds.
 LINE_EVERY_S = 5.0
 SILENT_S = 120.0
+SCHEDULED_WITHIN_S = 3.0
 
 
 class Output(Protocol):
@@ -76,16 +77,28 @@ class _Play:
     title: str
 
     def fill(self) -> int:
-        """Trigger the Dag, follow it to its end, tell what it did; give the exit code that stands for it."""
+        """Start a run of the Dag, follow it to its end, tell what it did; give the exit code that stands for it."""
         airflow = self.stack.airflow
-        for run_id in airflow.fail_unfinished_runs(DAG_ID):
-            self.output.note(f"marked as failed: {run_id}, which an earlier stack left unfinished")
+        for unfinished in airflow.unfinished_runs(DAG_ID):
+            airflow.fail(DAG_ID, unfinished)
+            self.output.note(f"marked as failed: {unfinished.run_id}, which an earlier stack left unfinished")
         airflow.unpause(DAG_ID)
-        run = airflow.trigger(DAG_ID)
-        self.output.note(f"triggered {DAG_ID}")
+        run = self._scheduled() if self.stack.exchange is None else None
+        if run is None:
+            run = airflow.trigger(DAG_ID)
+        self.output.note(f"{DAG_ID} is running: {run.run_id}")
         started = time.monotonic()
         run = self._followed(run)
         return self._told(run, time.monotonic() - started)
+
+    def _scheduled(self) -> DagRun | None:
+        """The run that Airflow starts by itself where the timetable's last tick has not been run yet."""
+        deadline = time.monotonic() + SCHEDULED_WITHIN_S
+        while time.monotonic() < deadline:
+            if runs := self.stack.airflow.unfinished_runs(DAG_ID):
+                return runs[0]
+            time.sleep(LOOK_EVERY_S)
+        return None
 
     def _followed(self, run: DagRun) -> DagRun:
         answered_at = line_at = time.monotonic()
