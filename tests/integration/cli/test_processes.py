@@ -25,9 +25,9 @@ assert [coin.instrument.symbol for coin in LIQUID_COINS[:3]] == ["BTC-USDT", "ET
 
 @pytest.fixture
 def to(store: CandleStore, environment: pytest.MonkeyPatch, tmp_path: Path) -> tuple[str, str]:
-    """An end for all windows of a test, however long it takes, and the universe for it."""
+    """An end for all windows of a test that has settled when it begins, and the universe for it."""
     (tmp_path / "universe.yaml").write_text(UNIVERSE)
-    return "--to", str(math.floor(store.now().timestamp() / 3600) * 3_600_000)
+    return "--to", str(math.floor((store.now().timestamp() - 60) / 3600) * 3_600_000)
 
 
 def assert_undisturbed(store: CandleStore, exchange: PaperBlofin, to: tuple[str, str]) -> None:
