@@ -20,7 +20,7 @@ from backfill.errors import BackfillError, BadPayload, ExchangeError, RateLimite
 from backfill.exchanges.ccxt_errors import as_ours
 from backfill.exchanges.ccxt_markets import Market, market_of
 from backfill.exchanges.ccxt_rows import CcxtRow, covered, has_empty_list, row_as_told, row_of, rows_told
-from backfill.exchanges.ccxt_wire import CcxtWire
+from backfill.exchanges.ccxt_wire import TRIES, CcxtWire
 from backfill.exchanges.venues import Venue
 
 # Sockets kept open to one exchange; more threads than this wait for one of them.
@@ -47,7 +47,7 @@ class CcxtClient:
 
     ``base_url`` takes the place of every host the venue has. ``proxies`` are as requests takes them. ``options`` are
     ccxt's, over the venue's own. ``spot``: load the spot markets too. ``markets``: known from before, so that none
-    are loaded. ``before_request`` and ``on_ban``: see :class:`CcxtWire`.
+    are loaded. ``before_request``, ``on_ban`` and ``tries``: see :class:`CcxtWire`.
     """
 
     def __init__(
@@ -65,6 +65,7 @@ class CcxtClient:
         before_request: Callable[[], None] = lambda: None,
         on_ban: Callable[[RateLimited], None] = lambda _: None,
         sleep: Callable[[float], None] = time.sleep,
+        tries: int = TRIES,
         transport: BaseAdapter | None = None,
     ) -> None:
         self.venue = venue
@@ -83,6 +84,7 @@ class CcxtClient:
             on_ban=on_ban,
             timeout_s=timeout_s,
             sleep=sleep,
+            tries=tries,
         )
         self._lock = threading.Lock()
         self._exchange: Any = None

@@ -43,6 +43,7 @@ class CcxtWire(BaseAdapter):
 
     ``before_request`` is called before every request and may sleep or raise: the rate budget. ``on_ban`` is told of
     every :class:`RateLimited`. ``only_to``: the address that no request may leave; None: wherever ccxt wants.
+    ``tries``: how often an exchange that is unwell is asked the same.
     """
 
     def __init__(
@@ -55,6 +56,7 @@ class CcxtWire(BaseAdapter):
         on_ban: Callable[[RateLimited], None],
         timeout_s: float,
         sleep: Callable[[float], None],
+        tries: int = TRIES,
     ) -> None:
         super().__init__()
         self.requests_made = 0
@@ -65,6 +67,7 @@ class CcxtWire(BaseAdapter):
         self._on_ban = on_ban
         self._timeout_s = timeout_s
         self._sleep = sleep
+        self._tries = tries
         self._of_thread = threading.local()
 
     @property
@@ -93,7 +96,7 @@ class CcxtWire(BaseAdapter):
             raise RequestRefused(self._venue.source, f"{request.url} is not at {self._only_to}, and was not asked")
         retrying = Retrying(
             retry=retry_if_exception_type((ExchangeUnreachable, BadPayload)),
-            stop=stop_after_attempt(TRIES),
+            stop=stop_after_attempt(self._tries),
             wait=wait_random_exponential(multiplier=0.5, max=8),
             sleep=self._sleep,
             reraise=True,

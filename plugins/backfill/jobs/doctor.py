@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Any
 
 from backfill.connections import database_uri, source_from_environment
 from backfill.errors import BackfillError, ConfigurationError, DatabaseError, ExchangeError, GeoBlocked, RateLimited
+from backfill.exchanges.blofin_client import SOURCE as BLOFIN
 from backfill.jobs.supplies import Supplies
 from backfill.settings import Settings, load_settings
 from backfill.storage.database import connect, fetch_one, translated_errors, without_password
 from backfill.storage.migrations import require_current_schema
 from backfill.storage.named_queries import query
-from backfill.universe import load_universe
+from backfill.storage.source_health import SourceHealth
+from backfill.universe import Universe, load_universe
 
 OLDEST_POSTGRES = 15
 # Bars are called closed `settle_s` after their end by the source's clock; a database this far off plans wrong windows.
@@ -38,7 +42,15 @@ def examine(db: str | None) -> Iterator[Finding]:
     except ConfigurationError as error:
         yield Finding("settings", "failed", str(error), "mend the named variables; docs/settings.md lists all")
         return
-    yield _universe(settings)
+    sources: list[str] = []
+    try:
+        universe = load_universe(settings.universe, settings.profile)
+    except ConfigurationError as error:
+        advice = "mend the file; docs/decisions/0003-universe-file.md explains it"
+        yield Finding("universe", "failed", str(error), advice)
+    else:
+        yield _universe(settings, universe)
+        sources = universe.all_sources()
     try:
         uri = database_uri(db)
     except ConfigurationError as error:
@@ -53,15 +65,10 @@ def examine(db: str | None) -> Iterator[Finding]:
     if schema.state == "ok":
         with Supplies(uri, settings, source_from_environment) as supplies:
             yield from _blofin(supplies)
+            yield from _others(supplies, sources)
 
 
-def _universe(settings: Settings) -> Finding:
-    try:
-        universe = load_universe(settings.universe, settings.profile)
-    except ConfigurationError as error:
-        return Finding(
-            "universe", "failed", str(error), "mend the file; docs/decisions/0003-universe-file.md explains it"
-        )
+def _universe(settings: Settings, universe: Universe) -> Finding:
     if universe.instruments is None:
         return Finding("universe", "ok", f"{settings.universe}: all that the home exchange lists")
     return Finding("universe", "ok", f"{settings.universe}: {len(universe.series())} series")
@@ -104,6 +111,38 @@ def _blofin(supplies: Supplies) -> Iterator[Finding]:
         yield Finding(check, "ok", f"answers, lists {listed} instruments")
         if server_ms is not None:
             yield _clock(supplies.store.now().timestamp() - server_ms / 1000)
+
+
+def _others(supplies: Supplies, sources: Sequence[str]) -> Iterator[Finding]:
+    """All at once and each once, so that all together take no longer than the slowest of them."""
+    health = {row["source"]: row for row in SourceHealth(supplies.store.connection, "doctor").all()}
+    others = [name for name in sources if name != BLOFIN]
+    with ThreadPoolExecutor(max(1, len(others)), thread_name_prefix="doctor") as threads:
+        yield from threads.map(lambda name: _other(supplies, name, name == sources[0], health.get(name, {})), others)
+
+
+def _other(supplies: Supplies, name: str, is_home: bool, health: Mapping[str, Any]) -> Finding:
+    """One venue behind ccxt, asked for its markets. Its failure is a warning unless it is home: others stand in."""
+    check, failed = f"source {name}", "failed" if is_home else "warning"
+    try:
+        client = supplies.new_ccxt_client(name, tries=1)
+    except ConfigurationError as error:
+        return Finding(check, "failed", str(error), f"mend the connection {name}_default")
+    try:
+        listed = len(client.markets())
+    except RateLimited as error:
+        return Finding(check, "warning", str(error), "wait; nobody asks before the pause is over")
+    except GeoBlocked as error:
+        proxy = f"use a proxy: extra `proxies` of the connection {name}_default; or take it out of `sources`"
+        return Finding(check, failed, str(error), proxy)
+    except ExchangeError as error:
+        return Finding(check, failed, str(error), f"check network, proxy and BACKFILL_{name.upper()}_URL")
+    finally:
+        client.close()
+    if health.get("state", "closed") != "closed":
+        seen = f"answers now, lists {listed} markets; it is skipped, since earlier: {health['last_error']}"
+        return Finding(check, "warning", seen, "nothing: the next run probes it")
+    return Finding(check, "ok", f"answers, lists {listed} markets")
 
 
 def _clock(skew_s: float) -> Finding:

@@ -15,6 +15,7 @@ from backfill.connections import SourceConnection
 from backfill.exchanges.blofin_client import BASE_URL, LIMITS_PER_PERIOD_S, SOURCE, BlofinClient
 from backfill.exchanges.ccxt_client import CcxtClient
 from backfill.exchanges.ccxt_markets import Market
+from backfill.exchanges.ccxt_wire import TRIES
 from backfill.exchanges.venues import venue
 from backfill.jobs.candle_sources import BlofinSource
 from backfill.jobs.declare_universe import declare_universe
@@ -68,7 +69,7 @@ class Supplies:
             self._new_blofin_client(), rows_per_page=self.settings.batch_limit, settle_ms=self.settle_ms
         )
 
-    def new_ccxt_client(self, source: str, markets: Sequence[Market] = ()) -> CcxtClient:
+    def new_ccxt_client(self, source: str, markets: Sequence[Market] = (), *, tries: int = TRIES) -> CcxtClient:
         """A client of the venue; given markets it loads none. The caller closes it."""
         connection = self._connection_of(source)
         of_venue = venue(source)
@@ -85,6 +86,7 @@ class Supplies:
             markets=markets,
             before_request=budget.take_turn,
             on_ban=budget.pause,
+            tries=tries,
         )
 
     def declare_universe(
@@ -121,7 +123,9 @@ class Supplies:
         adapter = HTTPAdapter(pool_maxsize=POOLED_SOCKETS)
         session.mount("https://", adapter)
         session.mount("http://", adapter)
-        session.proxies.update(self._blofin.proxies)
+        if self._blofin.proxies:
+            session.proxies.update(self._blofin.proxies)
+            session.trust_env = False  # else HTTPS_PROXY of the environment would win over the connection's own
         return session
 
     def _budget(self, source: str, limits_per_period_s: tuple[tuple[int, int], ...], spacing_ms: int) -> RateBudget:
