@@ -106,14 +106,9 @@ def running_stack(settings: Settings, scenario: Scenario, note: Note) -> Iterato
         candles = postgres.uri(scenario.database)
         with connect(candles) as connection:
             migrate(connection)
-        exchange = None
-        ours = {"AIRFLOW_CONN_CANDLES_DB": candles, **scenario.environment}
-        if scenario.market is not None:
-            port = stack.enter_context(reserved_port(settings.paper_port, PAPER_PORT, "BACKFILL_PAPER_PORT"))
-            exchange = stack.enter_context(PaperExchange(scenario.market, port=port))
-            others = {name: stack.enter_context(paper_exchange(name, scenario.market)) for name in scenario.sources[1:]}
-            for name, served in {"blofin": exchange, **others}.items():
-                ours[f"BACKFILL_{name.upper()}_URL"] = served.url
+        exchanges = _paper_exchanges(stack, settings, scenario)
+        urls = {f"BACKFILL_{name.upper()}_URL": exchange.url for name, exchange in exchanges.items()}
+        ours = {"AIRFLOW_CONN_CANDLES_DB": candles, **scenario.environment, **urls}
         airflow = AirflowSettings(
             home=home,
             database=postgres.uri(AIRFLOW_DATABASE),
@@ -136,7 +131,7 @@ def running_stack(settings: Settings, scenario: Scenario, note: Note) -> Iterato
         stack.enter_context(supervisor)
         _remember(home, airflow=airflow.url, database=candles)
         stack.callback(_ignore_signals)  # from here on a second Ctrl-C would only leave something behind
-        yield Stack(home, candles, AirflowApi(airflow.url), supervisor, exchange, started_at)
+        yield Stack(home, candles, AirflowApi(airflow.url), supervisor, exchanges.get("blofin"), started_at)
 
 
 def stop_stack(home: Path) -> bool:
@@ -151,6 +146,16 @@ def stop_stack(home: Path) -> bool:
     had_postgres = postgres.is_running()
     postgres.stop()
     return supervisor is not None or found or had_postgres
+
+
+def _paper_exchanges(stack: ExitStack, settings: Settings, scenario: Scenario) -> dict[str, PaperExchange]:
+    """The sources of the scenario's market, each serving until ``stack`` ends; none where they are real."""
+    if scenario.market is None:
+        return {}
+    port = stack.enter_context(reserved_port(settings.paper_port, PAPER_PORT, "BACKFILL_PAPER_PORT"))
+    exchanges = {"blofin": PaperExchange(scenario.market, port=port)}
+    exchanges |= {name: paper_exchange(name, scenario.market) for name in scenario.sources[1:]}
+    return {name: stack.enter_context(exchange) for name, exchange in exchanges.items()}
 
 
 @dataclass(frozen=True)
