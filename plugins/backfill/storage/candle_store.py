@@ -212,16 +212,13 @@ class CandleStore:
 
     @contextmanager
     def page_transaction(self) -> Iterator[None]:
-        """A transaction that keeps the ledger itself.
+        """A transaction for one page.
 
-        Its commit does not wait for the disk: a crash may lose the last pages with everything that was said of
-        them, ledger and log alike, and the next run fetches them again. Finishing a run waits, and with it
+        A commit of candles does not wait for the disk: a crash may lose the last pages with everything that was said
+        of them, ledger and log alike, and the next run fetches them again. Finishing a run waits, and with it
         every page before.
         """
         with translated_errors(), self.connection.transaction():
-            self.connection.execute(
-                "SELECT set_config('backfill.ledger', 'writer', true), set_config('synchronous_commit', 'off', true)"
-            )
             yield
 
     def store_page(
@@ -242,34 +239,35 @@ class CandleStore:
         """
         inserted = revised = 0
         series = {"series_id": window.series_id, "source_id": source_id}
+        answer = {
+            **series,
+            "missing": to_multirange(absent),
+            "present": to_multirange(bars),
+            "first_life": FIRST_ABSENCE,
+            "next_life": CONFIRMED_ABSENCE,
+        }
+        write_down = "record_answer"
         if len(candles):
             fresh, known = self._told_apart(window, candles, bars)
             if not self._copied(window, source_id, fresh):
                 fresh, known = fresh.iloc[:0], candles
             inserted, revised = self._merged(window, source_id, known, bars, fill_run_id)
             inserted += len(fresh)
-            self._keep_ledger(series, bars, found_stored=inserted + revised < len(candles))
+            if inserted + revised < len(candles):
+                self._recount_ledger(series, bars)
+            else:  # rows that we wrote ourselves are ours until the commit: they are held
+                write_down = "hold_and_record_answer"
         for row in quarantined:
             self._quarantine(series, row, fill_run_id)
-        newly_absent_ms = fetch_one(
-            self.connection,
-            query("record_answer"),
-            {
-                **series,
-                "missing": to_multirange(absent),
-                "present": to_multirange(bars),
-                "first_life": FIRST_ABSENCE,
-                "next_life": CONFIRMED_ABSENCE,
-            },
-        )[0]
+        newly_absent_ms = fetch_one(self.connection, query(write_down), answer)[0]
         return StoredPage(inserted, revised, len(quarantined), newly_absent_ms)
 
     def _told_apart(
         self, window: SeriesWindow, candles: pd.DataFrame, bars: Sequence[Interval]
     ) -> tuple[pd.DataFrame, pd.DataFrame]:
-        """The candles whose bars are not held yet, and the others."""
+        """The candles whose bars are not held yet, and the others; from here on the ledger is ours to keep."""
         params = {"series_id": window.series_id, "bars": to_multirange(bars)}
-        held = to_intervals(fetch_one(self.connection, query("select_held_part"), params)[0])
+        held = to_intervals(fetch_one(self.connection, query("take_over_ledger"), params)[0])
         if not held:
             return candles, candles.iloc[:0]
         open_ms = candles["open_ms"].to_numpy()
@@ -323,13 +321,8 @@ class CandleStore:
         inserted, revised = fetch_one(self.connection, query("merge_page"), params)
         return int(inserted), int(revised)
 
-    def _keep_ledger(self, series: dict[str, int], bars: Sequence[Interval], *, found_stored: bool) -> None:
-        """Hold ``bars``. Rows that we wrote ourselves are ours until the commit; a row that was merely found may
-        have been deleted since, so then the page's span is counted anew.
-        """
-        if not found_stored:
-            self.connection.execute(query("add_to_ledger"), {**series, "bars": to_multirange(bars)})
-            return
+    def _recount_ledger(self, series: dict[str, int], bars: Sequence[Interval]) -> None:
+        """Count the page's span anew: a row that was merely found there may have been deleted since."""
         self.connection.execute(query("lock_ledger"), series)
         span = {"start_ms": bars[0].start, "end_ms": bars[-1].end}
         times = {"first": utc(bars[0].start), "past": utc(bars[-1].end)}

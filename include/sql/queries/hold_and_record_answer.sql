@@ -1,0 +1,13 @@
+-- A page's bars, all of them written by this transaction, are held from now on: from the home, or as stand-ins. Beside
+-- that, what record_answer says, in one go.
+WITH kept AS (
+    UPDATE series
+    SET held = held + %(present)s::int8multirange,
+        stand_in = CASE WHEN source_ids[1] = %(source_id)s THEN stand_in - %(present)s::int8multirange
+                        ELSE stand_in + (%(present)s::int8multirange - (held - stand_in)) END
+    WHERE id = %(series_id)s
+    RETURNING id
+)
+SELECT record_answer(id, %(source_id)s::smallint, %(missing)s::int8multirange, %(present)s::int8multirange,
+                     %(first_life)s::interval, %(next_life)s::interval)
+FROM kept
