@@ -3,8 +3,8 @@
 WITH kept AS (
     UPDATE series
     SET held = held + %(present)s::int8multirange,
-        stand_in = CASE WHEN source_ids[1] = %(source_id)s THEN stand_in - %(present)s::int8multirange
-                        ELSE stand_in + (%(present)s::int8multirange - (held - stand_in)) END
+        stand_in = CASE WHEN %(source_id)s = ANY (source_ids[2:]) THEN stand_in + %(present)s::int8multirange
+                        ELSE stand_in - %(present)s::int8multirange END
     WHERE id = %(series_id)s
     RETURNING id
 )

@@ -237,6 +237,19 @@ def test_a_bar_of_a_source_that_the_series_no_longer_names_gives_way_to_any_that
     assert rows(store.connection, SOURCES_HELD) == [("okx", 100.0)]
 
 
+def test_a_bar_that_a_fallback_took_over_from_an_unnamed_source_still_stands_in_for_the_home(
+    store: CandleStore,
+) -> None:
+    window = wanted_series(store, sources=("blofin", "okx"))
+    store_bars(store, window, candles(HOUR[:10]), source="gate")
+
+    assert store_bars(store, window, candles(HOUR), source="okx").revised == 10
+
+    stand_in = one(store.connection, "SELECT stand_in FROM backfill.series")
+    assert [(r.lower, r.upper) for r in stand_in] == [(HOUR[0], NOON_MS)]
+    assert store.open_work(window, store.source_id("blofin")).askable == [Interval(window.start_ms, NOON_MS)]
+
+
 # -- what was refused ----------------------------------------------------------------------------------------
 
 
