@@ -11,6 +11,8 @@ from typing import Any
 from psycopg.types.json import Jsonb
 
 from backfill.errors import BadPayload, ExchangeError
+from backfill.exchanges.blofin_client import SOURCE as BLOFIN
+from backfill.exchanges.venues import VENUES, Venue
 from backfill.settings import Settings
 from backfill.storage.candle_store import CandleStore, utc
 from backfill.storage.database import translated_errors
@@ -147,9 +149,20 @@ def _declare(store: CandleStore, wishes: Sequence[SeriesWish]) -> None:
             "until": None if wish.until_ms is None else utc(wish.until_ms).isoformat(),
             "retention_ms": wish.retention_ms,
             "spot_proxy": wish.spot_proxy,
-            "source_ids": [store.source_id(name) for name in wish.sources],
+            "source_ids": [store.source_id(name) for name in _sources_that_have_it(wish)],
         }
         for wish in wishes
     ]
     with translated_errors(), store.connection.transaction():
         store.connection.execute(query("declare_series"), {"wishes": Jsonb(rows)})
+
+
+def _sources_that_have_it(wish: SeriesWish) -> list[str]:
+    """The home, and those others that have the timeframe: who can never answer would keep every gap open for ever."""
+    home, *others = wish.sources
+    return [home, *(name for name in others if name == BLOFIN or _ways_of(name).serves(wish.timeframe))]
+
+
+def _ways_of(name: str) -> Venue:
+    """As :func:`venue`, without importing ccxt for a name that is not in the table: the universe has checked it."""
+    return VENUES.get(name) or Venue(source=name, ccxt_id=name)

@@ -126,6 +126,21 @@ overrides:
     ]
 
 
+def test_a_source_that_lacks_the_timeframe_does_not_keep_its_gaps_open(
+    store: CandleStore, universe: Callable[[str], Settings], exchange: Exchange
+) -> None:
+    text = "instruments: [BTC-USDT]\ntimeframes: {1m: 7d, 8h: 7d, 1w: 90d}\nsources: [gate, okx, phemex, blofin]"
+    declare_universe(store, universe(text), exchange)
+
+    windows = {window.timeframe: window for window in store.windows(Selection(store.now()))}
+
+    assert {name: store.source_names(window.source_ids) for name, window in windows.items()} == {
+        "1m": ["gate", "okx", "phemex", "blofin"],
+        "8h": ["gate", "phemex", "blofin"],
+        "1w": ["gate", "okx", "blofin"],  # where the weeks of an exchange that we do not know begin is not known
+    }
+
+
 def test_declared_again_nothing_is_written_locked_or_numbered(
     store: CandleStore, universe: Callable[[str], Settings], exchange: Exchange, database_uri: str
 ) -> None:
