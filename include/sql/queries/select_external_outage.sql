@@ -1,12 +1,14 @@
--- For how many hours every source but the homes has failed to answer, of those that were asked in that time; NULL: one of
--- them answered, or none was asked.
+-- For how many hours every source but the homes has been seen to fail, and their errors; no row: one of them has
+-- answered since, or none has failed. Who was not asked in that time has no say.
 WITH external AS (
     SELECT DISTINCT unnest(source_ids[2:]) AS source_id FROM series WHERE wanted
 ), known AS (
-    SELECT h.* FROM source_health AS h JOIN external USING (source_id) WHERE h.last_failure_at IS NOT NULL
+    SELECT h.*, s.name FROM source_health AS h JOIN external USING (source_id) JOIN sources AS s ON s.id = h.source_id
+), failing AS (
+    SELECT max(first_failure_at) AS since, min(last_failure_at) AS seen,
+           array_agg(name || ': ' || coalesce(last_error, '') ORDER BY source_id) AS errors
+    FROM known WHERE first_failure_at IS NOT NULL
 )
-SELECT extract(epoch FROM now() - max(coalesce(last_success_at, first_failure_at)))::double precision / 3600 AS hours,
-       array_agg((SELECT name FROM sources WHERE id = source_id) || ': ' || coalesce(last_error, '')) AS errors
-FROM known
-HAVING count(*) = (SELECT count(*) FROM external) AND count(*) > 0
-   AND bool_and(last_failure_at > coalesce(last_success_at, '-infinity'))
+SELECT greatest(extract(epoch FROM seen - since), 0)::double precision / 3600 AS hours, errors
+FROM failing
+WHERE since IS NOT NULL AND NOT EXISTS (SELECT FROM known WHERE first_failure_at IS NULL AND last_success_at >= since)

@@ -7,8 +7,8 @@ FROM sources AS s
 LEFT JOIN source_health AS h ON h.source_id = s.id
 LEFT JOIN rate_budgets AS b ON b.source_id = s.id
 LEFT JOIN LATERAL (
-    SELECT sum(t.requests) FILTER (WHERE t.outcome IN ('candles', 'absent')) AS answers,
-           sum(t.requests) FILTER (WHERE t.outcome NOT IN ('candles', 'absent')) AS errors,
+    SELECT sum(t.requests) FILTER (WHERE t.outcome IN ('candles', 'absent', 'markets')) AS answers,
+           sum(t.requests) FILTER (WHERE t.outcome NOT IN ('candles', 'absent', 'markets')) AS errors,
            sum(t.rows)::bigint AS rows,
            sum(t.latency_ms * t.requests) / nullif(sum(t.requests) FILTER (WHERE t.latency_ms IS NOT NULL), 0) AS latency_ms
     FROM source_attempts AS t

@@ -77,7 +77,8 @@ class SourceAsked:
 
     @property
     def has_answered(self) -> bool:
-        return bool(self._outcomes)
+        """With candles or the word that it has none: an error is no answer."""
+        return self._outcomes["candles"] + self._outcomes["absent"] > 0
 
     def ask_for(self, askable: Sequence[Interval], pages_in_flight: int) -> None:
         """Ask for ``askable``, some pages at once, and store each answer as it comes, newest first."""

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import timedelta
 from typing import Any, NamedTuple
 
 from psycopg.rows import dict_row
 
-from backfill.errors import BadPayload, ExchangeError, ExchangeUnreachable, GeoBlocked
+from backfill.errors import BadPayload, DatabaseError, ExchangeError, ExchangeUnreachable, GeoBlocked
 from backfill.storage.database import Connection, fetch_one, translated_errors
 from backfill.storage.named_queries import query
 
@@ -42,29 +43,56 @@ class SourceHealth:
         self._connection = connection
         self._run = run
         self._sleep = sleep
+        self._probing: set[int] = set()
 
     def may_ask(self, source_id: int) -> bool:
-        """Whether the source is well or this caller is its probe; while another probes it, that is waited for."""
+        """Whether the source is well or this caller is its probe; while another probes it, that is waited for.
+
+        Whoever was told yes calls :meth:`let_go` in the end.
+        """
         params = {"source_id": source_id, "run": self._run, "probe_lease": PROBE_LEASE}
         while True:
             with translated_errors():
                 verdict = fetch_one(self._connection, query("may_ask_source"), params)[0]
+            if verdict == "probe":
+                self._probing.add(source_id)
             if verdict != "wait":
-                return bool(verdict == "ask")
+                return verdict in ("ask", "probe")
             self._sleep(WAIT_FOR_PROBE_S)
+
+    def let_go(self, source_id: int) -> None:
+        """Leave the probe to the next one, unless it was said how the source is: perhaps there was nothing to ask."""
+        if source_id in self._probing:
+            self._probing.discard(source_id)
+            with suppress(DatabaseError), translated_errors():  # without a database the lease will run out
+                self._connection.execute(query("let_go_of_source"), {"source_id": source_id, "run": self._run})
+
+    def is_broken(self, source_id: int) -> bool:
+        """Whether nobody asks the source now, not even a probe."""
+        return self._breaker(source_id) == "open"
+
+    def is_well(self, source_id: int) -> bool:
+        return self._breaker(source_id) == "closed"
 
     def has_answered(self, source_id: int) -> None:
         with translated_errors():
             self._connection.execute(query("source_has_answered"), {"source_id": source_id})
 
-    def has_failed(self, source_id: int, error: ExchangeError) -> None:
-        """Count ``error`` if it is the source's state and not the question's fault."""
+    def has_failed(self, source_id: int, error: ExchangeError, *, at_once: bool = False) -> None:
+        """Count ``error`` if it is the source's state and not the question's fault; ``at_once``: one is enough."""
         skip = next((skip for kind, skip in SKIPS.items() if isinstance(error, kind)), None)
         if skip is None:
             return
+        if at_once:
+            skip = skip._replace(threshold=1)
         params = {"source_id": source_id, "run": self._run, "error": str(error), **skip._asdict()}
         with translated_errors():
             self._connection.execute(query("source_has_failed"), params)
+
+    def _breaker(self, source_id: int) -> str:
+        with translated_errors():
+            row = self._connection.execute(query("select_breaker"), {"source_id": source_id}).fetchone()
+        return "closed" if row is None else str(row[0])
 
     def all(self) -> list[dict[str, Any]]:
         """One row a source: breaker, pause, and what it answered in the last day."""
