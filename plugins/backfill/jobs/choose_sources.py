@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 
 from backfill.domain.timeframes import timeframe
 from backfill.errors import ExchangeError, SourceSkipped, SymbolNotListed
@@ -26,23 +26,33 @@ def sources_of(
     run: str,
     only: Sequence[str] | None = None,
     leave_out: Sequence[str] = (),
-) -> Iterator[CandleSource | ExchangeError]:
+) -> Generator[CandleSource | ExchangeError, None, None]:
     """The sources of ``window`` in the universe's order, or just those of ``only``; for one that cannot be asked, why.
 
-    Each is looked at only when the one before has left something, so a source nobody needs costs nothing.
+    Each is looked at only when the one before has left something, so a source nobody needs costs nothing. Whoever stops
+    early closes the generator: it gives back what it holds of the source before.
     """
     health = SourceHealth(store.connection, run)
     allowed = store.source_names(window.source_ids)
     for name in allowed if only is None else only:
         if name in leave_out:
             continue
+        if name not in allowed:
+            yield SymbolNotListed(name, window.symbol, "the universe does not name this source for it")
+            continue
+        if name != BLOFIN and not venue(name).serves(window.timeframe):
+            continue
         source_id = store.source_id(name)
         if not health.may_ask(source_id):
             yield SourceSkipped(name, "skipped, since it has failed again and again; the next run probes it")
-        elif name == BLOFIN:
-            yield supplies.new_blofin_source()
-        else:
-            yield from _through_ccxt(supplies, store, window, name, allowed, health)
+            continue
+        try:
+            if name == BLOFIN:
+                yield supplies.new_blofin_source()
+            else:
+                yield from _through_ccxt(supplies, store, window, name, allowed, health)
+        finally:
+            health.let_go(source_id)
 
 
 def _through_ccxt(
@@ -53,21 +63,15 @@ def _through_ccxt(
     allowed: Sequence[str],
     health: SourceHealth,
 ) -> Iterator[CandleSource | ExchangeError]:
-    """The venue with its proved listing, or nothing if it has none for this instrument."""
-    of_venue = venue(name)
-    if not of_venue.serves(window.timeframe):
-        return
-    prover = ListingProver(store, window, supplies.new_ccxt_client, spot_proxy=window.spot_proxy)
+    """The venue with its proved listing, or why it has none for this instrument."""
+    prover = ListingProver(store, window, supplies.new_ccxt_client, health, spot_proxy=window.spot_proxy)
     others = [venue(other) for other in allowed if other not in (name, BLOFIN)]
     try:
-        proved = prover.proved(of_venue, others)
+        proved = prover.proved(venue(name), others)
     except ExchangeError as error:
-        health.has_failed(store.source_id(name), error)
         yield error
         return
     if proved is None:
-        # It has answered, so a probe that ends here has found it well.
-        health.has_answered(store.source_id(name))
         yield SymbolNotListed(name, window.symbol, "no listing that is proved to be this instrument")
         return
     client = supplies.new_ccxt_client(name, [proved.market])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from datetime import datetime
 
 from backfill.jobs.choose_sources import sources_of
@@ -82,14 +82,15 @@ def fill_series(
         def fill(window: SeriesWindow) -> FillReport:
             if not hasattr(local, "store"):
                 local.store = opened.enter_context(supplies.new_store())
-            return fill_gaps(
-                local.store,
-                sources_of(supplies, local.store, window, who.run_id, only, leave_out),
-                window,
-                who,
-                pages_in_flight=supplies.settings.pages_in_flight,
-                recheck=recheck,
-            )
+            with closing(sources_of(supplies, local.store, window, who.run_id, only, leave_out)) as sources:
+                return fill_gaps(
+                    local.store,
+                    sources,
+                    window,
+                    who,
+                    pages_in_flight=supplies.settings.pages_in_flight,
+                    recheck=recheck,
+                )
 
         threads = ThreadPoolExecutor(SERIES_AT_ONCE, thread_name_prefix="series")
         try:

@@ -2,41 +2,39 @@
 
 The overlap is with the home's own candles. While the home has none (it went down before it gave any), two other
 venues that agree with each other about the instrument's denomination serve; that proof is made anew as soon as the
-home has candles (docs/decisions/0013-proof-of-a-listing.md).
+home has candles enough.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import Any, NamedTuple
 
 from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
 
-from backfill.domain.symbols import Instrument, Listing, Proof, Refusal, find_listing, prove
+from backfill.domain.symbols import MIN_OVERLAP_BARS, Instrument, Listing, Proof, Refusal, find_listing, prove
 from backfill.domain.timeframes import timeframe
 from backfill.errors import ExchangeError
-from backfill.exchanges.ccxt_client import CcxtClient
 from backfill.exchanges.ccxt_markets import Market
 from backfill.exchanges.venues import Venue
+from backfill.jobs.candle_sources import CandlePage
 from backfill.jobs.ccxt_source import CcxtSource
+from backfill.jobs.venue_markets import NewClient, VenueMarkets
 from backfill.storage.candle_store import CandleStore, SeriesWindow
 from backfill.storage.database import fetch_one, translated_errors
+from backfill.storage.gap_fill_log import GapFillLog
 from backfill.storage.named_queries import query
+from backfill.storage.source_health import SourceHealth
 
 log = logging.getLogger(__name__)
 
 # A refusal is looked at again: venues list, rename and delist.
 REFUSAL_LIVES_S = 24 * 3600
-MARKETS_LIVE = timedelta(hours=24)
 CLOSES_COMPARED = 200
 HOME = "home"
-
-# A client of a venue; given markets it loads none.
-NewClient = Callable[[str, Sequence[Market]], CcxtClient]
 
 
 class ProvedListing(NamedTuple):
@@ -57,15 +55,24 @@ class Candidate:
 
 
 class ListingProver:
-    """Finds, proves and remembers the listings of one series' instrument."""
+    """Finds, proves and remembers the listings of one series' instrument; ``health`` is told how venues answer."""
 
     def __init__(
-        self, store: CandleStore, window: SeriesWindow, new_client: NewClient, *, spot_proxy: bool = False
+        self,
+        store: CandleStore,
+        window: SeriesWindow,
+        new_client: NewClient,
+        health: SourceHealth,
+        *,
+        spot_proxy: bool = False,
     ) -> None:
         self._store = store
         self._window = window
         self._new_client = new_client
+        self._health = health
         self._spot_proxy = spot_proxy
+        self._markets = VenueMarkets(store, new_client, health)
+        self._log = GapFillLog(store.connection)
         self._home_closes: dict[int, float] | None = None
 
     def proved(self, venue: Venue, others: Sequence[Venue] = ()) -> ProvedListing | None:
@@ -75,10 +82,11 @@ class ListingProver:
         of this venue; an error of another only costs its vote.
         """
         known = self._known(venue)
-        if known is not None and self._still_holds(known):
-            return _from_row(known)
-        if known is not None and known["status"] == "refused" and known["age_s"] < REFUSAL_LIVES_S:
-            return None
+        if known is not None and known["same_contract"]:
+            if self._still_holds(known):
+                return _from_row(known)
+            if known["status"] == "refused" and known["age_s"] < REFUSAL_LIVES_S:
+                return None
         candidate = self._candidate(venue)
         if isinstance(candidate, Refusal):
             self._refuse(venue, candidate)
@@ -91,15 +99,18 @@ class ListingProver:
         return ProvedListing(candidate.listing, candidate.market) if proof.ok else None
 
     def _still_holds(self, known: Mapping[str, Any]) -> bool:
-        if known["status"] != "proved" or known["market"] is None or not known["same_contract"]:
+        if known["status"] != "proved" or known["market"] is None:
             return False
-        return known["proved_by"] == HOME or not self._closes_of_home()
+        return known["proved_by"] == HOME or len(self._closes_of_home()) < MIN_OVERLAP_BARS
 
     def _proof(self, candidate: Candidate, others: Sequence[Venue]) -> tuple[Proof, str | None]:
-        if home := self._closes_of_home():
-            return prove(home, candidate.closes), HOME
-        proof = prove({}, candidate.closes)
+        """The home's verdict; while it has too few candles for one, that of another venue that is well."""
+        proof = prove(self._closes_of_home(), candidate.closes)
+        if proof.median_ratio is not None:
+            return proof, HOME
         for venue in others:
+            if not venue.serves(self._window.timeframe) or not self._health.is_well(self._source_id(venue)):
+                continue
             try:
                 other = self._candidate(venue)
             except ExchangeError as error:
@@ -113,20 +124,35 @@ class ListingProver:
 
     def _candidate(self, venue: Venue) -> Candidate | Refusal:
         """The venue's market by identity, with the closes of one page."""
-        markets = self._markets(venue)
-        found = find_listing(self._instrument(), venue, markets, spot_proxy=self._spot_proxy)
+        instrument = self._instrument()
+        if not instrument.is_linear:
+            return Refusal(f"{instrument.symbol} is no linear contract settled in its quote currency")
+        markets = self._markets.of(venue)
+        found = find_listing(instrument, venue, markets, spot_proxy=self._spot_proxy)
         if isinstance(found, Refusal):
             return found
         market = next(m for m in markets if m.venue_symbol == found.venue_symbol)
-        client = self._new_client(venue.source, [market])
-        try:
-            page = CcxtSource(client, found, timeframe(self._window.timeframe)).ask(
-                self._window.symbol, timeframe(self._window.timeframe), self._compared_before_ms()
-            )
-        finally:
-            client.close()
+        page = self._page(venue, found, market)
         closes = dict(zip(page.sound["open_ms"].tolist(), page.sound["close"].tolist(), strict=True))
         return Candidate(venue.source, found, market, closes)
+
+    def _page(self, venue: Venue, listing: Listing, market: Market) -> CandlePage:
+        """The bars to be compared; what became of the question is written down."""
+        source_id, bars = self._source_id(venue), timeframe(self._window.timeframe)
+        client = self._new_client(venue.source, [market])
+        outcome, latency_ms = "candles", None
+        try:
+            page = CcxtSource(client, listing, bars).ask(self._window.symbol, bars, self._compared_before_ms())
+            latency_ms = page.latency_ms
+        except ExchangeError as error:
+            outcome = type(error).__name__
+            self._health.has_failed(source_id, error)
+            raise
+        finally:
+            client.close()
+            self._log.attempt(None, source_id, outcome, client.requests_made, 0, latency_ms)
+        self._health.has_answered(source_id)
+        return page
 
     def _compared_before_ms(self) -> int:
         home = self._closes_of_home()
@@ -151,32 +177,25 @@ class ListingProver:
             symbol, base or named.base, quote or named.quote, settle, contract_type or named.contract_type
         )
 
-    def _markets(self, venue: Venue) -> list[Market]:
-        source_id = self._store.source_id(venue.source)
-        with translated_errors():
-            row = self._store.connection.execute(
-                query("select_venue_markets"), {"source_id": source_id, "live": MARKETS_LIVE}
-            ).fetchone()
-        if row is not None:
-            return [Market(**kept) for kept in row[0]]
-        client = self._new_client(venue.source, ())
-        try:
-            markets = client.markets()
-        finally:
-            client.close()
-        with translated_errors():
-            self._store.connection.execute(
-                query("upsert_venue_markets"),
-                {"source_id": source_id, "markets": Jsonb([market.as_dict() for market in markets])},
-            )
-        return markets
-
     def _known(self, venue: Venue) -> dict[str, Any] | None:
-        params = {"symbol": self._window.symbol, "source_id": self._store.source_id(venue.source)}
+        """What the last look has found, if it looked as far as this one would."""
+        params = {"symbol": self._window.symbol, "source_id": self._source_id(venue)}
         with translated_errors(), self._store.connection.cursor(row_factory=dict_row) as cursor:
             rows = cursor.execute(query("select_listing"), params).fetchall()
-        allowed = [row for row in rows if self._spot_proxy or row["instrument_class"] == "perpetual"]
-        return allowed[0] if allowed else None
+        for row in rows:
+            found_nothing = row["venue_symbol"] == ""
+            if row["instrument_class"] == self._widest_class or (
+                row["instrument_class"] == "perpetual" and not found_nothing
+            ):
+                return row
+        return None
+
+    @property
+    def _widest_class(self) -> str:
+        return "spot_proxy" if self._spot_proxy else "perpetual"
+
+    def _source_id(self, venue: Venue) -> int:
+        return self._store.source_id(venue.source)
 
     def _refuse(self, venue: Venue, refusal: Refusal) -> None:
         log.info("%s at %s: %s", self._window.symbol, venue.source, refusal.reason)
@@ -194,7 +213,7 @@ class ListingProver:
             "symbol": self._window.symbol,
             "source_id": self._store.source_id(source),
             "venue_symbol": "" if listing is None else listing.venue_symbol,
-            "instrument_class": "perpetual" if listing is None else listing.instrument_class,
+            "instrument_class": self._widest_class if listing is None else listing.instrument_class,
             "price_scale": 1.0 if listing is None else listing.price_scale,
             "volume_scale": 1.0 if listing is None else listing.volume_scale,
             "status": "proved" if proof.ok else "unproved" if undecided else "refused",

@@ -90,14 +90,17 @@ class GapFillLog:
 
     def attempt(
         self,
-        fill_run_id: int,
+        fill_run_id: int | None,
         source_id: int,
         outcome: str,
         requests: int,
         rows: int,
         latency_ms: float | None,
     ) -> None:
-        """Count what a source answered: ``outcome`` is `candles`, `absent` or the error's name."""
+        """Count what a source answered: ``outcome`` is `candles`, `absent`, `markets` or the error's name.
+
+        Without a run: it was asked in order to find or prove a listing.
+        """
         params = {
             "fill_run_id": fill_run_id,
             "source_id": source_id,
