@@ -2,7 +2,7 @@
 
 The overlap is with the home's own candles. While the home has none (it went down before it gave any), two other
 venues that agree with each other about the instrument's denomination serve; that proof is made anew as soon as the
-home has candles enough.
+home has candles enough (docs/decisions/0013-proof-of-a-listing.md).
 """
 
 from __future__ import annotations
