@@ -11,20 +11,31 @@ CREATE TABLE absences (
 COMMENT ON TABLE absences IS 'Until expires_at nobody asks the source for these intervals again. Intervals of a series and source never overlap.';
 COMMENT ON COLUMN absences.confirmations IS 'How many answers, a time to live apart, have said so: 1 lives a day, more live a week.';
 
--- What nobody may be asked for any more: absent at every source that may supply the series. One row, as a table: the
+-- What nobody may be asked for any more: absent at every source that may supply the series. A source whose listing of
+-- the instrument is refused may not, so a minute need not be absent there. One row, as a table: the
 -- planner takes such a function into the query, which a value's it would call anew for each series at thrice the cost.
 CREATE FUNCTION absent_everywhere(of_series integer, of_sources smallint[], at timestamptz)
 RETURNS TABLE (absent int8multirange)
 LANGUAGE sql STABLE
 BEGIN ATOMIC
-    SELECT CASE WHEN count(*) = cardinality(of_sources) AND count(*) > 0
+    SELECT CASE WHEN count(said.absent) = cardinality(of_sources) - cardinality(min(refused.source_ids))
+                     AND count(said.absent) > 0
                 THEN range_intersect_agg(said.absent) ELSE '{}' END
     FROM (
-        SELECT range_agg(absent) AS absent
-        FROM absences
-        WHERE series_id = of_series AND source_id = ANY (of_sources) AND expires_at > at
-        GROUP BY source_id
-    ) AS said;
+        SELECT ARRAY (
+            SELECT l.source_id FROM listings AS l JOIN series AS s ON s.instrument_id = l.instrument_id
+            WHERE s.id = of_series AND l.source_id = ANY (of_sources)
+            GROUP BY l.source_id HAVING bool_and(l.status = 'refused')
+        ) AS source_ids
+        OFFSET 0
+    ) AS refused
+    LEFT JOIN LATERAL (
+        SELECT range_agg(a.absent) AS absent
+        FROM absences AS a
+        WHERE a.series_id = of_series AND a.source_id = ANY (of_sources) AND a.source_id <> ALL (refused.source_ids)
+          AND a.expires_at > at
+        GROUP BY a.source_id
+    ) AS said ON true;
 END;
 
 -- Writes down one answer of a source: `missing` are the intervals it has no candle for, `present` those it has one

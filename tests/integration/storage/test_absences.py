@@ -213,6 +213,22 @@ def test_only_what_all_sources_lack_is_no_gap(store: CandleStore) -> None:
     assert (shown["missing_candles"], shown["absent_candles"]) == (1435, 5)
 
 
+def test_a_source_whose_listing_is_refused_need_not_deny_a_bar(store: CandleStore) -> None:
+    window = wanted_series(store, sources=(BLOFIN, OKX))
+    deny(store, window, HOLE, source=BLOFIN)
+    assert gaps(store) == [WHOLE]
+
+    store.connection.execute(
+        "INSERT INTO backfill.listings (instrument_id, source_id, venue_symbol, instrument_class, price_scale, "
+        "volume_scale, status) SELECT instrument_id, %s, '', 'perpetual', 1, 1, 'refused' FROM backfill.series",
+        (store.source_id(OKX),),
+    )
+    assert gaps(store) == [Interval(DAY[0], HOLE.start), Interval(HOLE.end, NOON_MS)]
+
+    store.connection.execute("UPDATE backfill.listings SET status = 'unproved'")
+    assert gaps(store) == [WHOLE]
+
+
 def test_the_denial_of_a_source_that_is_not_asked_any_more_counts_for_nothing(store: CandleStore) -> None:
     window = wanted_series(store, sources=(BLOFIN,))
 
