@@ -1,4 +1,3 @@
--- How long a source is still paused, in ms (zero or less: not at all), why, and what time it is.
-SELECT epoch_ms(greatest(paused_until, 'epoch')) - epoch_ms(clock_timestamp()) AS left_ms, pause_reason,
-       epoch_ms(clock_timestamp()) AS now_ms
+-- When the last pause of a source ends or has ended, in epoch ms, why it was made, and what time it is.
+SELECT epoch_ms(greatest(paused_until, 'epoch')) AS resumed_ms, pause_reason, epoch_ms(clock_timestamp()) AS now_ms
 FROM rate_budgets WHERE source_id = %(source_id)s

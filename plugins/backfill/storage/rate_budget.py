@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable
 from datetime import timedelta
+from typing import NamedTuple
 
 from backfill.errors import RateLimited
 from backfill.storage.database import Connection, fetch_one, translated_errors
@@ -19,10 +20,19 @@ PERIOD_MARGIN_MS = 6_000
 SPARE_PERCENT = 1
 
 
+class _Turn(NamedTuple):
+    """When one request may be sent and when the pause before that ended, by the database's clock; how long to wait."""
+
+    at_ms: int
+    wait_ms: int
+    resumed_ms: int
+
+
 class RateBudget:
     """The budget of one source. Safe to share between threads; it has a connection of its own.
 
-    All times are the database's, so workers whose clocks disagree still share one budget.
+    All times are the database's, so workers whose clocks disagree still share one budget. After a pause the first
+    request is a probe: the others follow two seconds later, if it has not been refused.
     """
 
     def __init__(
@@ -58,11 +68,12 @@ class RateBudget:
         worker for.
         """
         while True:
-            turn_ms, wait_ms = self._reserve()
-            if wait_ms == 0:
+            turn = self._reserve()
+            if turn.wait_ms == 0:
                 return
-            self._sleep(wait_ms / 1000)
-            if self._now_ms_unless_paused() <= turn_ms + self._late_ms:
+            self._sleep(turn.wait_ms / 1000)
+            now_ms, resumed_ms = self._look_unless_paused()
+            if resumed_ms == turn.resumed_ms and now_ms <= turn.at_ms + self._late_ms:
                 return
 
     def pause(self, error: RateLimited) -> None:
@@ -75,20 +86,20 @@ class RateBudget:
         with self._lock, translated_errors():
             self._connection.execute(query("pause_source"), params)
 
-    def _reserve(self) -> tuple[int, int]:
-        """When the next turn is, in ms of the database's clock, and how long that is from now."""
+    def _reserve(self) -> _Turn:
         params = {"source_id": self._source_id, "wanted": 1}
         while True:
             with self._lock, translated_errors():
-                waits_ms, now_ms = fetch_one(self._connection, query("reserve_requests"), params)
+                waits_ms, now_ms, resumed_ms = fetch_one(self._connection, query("reserve_requests"), params)
             if waits_ms[0] >= 0:
-                return now_ms + waits_ms[0], waits_ms[0]
-            self._now_ms_unless_paused()  # unless the pause has just ended: then nothing is reserved yet
+                return _Turn(now_ms + waits_ms[0], waits_ms[0], resumed_ms)
+            self._look_unless_paused()  # unless the pause has just ended: then nothing is reserved yet
 
-    def _now_ms_unless_paused(self) -> int:
-        """The database's clock; raises :class:`RateLimited` while the source is paused."""
+    def _look_unless_paused(self) -> tuple[int, int]:
+        """What time it is and when the last pause ended, in ms; raises :class:`RateLimited` in the middle of one."""
+        params = {"source_id": self._source_id}
         with self._lock, translated_errors():
-            left_ms, reason, now_ms = fetch_one(self._connection, query("select_pause"), {"source_id": self._source_id})
-        if left_ms > 0:
-            raise RateLimited(self._source, f"paused for all processes: {reason}", left_ms / 1000)
-        return int(now_ms)
+            resumed_ms, reason, now_ms = fetch_one(self._connection, query("select_pause"), params)
+        if resumed_ms > now_ms:
+            raise RateLimited(self._source, f"paused for all processes: {reason}", (resumed_ms - now_ms) / 1000)
+        return now_ms, resumed_ms

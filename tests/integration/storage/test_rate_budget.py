@@ -199,11 +199,45 @@ def test_a_pause_that_ends_between_two_looks_costs_a_turn_like_any_other(
     budget = new_budget(((10, 1),))
     budget.pause(RateLimited("blofin", "too many requests", 300))
 
-    def end_the_pause_first(look: Callable[[], int] = budget._now_ms_unless_paused) -> int:
+    def end_the_pause_first(look: Callable[[], tuple[int, int]] = budget._look_unless_paused) -> tuple[int, int]:
         store.connection.execute("UPDATE backfill.rate_budgets SET paused_until = clock_timestamp()")
         return look()
 
-    monkeypatch.setattr(budget, "_now_ms_unless_paused", end_the_pause_first)
+    monkeypatch.setattr(budget, "_look_unless_paused", end_the_pause_first)
     budget.take_turn()
 
+    assert one(store.connection, "SELECT cardinality(recent_ms) FROM backfill.rate_budgets") == 1
+
+
+def test_after_a_pause_one_request_goes_first_and_the_others_wait_for_how_it_fares(
+    store: CandleStore, new_budget: NewBudget
+) -> None:
+    reserved = note_reservations(store)
+    budget = new_budget(((10, 1),))
+    budget.take_turn()
+    budget.pause(RateLimited("blofin", "too many requests", 300))
+    store.connection.execute("UPDATE backfill.rate_budgets SET paused_until = clock_timestamp() - interval '1 ms'")
+
+    for _ in range(4):
+        budget.take_turn()
+
+    probe_ms, second_ms, *rest_ms = reserved()[-4:]
+    assert second_ms - probe_ms == 2000
+    assert all(later_ms < second_ms + 1000 for later_ms in rest_ms)
+
+
+def test_a_pause_voids_the_turns_that_are_still_to_come(store: CandleStore, new_budget: NewBudget) -> None:
+    def pause_for_a_moment(_: float) -> None:
+        waiting._sleep = lambda _: None
+        new_budget(((1, 60),)).pause(RateLimited("blofin", "too many requests", 60))
+        store.connection.execute("UPDATE backfill.rate_budgets SET paused_until = clock_timestamp()")
+
+    reserved = note_reservations(store)
+    waiting = new_budget(((1, 60),))
+    waiting.take_turn()
+    waiting._sleep = pause_for_a_moment
+
+    waiting.take_turn()
+
+    assert len(reserved()) >= 3
     assert one(store.connection, "SELECT cardinality(recent_ms) FROM backfill.rate_budgets") == 1
