@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Generator, Iterator, Sequence
 
+from backfill.domain.symbols import Refusal
 from backfill.domain.timeframes import timeframe
 from backfill.errors import ExchangeError, SourceSkipped, SymbolNotListed
 from backfill.exchanges.blofin_client import SOURCE as BLOFIN
@@ -15,8 +15,6 @@ from backfill.jobs.prove_listing import ListingProver
 from backfill.jobs.supplies import Supplies
 from backfill.storage.candle_store import CandleStore, SeriesWindow
 from backfill.storage.source_health import SourceHealth
-
-log = logging.getLogger(__name__)
 
 
 def sources_of(
@@ -71,8 +69,8 @@ def _through_ccxt(
     except ExchangeError as error:
         yield error
         return
-    if proved is None:
-        yield SymbolNotListed(name, window.symbol, "no listing that is proved to be this instrument")
+    if isinstance(proved, Refusal):
+        yield SymbolNotListed(name, window.symbol, proved.reason)
         return
     client = supplies.new_ccxt_client(name, [proved.market])
     try:

@@ -75,8 +75,8 @@ class ListingProver:
         self._log = GapFillLog(store.connection)
         self._home_closes: dict[int, float] | None = None
 
-    def proved(self, venue: Venue, others: Sequence[Venue] = ()) -> ProvedListing | None:
-        """The venue's proved listing, or None if it was refused or cannot be proved yet.
+    def proved(self, venue: Venue, others: Sequence[Venue] = ()) -> ProvedListing | Refusal:
+        """The venue's proved listing, or why it is refused or cannot be proved yet.
 
         ``others`` are the venues whose closes may serve while the home has none. Raises an :class:`ExchangeError`
         of this venue; an error of another only costs its vote.
@@ -86,17 +86,16 @@ class ListingProver:
             if self._still_holds(known):
                 return _from_row(known)
             if known["status"] == "refused" and known["age_s"] < REFUSAL_LIVES_S:
-                return None
+                return Refusal(known["reason"])
         candidate = self._candidate(venue)
         if isinstance(candidate, Refusal):
             self._refuse(venue, candidate)
-            return None
+            return candidate
         proof, proved_by = self._proof(candidate, others)
         self._remember(candidate, proof, proved_by)
-        if not proof.ok:
-            log.warning("%s: %s of %s is not used: %s", self._window.symbol, candidate.listing.venue_symbol,
-                        venue.source, proof.reason)  # fmt: skip
-        return ProvedListing(candidate.listing, candidate.market) if proof.ok else None
+        if proof.ok:
+            return ProvedListing(candidate.listing, candidate.market)
+        return Refusal(f"{candidate.listing.venue_symbol} is not proved to be this instrument: {proof.reason}")
 
     def _still_holds(self, known: Mapping[str, Any]) -> bool:
         if known["status"] != "proved" or known["market"] is None:
