@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from backfill.paper.limits import HouseRules, RequestWindow
 from backfill.settings import Settings
 from backfill.storage.candle_store import CandleStore
 from integration.exchange import candles_in_database, punch
@@ -47,6 +48,32 @@ def test_cut_off_in_mid_run_the_home_leaves_the_rest_to_the_next(
         assert stand_in_ms(store, window) == 2 * HOUR_MS
         last_hours = range(window.end_ms - 2 * HOUR_MS, window.end_ms, MINUTE_MS)
         assert_near_native(store, window, volume_share=1.4, opens_ms=last_hours)
+
+
+def test_banned_in_the_middle_of_a_walk_the_home_has_given_some_pages_and_gives_the_rest_when_the_ban_is_over(
+    store: CandleStore, venues: Venues, opened: Open
+) -> None:
+    three_requests = HouseRules((RequestWindow(3, 60_000, suspension_ms=300_000, status=403),))
+    venues.replace("blofin", opened("blofin", limits=three_requests))
+    venues.settings = Settings(batch_limit=60, pages_in_flight=1)
+    window = want(store)
+
+    (cut,) = run(venues, [window])
+
+    assert (cut.status, cut.sources) == ("complete", {"blofin": 180, "okx": 180})
+    assert "the firewall has banned our address (HTTP 403)" in str(cut.error)
+    assert stand_in_ms(store, window) == 3 * HOUR_MS
+    (paused,) = run(venues, [window])
+    assert (paused.status, paused.requests) == ("complete", 0)
+    assert "paused for all processes" in str(paused.error)
+
+    venues.replace("blofin", opened("blofin"))
+    store.connection.execute("UPDATE backfill.rate_budgets SET paused_until = now() - interval '1 minute'")
+    (back,) = run(venues, [window])
+
+    assert (back.status, back.rows_revised) == ("complete", 180)
+    assert candles_in_database(store, window) == native_candles(window)
+    assert stand_in_is_empty(store, window)
 
 
 def test_when_the_home_returns_its_own_candles_are_restored_and_the_others_kept_as_revisions(
