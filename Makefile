@@ -1,6 +1,6 @@
 # `make` alone lists the targets. Settings are variables: `make demo ONCE=1 BACKFILL_API_PORT=9090`.
 .DEFAULT_GOAL := help
-.PHONY: help install demo up down clean distclean test test-system lint types format lock
+.PHONY: help install demo up down clean distclean test test-system bench lint types format lock
 
 VENV := .venv
 # Everything a run creates lies here.
@@ -41,6 +41,11 @@ test: lint types ## ruff, mypy, import-linter, pytest [PYTEST="-k name"]
 
 test-system: install-dev ## the tests that ask a real exchange
 	@$(VENV)/bin/python -m pytest -m system
+
+bench: install ## print the figures of benchmarks/, in about six minutes
+	@$(VENV)/bin/python benchmarks/store_candles.py
+	@$(VENV)/bin/python benchmarks/detect_gaps.py
+	@$(VENV)/bin/python benchmarks/first_fill.py
 
 lint: install-dev ## ruff and the direction of imports
 	@$(VENV)/bin/ruff check --quiet .

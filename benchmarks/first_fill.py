@@ -9,12 +9,14 @@ processes are up all the time.
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from pathlib import Path
 
 import requests
 from throw_away import Stopwatch, spread, throw_away_home
@@ -52,20 +54,24 @@ def main() -> None:
     walked = symbols[: arguments.walked]
     watch = Stopwatch()
     asked: dict[str, int] = {}
-    with _paper_exchange() as url, _stack(url) as stack:
-        doing: dict[str, Callable[[], None]] = {
-            WALK: lambda: _walk(stack.database, url, walked),
-            CLI: lambda: _command_line(stack.database, url),
-            AIRFLOW: lambda: _airflow(stack),
-        }
-        for _ in range(arguments.rounds):
-            watch.start_round()
-            for what, fill in doing.items():
-                _from_empty(stack.database, url)
-                with watch.timing(what):
-                    fill()
-                asked[what] = requests.get(f"{url}/paper/stats", timeout=10).json()["total"]
-                _check(stack.database, what, len(walked) if what == WALK else len(symbols))
+    with throw_away_home() as home, _paper_exchange() as url:
+        universe = home / "universe.yaml"
+        universe.write_text(json.dumps({"instruments": symbols, "timeframes": {"1m": "7d"}, "sources": ["blofin"]}))
+        ours = {"BACKFILL_BLOFIN_URL": url, "BACKFILL_UNIVERSE": str(universe)}
+        with _stack(home, ours) as stack:
+            doing: dict[str, Callable[[], None]] = {
+                WALK: lambda: _walk(stack.database, url, walked),
+                CLI: lambda: _command_line(stack.database, ours),
+                AIRFLOW: lambda: _airflow(stack),
+            }
+            for _ in range(arguments.rounds):
+                watch.start_round()
+                for what, fill in doing.items():
+                    _from_empty(stack.database, url)
+                    with watch.timing(what):
+                        fill()
+                    asked[what] = requests.get(f"{url}/paper/stats", timeout=10).json()["total"]
+                    _check(stack.database, what, len(walked) if what == WALK else len(symbols))
     times = len(symbols) / len(walked)
     for one in watch.rounds:
         one[WALK] *= times
@@ -91,18 +97,16 @@ def _paper_exchange() -> Iterator[str]:
 
 
 @contextmanager
-def _stack(url: str) -> Iterator[Stack]:
-    """Postgres and Airflow, in a folder that is gone afterwards; the Dag runs when it is triggered only."""
-    ours = {"BACKFILL_BLOFIN_URL": url, "AIRFLOW__SCHEDULER__USE_JOB_SCHEDULE": "False"}
-    with throw_away_home() as home:
-        try:
-            settings = load_settings({"BACKFILL_HOME": str(home)})
-            with running_stack(settings, Scenario("paper", "candles", environment=ours), print) as stack:
-                stack.wait_until_ready(DAG_ID)
-                stack.airflow.unpause(DAG_ID)
-                yield stack
-        finally:
-            EmbeddedPostgres(home).remove()
+def _stack(home: Path, ours: dict[str, str]) -> Iterator[Stack]:
+    """Postgres and Airflow; the Dag runs when it is triggered only."""
+    scenario = Scenario("paper", "candles", environment=ours | {"AIRFLOW__SCHEDULER__USE_JOB_SCHEDULE": "False"})
+    try:
+        with running_stack(load_settings({"BACKFILL_HOME": str(home)}), scenario, print) as stack:
+            stack.wait_until_ready(DAG_ID)
+            stack.airflow.unpause(DAG_ID)
+            yield stack
+    finally:
+        EmbeddedPostgres(home).remove()
 
 
 def _from_empty(database: str, url: str) -> None:
@@ -115,12 +119,12 @@ def _from_empty(database: str, url: str) -> None:
         requests.post(f"{url}/paper/{path}", timeout=10).raise_for_status()
 
 
-def _command_line(database: str, url: str) -> None:
+def _command_line(database: str, ours: dict[str, str]) -> None:
     environment = {name: value for name, value in os.environ.items() if not name.startswith("BACKFILL_")}
     command = [sys.executable, "-m", "backfill.cli.main", "fill", "--db", database]
     ended = subprocess.run(
         command,
-        env=environment | {"BACKFILL_BLOFIN_URL": url},
+        env=environment | ours,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
@@ -138,7 +142,7 @@ def _airflow(stack: Stack) -> None:
         stack.supervisor.check()
         with suppress(LocalStackFailed):  # too busy to tell
             run = stack.airflow.dag_run(DAG_ID, run.run_id)
-    assert run.state == "success", run
+    assert run.state == "success", (run, stack.airflow.failed_tasks(DAG_ID, run.run_id))
 
 
 def _walk(database: str, url: str, symbols: Sequence[str]) -> None:
