@@ -17,6 +17,9 @@ from backfill.local.embedded_postgres import EmbeddedPostgres
 from backfill.storage.database import connect
 from backfill.storage.migrations import migrate
 
+# They assert too, and pytest shows what differs only in modules that it has been told of.
+pytest.register_assert_rewrite("integration.helpers", "integration.exchange")
+
 TESTS = Path(__file__).parent
 SERVER_FOLDER = "candle-keeper-test-"
 TEMPLATE = "template_of_tests"

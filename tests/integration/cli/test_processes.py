@@ -16,23 +16,24 @@ from backfill.paper.coins import LIQUID_COINS
 from backfill.storage.candle_store import CandleStore, Selection
 from integration.cli.conftest import Cli
 from integration.exchange import PaperBlofin, assert_equals_market, run_log
-from integration.helpers import assert_held_is_true, one, rows
+from integration.helpers import DAY_MS, assert_held_is_true, one, rows
 
 Start = Callable[..., "Popen[str]"]
-UNIVERSE = "instruments: [BTC-USDT, ETH-USDT, SOL-USDT]\ntimeframes: {1m: 5d, 1h: 30d}\n"
+UNIVERSE = "instruments: [BTC-USDT, ETH-USDT, SOL-USDT]\ntimeframes: {1m: 7d, 1h: 7d}\n"
 assert [coin.instrument.symbol for coin in LIQUID_COINS[:3]] == ["BTC-USDT", "ETH-USDT", "SOL-USDT"]
 
 
 @pytest.fixture
-def to(store: CandleStore, environment: pytest.MonkeyPatch, tmp_path: Path) -> tuple[str, str]:
-    """An end for all windows of a test that has settled when it begins, and the universe for it."""
+def span(store: CandleStore, environment: pytest.MonkeyPatch, tmp_path: Path) -> tuple[str, ...]:
+    """Five days that have settled when the test begins, however long it takes, and the universe for them."""
     (tmp_path / "universe.yaml").write_text(UNIVERSE)
-    return "--to", str(math.floor((store.now().timestamp() - 60) / 3600) * 3_600_000)
+    end_ms = math.floor((store.now().timestamp() - 60) / 3600) * 3_600_000
+    return "--from", str(end_ms - 5 * DAY_MS), "--to", str(end_ms)
 
 
-def assert_undisturbed(store: CandleStore, exchange: PaperBlofin, to: tuple[str, str]) -> None:
+def assert_undisturbed(store: CandleStore, exchange: PaperBlofin, span: tuple[str, ...]) -> None:
     """All series equal the market, each bar once, the ledger true, and the log adds up to the candles."""
-    windows = store.windows(Selection(store.now(), to_ms=int(to[1])))
+    windows = store.windows(Selection(store.now(), from_ms=int(span[1]), to_ms=int(span[3])))
     assert len(windows) == 6
     for window in windows:
         assert_equals_market(store, window, exchange.market)
@@ -48,11 +49,11 @@ def test_after_a_kill_in_mid_fill_a_rerun_ends_as_if_nothing_had_happened(
     cli: Cli,
     store: CandleStore,
     live_exchange: PaperBlofin,
-    to: tuple[str, str],
+    span: tuple[str, ...],
     pages_before: int,
 ) -> None:
     live_exchange.latency_ms = 120
-    victim = start_cli("fill", *to)
+    victim = start_cli("fill", *span)
     deadline = time.monotonic() + 30
     while (
         one(store.connection, "SELECT coalesce(sum(rows_inserted), 0) FROM backfill.gap_fill_runs") < pages_before * 720
@@ -75,36 +76,36 @@ def test_after_a_kill_in_mid_fill_a_rerun_ends_as_if_nothing_had_happened(
     assert set(rows(store.connection, counted)) == {(True,)}
 
     live_exchange.behave(now_ms=None)
-    said = cli("fill", *to)
+    said = cli("fill", *span)
 
     assert said.code == 0
-    assert_undisturbed(store, live_exchange, to)
+    assert_undisturbed(store, live_exchange, span)
     after = dict(rows(store.connection, "SELECT status, count(*)::int FROM backfill.gap_fill_runs GROUP BY 1"))
     assert after == {"abandoned": killed["running"], "complete": killed.get("complete", 0) + 6}
-    assert cli("fill", *to, "--json").document["requests"] == 0
+    assert cli("fill", *span, "--json").document["requests"] == 0
 
 
 def test_two_processes_on_the_same_universe_ask_for_nothing_twice(
-    start_cli: Start, store: CandleStore, live_exchange: PaperBlofin, to: tuple[str, str]
+    start_cli: Start, store: CandleStore, live_exchange: PaperBlofin, span: tuple[str, ...]
 ) -> None:
     live_exchange.latency_ms = 15
 
-    both = [start_cli("fill", *to) for _ in range(2)]
+    both = [start_cli("fill", *span) for _ in range(2)]
 
     for one_of_both in both:
         out, err = one_of_both.communicate(timeout=60)
         assert one_of_both.returncode == 0, out + err
     asked = Counter((question.symbol, question.bar, question.after_ms) for question in live_exchange.asked)
     assert set(asked.values()) == {1}
-    assert_undisturbed(store, live_exchange, to)
+    assert_undisturbed(store, live_exchange, span)
     assert run_log(store, "status") == [("complete",)] * 12
 
 
 def test_an_interrupt_ends_the_process_in_order_and_says_so(
-    start_cli: Start, cli: Cli, store: CandleStore, live_exchange: PaperBlofin, to: tuple[str, str]
+    start_cli: Start, cli: Cli, store: CandleStore, live_exchange: PaperBlofin, span: tuple[str, ...]
 ) -> None:
     live_exchange.latency_ms = 100
-    process = start_cli("fill", *to)
+    process = start_cli("fill", *span)
     deadline = time.monotonic() + 30
     while one(store.connection, "SELECT coalesce(sum(rows_inserted), 0) FROM backfill.gap_fill_runs") == 0:
         assert time.monotonic() < deadline
@@ -118,8 +119,8 @@ def test_an_interrupt_ends_the_process_in_order_and_says_so(
     assert "Traceback" not in err
     assert one(store.connection, "SELECT count(*) FROM backfill.gap_fill_runs WHERE status = 'running'") == 0
     live_exchange.behave(now_ms=None)
-    assert cli("fill", *to).code == 0
-    assert_undisturbed(store, live_exchange, to)
+    assert cli("fill", *span).code == 0
+    assert_undisturbed(store, live_exchange, span)
 
 
 def _wait_until_alone(store: CandleStore) -> None:
