@@ -29,11 +29,15 @@ def window(store: CandleStore) -> SeriesWindow:
 
 @pytest.fixture
 def budgets(store: CandleStore, database_uri: str) -> Iterator[list[RateBudget]]:
-    """Two processes' views of one budget."""
+    """Two processes' views of one budget, which do not sleep while they wait for their turns."""
     with ExitStack() as opened:
         yield [
             RateBudget(
-                opened.enter_context(connect(database_uri)), "blofin", store.source_id("blofin"), LIMITS_PER_PERIOD_S
+                opened.enter_context(connect(database_uri)),
+                "blofin",
+                store.source_id("blofin"),
+                LIMITS_PER_PERIOD_S,
+                sleep=lambda _: None,
             )
             for _ in range(2)
         ]
