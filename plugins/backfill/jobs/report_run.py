@@ -35,12 +35,23 @@ class RunSummary:
 
 @dataclass
 class _Series:
-    """All attempts on one series; its state is the last one's."""
+    """All attempts on one series; its state is the last one's.
+
+    ``was_served``: an attempt worked without an error, so what is left is not for want of asking the home. A stand-in
+    that fails for it is told, and fails no run.
+    """
 
     last: Row
     missing_before: int
     counts: Counter[str]
     sources: Counter[str]
+    was_served: bool = False
+
+    @property
+    def has_failed(self) -> bool:
+        return self.last["status"] in ("abandoned", "running") or (
+            self.last["status"] == "failed" and not self.was_served
+        )
 
 
 def report_run(
@@ -60,7 +71,7 @@ def report_run(
     failures = [
         f"{one.last['symbol']} {one.last['timeframe']} {one.last['status']}: {one.last['error'] or 'no reason given'}"
         for one in worst_first
-        if one.last["status"] in ("failed", "abandoned", "running")
+        if one.has_failed
     ]
     logged = {symbol for symbol, _ in series}
     failures += [f"{symbol}: no attempt was logged" for symbol in sorted(set(symbols) - logged)]
@@ -78,6 +89,7 @@ def _by_series(store: CandleStore, dag_id: str, run_id: str) -> dict[tuple[str, 
         key = (row["symbol"], row["timeframe"])
         one = series.setdefault(key, _Series(row, row["missing_before"], Counter(), Counter()))
         one.last = row
+        one.was_served |= row["status"] in ("complete", "partial") and row["error"] is None
         one.counts.update({name: row[name] for name in COUNTS})
         one.sources.update(row["sources"])
     return series
