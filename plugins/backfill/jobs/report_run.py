@@ -37,7 +37,7 @@ class RunSummary:
 class _Series:
     """All attempts on one series; its state is the last one's.
 
-    ``was_served``: an attempt worked without an error, so what is left is not for want of asking the home. A stand-in
+    ``was_served``: an attempt without an error has left something, so that is not for want of asking the home. A stand-in
     that fails for it is told, and fails no run.
     """
 
@@ -89,7 +89,7 @@ def _by_series(store: CandleStore, dag_id: str, run_id: str) -> dict[tuple[str, 
         key = (row["symbol"], row["timeframe"])
         one = series.setdefault(key, _Series(row, row["missing_before"], Counter(), Counter()))
         one.last = row
-        one.was_served |= row["status"] in ("complete", "partial") and row["error"] is None
+        one.was_served |= row["status"] == "partial" and row["error"] is None
         one.counts.update({name: row[name] for name in COUNTS})
         one.sources.update(row["sources"])
     return series
