@@ -37,8 +37,8 @@ class RunSummary:
 class _Series:
     """All attempts on one series; its state is the last one's.
 
-    ``was_served``: an attempt without an error has left something, so that is not for want of asking the home. A stand-in
-    that fails for it is told, and fails no run.
+    ``was_served``: an attempt without an error has left something, so that is not for want of asking the home. A
+    stand-in that fails for it is told, and fails no run.
     """
 
     last: Row
