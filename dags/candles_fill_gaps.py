@@ -20,7 +20,8 @@ from backfill.sensors.gap_detect import GapDetectSensor
 WINDOW = {
     "timeframes": "{{ (params.timeframes or []) | join(',') }}",
     "start": "{{ params.start or '' }}",
-    "end": "{{ params.end or '' }}",
+    # A run's own moment, so that all its tasks mean the same bars: one that closes in mid-run is the next run's.
+    "end": "{{ params.end or (dag_run.run_after | default('', true)) }}",
 }
 RECHECK = "{{ params.recheck }}"
 

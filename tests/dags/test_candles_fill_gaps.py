@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta, timezone
+from types import SimpleNamespace
 
 import pytest
 
 from backfill.domain.timeframes import TIMEFRAMES
+from backfill.window_params import as_moment
 
 
 def test_it_runs_every_30_minutes_one_run_at_a_time_and_never_catches_up(fill_gaps_dag):
@@ -71,3 +73,19 @@ def test_the_form_refuses(conf, fill_gaps_dag):
 
     with pytest.raises(ParamValidationError):
         fill_gaps_dag.params.update(conf)
+
+
+def test_all_tasks_of_a_run_mean_the_same_bars_however_late_they_start(fill_gaps_dag):
+    (end,) = {
+        fill_gaps_dag.get_task("detect_gaps").end,
+        fill_gaps_dag.get_task("fill_from_blofin").partial_kwargs["end"],
+        fill_gaps_dag.get_task("fill_from_fallback").partial_kwargs["end"],
+    }
+    moment = datetime(2026, 11, 21, 4, 30, tzinfo=timezone.utc)
+    template = fill_gaps_dag.get_template_env().from_string(end)
+    run = SimpleNamespace(run_after=moment)
+
+    assert as_moment("end", template.render(params={"end": None}, dag_run=run)) == moment
+    assert template.render(params={"end": "2026-11-01T00:00Z"}, dag_run=run) == "2026-11-01T00:00Z"
+    # Airflow 2 knows no such moment: there the last closed bar it is.
+    assert as_moment("end", template.render(params={"end": None}, dag_run=SimpleNamespace())) is None
