@@ -78,8 +78,8 @@ def test_the_form_refuses(conf, fill_gaps_dag):
 def test_all_tasks_of_a_run_mean_the_same_bars_however_late_they_start(fill_gaps_dag):
     (end,) = {
         fill_gaps_dag.get_task("detect_gaps").end,
-        fill_gaps_dag.get_task("fill_from_blofin").partial_kwargs["end"],
-        fill_gaps_dag.get_task("fill_from_fallback").partial_kwargs["end"],
+        fill_gaps_dag.get_task("fill_from_blofin").end,
+        fill_gaps_dag.get_task("fill_from_fallback").end,
     }
     moment = datetime(2026, 11, 21, 4, 30, tzinfo=timezone.utc)
     template = fill_gaps_dag.get_template_env().from_string(end)
