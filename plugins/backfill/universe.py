@@ -18,7 +18,7 @@ from backfill.errors import UniverseInvalid, UnknownSymbol, UnknownTimeframe
 from backfill.located_yaml import LocatedYaml, read_yaml
 from backfill.settings import Settings
 from backfill.source_names import SPOT_ONLY_SOURCES
-from backfill.universe_model import ALL, AssetClass, Override, Rule, SeriesWish, Universe, UniverseFile
+from backfill.universe_model import ALL, AssetClass, Override, Rule, SeriesWish, Universe, UniverseFile, Validation
 
 __all__ = ["SeriesWish", "Universe", "declared_series", "load_universe", "select_series"]
 
@@ -228,6 +228,8 @@ def _section_at(loc: Loc) -> type[BaseModel]:
         return _section_at(loc[2:]) if len(loc) > 3 else Universe
     if "timeframes" in loc[:-1]:
         return Rule
+    if loc[0] == "validation":
+        return Validation
     if loc[0] == "classes":
         return AssetClass
     return Override if "overrides" in loc[:-1] else UniverseFile

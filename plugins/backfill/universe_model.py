@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import (
     AfterValidator,
@@ -47,6 +47,7 @@ class SeriesWish:
     retention_ms: int | None
     sources: tuple[str, ...]
     spot_proxy: bool
+    objective_pct: float = 99.9
 
     def window_start_ms(self, now_ms: int, settle_ms: int = 0) -> int:
         """Where the window starts that ends with the last bar closed by ``now_ms - settle_ms``.
@@ -165,6 +166,7 @@ DurationMs = Annotated[int, BeforeValidator(parse_duration)]
 InstantMs = Annotated[int, BeforeValidator(parse_instant)]
 Sources = Annotated[tuple[Source, ...], AfterValidator(_not_empty_or_repeated)]
 Symbols = Annotated[tuple[Symbol, ...], AfterValidator(_not_empty_or_repeated)]
+Percentage = Annotated[float, Field(ge=0, le=100, strict=True, allow_inf_nan=False)]
 
 
 class _Section(BaseModel):
@@ -184,6 +186,22 @@ class Rule(_Section):
     until_ms: InstantMs | None = Field(default=None, alias="until")
     retention_ms: DurationMs | None = Field(default=None, alias="retention")
     sources: Sources | None = None
+    objective_pct: Percentage | None = None
+
+
+class Validation(_Section):
+    """How what is stored is checked against others, and what becomes of a series that fails.
+
+    ``every_ms``: within what time each page is compared with another source; None: only the newest pages are.
+    ``ceiling_pct``: the largest difference of a price that is ever tolerated.
+    """
+
+    objective_pct: Percentage = 99.9
+    on_failure: Literal["warn", "fail"] = "warn"
+    newest_page: StrictBool = True
+    every_ms: Annotated[DurationMs | None, BeforeValidator(_false_is_off)] = Field(default=7 * DAY_MS, alias="every")
+    ceiling_pct: Annotated[Percentage, Field(gt=0)] = 1.0
+    next_timeframe: StrictBool = True
 
 
 KeptRule = Annotated[Rule, BeforeValidator(_rule_from_short_form)]
@@ -214,6 +232,7 @@ class Universe(_Section):
     sources: Sources = ("blofin",)
     classes: dict[StrictStr, AssetClass] = Field(default_factory=dict)
     spot_proxy: StrictBool = False
+    validation: Validation = Validation()
     overrides: dict[Symbol, Override] = Field(default_factory=dict)
 
     def series(self, listed: Sequence[str] | None = None) -> list[SeriesWish]:
@@ -267,6 +286,7 @@ class Universe(_Section):
                         if spot_proxy or source not in SPOT_ONLY_SOURCES
                     ),
                     spot_proxy=spot_proxy,
+                    objective_pct=self.validation.objective_pct if rule.objective_pct is None else rule.objective_pct,
                 )
 
 

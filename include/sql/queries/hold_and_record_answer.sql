@@ -4,7 +4,8 @@ WITH kept AS (
     UPDATE series
     SET held = held + %(present)s::int8multirange,
         stand_in = CASE WHEN %(source_id)s = ANY (source_ids[2:]) THEN stand_in + %(present)s::int8multirange
-                        ELSE stand_in - %(present)s::int8multirange END
+                        ELSE stand_in - %(present)s::int8multirange END,
+        settled = settled + %(settled)s::int8multirange
     WHERE id = %(series_id)s
     RETURNING id
 )

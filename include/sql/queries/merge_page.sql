@@ -1,5 +1,6 @@
 -- A page of one source into the candles of one series: new bars come in, a better source replaces a worse one's bar, a
 -- source replaces its own bar when it differs by more than float noise, and every replaced bar is kept as a revision.
+-- What a person has corrected stays.
 WITH incoming AS MATERIALIZED (
     SELECT open_time, open, high, low, close,
            nullif(volume, 'NaN') AS volume, nullif(quote_volume, 'NaN') AS quote_volume
@@ -9,7 +10,7 @@ WITH incoming AS MATERIALIZED (
 ), replaceable AS MATERIALIZED (
     SELECT c.*, CASE WHEN c.source_id = %(source_id)s THEN 'provider_correction' ELSE 'native_restored' END AS reason
     FROM stored AS c JOIN incoming AS n ON n.open_time = c.open_time
-    WHERE CASE WHEN c.source_id = %(source_id)s
+    WHERE c.source_id IS DISTINCT FROM (SELECT id FROM sources WHERE name = 'manual') AND CASE WHEN c.source_id = %(source_id)s
                THEN abs(n.open - c.open) > 1e-9 * abs(c.open)
                  OR abs(n.high - c.high) > 1e-9 * abs(c.high)
                  OR abs(n.low - c.low) > 1e-9 * abs(c.low)

@@ -1,7 +1,8 @@
 -- What is held of a span, and which part of it stands in for the home, counted anew from the candles, under the lock of
 -- lock_ledger: whoever has changed them has told the ledger before, and whoever is changing them will tell it after.
 UPDATE series AS s
-SET held = s.held - counted.span + counted.held, stand_in = s.stand_in - counted.span + counted.stand_in
+SET held = s.held - counted.span + counted.held, stand_in = s.stand_in - counted.span + counted.stand_in,
+    settled = (s.settled + %(settled)s::int8multirange) - (counted.span - counted.held)
 FROM (
     SELECT one.id, int8multirange(int8range(%(start_ms)s, %(end_ms)s)) AS span,
            coalesce(range_agg(bar.bar) FILTER (WHERE c.series_id IS NOT NULL), '{}') AS held,

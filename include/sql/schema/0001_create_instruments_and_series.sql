@@ -97,6 +97,10 @@ CREATE TABLE series (
     spot_proxy    boolean NOT NULL DEFAULT false,
     held          int8multirange NOT NULL DEFAULT '{}',
     stand_in      int8multirange NOT NULL DEFAULT '{}',
+    settled       int8multirange NOT NULL DEFAULT '{}',
+    no_trade      int8multirange NOT NULL DEFAULT '{}',
+    lost          int8multirange NOT NULL DEFAULT '{}',
+    objective_pct double precision NOT NULL DEFAULT 99.9 CHECK (objective_pct BETWEEN 0 AND 100),
     UNIQUE (instrument_id, timeframe)
 );
 COMMENT ON COLUMN series.wanted IS 'Whether the universe names the series now; false keeps the candles and asks for nothing.';
@@ -105,6 +109,10 @@ COMMENT ON COLUMN series.source_ids IS 'Who may supply it, best first. The first
 COMMENT ON COLUMN series.spot_proxy IS 'Whether a spot market may stand in where no perpetual can be had.';
 COMMENT ON COLUMN series.held IS 'The intervals whose candles are stored, [ms, ms) on the grid. True after every statement.';
 
+COMMENT ON COLUMN series.settled IS 'The part of held that the home has given, or given again, some time after the bars were over.';
+COMMENT ON COLUMN series.no_trade IS 'Bars that the home has not, and whose lack its own coarser bars have proved right.';
+COMMENT ON COLUMN series.lost IS 'Bars that the home has not, although its own coarser bars count their trades: gaps, whatever the sources deny.';
+COMMENT ON COLUMN series.objective_pct IS 'How much of the window must be held for its coverage to be good.';
 COMMENT ON COLUMN series.stand_in IS 'The part of held that comes from a source ranked below the home: the home is asked for it until it answers.';
 
 -- `held` is rewritten with every page: room on the page keeps those updates off the indexes.

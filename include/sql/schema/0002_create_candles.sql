@@ -49,7 +49,10 @@ CREATE TABLE quarantine (
     times_seen     integer NOT NULL DEFAULT 1,
     fill_run_id    bigint,
     quarantined_at timestamptz NOT NULL DEFAULT now(),
-    last_seen_at   timestamptz NOT NULL DEFAULT now()
+    last_seen_at   timestamptz NOT NULL DEFAULT now(),
+    decided_at     timestamptz,
+    note           text
 );
+COMMENT ON COLUMN quarantine.status IS 'held: nobody has decided yet; released: a person had it stored all the same; discarded: a person agrees.';
 COMMENT ON TABLE quarantine IS 'Rows that broke a structural rule, as the source sent them.';
 CREATE UNIQUE INDEX quarantine_once ON quarantine (series_id, source_id, rule, md5(payload::text));

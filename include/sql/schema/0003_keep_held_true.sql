@@ -34,7 +34,7 @@ LANGUAGE plpgsql SECURITY DEFINER SET search_path = backfill, pg_temp AS $$
 BEGIN
     PERFORM FROM series WHERE id IN (SELECT DISTINCT series_id FROM removed) ORDER BY id FOR UPDATE;
     UPDATE series AS s
-    SET held = s.held - gone.intervals, stand_in = s.stand_in - gone.intervals
+    SET held = s.held - gone.intervals, stand_in = s.stand_in - gone.intervals, settled = s.settled - gone.intervals
     FROM (
         SELECT r.series_id,
                range_agg(int8range(epoch_ms(r.open_time), epoch_ms(r.open_time) + one.step_ms)) AS intervals
@@ -55,7 +55,8 @@ BEGIN
     WHERE id IN (SELECT series_id FROM removed UNION SELECT series_id FROM added) ORDER BY id FOR UPDATE;
     UPDATE series AS s
     SET held = s.held - coalesce(moved.gone, '{}') + coalesce(moved.stored, '{}'),
-        stand_in = s.stand_in - coalesce(moved.gone, '{}') + coalesce(moved.stand_ins, '{}')
+        stand_in = s.stand_in - coalesce(moved.gone, '{}') + coalesce(moved.stand_ins, '{}'),
+        settled = s.settled - coalesce(moved.gone, '{}')
     FROM (
         SELECT one.id,
                range_agg(int8range(epoch_ms(k.open_time), epoch_ms(k.open_time) + one.step_ms))
@@ -79,7 +80,8 @@ BEGIN
 END
 $$;
 
--- Another order of sources makes stand-ins of other bars: what a new home may now replace is counted anew.
+-- Another order of sources makes stand-ins of other bars: what a new home may now replace is counted anew. What the old
+-- home's bars have proved does not hold for a new one.
 -- (In a BEFORE trigger NEW has no generated columns yet.)
 CREATE FUNCTION recount_stand_in() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = backfill, pg_temp AS $$
@@ -89,6 +91,11 @@ BEGIN
         FROM candles AS c
         WHERE c.series_id = NEW.id AND c.source_id = ANY (NEW.source_ids[2:])
           AND (epoch_ms(c.open_time) - OLD.anchor_ms) % OLD.step_ms = 0), '{}');
+    IF OLD.source_ids[1] IS DISTINCT FROM NEW.source_ids[1] THEN
+        NEW.settled := '{}';
+        NEW.no_trade := '{}';
+        NEW.lost := '{}';
+    END IF;
     RETURN NEW;
 END
 $$;
@@ -116,7 +123,7 @@ BEGIN
             WHERE c.series_id = s.id AND (epoch_ms(c.open_time) - s.anchor_ms) % s.step_ms = 0), '{}')
         WHERE held <> '{}';
     END IF;
-    UPDATE series SET stand_in = stand_in * held WHERE stand_in <> '{}';
+    UPDATE series SET stand_in = stand_in * held, settled = settled * held WHERE stand_in <> '{}' OR settled <> '{}';
     RETURN NULL;
 END
 $$;

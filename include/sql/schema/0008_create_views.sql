@@ -15,10 +15,10 @@ JOIN sources AS src ON src.id = c.source_id;
 CREATE FUNCTION windows_at(at timestamptz, settle_ms bigint DEFAULT 0, from_ms bigint DEFAULT NULL,
                            to_ms bigint DEFAULT NULL)
 RETURNS TABLE (series_id integer, instrument_id integer, timeframe text, step_ms bigint, source_ids smallint[],
-               held int8multirange, start_ms bigint, end_ms bigint)
+               held int8multirange, no_trade int8multirange, lost int8multirange, start_ms bigint, end_ms bigint)
 LANGUAGE sql STABLE ROWS 1000
 BEGIN ATOMIC
-    SELECT w.id, w.instrument_id, w.timeframe, w.step_ms, w.source_ids, w.held, w.start_ms, w.end_ms
+    SELECT w.id, w.instrument_id, w.timeframe, w.step_ms, w.source_ids, w.held, w.no_trade, w.lost, w.start_ms, w.end_ms
     FROM (
         SELECT s.*,
                grid_floor(least(e.last_closed_ms, windows_at.to_ms), s.step_ms, s.anchor_ms) AS end_ms,
@@ -42,8 +42,8 @@ BEGIN ATOMIC
     WHERE w.start_ms < w.end_ms;
 END;
 
--- What is left to try of each of these windows: window - held - (absent at every source that may be asked). Whole
--- windows are left out. OFFSET 0 keeps the planner from writing the gaps out, and working them out, at each mention.
+-- What is left to try of each of these windows: window - held - (absent at every source that may be asked, or proved to
+-- have had no trade, and not proved to be lost). Whole windows are left out. OFFSET 0 keeps the planner from writing the gaps out, and working them out, at each mention.
 CREATE FUNCTION gaps_at(at timestamptz, settle_ms bigint DEFAULT 0, from_ms bigint DEFAULT NULL,
                         to_ms bigint DEFAULT NULL)
 RETURNS TABLE (series_id integer, instrument_id integer, timeframe text, step_ms bigint, gaps int8multirange)
@@ -54,7 +54,8 @@ BEGIN ATOMIC
     CROSS JOIN LATERAL (
         SELECT CASE WHEN int8range(w.start_ms, w.end_ms) <@ w.held THEN '{}'
                     ELSE int8multirange(int8range(w.start_ms, w.end_ms)) - w.held
-                       - (SELECT absent FROM absent_everywhere(w.series_id, w.source_ids, at)) END AS gaps
+                       - ((SELECT absent FROM absent_everywhere(w.series_id, w.source_ids, at)) + w.no_trade - w.lost)
+                    END AS gaps
         OFFSET 0
     ) AS left_over
     WHERE NOT isempty(left_over.gaps);
@@ -84,7 +85,7 @@ SELECT i.symbol, g.timeframe, from_epoch_ms(lower(gap)) AS gap_start, from_epoch
 FROM gaps_at(now()) AS g
 JOIN instruments AS i ON i.id = g.instrument_id
 CROSS JOIN LATERAL unnest(g.gaps) AS gap;
-COMMENT ON VIEW gaps IS 'What is left to try now: window - held - (absent at every source that may be asked).';
+COMMENT ON VIEW gaps IS 'What is left to try now: window - held - (absent at every source that may be asked, or proved to have had no trade).';
 
 -- The state of every wanted series as of a moment.
 CREATE FUNCTION sync_status_at(at timestamptz, settle_ms bigint DEFAULT 0)
@@ -108,7 +109,7 @@ BEGIN ATOMIC
     FROM windows_at(at, settle_ms) AS w
     JOIN instruments AS i ON i.id = w.instrument_id
     CROSS JOIN LATERAL (
-        SELECT int8multirange(int8range(w.start_ms, w.end_ms)) AS span, said.absent
+        SELECT int8multirange(int8range(w.start_ms, w.end_ms)) AS span, said.absent + w.no_trade - w.lost AS absent
         FROM absent_everywhere(w.series_id, w.source_ids, at) AS said
     ) AS a
     CROSS JOIN LATERAL (

@@ -149,6 +149,7 @@ def _declare(store: CandleStore, wishes: Sequence[SeriesWish]) -> None:
             "until": None if wish.until_ms is None else utc(wish.until_ms).isoformat(),
             "retention_ms": wish.retention_ms,
             "spot_proxy": wish.spot_proxy,
+            "objective_pct": wish.objective_pct,
             "source_ids": [store.source_id(name) for name in _sources_that_have_it(wish)],
         }
         for wish in wishes

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -19,6 +19,8 @@ POSTGRES_EPOCH_MS = 946_684_800_000
 INT2, INT4, INT8, FLOAT8 = ">i2", ">i4", ">i8", ">f8"
 PRICES = ("open", "high", "low", "close")
 VOLUMES = ("volume", "quote_volume")
+# The rows of select_candles.
+CANDLE_WIRE_TYPES = (("open_ms", INT8), *((name, FLOAT8) for name in (*PRICES, *VOLUMES)), ("source_id", INT2))
 
 
 class Column(NamedTuple):
@@ -40,6 +42,16 @@ def packed(columns: Sequence[Column], rows: int) -> bytes:
         table[f"{name} width"] = np.dtype(wire_type).itemsize
         table[name] = values
     return HEADER + table.tobytes() + TRAILER
+
+
+def unpacked(file: bytes, columns: Sequence[tuple[str, str]]) -> dict[str, NDArray[Any]]:
+    """The columns (names and wire types, in order) of a file that COPY has written; there must be no NULL in it."""
+    fields = [("columns", INT2)]
+    for name, wire_type in columns:
+        fields += [(f"{name} width", INT4), (name, wire_type)]
+    row = np.dtype(fields)
+    table = np.frombuffer(file, row, count=(len(file) - len(HEADER) - len(TRAILER)) // row.itemsize, offset=len(HEADER))
+    return {name: table[name].astype(np.dtype(wire_type).newbyteorder("=")) for name, wire_type in columns}
 
 
 def page_columns(candles: pd.DataFrame) -> list[Column]:

@@ -18,7 +18,7 @@ from psycopg.types.json import Jsonb
 
 from backfill.domain.intervals import Interval
 from backfill.errors import SeriesBusy
-from backfill.storage.binary_copy import candle_columns, packed, page_columns
+from backfill.storage.binary_copy import CANDLE_WIRE_TYPES, candle_columns, packed, page_columns, unpacked
 from backfill.storage.database import Connection, fetch_one, translated_errors
 from backfill.storage.multiranges import to_intervals, to_multirange
 from backfill.storage.named_queries import query
@@ -72,6 +72,7 @@ class SeriesWindow(NamedTuple):
     state: str | None
     list_ms: int | None
     spot_proxy: bool = False
+    objective_pct: float = 99.9
 
 
 class OpenWork(NamedTuple):
@@ -175,6 +176,17 @@ class CandleStore:
         with translated_errors():
             return bool(fetch_one(self.connection, query("select_has_older_candle"), params)[0])
 
+    def candles(self, series_id: int, span: Interval) -> pd.DataFrame:
+        """The stored candles that open in ``span``: the columns of ``frames.candle_frame`` and ``source_id``."""
+        import pandas as pd
+
+        select = sql.SQL(query("select_candles")).format(  # COPY takes no parameters: psycopg quotes the literals
+            series_id=sql.Literal(series_id), first=sql.Literal(utc(span.start)), past=sql.Literal(utc(span.end))
+        )
+        with translated_errors(), self.connection.cursor() as cursor, cursor.copy(select) as copy:
+            file = b"".join(copy)
+        return pd.DataFrame(unpacked(file, CANDLE_WIRE_TYPES))
+
     # -- one at a time ---------------------------------------------------------------------------------------
 
     @contextmanager
@@ -229,13 +241,14 @@ class CandleStore:
         *,
         bars: Sequence[Interval],
         absent: Sequence[Interval] = (),
+        settled: Sequence[Interval] = (),
         quarantined: Sequence[QuarantinedRow] = (),
         fill_run_id: int | None = None,
     ) -> StoredPage:
         """Store what one answer says, inside a :meth:`page_transaction`.
 
         ``candles``: sound closed rows, oldest first. ``bars``: the same as intervals. ``absent``: what the answer
-        denies. Stored twice, the second time changes nothing.
+        denies. ``settled``: those of ``bars`` that the home gives some time after they were over. Stored twice, the second time changes nothing.
         """
         inserted = revised = 0
         series = {"series_id": window.series_id, "source_id": source_id}
@@ -243,6 +256,7 @@ class CandleStore:
             **series,
             "missing": to_multirange(absent),
             "present": to_multirange(bars),
+            "settled": to_multirange(settled),
             "first_life": FIRST_ABSENCE,
             "next_life": CONFIRMED_ABSENCE,
         }
@@ -254,7 +268,7 @@ class CandleStore:
             inserted, revised = self._merged(window, source_id, known, bars, fill_run_id)
             inserted += len(fresh)
             if inserted + revised < len(candles):
-                self._recount_ledger(series, bars)
+                self._recount_ledger(answer, bars)
             else:  # rows that we wrote ourselves are ours until the commit: they are held
                 write_down = "hold_and_record_answer"
         for row in quarantined:
@@ -321,12 +335,12 @@ class CandleStore:
         inserted, revised = fetch_one(self.connection, query("merge_page"), params)
         return int(inserted), int(revised)
 
-    def _recount_ledger(self, series: dict[str, int], bars: Sequence[Interval]) -> None:
+    def _recount_ledger(self, answer: dict[str, Any], bars: Sequence[Interval]) -> None:
         """Count the page's span anew: a row that was merely found there may have been deleted since."""
-        self.connection.execute(query("lock_ledger"), series)
+        self.connection.execute(query("lock_ledger"), answer)
         span = {"start_ms": bars[0].start, "end_ms": bars[-1].end}
         times = {"first": utc(bars[0].start), "past": utc(bars[-1].end)}
-        self.connection.execute(query("recount_ledger"), {**series, **span, **times})
+        self.connection.execute(query("recount_ledger"), {**answer, **span, **times})
 
     def _quarantine(self, series: dict[str, int], row: QuarantinedRow, fill_run_id: int | None) -> None:
         self.connection.execute(

@@ -1,0 +1,17 @@
+-- What a check has found. Found again, a finding is told anew and counted; what had been settled opens again if it says
+-- so; what a person has dismissed stays dismissed.
+INSERT INTO findings AS f (series_id, source_id, kind, verdict, start_time, end_time, field, stored, other, difference,
+                           detail, fill_run_id, status, settled_at)
+SELECT w.series_id, w.source_id, w.kind, w.verdict, w.start_time, w.end_time, w.field, w.stored, w.other, w.difference,
+       w.detail, %(fill_run_id)s, w.status, CASE w.status WHEN 'settled' THEN now() END
+FROM jsonb_to_recordset(%(findings)s::jsonb) AS w (
+    series_id integer, source_id smallint, kind text, verdict text, start_time timestamptz, end_time timestamptz,
+    field text, stored double precision, other double precision, difference double precision, detail jsonb, status text)
+ON CONFLICT (kind, coalesce(series_id, 0), coalesce(source_id, 0), coalesce(start_time, '-infinity'),
+             coalesce(field, ''))
+DO UPDATE SET verdict = excluded.verdict, end_time = excluded.end_time, stored = excluded.stored, other = excluded.other,
+    difference = excluded.difference, detail = excluded.detail, fill_run_id = excluded.fill_run_id,
+    status = CASE f.status WHEN 'dismissed' THEN f.status ELSE excluded.status END,
+    settled_at = CASE f.status WHEN 'dismissed' THEN f.settled_at ELSE excluded.settled_at END,
+    times_seen = f.times_seen + 1, last_seen_at = now()
+RETURNING id
