@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from backfill.domain.answers import bar_intervals, denied
 from backfill.domain.intervals import Interval, intersection
 from backfill.domain.page_plan import PlannedPage, plan_pages
-from backfill.domain.timeframes import DAY_MS, Timeframe, timeframe
+from backfill.domain.timeframes import DAY_MS, HOUR_MS, Timeframe, timeframe
 from backfill.errors import BadPayload, ContradictoryAnswer, ExchangeError, PaginationStalled
 from backfill.exchanges.walk_back import walk_back
 from backfill.jobs.candle_sources import CandlePage, CandleSource
@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     import pandas as pd
 
 log = logging.getLogger(__name__)
+
+# A closed bar may be corrected for a while (fills that are reported late). What its home says this long after the bar's
+# end is its settled value, and until then the bar is to be read once more.
+SETTLED_AFTER_MS = 2 * HOUR_MS
 
 # Told of one page, these leave hope for the next; all other errors end the asking.
 PAGE_ERRORS = (BadPayload, PaginationStalled)
@@ -190,6 +194,13 @@ class SourceAsked:
         long_listed = listed_ms is not None and listed_ms < day_ago_ms
         return self._window.state == "live" and long_listed and page.after_ms > day_ago_ms
 
+    def _settled(self, page: CandlePage, bars: Sequence[Interval]) -> list[Interval]:
+        """Those of ``bars`` that the home tells so late that it will not change its mind."""
+        if self.source_id != self._window.source_ids[0]:
+            return []
+        settled_ms = self._timeframe.floor(self._now_ms(page) - SETTLED_AFTER_MS)
+        return intersection(bars, [Interval(self._span.start, max(self._span.start, settled_ms))])
+
     def _now_ms(self, page: CandlePage) -> int:
         return page.server_ms if page.server_ms is not None else round(time.time() * 1000)
 
@@ -205,6 +216,7 @@ class SourceAsked:
                 candles,
                 bars=bars,
                 absent=absent,
+                settled=self._settled(page, bars),
                 quarantined=quarantined,
                 fill_run_id=self._fill_run_id,
             )
