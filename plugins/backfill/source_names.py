@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import difflib
 import re
+from collections.abc import Sequence
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
+
+from backfill.errors import ConfigurationError
 
 # okx and bybit have perpetuals and spot; the last three serve us spot only.
 SPOT_ONLY_SOURCES = ("binance", "kraken", "coinbase")
@@ -28,6 +31,12 @@ def why_no_source(name: object) -> str:
     close = difflib.get_close_matches(str(name), SOURCES, n=1)
     advice = f"did you mean {close[0]}?" if close else f"known are {', '.join(SOURCES)}, and ccxt's other exchanges"
     return f"unknown source {name!r}; {advice}"
+
+
+def check_sources(said_as: str, names: Sequence[str] | None) -> None:
+    """Raises :class:`ConfigurationError`, which names what is no source and where it was said (``--sources``)."""
+    if unknown := [name for name in names or () if not is_source(name)]:
+        raise ConfigurationError("; ".join(f"{said_as}: {why_no_source(name)}" for name in unknown))
 
 
 @cache

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from airflow.providers.common.compat.sdk import BaseOperator
+from airflow.providers.common.compat.sdk import AirflowSkipException, BaseOperator
 
 from backfill.hooks.blofin_hook import BlofinHook
 from backfill.hooks.candle_store_hook import CANDLES_CONN_ID
@@ -27,10 +27,11 @@ class BlofinCandlesOperator(BaseOperator):
     :param timeframes: only these (list or comma list); None: all that the universe keeps of the symbol.
     :param start: replaces the declared start of the window (ISO 8601 or epoch ms); None: as declared.
     :param end: ends the window earlier than the last closed bar; None: the last closed bar.
+    :param sources: who may be asked (list or comma list): without blofin among them the task skips itself; None: all.
     :param recheck: ask again for bars that Blofin has denied.
     """
 
-    template_fields: Sequence[str] = ("symbol", "timeframes", "start", "end", "recheck")
+    template_fields: Sequence[str] = ("symbol", "timeframes", "start", "end", "sources", "recheck")
     ui_color = "#ffe6cc"
 
     def __init__(
@@ -40,6 +41,7 @@ class BlofinCandlesOperator(BaseOperator):
         timeframes: Sequence[str] | str | None = None,
         start: str | None = None,
         end: str | None = None,
+        sources: Sequence[str] | str | None = None,
         recheck: bool | str = False,
         candles_conn_id: str = CANDLES_CONN_ID,
         blofin_conn_id: str = BlofinHook.default_conn_name,
@@ -50,6 +52,7 @@ class BlofinCandlesOperator(BaseOperator):
         self.timeframes = timeframes
         self.start = start
         self.end = end
+        self.sources = sources
         self.recheck = recheck
         self.candles_conn_id = candles_conn_id
         self.blofin_conn_id = blofin_conn_id
@@ -60,6 +63,8 @@ class BlofinCandlesOperator(BaseOperator):
         from backfill.jobs.fill_universe import fill_series, windows_to_fill
         from backfill.storage.gap_fill_log import GapFillLog
 
+        if "blofin" not in (as_list(self.sources) or ["blofin"]):
+            raise AirflowSkipException("blofin is not among the sources to ask")
         with open_supplies(self.candles_conn_id, self.blofin_conn_id) as supplies:
             windows = windows_to_fill(
                 supplies,

@@ -27,7 +27,8 @@ class CcxtFallbackOperator(BaseOperator):
     :param timeframes: only these (list or comma list); None: all that the universe keeps of the symbol.
     :param start: replaces the declared start of the window (ISO 8601 or epoch ms); None: as declared.
     :param end: ends the window earlier than the last closed bar; None: the last closed bar.
-    :param sources: only these, in this order; None: as the universe lists them.
+    :param sources: only these, in this order (list or comma list; blofin is passed over); None: as the universe lists
+        them.
     :param recheck: ask again for bars that a source has denied.
     """
 
@@ -62,6 +63,9 @@ class CcxtFallbackOperator(BaseOperator):
         from backfill.hooks.task_identity import run_identity
         from backfill.jobs.fill_universe import fill_series, left_for_others, windows_to_fill
 
+        sources, recheck = as_list(self.sources), str(self.recheck) == "True"
+        if sources == ["blofin"]:
+            raise AirflowSkipException("only blofin is to be asked")
         with open_supplies(self.candles_conn_id, self.blofin_conn_id) as supplies:
             windows = windows_to_fill(
                 supplies,
@@ -70,15 +74,18 @@ class CcxtFallbackOperator(BaseOperator):
                 start=as_moment("start", self.start),
                 end=as_moment("end", self.end),
             )
-            left = left_for_others(supplies.store, windows)
+            # What Blofin denies again stays absent; where it is not asked, a recheck is for the others to make.
+            left = (
+                windows if recheck and sources and "blofin" not in sources else left_for_others(supplies.store, windows)
+            )
             if not left:
                 raise AirflowSkipException("nothing is left for other sources")
             reports = fill_series(
                 supplies,
                 left,
                 run_identity(context),
-                only=as_list(self.sources),
+                only=sources,
                 leave_out=["blofin"],
-                recheck=str(self.recheck) == "True",
+                recheck=recheck,
             )
             return [report.as_dict() for report in reports]

@@ -10,6 +10,7 @@ from airflow.providers.common.compat.sdk import AirflowSensorTimeout, BaseSensor
 
 from backfill.hooks.blofin_hook import BlofinHook
 from backfill.hooks.candle_store_hook import CANDLES_CONN_ID
+from backfill.source_names import check_sources
 from backfill.window_params import as_list, as_moment
 
 if TYPE_CHECKING:
@@ -27,11 +28,14 @@ class GapDetectSensor(BaseSensorOperator):
     :param timeframes: only these; None: all.
     :param start: replaces the declared start of each window (ISO 8601 or epoch ms); None: as declared.
     :param end: ends the windows earlier than the last closed bar; None: the last closed bar.
+    :param sources: only what these may be asked for (list or comma list); None: what any source may.
+    :param recheck: bars that a source has denied are left to ask for too.
+    :param plan_only: log the plan and its requests, ask nobody and give an empty list.
     :param most_items: more symbols than this are handed out in batches, joined by commas, since Airflow maps over
         1024 items at most (``core.max_map_length``).
     """
 
-    template_fields: Sequence[str] = ("symbols", "timeframes", "start", "end")
+    template_fields: Sequence[str] = ("symbols", "timeframes", "start", "end", "sources", "recheck", "plan_only")
     ui_color = "#cfe8d5"
 
     def __init__(
@@ -41,6 +45,9 @@ class GapDetectSensor(BaseSensorOperator):
         timeframes: Sequence[str] | str | None = None,
         start: str | None = None,
         end: str | None = None,
+        sources: Sequence[str] | str | None = None,
+        recheck: bool | str = False,
+        plan_only: bool | str = False,
         wait_for_gaps: bool = False,
         deferrable: bool = False,
         most_items: int = 1024,
@@ -53,6 +60,9 @@ class GapDetectSensor(BaseSensorOperator):
         self.timeframes = timeframes
         self.start = start
         self.end = end
+        self.sources = sources
+        self.recheck = recheck
+        self.plan_only = plan_only
         self.wait_for_gaps = wait_for_gaps
         self.deferrable = deferrable
         self.most_items = most_items
@@ -87,8 +97,11 @@ class GapDetectSensor(BaseSensorOperator):
         from backfill.hooks.supplies_hook import open_supplies
         from backfill.jobs.fill_universe import select_declared
         from backfill.jobs.find_gaps import find_gaps, symbols_with_gaps
+        from backfill.jobs.plan_fill import plan_fill
         from backfill.storage.gap_fill_log import GapFillLog
 
+        sources, recheck, plan_only = as_list(self.sources), str(self.recheck) == "True", str(self.plan_only) == "True"
+        check_sources("sources", sources)
         with open_supplies(self.candles_conn_id, self.blofin_conn_id) as supplies:
             which = select_declared(
                 supplies,
@@ -96,11 +109,20 @@ class GapDetectSensor(BaseSensorOperator):
                 timeframes=as_list(self.timeframes),
                 start=as_moment("start", self.start),
                 end=as_moment("end", self.end),
+                ask=not plan_only,
             )
             abandoned = GapFillLog(supplies.store.connection).abandon_dead_runs()
-            gaps = find_gaps(supplies.store, which)
+            if sources or recheck or plan_only:
+                plan = plan_fill(supplies, which, only=sources, recheck=recheck)
+                gaps = plan.series_to_ask_for()
+            else:
+                gaps = find_gaps(supplies.store, which)
         if abandoned:
             self.log.warning("%d runs of killed processes are marked as abandoned", abandoned)
+        if plan_only:
+            for line in plan.lines():
+                self.log.info(line)
+            return PokeReturnValue(is_done=True, xcom_value=[])
         found = symbols_with_gaps(gaps, self.most_items)
         self.log.info(
             "%d candles are missing and %d may be had from their home, in %d series of %d items",

@@ -1,0 +1,76 @@
+"""What the Dags that fill share: the form, and the tasks from the search for gaps to the report."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from airflow.providers.common.compat.sdk import Param, task_group
+
+from backfill.domain.timeframes import TIMEFRAMES
+from backfill.operators.blofin_candles import BlofinCandlesOperator
+from backfill.operators.ccxt_fallback import CcxtFallbackOperator
+from backfill.operators.report import ReportOperator
+from backfill.sensors.gap_detect import GapDetectSensor
+
+# As text, since a template gives text: a parameter that is not given is an empty one.
+SYMBOLS = "{{ (params.symbols or []) | join(',') }}"
+TIMEFRAMES_ASKED = "{{ (params.timeframes or []) | join(',') }}"
+RECHECK = "{{ params.recheck }}"
+
+
+def window_form(unset_start: str, unset_end: str) -> dict[str, Param]:
+    """The fields of a trigger form that say what to fill; the texts tell what start and end mean when left empty."""
+    return {
+        "symbols": Param(
+            None,
+            type=["null", "array"],
+            items={"type": "string", "pattern": "^[A-Z0-9]+-[A-Z0-9]+$"},
+            description="Only these instruments, such as BTC-USDT; none: the whole universe.",
+        ),
+        "timeframes": Param(
+            None,
+            type=["null", "array"],
+            items={"type": "string", "enum": list(TIMEFRAMES)},
+            examples=list(TIMEFRAMES),
+            description="Only these timeframes; none: all that the universe keeps.",
+        ),
+        "start": Param(
+            None,
+            type=["null", "string"],
+            format="date-time",
+            description=f"Start of the window; none: {unset_start}.",
+        ),
+        "end": Param(
+            None,
+            type=["null", "string"],
+            format="date-time",
+            description=f"End of the window, exclusive; none: {unset_end}.",
+        ),
+        "recheck": Param(
+            False, type="boolean", description="Ask again for bars that the exchange has said it does not have."
+        ),
+    }
+
+
+def fill_tasks(start: str, end: str, *, sources: str = "", plan_only: str = "False") -> None:
+    """detect_gaps -> for each symbol with gaps: fill_from_blofin -> fill_from_fallback -> report.
+
+    All are templates. ``start`` and ``end`` give the same text whenever a task of the run starts; an empty one leaves
+    that side of the window to the universe. ``sources``: who may be asked, with commas; nobody named is everybody.
+    ``plan_only``: "True" ends the run with a log of what it would do.
+    """
+    asked: dict[str, Any] = {
+        "timeframes": TIMEFRAMES_ASKED, "start": start, "end": end, "sources": sources, "recheck": RECHECK
+    }  # fmt: skip
+    detect_gaps = GapDetectSensor(task_id="detect_gaps", symbols=SYMBOLS, plan_only=plan_only, **asked)
+
+    @task_group(prefix_group_id=False)
+    def one_symbol(symbol: str) -> None:
+        named = {"symbol": symbol, "map_index_template": "{{ task.symbol }}", "weight_rule": "upstream"}
+        (
+            BlofinCandlesOperator(task_id="fill_from_blofin", **named, **asked)
+            # Whatever became of Blofin: what is left is left for the others.
+            >> CcxtFallbackOperator(task_id="fill_from_fallback", trigger_rule="all_done", **named, **asked)
+        )
+
+    one_symbol.expand(symbol=detect_gaps.output) >> ReportOperator(task_id="report")
