@@ -1,11 +1,16 @@
 """What a candle must be before it may be stored.
 
-A rule takes an unchecked frame (``backfill.frames.candle_frame``) and its timeframe and gives the mask of bad
+A rule takes an unchecked frame (``backfill.frames.candle_frame``) and what was asked for, and gives the mask of bad
 rows. Its name is what the quarantine says. A row is reported under the first rule it breaks.
+
+Not offences, since every source's answers have them: rows older than what was asked for (a full page reaches further
+back), equal repetitions, and a bar that has opened and is not over, whether it is marked as running or as closed. The
+last is not stored: ``backfill.jobs.candle_sources.is_over``.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -14,7 +19,22 @@ import pandas as pd
 from backfill.domain.timeframes import Timeframe
 from backfill.frames.candle_frame import CANDLE_COLUMNS, PRICES, VOLUMES
 
-Rule = Callable[[pd.DataFrame, Timeframe], pd.Series]
+# The clock that an answer comes with is told in seconds, and is not that of the machine which makes the bars.
+CLOCK_SLACK_MS = 60_000
+
+
+class Asked(NamedTuple):
+    """What a page was asked for, in ms: bars that open before ``before_ms``, at ``now_ms`` by the source's clock.
+
+    Infinite: a page of this source may hold newer bars too; the time is not told.
+    """
+
+    timeframe: Timeframe
+    before_ms: float = math.inf
+    now_ms: float = math.inf
+
+
+Rule = Callable[[pd.DataFrame, Asked], pd.Series]
 
 
 class BrokenRow(NamedTuple):
@@ -25,64 +45,91 @@ class BrokenRow(NamedTuple):
     rule: str
 
 
-def field_is_malformed(candles: pd.DataFrame, timeframe: Timeframe) -> pd.Series:
+def field_is_malformed(candles: pd.DataFrame, asked: Asked) -> pd.Series:
     return candles["malformed"]
 
 
-def open_time_is_missing(candles: pd.DataFrame, timeframe: Timeframe) -> pd.Series:
+def number_is_not_finite(candles: pd.DataFrame, asked: Asked) -> pd.Series:
+    """No source tells such a number (it would be malformed), but scaling can make one."""
+    return candles[CANDLE_COLUMNS].abs().max(axis=1) == math.inf
+
+
+def open_time_is_missing(candles: pd.DataFrame, asked: Asked) -> pd.Series:
     return candles["open_ms"].isna()
 
 
-def open_time_is_off_the_grid(candles: pd.DataFrame, timeframe: Timeframe) -> pd.Series:
-    return (candles["open_ms"] - timeframe.anchor_ms) % timeframe.step_ms != 0
+def open_time_is_off_the_grid(candles: pd.DataFrame, asked: Asked) -> pd.Series:
+    return (candles["open_ms"] - asked.timeframe.anchor_ms) % asked.timeframe.step_ms != 0
 
 
-def price_is_missing(candles: pd.DataFrame, timeframe: Timeframe) -> pd.Series:
+def open_time_is_in_the_future(candles: pd.DataFrame, asked: Asked) -> pd.Series:
+    """A bar that has not opened yet has no prices, whatever it says of being closed."""
+    return candles["open_ms"] > asked.now_ms + CLOCK_SLACK_MS
+
+
+def price_is_missing(candles: pd.DataFrame, asked: Asked) -> pd.Series:
     return candles[PRICES].isna().any(axis=1)
 
 
-def price_is_not_positive(candles: pd.DataFrame, timeframe: Timeframe) -> pd.Series:
+def price_is_not_positive(candles: pd.DataFrame, asked: Asked) -> pd.Series:
     return (candles[PRICES] <= 0).any(axis=1)
 
 
-def high_is_not_highest(candles: pd.DataFrame, timeframe: Timeframe) -> pd.Series:
+def high_is_not_highest(candles: pd.DataFrame, asked: Asked) -> pd.Series:
     return candles["high"] < candles[["open", "low", "close"]].max(axis=1)
 
 
-def low_is_not_lowest(candles: pd.DataFrame, timeframe: Timeframe) -> pd.Series:
+def low_is_not_lowest(candles: pd.DataFrame, asked: Asked) -> pd.Series:
     return candles["low"] > candles[["open", "high", "close"]].min(axis=1)
 
 
-def volume_is_negative(candles: pd.DataFrame, timeframe: Timeframe) -> pd.Series:
+def volume_is_missing(candles: pd.DataFrame, asked: Asked) -> pd.Series:
+    """Every source tells how many coins were traded; not every one tells what was paid."""
+    return candles["volume"].isna()
+
+
+def volume_is_negative(candles: pd.DataFrame, asked: Asked) -> pd.Series:
     return (candles[VOLUMES] < 0).any(axis=1)
 
 
-def open_time_is_told_twice(candles: pd.DataFrame, timeframe: Timeframe) -> pd.Series:
+def open_time_was_not_asked_for(candles: pd.DataFrame, asked: Asked) -> pd.Series:
+    """At the cursor or past it: the source has not understood the question, or answers another one."""
+    return candles["open_ms"] >= asked.before_ms
+
+
+def open_time_is_told_twice(candles: pd.DataFrame, asked: Asked) -> pd.Series:
     """Rows of one bar that differ: nobody can say which is right. Equal ones are one row, said twice."""
-    once = candles.drop_duplicates(CANDLE_COLUMNS)
+    once = candles.drop_duplicates([*CANDLE_COLUMNS, "closed"])
     contested = once.loc[once["open_ms"].duplicated(keep=False), "open_ms"]
     return candles["open_ms"].isin(contested)
 
 
 RULES: tuple[Rule, ...] = (
     field_is_malformed,
+    number_is_not_finite,
     open_time_is_missing,
     open_time_is_off_the_grid,
+    open_time_is_in_the_future,
     price_is_missing,
     price_is_not_positive,
     high_is_not_highest,
     low_is_not_lowest,
+    volume_is_missing,
     volume_is_negative,
+    open_time_was_not_asked_for,
     open_time_is_told_twice,
 )
 
 
-def sift(candles: pd.DataFrame, timeframe: Timeframe) -> tuple[pd.DataFrame, list[BrokenRow]]:
-    """The sound rows (oldest first, each bar once, ``open_ms`` as int64) and the broken ones."""
+def sift(
+    candles: pd.DataFrame, timeframe: Timeframe, before_ms: float = math.inf, now_ms: float = math.inf
+) -> tuple[pd.DataFrame, list[BrokenRow]]:
+    """The sound rows (oldest first, each bar once, ``open_ms`` as int64) and the broken ones; see :class:`Asked`."""
+    asked = Asked(timeframe, before_ms, now_ms)
     broken: list[BrokenRow] = []
     sound = candles
     for rule in RULES:
-        bad = rule(sound, timeframe)
+        bad = rule(sound, asked)
         if bad.any():
             broken += [_broken_row(place, open_ms, rule) for place, open_ms in sound.loc[bad, "open_ms"].items()]
             sound = sound[~bad]

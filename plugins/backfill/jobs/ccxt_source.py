@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 
 from backfill.domain.candle_rules import sift
@@ -36,9 +37,9 @@ class CcxtSource:
         since_ms = after_ms - self.rows_per_page * timeframe.step_ms
         answer = self._client.candles(self._listing.venue_symbol, timeframe.name, since_ms, self.rows_per_page)
         frame = ccxt_frame(answer.rows, self._listing.price_scale, self._listing.volume_scale)
-        sound, broken = sift(frame, timeframe)
         # Few venues mark the running bar, so without the venue's clock ours has to do.
         now_ms = answer.server_ms if answer.server_ms is not None else round(time.time() * 1000)
+        sound, broken = sift(frame, timeframe, self._before_ms(after_ms), now_ms)
         over = is_over(sound, timeframe, now_ms, self._settle_ms)
         if self._client.venue.fills_no_trade and self._listing.instrument_class == "spot_proxy":
             # A flat bar that the venue wrote where nobody traded says nothing about a perpetual.
@@ -57,3 +58,14 @@ class CcxtSource:
             running_ms=sound["open_ms"][~over].tolist(),
             covers=covers,
         )
+
+    def _before_ms(self, after_ms: int) -> float:
+        """Where the bars end that may come: some venues give their newest ones, some the one at the end they are told.
+
+        The latter are those whose ``since`` is exclusive: ccxt 4.5.90 tells them the cursor itself as the end
+        (bitget: endTime, kucoinfutures: to), and no source says whether a bar that opens there belongs to the page.
+        """
+        venue = self._client.venue
+        if not venue.bounded:
+            return math.inf
+        return after_ms if venue.since_inclusive else after_ms + self._timeframe.step_ms

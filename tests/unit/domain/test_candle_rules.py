@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backfill.domain.candle_rules import RULES, BrokenRow, sift
+from backfill.domain.candle_rules import CLOCK_SLACK_MS, RULES, BrokenRow, sift
 from backfill.domain.timeframes import TIMEFRAMES, timeframe
 from backfill.frames.candle_frame import CANDLE_COLUMNS, EARLIEST_MS, frame_of
 
@@ -21,9 +22,13 @@ SOUND = {"open_ms": T0, "open": 10.5, "high": 12.0, "low": 9.0, "close": 11.0, "
 Row = Mapping[str, object]
 
 
-def sifted(rows: Sequence[Row], bar=MINUTE):
-    frame = frame_of({name: [row[name] for row in rows] for name in CANDLE_COLUMNS}, closed=[True] * len(rows))
-    return sift(frame, bar)
+def frame(rows: Sequence[Row]):
+    columns = {name: [row[name] for row in rows] for name in CANDLE_COLUMNS}
+    return frame_of(columns, closed=[row.get("closed", True) is True for row in rows])
+
+
+def sifted(rows: Sequence[Row], bar=MINUTE, **asked: float):
+    return sift(frame(rows), bar, **asked)
 
 
 def at(minute: int, **fields: object) -> Row:
@@ -48,6 +53,8 @@ BREAKS = [
     ("low_is_not_lowest", {"low": 10.75}),  # above the open
     ("low_is_not_lowest", {"open": 8.999999}),
     ("low_is_not_lowest", {"close": "8.999999"}),
+    ("volume_is_missing", {"volume": None}),
+    ("volume_is_missing", {"volume": ""}),
     ("volume_is_negative", {"volume": -1e-9}),
     ("volume_is_negative", {"quote_volume": "-1"}),
 ]
@@ -64,7 +71,43 @@ def test_a_row_with_one_fault_is_reported_by_its_rule_and_the_others_are_kept(ru
 
 
 def test_each_rule_has_a_row_here_that_breaks_it():
-    assert {rule.__name__ for rule in RULES} == {rule for rule, _ in BREAKS} | {"open_time_is_told_twice"}
+    of_their_own = {
+        "number_is_not_finite",
+        "open_time_is_in_the_future",
+        "open_time_was_not_asked_for",
+        "open_time_is_told_twice",
+    }
+    assert {rule.__name__ for rule in RULES} == {rule for rule, _ in BREAKS} | of_their_own
+
+
+@pytest.mark.parametrize("name", ["open", "high", "low", "close", "volume", "quote_volume"])
+@pytest.mark.parametrize("infinite", [math.inf, -math.inf])
+def test_a_number_that_scaling_has_made_infinite_is_not_stored(name, infinite):
+    candles = frame([at(0), at(1)])
+    candles.loc[1, name] = infinite
+    sound, broken = sift(candles, MINUTE)
+    assert (sound["open_ms"].tolist(), broken) == ([T0], [BrokenRow(1, T0 + 60_000, "number_is_not_finite")])
+
+
+def test_bars_at_the_cursor_and_past_it_were_not_asked_for_and_older_ones_are_ordinary():
+    sound, broken = sifted([at(3), at(2), at(1), at(-99_999)], before_ms=T0 + 120_000)
+    assert sound["open_ms"].tolist() == [T0 - 99_999 * 60_000, T0 + 60_000]
+    assert broken == [BrokenRow(k, T0 + (3 - k) * 60_000, "open_time_was_not_asked_for") for k in (0, 1)]
+
+
+@pytest.mark.parametrize("closed", [True, False])
+def test_a_bar_that_has_not_opened_yet_is_broken_whatever_it_says_of_being_closed(closed):
+    now_ms = T0 + 90_000
+    rows = [at(0, closed=closed), at(1, closed=closed), at(2, closed=closed), at(3, closed=closed)]
+    sound, broken = sifted(rows, now_ms=now_ms)
+    assert now_ms + CLOCK_SLACK_MS >= T0 + 120_000  # a clock that is a little behind accuses nobody
+    assert sound["open_ms"].tolist() == [T0, T0 + 60_000, T0 + 120_000]
+    assert broken == [BrokenRow(3, T0 + 180_000, "open_time_is_in_the_future")]
+
+
+def test_a_row_that_was_not_asked_for_and_is_wrong_too_is_reported_for_what_is_wrong():
+    _, broken = sifted([at(5, high=1), at(6)], before_ms=T0)
+    assert [row.rule for row in broken] == ["high_is_not_highest", "open_time_was_not_asked_for"]
 
 
 def test_a_row_is_reported_once_under_the_first_rule_it_breaks():
@@ -76,8 +119,8 @@ def test_a_row_is_reported_once_under_the_first_rule_it_breaks():
     "fields",
     [
         {"open": 10, "high": 10, "low": 10, "close": 10, "volume": 0, "quote_volume": 0},  # nobody traded
-        {"volume": None, "quote_volume": None},  # nobody knows
-        {"volume": "", "quote_volume": ""},
+        {"quote_volume": None},  # nobody knows
+        {"quote_volume": ""},
         {"open": "0.00000001", "high": "0.00000001", "low": "0.00000001", "close": "0.00000001"},
         {"high": 1e12},
     ],
@@ -87,9 +130,9 @@ def test_what_is_unusual_is_not_wrong(fields):
     assert (len(sound), broken) == (1, [])
 
 
-def test_an_unknown_volume_stays_unknown():
-    sound, _ = sifted([at(0, volume=None, quote_volume="")])
-    assert sound[["volume", "quote_volume"]].isna().all(axis=None)
+def test_what_was_paid_may_be_unknown_and_stays_so():
+    sound, _ = sifted([at(0, quote_volume=None), at(1, quote_volume="")])
+    assert sound["quote_volume"].isna().tolist() == [True, True]
 
 
 def test_the_grid_is_the_timeframes_own():
@@ -111,7 +154,7 @@ def test_two_equal_bars_whose_volume_nobody_knows_are_one_bar():
     assert (len(sound), broken) == (1, [])
 
 
-@pytest.mark.parametrize("fault", [{"close": 11.5}, {"volume": 4}, {"quote_volume": None}])
+@pytest.mark.parametrize("fault", [{"close": 11.5}, {"volume": 4}, {"quote_volume": None}, {"closed": False}])
 def test_of_a_bar_told_twice_in_different_words_neither_is_believed(fault):
     sound, broken = sifted([at(1), at(0), at(1, **fault), at(1)])
     assert sound["open_ms"].tolist() == [T0]
@@ -138,7 +181,7 @@ def test_no_rows_are_sifted_into_none():
 
 
 PRICE = st.floats(1e-8, 1e9)
-VOLUME = st.none() | st.floats(0, 1e15)
+VOLUME = st.floats(0, 1e15)
 
 
 @st.composite
@@ -146,7 +189,7 @@ def sound_rows(draw: st.DrawFn, most_minutes: int = 200) -> Row:
     low, high = sorted((draw(PRICE), draw(PRICE)))
     inside = st.floats(low, high)
     fields = {"open": draw(inside), "high": high, "low": low, "close": draw(inside)}
-    return at(draw(st.integers(0, most_minutes)), **fields, volume=draw(VOLUME), quote_volume=draw(VOLUME))
+    return at(draw(st.integers(0, most_minutes)), **fields, volume=draw(VOLUME), quote_volume=draw(st.none() | VOLUME))
 
 
 @given(st.lists(sound_rows(), max_size=12, unique_by=lambda row: row["open_ms"]))

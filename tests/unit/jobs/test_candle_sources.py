@@ -85,6 +85,31 @@ def test_a_broken_row_is_told_by_its_place_and_not_believed_about_the_reach_of_t
     assert page.oldest_ms == RUNNING_MS - 4 * MINUTE_MS
 
 
+def moved(row: list[str], minutes: int) -> list[str]:
+    return [str(int(row[0]) + minutes * MINUTE_MS), *row[1:]]
+
+
+def test_rows_at_the_cursor_and_past_it_are_broken_and_speak_for_nothing():
+    page = page_of([moved(NEWEST[1], 2), *NEWEST[1:]])
+    assert page.broken == [BrokenRow(0, CURSOR_MS, "open_time_was_not_asked_for")]
+    assert opens(page) == [RUNNING_MS - k * MINUTE_MS for k in (5, 4, 3, 2, 1)]
+    assert page.newest_ms == RUNNING_MS - MINUTE_MS
+
+
+def test_a_page_of_nothing_but_newer_rows_leads_nowhere_but_is_neither_the_end_nor_unbelievable():
+    page = page_of([moved(row, 10) for row in NEWEST])
+    assert {row.rule for row in page.broken} == {"open_time_was_not_asked_for"}
+    assert (len(page.broken), len(page.sound)) == (len(NEWEST), 0)
+    assert page.oldest_ms == RUNNING_MS + 5 * MINUTE_MS >= CURSOR_MS
+    assert page.covers == (CURSOR_MS, CURSOR_MS)
+
+
+def test_a_bar_that_has_not_opened_by_blofins_own_clock_is_broken_though_it_was_asked_for():
+    page = page_of([moved(row, 0) for row in NEWEST], server_ms=RUNNING_MS - 2 * MINUTE_MS)
+    assert page.broken == [BrokenRow(0, RUNNING_MS, "open_time_is_in_the_future")]
+    assert page.running_ms == [RUNNING_MS - 2 * MINUTE_MS, RUNNING_MS - MINUTE_MS]
+
+
 def test_rows_of_which_none_can_be_believed_are_not_the_end_of_history():
     page = page_of([["not", "a", "candle"]])
     assert page.rows
