@@ -1,15 +1,16 @@
 # `make` alone lists the targets. Settings are variables: `make demo ONCE=1 BACKFILL_API_PORT=9090`.
 .DEFAULT_GOAL := help
-.PHONY: help install demo up down clean distclean test test-system bench lint types format lock
+.PHONY: help install demo up down clean distclean test test-airflow2 test-system bench lint types format lock
 
 VENV := .venv
+VENV_AIRFLOW2 := .venv-airflow2
 # Everything a run creates lies here.
 export BACKFILL_HOME ?= $(CURDIR)/.backfill
 # Without bytecode every Airflow task would compile its imports again.
 unexport PYTHONDONTWRITEBYTECODE PYTHONPATH PYTHONHOME VIRTUAL_ENV
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo
 	@echo "  ONCE=1         stop when the run has ended, with its result: 0 complete, 3 gaps remain, 1 failure"
 	@echo "  REPLAY=DIR     serve the real candles of a folder instead of the synthetic market"
@@ -31,13 +32,17 @@ down: ## stop what was started from this folder, and only that
 clean: ## stop, and remove everything that runs have created
 	@if [ -x $(VENV)/bin/python ]; then $(VENV)/bin/python -m backfill.local.down --remove; fi
 	@rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache dist
-	@find . -path ./$(VENV) -prune -o -name __pycache__ -type d -prune -exec rm -rf {} +
+	@find . -path './$(VENV)*' -prune -o -name __pycache__ -type d -prune -exec rm -rf {} +
 
-distclean: clean ## and the .venv
-	@rm -rf $(VENV)
+distclean: clean ## and the virtual environments
+	@rm -rf $(VENV) $(VENV_AIRFLOW2)
 
 test: lint types ## ruff, mypy, import-linter, pytest [PYTEST="-k name"]
 	@$(VENV)/bin/python -m pytest $(PYTEST)
+
+test-airflow2: ## the Dags' tests and `airflow dags backfill` on Airflow 2.11, in a venv of its own [PYTEST="-k name"]
+	@requirements/install.sh $(VENV_AIRFLOW2) airflow2
+	@$(VENV_AIRFLOW2)/bin/python -m pytest $(or $(PYTEST),tests/dags tests/airflow2)
 
 test-system: install-dev ## the tests that ask a real exchange
 	@$(VENV)/bin/python -m pytest -m system

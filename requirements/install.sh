@@ -1,24 +1,29 @@
 #!/usr/bin/env bash
 # Makes VENV hold exactly what is locked, and this project; does nothing where that is so already.
-#     requirements/install.sh VENV [dev]
+#     requirements/install.sh VENV [dev | airflow2]
+# dev adds what `make test` needs; airflow2 builds on the older line of Airflow, with pytest.
 # PYTHON names the interpreter to build on; otherwise the first that suits. uv is used where it is on PATH,
 # else venv and pip, whose own settings (mirror, proxy) then hold.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 venv=$1
-with_dev=${2:-}
+with=${2:-}
+lock=requirements/airflow3.lock newest_python=14
+if [ "$with" = airflow2 ]; then
+    lock=requirements/airflow2.lock newest_python=12
+fi
 export PIP_DISABLE_PIP_VERSION_CHECK=1
 
 say() { printf '%s\n' "$*" >&2; }
 fail() { say "error: $*"; exit 1; }
-suits() { "$1" -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 14))' 2>/dev/null; }
+suits() { "$1" -c "import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, $newest_python))" 2>/dev/null; }
 have_uv() { command -v uv >/dev/null 2>&1; }
 # What the arguments' files and the text on standard input add up to.
 fingerprint() { { cat; cat "$@"; } | cksum; }
 
 find_python() {
     if [ -n "${PYTHON:-}" ]; then
-        suits "$PYTHON" || fail "PYTHON=$PYTHON is no Python from 3.10 to 3.14"
+        suits "$PYTHON" || fail "PYTHON=$PYTHON is no Python from 3.10 to 3.$newest_python"
         echo "$PYTHON"
         return
     fi
@@ -26,7 +31,7 @@ find_python() {
     for candidate in python3 python3.13 python3.12 python3.11 python3.10 python3.14; do
         if suits "$candidate"; then echo "$candidate"; return; fi
     done
-    fail "needs Python 3.10 to 3.14; python3 here is: $(python3 --version 2>&1 || true)
+    fail "needs Python 3.10 to 3.$newest_python; python3 here is: $(python3 --version 2>&1 || true)
        On Debian 12 or Ubuntu 22.04 and later: apt-get install python3 python3-venv
        Elsewhere name one: make install PYTHON=/path/to/python3.12"
 }
@@ -62,7 +67,7 @@ step() { # step NAME KEY COMMAND...: runs the command unless it was done for thi
 install_locked() {
     say "Installing the locked dependencies into $venv (a minute at most with pip, seconds with uv) ..."
     create_venv
-    pip_install --require-hashes --requirement requirements/airflow3.lock
+    pip_install --require-hashes --requirement "$lock"
 }
 
 python=$(find_python)
@@ -71,11 +76,11 @@ if command -v flock >/dev/null 2>&1; then # two makes at once: the second waits
     flock 9
 fi
 interpreter=$("$python" -c 'import sys; print(sys.version, sys.base_prefix)')
-base_key=$(echo "$interpreter $PWD" | fingerprint requirements/airflow3.lock)
+base_key=$(echo "$interpreter $PWD" | fingerprint "$lock")
 step base "$base_key" install_locked
 step project "$(fingerprint pyproject.toml plugins/backfill/__init__.py </dev/null)" \
     pip_install --no-deps --no-build-isolation --editable .
-if [ -n "$with_dev" ]; then
+if [ "$with" = dev ]; then
     step dev "$(fingerprint requirements/dev.lock </dev/null)" \
         pip_install --require-hashes --requirement requirements/dev.lock
 fi

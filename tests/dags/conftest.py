@@ -151,12 +151,24 @@ def context() -> Context:
     return cast("Context", {"ti": ti})
 
 
+def _read_dag(dag_id: str) -> DAG:
+    """The Dag, read from its file anew."""
+    try:
+        from airflow.dag_processing.dagbag import DagBag
+    except ImportError:  # Airflow 2
+        from airflow.models.dagbag import DagBag
+
+    return DagBag(ROOT / "dags" / f"{dag_id}.py").dags[dag_id]
+
+
 @pytest.fixture
 def fill_gaps_dag(airflow_home: Path) -> DAG:
-    """``candles_fill_gaps``, read from its file anew."""
-    from airflow.dag_processing.dagbag import DagBag
+    return _read_dag("candles_fill_gaps")
 
-    return DagBag(ROOT / "dags" / "candles_fill_gaps.py").dags["candles_fill_gaps"]
+
+@pytest.fixture
+def catch_up_dag(airflow_home: Path) -> DAG:
+    return _read_dag("candles_catch_up")
 
 
 @dataclass(frozen=True)

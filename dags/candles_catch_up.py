@@ -1,0 +1,77 @@
+"""Catch up a range of dates: each run fills the day that is its data interval, or the window of its form.
+
+detect_gaps -> for each symbol with gaps: fill_from_blofin -> fill_from_fallback -> report
+
+    airflow backfill create --dag-id candles_catch_up --from-date 2026-01-01 --to-date 2026-01-31     (Airflow 3)
+    airflow dags backfill -s 2026-01-01 -e 2026-01-31 candles_catch_up                                (Airflow 2.11)
+
+make a run for each day, some at once; with `--run-backwards` the newest first. Any number of runs may work beside each
+other and beside `candles_fill_gaps`: each series is worked on by one at a time, and nothing is asked for twice.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timezone
+
+from airflow.providers.common.compat.sdk import Param, dag
+
+from backfill.dag_defaults import TASK_ARGS
+from backfill.dag_tasks import fill_tasks, window_form
+from backfill.source_names import SOURCES
+
+try:
+    from airflow.sdk import CronDataIntervalTimetable
+except ImportError:  # Airflow 2
+    from airflow.timetables.interval import CronDataIntervalTimetable
+
+# What the form says holds; where it names neither end, the run's interval; a run that has none, started by the API or
+# the command line of Airflow 3, takes the last full day.
+FORM_OR_DAY = "{{% if params.start or params.end %}}{form}{{% else %}}{{{{ {interval} or {day} }}}}{{% endif %}}"
+MIDNIGHT = "dag_run.run_after.replace(hour=0, minute=0, second=0, microsecond=0)"
+START = FORM_OR_DAY.format(
+    form="{{ params.start or '' }}",
+    interval="dag_run.data_interval_start",
+    day=f"({MIDNIGHT} - macros.timedelta(days=1))",
+)
+END = FORM_OR_DAY.format(
+    form="{{ params.end or (dag_run.run_after | default('', true)) }}",
+    interval="dag_run.data_interval_end",
+    day=MIDNIGHT,
+)
+
+
+@dag(
+    dag_id="candles_catch_up",
+    description="Finds and closes the holes of a day, or of a range of dates, a run for each day.",
+    doc_md=__doc__,
+    schedule=CronDataIntervalTimetable("0 0 * * *", timezone="UTC"),
+    # Before any exchange had candles: what lies before the start date cannot be caught up.
+    start_date=datetime(2010, 1, 1, tzinfo=timezone.utc),
+    catchup=False,
+    max_active_runs=4,
+    default_args=TASK_ARGS,
+    tags=["candles"],
+    params={
+        **window_form(
+            unset_start="as far back as the universe declares, or, with no end either, the run's day",
+            unset_end="the last closed bar, or, with no start either, the end of the run's day",
+        ),
+        "sources": Param(
+            None,
+            type=["null", "array"],
+            items={"type": "string", "pattern": "^[a-z][a-z0-9]+$"},
+            examples=list(SOURCES),
+            description="Ask only these, as far as the universe has them for a series; none: all that it has.",
+        ),
+        "dry_run": Param(
+            False, type="boolean", description="Only print the plan and its requests, in the log of detect_gaps."
+        ),
+    },
+)
+def candles_catch_up() -> None:
+    fill_tasks(
+        start=START, end=END, sources="{{ (params.sources or []) | join(',') }}", plan_only="{{ params.dry_run }}"
+    )
+
+
+candles_catch_up()
