@@ -114,12 +114,14 @@ class BlofinClient:
         began = time.monotonic()
         try:
             with self._session.get(
-                self._base_url + path, params=params, timeout=self._timeout_s, stream=True
+                self._base_url + path, params=params, timeout=self._timeout_s, stream=True, allow_redirects=False
             ) as response:
                 _raise_for_http_status(response, path)  # a ban is a ban, whether or not its page comes through
                 body = read_until(response, began + 3 * self._timeout_s, MAX_ANSWER_BYTES)
         except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
             raise ExchangeUnreachable(SOURCE, f"{path}: {reason(error)}") from error
+        except ValueError as error:  # requests looks where a redirect leads even if it need not go there
+            raise BadPayload(SOURCE, f"{path}: sent on to no address: {error!r:.100}") from error
         latency_ms = (time.monotonic() - began) * 1000
         return BlofinAnswer(_data(body, path, params), server_ms(response), latency_ms)
 
@@ -128,6 +130,8 @@ def _raise_for_http_status(response: requests.Response, path: str) -> None:
     """Blofin answers errors with status 200; only its rate limit and its firewall use others."""
     if error := status_error(SOURCE, response, path, STATUS_RULES):
         raise error
+    if response.is_redirect:  # to a portal, most likely
+        raise BadPayload(SOURCE, f"{path}: sent on to {response.headers['Location']!r:.100}")
     if response.status_code != 200:
         raise RequestRefused(SOURCE, f"{path}: HTTP {response.status_code}")
 
@@ -147,7 +151,8 @@ def _data(body: bytes, path: str, params: dict[str, str]) -> list[Any]:
 
 def _named_error(code: str, message: str, path: str, params: dict[str, str]) -> ExchangeError:
     """The error that Blofin means by ``code`` ("Error Code")."""
-    told = f"{path}: code {code} {message!r}"
+    # Both may be of any length and have characters in them that no database takes.
+    told = f"{path}: code {ascii(code)[1:-1]:.40} {message!r:.200}"
     if code == "429":
         return RateLimited(SOURCE, told, SUSPENSION_S)
     if code == "500":

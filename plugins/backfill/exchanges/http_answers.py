@@ -19,6 +19,8 @@ from backfill.errors import AddressBanned, BadPayload, ExchangeError, ExchangeUn
 # How CloudFront, Binance and others word it; lower case. The first is what Bybit's CDN says to the United States.
 GEO_WORDS = ("block access from your country", "restricted location", "not available in your country")
 CHUNK_BYTES = 64 * 1024
+# No exchange's answer has more than a few. Python reads up to a thousand, and then cannot write them down again.
+MOST_LEVELS = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,9 +81,25 @@ def read_until(response: requests.Response, deadline: float, max_bytes: int) -> 
 def json_of(exchange: str, body: bytes, where: str) -> Any:
     """The JSON of an answer that should be JSON; else :class:`BadPayload`, be it HTML, cut short or empty."""
     try:
-        return json.loads(body, parse_constant=_refuse_constant)
+        document = json.loads(body, parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as error:
         raise BadPayload(exchange, f"{where}: not JSON but {body[:60]!r}") from error
+    if _is_nested_too_deep(document):
+        raise BadPayload(exchange, f"{where}: nested deeper than {MOST_LEVELS} levels: {body[:60]!r}")
+    return document
+
+
+def _is_nested_too_deep(document: Any) -> bool:
+    level = [document]
+    for _ in range(MOST_LEVELS):
+        level = [
+            inner
+            for outer in level
+            if isinstance(outer, (list, dict))
+            for inner in (outer.values() if isinstance(outer, dict) else outer)
+            if isinstance(inner, (list, dict))
+        ]
+    return bool(level)
 
 
 def _refuse_constant(word: str) -> None:

@@ -170,6 +170,13 @@ def test_an_error_keeps_its_meaning_without_a_data_field():
     Asked(Answer(b'{"code":"152002","msg":"Parameter bar error."}')).refused(RequestRefused)
 
 
+@pytest.mark.parametrize(("code", "msg"), [("\x00", "\x00"), ("\ud800", "\ud800"), ("1" * 9999, "x" * 99_999)])
+def test_a_refusal_that_nobody_could_write_down_is_told_in_words_that_one_can(code, msg):
+    told = str(Asked(envelope(code=code, msg=msg)).refused(RequestRefused))
+    assert "\x00" not in told
+    assert len(told.encode()) < 500
+
+
 def test_an_instrument_that_is_not_listed_is_named():
     assert Asked(envelope(code="152014")).refused(SymbolNotListed).symbol == "BTC-USDT"
 
@@ -210,6 +217,13 @@ def test_other_statuses_have_their_meaning_too(status, error_class):
     asked = Asked(Answer(b"{}", status))
     asked.refused(error_class)
     assert (asked.requests, asked.bans) == (1, [])
+
+
+@pytest.mark.parametrize("location", ["https://login.example/", "\x80", "//[", ""])
+def test_a_portals_redirect_is_not_followed_wherever_it_leads(location):
+    asked = Asked(Answer(b"", 302, {"Location": location}))
+    asked.refused(BadPayload)
+    assert (asked.requests, len(asked.adapter.requests)) == (TRIES, TRIES)
 
 
 NO_ENVELOPE = {

@@ -11,7 +11,8 @@ import pytest
 import requests
 import urllib3
 
-from backfill.exchanges.http_answers import read_until
+from backfill.errors import BadPayload
+from backfill.exchanges.http_answers import MOST_LEVELS, json_of, read_until
 from unit.exchanges.canned_answers import Answer, CannedAnswers, session_with
 
 TEXT = b'{"code":"0"}' * 1000
@@ -59,3 +60,12 @@ def test_an_answer_as_long_as_the_bound_is_whole():
 def test_what_is_not_packed_as_it_says_is_an_error():
     with pytest.raises(urllib3.exceptions.DecodeError):
         read(Answer(TEXT, headers={"Content-Encoding": "gzip"}))
+
+
+@pytest.mark.parametrize(("opened", "closed"), [(b"[", b"]"), (b'[1,{"a":', b"}]")])
+def test_json_that_python_could_read_but_not_write_again_is_no_answer(opened, closed):
+    """A row of nine hundred levels was read by a thread, and ended the task that was to put it into the quarantine."""
+    levels = MOST_LEVELS // len(closed)
+    assert json_of("okx", opened * levels + b"1" + closed * levels, "/path")
+    with pytest.raises(BadPayload, match="nested deeper than 32 levels"):
+        json_of("okx", opened * (levels + 1) + b"1" + closed * (levels + 1), "/path")
