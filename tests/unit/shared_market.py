@@ -1,0 +1,21 @@
+"""Real candles, where a folder of them lies beside the project."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from backfill.frames.candle_frame import CANDLE_COLUMNS
+from backfill.paper.candle_files import find_files, read_candles
+
+FOLDER = Path(__file__).parents[3] / "shared" / "market"
+
+
+def shared_candles(name: str) -> pd.DataFrame:
+    """One file as a checked candle frame (volume in base units, no quote volume); skips the test where it is not."""
+    if not (FOLDER / f"{name}.csv.gz").is_file():
+        pytest.skip(f"no real candles ../shared/market/{name}")
+    bars = read_candles(*find_files(FOLDER, name))
+    return pd.DataFrame({column: bars["base_volume" if column == "volume" else column] for column in CANDLE_COLUMNS})
