@@ -187,7 +187,14 @@ class CcxtClient:
 
         # ccxt's own sorts, and drops what lies before `since`, after `limit` and what has no time.
         exchange.parse_ohlcvs = all_rows
+        # ccxt's own depends on whether orjson is installed, and makes nothing at all of what that does not read.
+        exchange.parse_json = self._document
         return exchange
+
+    def _document(self, _: str) -> Any:
+        """The JSON of the answer at hand, read once for ccxt and for us."""
+        answer = self._wire.last_answer
+        return answer.document if answer else None
 
     def _new_session(self) -> requests.Session:
         session = requests.Session()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -11,6 +12,8 @@ from backfill.exchanges.venues import ANY_KEY, Venue
 ROUND_PAGE_ROWS = 100
 COLUMNS = 6
 NO_CELLS = [None] * COLUMNS
+# Python, and ccxt with it, takes more text for numbers than this: "1_000", " 1", digits of other scripts.
+_PLAIN = re.compile(r"[!-^`-~]*")  # ASCII without blanks and the underscore
 
 
 class CcxtRow(NamedTuple):
@@ -31,12 +34,16 @@ class CcxtRow(NamedTuple):
 
 
 def row_of(exchange: Any, venue: Venue, raw: Any, market: Any) -> CcxtRow:
-    """One raw row, read by ccxt's own class for the venue; what it cannot read has no cells."""
+    """One raw row, read by ccxt's own class for the venue.
+
+    What it cannot read has no cells, nor has what must say whether its bar is over and does not.
+    """
+    confirm = "1" if venue.confirm_at is None else str(_cell(raw, venue.confirm_at))
     try:
-        cells = list(exchange.parse_ohlcv(raw, market))
+        cells = list(exchange.parse_ohlcv(_plain(raw), market)) if confirm in ("0", "1") else NO_CELLS
     except (TypeError, ValueError, KeyError, IndexError, AttributeError):
         cells = NO_CELLS
-    return _row(cells, _cell(raw, venue.quote_volume_at), _cell(raw, venue.confirm_at) != "0", raw)
+    return _row(cells, _cell(raw, venue.quote_volume_at), confirm == "1", raw)
 
 
 def row_as_told(told: Any) -> CcxtRow:
@@ -46,6 +53,19 @@ def row_as_told(told: Any) -> CcxtRow:
 
 def _row(cells: Sequence[Any], quote_volume: Any, closed: bool, raw: Any) -> CcxtRow:
     return CcxtRow._make([*[*cells, *NO_CELLS][:COLUMNS], quote_volume, closed, raw])
+
+
+def _plain(raw: Any) -> Any:
+    """A row without the text that only Python would take for a number."""
+    if isinstance(raw, list):
+        return [_plain_cell(cell) for cell in raw]
+    if isinstance(raw, dict):
+        return {name: _plain_cell(cell) for name, cell in raw.items()}
+    return raw
+
+
+def _plain_cell(cell: Any) -> Any:
+    return None if isinstance(cell, str) and not _PLAIN.fullmatch(cell) else cell
 
 
 def _cell(raw: Any, place: int | str | None) -> Any:

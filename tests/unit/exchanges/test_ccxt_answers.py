@@ -73,6 +73,38 @@ def test_a_cell_that_is_no_number_is_none_and_stays_in_its_row(cell):
     assert (told.open_ms, told.high, told.close) == (SINCE_MS, 3, None)
 
 
+@pytest.mark.parametrize("cell", ["1_0", " 1", "1\n", "\uff11", "1\u0660", "\ufeff1"])
+@pytest.mark.parametrize("place", [0, 4, 6])
+def test_text_that_only_python_takes_for_a_number_is_none(place, cell):
+    row = okx_row(str(SINCE_MS))
+    row[place] = cell
+    (told,) = Asked("okx", okx([row])).candles(SINCE_MS).rows
+    assert [told.open_ms, told.close, told.volume].count(None) == 1
+    assert told.raw[place] == cell
+
+
+@pytest.mark.parametrize(
+    ("confirm", "is_closed"),
+    [("1", True), (1, True), ("0", False), (0, False), ("", None), (None, None), ("yes", None)],
+)
+def test_a_row_that_must_say_whether_its_bar_is_over_and_does_not_has_no_cells(confirm, is_closed):
+    row = [*okx_row(str(SINCE_MS))[:8], confirm]
+    (told,) = Asked("okx", okx([row])).candles(SINCE_MS).rows
+    assert (told.closed if told.open_ms else None) == is_closed
+
+
+def test_a_row_cut_short_of_its_word_on_being_over_has_no_cells():
+    (told,) = Asked("okx", okx([okx_row(str(SINCE_MS))[:8]])).candles(SINCE_MS).rows
+    assert (told.open_ms, told.close, len(told.raw)) == (None, None, 8)
+
+
+@pytest.mark.parametrize("cell", ["\ud800", 10**400])
+def test_what_a_quicker_json_reader_refuses_spoils_its_row_and_no_other(cell):
+    """ccxt reads with orjson where that is installed; a half of a surrogate pair made it see no rows at all."""
+    answer = Asked("okx", okx([cell, okx_row(str(SINCE_MS)), [*okx_row(str(SINCE_MS))[:4], cell]])).candles(SINCE_MS)
+    assert [row.open_ms for row in answer.rows] == [None, SINCE_MS, None]
+
+
 def test_a_price_that_says_nan_is_nan():
     row = okx_row(str(SINCE_MS))
     row[4] = "NaN"
