@@ -10,7 +10,9 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
+from functools import partial
+from importlib.metadata import version
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
@@ -30,6 +32,9 @@ from backfill.storage.database import connect
 
 if TYPE_CHECKING:
     from airflow.sdk import DAG, Context
+
+# What Airflow's `dag.test` calls the date of the run.
+LOGICAL_DATE = "execution_date" if version("apache-airflow").startswith("2.") else "logical_date"
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
@@ -183,16 +188,22 @@ class DagRunEnd:
 
 @pytest.fixture
 def run_dag(fill_gaps_dag: DAG) -> Callable[..., DagRunEnd]:
-    """Run the Dag to its end in this process, with ``conf``; a task's retries come at once."""
+    """Run ``candles_fill_gaps`` to its end in this process, with ``conf``; a task's retries come at once."""
+    return partial(_run, fill_gaps_dag)
 
-    def run(conf: dict[str, Any] | None = None) -> DagRunEnd:
-        errors: list[BaseException] = []
-        for task in fill_gaps_dag.tasks:
-            task.on_failure_callback = [lambda context: errors.append(context["exception"])]
-            task.retry_delay = timedelta(0)
-        ended = fill_gaps_dag.test(run_conf=conf)
-        instances = ended.get_task_instances()
-        tasks = {" ".join(filter(None, (ti.task_id, ti.rendered_map_index))): str(ti.state) for ti in instances}
-        return DagRunEnd(ended.run_id, str(ended.state), tasks, errors)
 
-    return run
+@pytest.fixture
+def catch_up(catch_up_dag: DAG) -> Callable[..., DagRunEnd]:
+    """The same for ``candles_catch_up``; ``at``: the run's logical date."""
+    return partial(_run, catch_up_dag)
+
+
+def _run(dag: DAG, conf: dict[str, Any] | None = None, at: datetime | None = None) -> DagRunEnd:
+    errors: list[BaseException] = []
+    for task in dag.tasks:
+        task.on_failure_callback = [lambda context: errors.append(context["exception"])]
+        task.retry_delay = timedelta(0)
+    ended = dag.test(run_conf=conf, **({} if at is None else {LOGICAL_DATE: at}))
+    instances = ended.get_task_instances()
+    tasks = {" ".join(filter(None, (ti.task_id, ti.rendered_map_index))): str(ti.state) for ti in instances}
+    return DagRunEnd(ended.run_id, str(ended.state), tasks, errors)

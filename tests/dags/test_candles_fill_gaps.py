@@ -12,7 +12,10 @@ from backfill.window_params import as_moment
 
 
 def test_it_runs_every_30_minutes_one_run_at_a_time_and_never_catches_up(fill_gaps_dag):
-    assert fill_gaps_dag.schedule == "*/30 * * * *"
+    schedule = (
+        fill_gaps_dag.schedule_interval if hasattr(fill_gaps_dag, "schedule_interval") else fill_gaps_dag.schedule
+    )
+    assert schedule == "*/30 * * * *"
     assert fill_gaps_dag.catchup is False
     assert fill_gaps_dag.max_active_runs == 1
 
@@ -69,7 +72,7 @@ def test_the_form_takes(conf, fill_gaps_dag):
     ],
 )
 def test_the_form_refuses(conf, fill_gaps_dag):
-    from airflow.sdk.exceptions import ParamValidationError
+    from airflow.providers.common.compat.sdk import ParamValidationError
 
     with pytest.raises(ParamValidationError):
         fill_gaps_dag.params.update(conf)

@@ -60,7 +60,7 @@ def lose(db, symbol, minutes):
 
 
 def test_it_skips_itself_when_nothing_is_left(fall_back, bybit):
-    from airflow.sdk.exceptions import AirflowSkipException
+    from airflow.providers.common.compat.sdk import AirflowSkipException
 
     with pytest.raises(AirflowSkipException, match="nothing is left"):
         fall_back(symbol="BTC-USDT")
@@ -92,7 +92,7 @@ def test_broken_sources_fail_no_task(fall_back, filled, bybit, okx):
 
 
 def test_when_all_external_sources_have_failed_for_hours_the_notifiers_are_told(fall_back, filled, bybit, okx, context):
-    from airflow.sdk.exceptions import AirflowFailException
+    from airflow.providers.common.compat.sdk import AirflowFailException
 
     from backfill.operators.report import ReportOperator
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from importlib.metadata import version
+
 import pytest
 
 from backfill.errors import ConfigurationError, ExchangeUnreachable, InvalidWindow, SymbolNotListed, UnknownSymbol
 
 CANDLES = "/api/v1/market/candles"
+ON_AIRFLOW_2 = version("apache-airflow").startswith("2.")
 TRIES_OF_ONE_QUESTION = 3
 
 
@@ -78,7 +81,12 @@ def test_a_run_keeps_to_the_symbols_timeframes_and_window_it_is_given(db, run_da
         ({"symbols": ["NOPE-USDT"]}, UnknownSymbol, "unknown symbol 'NOPE-USDT': not in the universe"),
         ({"start": "2025-03-02T20:00Z", "end": "2025-03-02T19:00Z"}, InvalidWindow, "the start is not before the end"),
         ({"end": "2999-01-01T00:00Z"}, InvalidWindow, "it ends in the future"),
-        ({"start": "the day before yesterday"}, ConfigurationError, "start: 'the day before yesterday' is not a time"),
+        pytest.param(
+            {"start": "the day before yesterday"},
+            ConfigurationError,
+            "start: 'the day before yesterday' is not a time",
+            marks=pytest.mark.skipif(ON_AIRFLOW_2, reason="Airflow 2 checks the form's times itself"),
+        ),
     ],
     ids=["unknown symbol", "upside down", "future", "garbage"],
 )

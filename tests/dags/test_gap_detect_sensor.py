@@ -87,14 +87,14 @@ def test_runs_of_killed_processes_are_marked(filled, db, sensor, context):
 
 
 def test_waiting_in_a_worker_ends_with_the_timeout(filled, sensor, context):
-    from airflow.sdk.exceptions import AirflowSensorTimeout
+    from airflow.providers.common.compat.sdk import AirflowSensorTimeout
 
     with pytest.raises(AirflowSensorTimeout):
         sensor(wait_for_gaps=True, poke_interval=0, timeout=0).execute(context)
 
 
 def test_deferred_it_waits_in_the_triggerer_until_a_gap_opens(filled, db, sensor, context):
-    from airflow.sdk.exceptions import TaskDeferred
+    from airflow.providers.common.compat.sdk import TaskDeferred
 
     waiting = sensor(wait_for_gaps=True, deferrable=True, poke_interval=30)
     with pytest.raises(TaskDeferred) as first:
@@ -112,7 +112,7 @@ def test_deferred_it_waits_in_the_triggerer_until_a_gap_opens(filled, db, sensor
 
 
 def test_deferred_it_still_ends_with_the_timeout(filled, sensor, context):
-    from airflow.sdk.exceptions import AirflowSensorTimeout
+    from airflow.providers.common.compat.sdk import AirflowSensorTimeout
 
     waiting = sensor(wait_for_gaps=True, deferrable=True, poke_interval=30, timeout=60)
     with pytest.raises(AirflowSensorTimeout, match="no gap has opened in 60 s"):

@@ -31,7 +31,7 @@ def test_it_sums_up_the_runs_attempts(filled, report):
 
 
 def test_it_counts_the_symbols_of_a_batch_one_by_one(filled, report):
-    from airflow.sdk.exceptions import AirflowFailException
+    from airflow.providers.common.compat.sdk import AirflowFailException
 
     assert report(["BTC-USDT,ETH-USDT"])["series"] == 4
     with pytest.raises(AirflowFailException, match=r"^SOL-USDT: no attempt was logged$"):
@@ -39,7 +39,7 @@ def test_it_counts_the_symbols_of_a_batch_one_by_one(filled, report):
 
 
 def test_only_the_last_attempt_on_a_series_counts(filled, db, report, context):
-    from airflow.sdk.exceptions import AirflowFailException
+    from airflow.providers.common.compat.sdk import AirflowFailException
 
     db.execute("UPDATE gap_fill_runs SET status = 'failed', error = 'HTTP 503' WHERE symbol = 'ETH-USDT'")
     with pytest.raises(AirflowFailException, match="ETH-USDT 1h failed: HTTP 503; ETH-USDT 1m failed: HTTP 503"):
@@ -52,7 +52,7 @@ def test_only_the_last_attempt_on_a_series_counts(filled, db, report, context):
 
 
 def test_an_attempt_that_was_cut_off_is_a_failure(filled, db, report):
-    from airflow.sdk.exceptions import AirflowFailException
+    from airflow.providers.common.compat.sdk import AirflowFailException
 
     db.execute("UPDATE gap_fill_runs SET status = 'running' WHERE symbol = 'BTC-USDT' AND timeframe = '1m'")
     with pytest.raises(AirflowFailException, match="BTC-USDT 1m running"):
@@ -60,7 +60,7 @@ def test_an_attempt_that_was_cut_off_is_a_failure(filled, db, report):
 
 
 def test_attempts_of_other_runs_do_not_count(filled, db, report):
-    from airflow.sdk.exceptions import AirflowFailException
+    from airflow.providers.common.compat.sdk import AirflowFailException
 
     db.execute("UPDATE gap_fill_runs SET run_id = 'the run before'")
     with pytest.raises(AirflowFailException, match="BTC-USDT: no attempt was logged; ETH-USDT: no attempt was logged"):
@@ -68,7 +68,7 @@ def test_attempts_of_other_runs_do_not_count(filled, db, report):
 
 
 def test_nothing_to_do_is_a_skip_and_no_answer_a_failure(report):
-    from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
+    from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSkipException
 
     with pytest.raises(AirflowSkipException, match="no gaps"):
         report([])

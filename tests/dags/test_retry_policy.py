@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from importlib.metadata import version
 
 import pytest
 
@@ -22,6 +23,8 @@ from backfill.errors import (
     SymbolNotListed,
     UnknownSymbol,
 )
+
+pytestmark = pytest.mark.skipif(version("apache-airflow").startswith("2."), reason="Airflow 2 has no retry policies")
 
 
 @pytest.fixture
