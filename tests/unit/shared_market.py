@@ -7,6 +7,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from backfill.domain.timeframes import timeframe
 from backfill.frames.candle_frame import CANDLE_COLUMNS
 from backfill.paper.candle_files import find_files, read_candles
 
@@ -19,3 +20,15 @@ def shared_candles(name: str) -> pd.DataFrame:
         pytest.skip(f"no real candles ../shared/market/{name}")
     bars = read_candles(*find_files(FOLDER, name))
     return pd.DataFrame({column: bars["base_volume" if column == "volume" else column] for column in CANDLE_COLUMNS})
+
+
+def shared_names() -> list[str]:
+    """Every file's name; skips the test where there are none."""
+    if not FOLDER.is_dir():
+        pytest.skip("no real candles in ../shared/market")
+    return [file.stem for file in find_files(FOLDER)]
+
+
+def step_of(name: str) -> int:
+    """The length of a file's bars in ms, which its name says."""
+    return timeframe(name.split("__")[2]).step_ms
