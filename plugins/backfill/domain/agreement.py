@@ -201,9 +201,10 @@ def _offset(difference: Floats) -> Floats:
 def _tolerance(both: InCommon, step_ms: int, unknown_offset: NDArray[np.bool_]) -> Floats:
     """How far each price may depart from the offset, relative: (bars, open-high-low-close)."""
     floor, by_volatility, by_range = np.array([LEEWAY[field] for field in PRICES]).T
-    market: Floats = by_volatility * _volatility(both, step_ms)[:, None] + by_range * _calmer_range(both)[:, None]
+    market = by_volatility * _volatility(both, step_ms)[:, None] + by_range * _calmer_range(both)[:, None]
     slack = np.where(unknown_offset, UNKNOWN_OFFSET, 0.0)[:, None]
-    return market + floor + slack + _coarser_tick(both)
+    tolerance: Floats = floor + market + slack + _coarser_tick(both)
+    return tolerance
 
 
 def _volatility(both: InCommon, step_ms: int) -> Floats:

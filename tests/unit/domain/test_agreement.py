@@ -11,35 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from backfill.domain.agreement import BP, CEILING, DISAGREEMENT_COLUMNS, FLOAT_NOISE, MAX_OFFSET, compare, votes
-from backfill.frames.candle_frame import CANDLE_COLUMNS, PRICES
-
-STEP = 60_000
-T0 = 1_763_601_420_000
-
-
-def market(bars: int = 200, *, move: float = 10 * BP, seed: int = 7) -> pd.DataFrame:
-    """A random walk whose closes move by ``move`` a bar; every bar spans about twice that."""
-    rng = np.random.default_rng(seed)
-    close = 50_000 * np.exp(np.cumsum(rng.normal(0, move * 1.48, bars)))
-    opened = np.concatenate(([50_000.0], close))[:bars]
-    wick = 1 + np.abs(rng.normal(0, move / 2, (2, bars)))
-    high, low = np.maximum(opened, close) * wick[0], np.minimum(opened, close) / wick[1]
-    columns = {"open": opened, "high": high, "low": low, "close": close, "volume": rng.gamma(2, 3, bars)}
-    return pd.DataFrame({"open_ms": T0 + STEP * np.arange(bars), **columns, "quote_volume": np.nan})[CANDLE_COLUMNS]
-
-
-def changed(candles: pd.DataFrame, bar: int, **factors: float) -> pd.DataFrame:
-    told = candles.copy()
-    for field, factor in factors.items():
-        told.loc[bar, field] *= factor
-    return told
-
-
-def at_another_venue(candles: pd.DataFrame, offset: float, noise: float = 0.3 * BP) -> pd.DataFrame:
-    rng = np.random.default_rng(11)
-    told = candles.copy()
-    told[PRICES] *= (1 + offset) * (1 + rng.normal(0, noise, (len(told), 4)))
-    return told.assign(volume=told["volume"] * 7)
+from backfill.frames.candle_frame import PRICES
+from unit.domain.candle_walks import STEP, T0, at_another_venue, changed, market
 
 
 def told(disagreements: pd.DataFrame) -> list[tuple[int, str]]:

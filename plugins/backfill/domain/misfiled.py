@@ -1,0 +1,201 @@
+"""Is a page of candles wrong as a whole? One cause with its name instead of hundreds of disagreements.
+
+``hour_shift``
+    The same series, its stamps off by a constant: whole hours (local time written as UTC) or a few bars (the close's
+    time for the open's).
+``wrong_scale``
+    The same shape times a constant: a multiplier (1000BONK) that was not taken out, or taken out twice.
+``wrong_instrument``
+    Another coin; or the spot market filed as the perpetual, which follows every move at a systematic distance.
+
+How much is expected of the other candles depends on where they are from. The same venue's (its longer or shorter bars,
+a second download) have to be equal, so that a basis of 3.5 bp with 0.13 times the volume is damning. Those of another
+venue agree within the tolerances of ``agreement``, which take a small offset out; a basis tells only where two
+perpetuals have none like it. Measured on ../shared/market, medians over a page: Binance and Bybit perpetuals lay up to
+4.9 bp apart for a day and 1.6 bp for ten days; spot and perpetual 2.7 to 5 bp for ten days.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+
+from backfill.domain.agreement import BP, CEILING, FLOAT_NOISE, Floats, Times, compare, in_common
+from backfill.domain.timeframes import DAY_MS, HOUR_MS
+from backfill.frames.candle_frame import PRICES
+
+Fault = Literal["hour_shift", "wrong_scale", "wrong_instrument"]
+
+# With fewer bars nothing is said of a whole page.
+ENOUGH_BARS = 30
+# Where more than the first share agrees, disagreements are scattered; one cause has to explain the second.
+SCATTERED, EXPLAINED = 0.5, 0.95
+# From UTC-12 to UTC+14.
+LAG_HOURS = 14
+LAG_BARS = 3
+# Two perpetuals of one coin never lie this far apart, and not by the lesser distance for so long.
+BASIS = 10 * BP
+LASTING_BASIS, LASTING_MS = 2.5 * BP, 10 * DAY_MS
+# A basis is steady: the closes scatter around it by less than this share of it.
+STEADY = 0.5
+# One venue's own candles lie further apart, or have other volumes, only where they are another market's trades.
+OWN_BASIS = 1 * BP
+OWN_VOLUMES = (0.9, 1.1)
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """What is wrong with a whole page, and what shows it.
+
+    ``lag_ms``: by how much the stored stamps are late (negative: early). ``ratio``: stored over other, the median of
+    the closes; ``median_bp``: how far it lies from 1; ``volume_ratio``: the same of the volumes, None where unknown;
+    all of them with the lag taken out. ``share_agreeing``: of the bars in common, with lag or ratio taken out.
+    """
+
+    fault: Fault
+    lag_ms: int
+    ratio: float
+    median_bp: float
+    volume_ratio: float | None
+    share_agreeing: float
+    reason: str
+
+
+def diagnose(
+    stored: pd.DataFrame, other: pd.DataFrame, *, step_ms: int, ceiling: float = CEILING, same_venue: bool = False
+) -> Diagnosis | None:
+    """The one cause for which the stored page differs from ``other``; None: it does not, or in scattered bars only.
+
+    Frames as ``compare`` takes them; ``other`` may reach further than the page, so that a short one has something in
+    common with it when its stamps are set right. ``same_venue``: equality is expected, but for float noise. To be asked
+    of every page, also of one that agrees: the tolerances between venues hide the basis of a spot market.
+    """
+    expected = FLOAT_NOISE if same_venue else ceiling
+    share = compare(stored, other, step_ms=step_ms, ceiling=expected).share_agreeing
+    scattered = share > SCATTERED
+    if scattered and same_venue:
+        return None
+    if not scattered:
+        found = _hour_shift(stored, other, step_ms, expected) or _wrong_scale(stored, other, step_ms, ceiling)
+        if found is not None:
+            return found
+    evidence = _evidence(stored, other)
+    if evidence is None:
+        return None
+    why = _not_its_own(evidence) if same_venue else _another_market(evidence, scattered, ceiling)
+    return None if why is None else evidence.diagnosis("wrong_instrument", why, share)
+
+
+@dataclass(frozen=True)
+class _Evidence:
+    """Medians over the bars in common. ``distance``: of the closes; ``scatter``: of their ratios from ``ratio``."""
+
+    span_ms: int
+    ratio: float
+    distance: float
+    scatter: float
+    volume_ratio: float | None
+
+    @property
+    def basis(self) -> float:
+        return self.ratio - 1
+
+    @property
+    def is_steady(self) -> bool:
+        return self.scatter < STEADY * abs(self.basis)
+
+    def diagnosis(self, fault: Fault, reason: str, share: float, lag_ms: int = 0) -> Diagnosis:
+        return Diagnosis(fault, lag_ms, self.ratio, self.basis / BP, self.volume_ratio, share, reason)
+
+
+def _evidence(stored: pd.DataFrame, other: pd.DataFrame) -> _Evidence | None:
+    """None for too few bars, and for a feed that stands still: that is far from the market too, but no other one."""
+    both = in_common(stored, other)
+    closes = both.stored[:, PRICES.index("close")], both.other[:, PRICES.index("close")]
+    ratios = _ratios(*closes)
+    if len(ratios) < ENOUGH_BARS or any((close == close[0]).all() for close in closes):
+        return None
+    volumes = _ratios(*(_at(both.open_ms, candles, "volume") for candles in (stored, other)))
+    ratio = float(np.median(ratios))
+    return _Evidence(
+        span_ms=int(both.open_ms[-1] - both.open_ms[0]),
+        ratio=ratio,
+        distance=float(np.median(np.abs(ratios - 1))),
+        scatter=float(np.median(np.abs(ratios - ratio))),
+        volume_ratio=float(np.median(volumes)) if len(volumes) else None,
+    )
+
+
+def _ratios(stored: Floats, other: Floats) -> Floats:
+    """Of what is more than nothing on both sides."""
+    told = np.isfinite(stored) & np.isfinite(other) & (stored > 0) & (other > 0)
+    return stored[told] / other[told]
+
+
+def _at(open_ms: Times, candles: pd.DataFrame, column: str) -> Floats:
+    values = candles[column].to_numpy(dtype=np.float64)
+    return values[np.searchsorted(candles["open_ms"].to_numpy(), open_ms)]
+
+
+def _hour_shift(stored: pd.DataFrame, other: pd.DataFrame, step_ms: int, ceiling: float) -> Diagnosis | None:
+    """The one lag that makes the bars agree. In a market that hardly moves several do, and none of them is proved."""
+    explaining: list[Diagnosis] = []
+    for lag_ms in _lags_ms(step_ms):
+        moved = stored.assign(open_ms=stored["open_ms"] - lag_ms)
+        found = compare(moved, other, step_ms=step_ms, ceiling=ceiling)
+        share = found.share_agreeing
+        evidence = _evidence(moved, other) if share >= EXPLAINED else None
+        if evidence is not None:
+            late = f"{_length(abs(lag_ms))} {'late' if lag_ms > 0 else 'early'}"
+            why = f"its stamps are {late}: set right, {share:.1%} of {found.compared:,} bars agree"
+            explaining.append(evidence.diagnosis("hour_shift", why, share, lag_ms))
+    return explaining[0] if len(explaining) == 1 else None
+
+
+def _lags_ms(step_ms: int) -> list[int]:
+    """What a clock may be off by: whole hours, whole bars; either way."""
+    hours = {hours * HOUR_MS for hours in range(1, LAG_HOURS + 1)}
+    bars = {bars * step_ms for bars in range(1, LAG_BARS + 1)}
+    return [sign * length for length in sorted(hours | bars) for sign in (1, -1)]
+
+
+def _length(ms: int) -> str:
+    return f"{ms // HOUR_MS} h" if ms % HOUR_MS == 0 else f"{ms // 60_000} min"
+
+
+def _wrong_scale(stored: pd.DataFrame, other: pd.DataFrame, step_ms: int, ceiling: float) -> Diagnosis | None:
+    """The median ratio of the closes, if it is no basis and the prices divided by it agree."""
+    evidence = _evidence(stored, other)
+    if evidence is None or abs(evidence.basis) <= ceiling:
+        return None
+    scaled = stored.assign(**{price: stored[price] / evidence.ratio for price in PRICES})
+    found = compare(scaled, other, step_ms=step_ms, ceiling=ceiling)
+    share = found.share_agreeing
+    if share < EXPLAINED:
+        return None
+    times = f"{evidence.ratio:.6g} times the other's"
+    why = f"its prices are {times}: divided by that, {share:.1%} of {found.compared:,} bars agree"
+    return evidence.diagnosis("wrong_scale", why, share)
+
+
+def _not_its_own(evidence: _Evidence) -> str | None:
+    """Most bars differ from the same venue's own, which have to be equal."""
+    least, most = OWN_VOLUMES
+    volume = 1.0 if evidence.volume_ratio is None else evidence.volume_ratio
+    if abs(evidence.basis) < OWN_BASIS and least <= volume <= most:
+        return None
+    volumes = "" if evidence.volume_ratio is None else f", with {volume:.2g} times the volume"
+    return f"its closes lie {evidence.basis / BP:+,.1f} bp from the same venue's own{volumes}"
+
+
+def _another_market(evidence: _Evidence, scattered: bool, ceiling: float) -> str | None:
+    """No perpetual of this coin: at another price altogether, or at a steady distance from it."""
+    if not scattered and evidence.distance > ceiling:
+        return f"its closes are {evidence.ratio:.4g} times the other venue's, by no constant factor"
+    least = LASTING_BASIS if evidence.span_ms >= LASTING_MS else BASIS
+    if abs(evidence.basis) < least or not evidence.is_steady:
+        return None
+    return f"its closes lie {evidence.basis / BP:+,.1f} bp from the other venue's throughout, as another market's do"
