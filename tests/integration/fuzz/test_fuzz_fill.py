@@ -1,0 +1,207 @@
+"""Whatever a source answers, a fill stores no candle that breaks a rule, loses no row, and ends with its run told."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Iterable
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from backfill.domain.answers import bar_intervals
+from backfill.domain.intervals import Interval, intersection
+from backfill.domain.timeframes import MINUTE_MS, Timeframe
+from backfill.exchanges.blofin_client import BlofinClient
+from backfill.jobs.candle_sources import BlofinSource, CandlePage, CandleSource
+from backfill.jobs.fill_gaps import FillReport, fill_gaps
+from backfill.storage.candle_store import CandleStore, SeriesWindow
+from backfill.storage.gap_fill_log import RunIdentity
+from backfill.storage.multiranges import to_intervals
+from integration.exchange import candles_in_database
+from integration.helpers import held_ms, one, rows, stored_ms, wanted_series
+from unit.exchanges.canned_answers import session_with
+from unit.frames import hostile_payloads as hostile
+from unit.frames.fuzzed_venues import FuzzedVenue
+
+HISTORY_MS = 35 * MINUTE_MS  # less than what rows may reach back to
+WHO = RunIdentity("test", "run", "fill")
+
+_numbers = itertools.count(1)
+
+# The rules of issue and schema once more, by Postgres. NaN is greater than all other numbers there.
+BREACHES = """
+SELECT c.* FROM backfill.candles AS c JOIN backfill.series AS s ON s.id = c.series_id
+WHERE c.series_id = %(series_id)s AND (
+    least(open, high, low, close, volume) IS NULL
+    OR greatest(open, high, low, close, volume, quote_volume) >= 'Infinity'
+    OR least(open, high, low, close) <= 0
+    OR high < greatest(open, low, close)
+    OR low > least(open, high, close)
+    OR least(volume, quote_volume) < 0
+    OR (extract(epoch FROM open_time) * 1000)::bigint %% s.step_ms <> 0
+    OR open_time < to_timestamp(%(start_ms)s / 1000.0)
+    OR open_time >= to_timestamp(%(end_ms)s / 1000.0)
+)
+"""
+
+
+class Remembered:
+    """A source, and the pages that it has given."""
+
+    def __init__(self, source: CandleSource) -> None:
+        self.name = source.name
+        self.rows_per_page = source.rows_per_page
+        self.pages: list[CandlePage] = []
+        self._source = source
+
+    @property
+    def requests_made(self) -> int:
+        return self._source.requests_made
+
+    def serves_from_ms(self) -> int | None:
+        return None
+
+    def ask(self, symbol: str, timeframe: Timeframe, after_ms: int) -> CandlePage:
+        page = self._source.ask(symbol, timeframe, after_ms)
+        self.pages.append(page)
+        return page
+
+
+class Blofin:
+    """Blofin, which answers what it is told to."""
+
+    name = "blofin"
+    layout = hostile.LAYOUTS["blofin"]
+
+    def __init__(self) -> None:
+        self.exchange = hostile.Exchange()
+        self._client = BlofinClient(session_with(self.exchange), sleep=lambda _: None)
+
+    def source(self) -> CandleSource:
+        return BlofinSource(self._client)
+
+    def envelope(self, told: Any) -> Any:
+        return {"code": "0", "msg": "success", "data": told}
+
+
+@pytest.fixture(scope="module")
+def fuzzed(request: pytest.FixtureRequest) -> Blofin | FuzzedVenue:
+    return Blofin() if request.param == "blofin" else FuzzedVenue(request.param)
+
+
+def fill(store: CandleStore, source: CandleSource) -> tuple[SeriesWindow, FillReport]:
+    """One attempt on a series of its own, whose window ends at the cursor of the payloads."""
+    window = wanted_series(
+        store,
+        f"FUZZ{next(_numbers)}-USDT",
+        history_ms=HISTORY_MS,
+        sources=[source.name],
+        now_ms=hostile.CURSOR_MS + 30_000,
+    )
+    assert (window.start_ms, window.end_ms) == (hostile.CURSOR_MS - HISTORY_MS, hostile.CURSOR_MS)
+    return window, fill_gaps(store, [source], window, WHO)
+
+
+def assert_no_rule_is_broken(store: CandleStore, window: SeriesWindow, report: FillReport) -> None:
+    """Candles, ledger, absences and log agree with the rules and with each other."""
+    span = {"series_id": window.series_id, "start_ms": window.start_ms, "end_ms": window.end_ms}
+    assert rows(store.connection, BREACHES, span) == []
+    bars = _as_intervals(stored_ms(store.connection, window))
+    assert held_ms(store.connection, window) == bars
+    assert intersection(bars, absent_ms(store, window)) == []
+    told = rows(
+        store.connection,
+        "SELECT status, finished_at IS NOT NULL, rows_inserted, rows_quarantined FROM backfill.gap_fill_runs "
+        "WHERE series_id = %s",
+        (window.series_id,),
+    )
+    assert told == [(report.status, True, sum(i.end - i.start for i in bars) // MINUTE_MS, report.rows_quarantined)]
+
+
+def assert_each_row_has_its_place(
+    store: CandleStore, window: SeriesWindow, pages: Iterable[CandlePage], layout: hostile.Layout
+) -> None:
+    """Stored, if it may be; in quarantine as it came, if it broke a rule; and what it may stand for is not absent."""
+    expected: list[hostile.Bar] = []
+    offenders: list[Any] = []
+    for page in pages:
+        now_ms = float("inf") if page.server_ms is None else page.server_ms
+        hostile.assert_judged_rightly(page, layout, page.after_ms, now_ms)
+        expected += [bar for bar in hostile.sound_bars(page) if window.start_ms <= bar[0] < window.end_ms]
+        offenders += [page.rows[row.place] for row in page.broken]
+        doubtful = [*page.running_ms, *(row.open_ms for row in page.broken)]
+        assert not any(is_denied(store, window, page, open_ms) for open_ms in doubtful)
+    assert candles_in_database(store, window) == sorted(expected)
+    kept = rows(
+        store.connection,
+        "SELECT rule, payload, times_seen FROM backfill.quarantine WHERE series_id = %s",
+        (window.series_id,),
+    )
+    assert sum(times_seen for _, _, times_seen in kept) == len(offenders)
+    payloads = [_comparable(payload) for _, payload, _ in kept]
+    for offender in offenders:
+        assert _comparable(offender) in payloads or ascii(offender) in payloads
+
+
+def is_denied(store: CandleStore, window: SeriesWindow, page: CandlePage, open_ms: int | None) -> bool:
+    """Whether a bar is absent that a page gives but cannot vouch for; None: any of the page's bars."""
+    if page.covers is None:
+        return False
+    bar = page.covers if open_ms is None else Interval(open_ms, open_ms + 1)
+    return bool(intersection(intersection([page.covers], [bar]), absent_ms(store, window)))
+
+
+def absent_ms(store: CandleStore, window: SeriesWindow) -> list[Interval]:
+    sql = "SELECT coalesce(range_agg(absent), '{}') FROM backfill.absences WHERE series_id = %s"
+    return to_intervals(one(store.connection, sql, (window.series_id,)))
+
+
+def _as_intervals(opens_ms: list[int]) -> list[Interval]:
+    import numpy as np
+
+    return bar_intervals(np.array(opens_ms, dtype=np.int64), MINUTE_MS)
+
+
+def _comparable(payload: Any) -> Any:
+    """Numbers as floats, since jsonb does not tell 1e2 from 100; what was no JSON stays the text that it became."""
+    try:
+        return json.loads(json.dumps(payload), parse_int=_float, parse_float=_float)
+    except RecursionError:
+        return ascii(payload)
+
+
+def _float(text: str) -> float:
+    return float(text)
+
+
+SOURCES = ("blofin", "okx")
+
+
+@pytest.mark.parametrize("fuzzed", SOURCES, indirect=True)
+@hostile.fuzz(120)
+@given(data=st.data())
+def test_of_any_rows_the_good_ones_are_stored_and_the_others_are_in_quarantine(
+    store: CandleStore, fuzzed: Blofin | FuzzedVenue, data: st.DataObject
+) -> None:
+    pages = data.draw(st.lists(hostile.rows(fuzzed.layout), min_size=1, max_size=3))
+    fuzzed.exchange.says(*(hostile.json_bytes(fuzzed.envelope(page)) for page in pages))
+    source = Remembered(fuzzed.source())
+    window, report = fill(store, source)
+    assert_no_rule_is_broken(store, window, report)
+    assert_each_row_has_its_place(store, window, source.pages, fuzzed.layout)
+
+
+@pytest.mark.parametrize("fuzzed", SOURCES, indirect=True)
+@hostile.fuzz(100)
+@given(data=st.data(), status=hostile.statuses, headers=hostile.headers)
+def test_of_any_bytes_nothing_is_stored_that_breaks_a_rule_and_the_run_is_told(
+    store: CandleStore, fuzzed: Blofin | FuzzedVenue, data: st.DataObject, status: int, headers: dict[str, str]
+) -> None:
+    whole = (hostile.rows(fuzzed.layout) | hostile.json_values).map(fuzzed.envelope).map(hostile.json_bytes)
+    answers = data.draw(st.lists(hostile.bodies(whole), min_size=1, max_size=3))
+    fuzzed.exchange.says(*answers, status=status, headers=headers)
+    window, report = fill(store, fuzzed.source())
+    assert_no_rule_is_broken(store, window, report)

@@ -1,0 +1,333 @@
+"""Answers as no exchange should give them, and what of them may be stored, told in plain Python.
+
+``FUZZ_EXAMPLES=20000 pytest -k fuzz`` tries more than the usual few, and others every time.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+
+from backfill.errors import ExchangeError
+from backfill.jobs.candle_sources import CandlePage
+from unit.exchanges.canned_answers import Answer, CannedAnswers
+
+MINUTE_MS = 60_000
+# Every page is asked for with this cursor, half an hour before the clock that it comes with.
+CURSOR_MS = 1_763_601_420_000
+NOW_MS = CURSOR_MS + 30 * MINUTE_MS
+DATE = "Thu, 20 Nov 2025 01:47:00 GMT"
+OLDEST_MS, NEWEST_MS = 1_230_940_800_000, 4_102_444_800_000
+SLACK_MS = 60_000
+
+_EXAMPLES = os.environ.get("FUZZ_EXAMPLES")
+
+
+def fuzz(examples: int) -> settings:
+    """The same examples in every run, unless more are asked for."""
+    return settings(
+        max_examples=int(_EXAMPLES or examples),
+        derandomize=_EXAMPLES is None,
+        deadline=None,
+        suppress_health_check=list(HealthCheck),
+    )
+
+
+# -- what of a row may be stored ---------------------------------------------------------------------------------
+
+
+class Layout(NamedTuple):
+    """Where a source's rows have what. ``last``: a shorter row is none; ``confirm``: place of "1" closed, "0" not."""
+
+    width: int
+    volume: int
+    quote: int
+    last: int
+    confirm: int | None = None
+    whole_ms: bool = False  # ccxt cuts off fractions of a millisecond
+
+
+LAYOUTS = {
+    "blofin": Layout(9, 6, 7, 8, confirm=8),
+    "okx": Layout(9, 6, 7, 8, confirm=8, whole_ms=True),
+    "bybit": Layout(7, 5, 6, 5, whole_ms=True),
+    "binanceusdm": Layout(12, 5, 7, 5, whole_ms=True),
+}
+
+# Open time, four prices, volume, quote volume (None: unknown).
+Bar = tuple[int, float, float, float, float, float, "float | None"]
+
+_PLAIN = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
+
+
+def number(cell: Any) -> float | None:
+    """A finite number that is told plainly."""
+    if isinstance(cell, bool) or not isinstance(cell, str | int | float):
+        return None
+    if isinstance(cell, str) and not _PLAIN.fullmatch(cell):
+        return None
+    try:
+        value = float(cell)
+    except OverflowError:
+        return None
+    return value if math.isfinite(value) else None
+
+
+def bar_of(
+    raw: Any, layout: Layout, before_ms: float = CURSOR_MS, now_ms: float = NOW_MS, scale: float = 1
+) -> Bar | None:
+    """What a row says, if it says it as it should and nothing is wrong with it. ``scale``: of prices."""
+    if not isinstance(raw, list) or len(raw) <= layout.last:
+        return None
+    if layout.confirm is not None and str(raw[layout.confirm]) not in ("0", "1"):
+        return None
+    told = [number(raw[place]) for place in (0, 1, 2, 3, 4, layout.volume)]
+    if None in told:
+        return None
+    time, *prices, volume = (value for value in told if value is not None)
+    open_ms = math.trunc(time) if layout.whole_ms else time
+    if not OLDEST_MS <= open_ms <= NEWEST_MS or open_ms % MINUTE_MS or open_ms >= before_ms:
+        return None
+    if open_ms > now_ms + SLACK_MS:
+        return None
+    high, low = (value * scale for value in prices[1:3])
+    open_, close = prices[0] * scale, prices[3] * scale
+    if not (0 < low <= min(open_, close) and max(open_, close) <= high < math.inf and volume >= 0):
+        return None
+    quote = raw[layout.quote] if len(raw) > layout.quote else None
+    if quote is None or quote == "":
+        return int(open_ms), open_, high, low, close, volume, None
+    paid = number(quote)
+    return None if paid is None or paid < 0 else (int(open_ms), open_, high, low, close, volume, paid)
+
+
+def is_closed(raw: Any, layout: Layout, now_ms: float = NOW_MS) -> bool:
+    """Of a row that is a bar: whether the bar is over."""
+    is_over = float(raw[0]) + MINUTE_MS <= now_ms
+    return is_over and (layout.confirm is None or str(raw[layout.confirm]) == "1")
+
+
+def assert_judged_rightly(
+    page: CandlePage, layout: Layout, before_ms: float = CURSOR_MS, now_ms: float = NOW_MS, scale: float = 1
+) -> None:
+    """Each row is stored, running, broken or said twice, and that for the right reason."""
+    bars = [bar_of(raw, layout, before_ms, now_ms, scale) for raw in page.rows]
+    versions: dict[int, set[tuple[Bar, bool]]] = {}
+    for bar, raw in zip(bars, page.rows, strict=True):
+        if bar:
+            versions.setdefault(bar[0], set()).add((bar, str(raw[layout.confirm or 0]) == "1"))
+    undisputed = {open_ms: told for open_ms, told in versions.items() if len(told) == 1}
+    expected = {
+        bar[0]: bar
+        for bar, raw in zip(bars, page.rows, strict=True)
+        if bar and bar[0] in undisputed and is_closed(raw, layout, now_ms)
+    }
+    assert sound_bars(page) == [expected[open_ms] for open_ms in sorted(expected)]
+    assert sorted(page.running_ms) == sorted(undisputed.keys() - expected.keys())
+    places = [row.place for row in page.broken]
+    assert sorted(places) == [place for place, bar in enumerate(bars) if bar is None or bar[0] not in undisputed]
+    assert all(row.rule for row in page.broken)
+
+
+def sound_bars(page: CandlePage) -> list[Bar]:
+    columns = ["open_ms", "open", "high", "low", "close", "volume", "quote_volume"]
+    rows = zip(*(page.sound[name].tolist() for name in columns), strict=True)
+    return [(*row[:6], None if row[6] != row[6] else row[6]) for row in rows]
+
+
+# -- rows --------------------------------------------------------------------------------------------------------
+
+# A text that begins with this stands in the JSON without its quotes: for what json.dumps would not write.
+BARE = "@bare:"
+NO_NUMBERS = [
+    *(None, "", " ", "NaN", "nan", "inf", "-inf", "Infinity", "1e400", "-1e400", "null", "abc", "1,5", "1_0", "0x1F"),
+    *(
+        "\u0661\u0662",
+        "\uff11",
+        "1\u0660",
+        " 1",
+        "1 ",
+        "1\n",
+        "\ufeff1",
+        "\x00",
+        "\ud800",
+        "1e",
+        ".",
+        "+",
+        "--1",
+        "9" * 400,
+    ),
+    *(True, False, [], ["1"], [[[["1"]]]], {}, {"price": "1"}, 10**400, -(10**400)),
+    *(f"{BARE}1e400", f"{BARE}-1e400", f"{BARE}1E5", f"{BARE}-0", f"{BARE}-0.0", f"{BARE}1e-400"),
+]
+ODD_NUMBERS = ["-1", -1, "0", 0, "-0", "+1", "1.", ".5", "1e3", "1E-3", 5e-324, "5e-324", 1e308, "1e308", 10**30, 2**63]
+cells = (
+    st.sampled_from(NO_NUMBERS)
+    | st.sampled_from(ODD_NUMBERS)
+    | st.integers(-(2**70), 2**70)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(max_size=4)
+)
+minutes_ms = st.integers(-40, 3).map(lambda minute: CURSOR_MS + minute * MINUTE_MS)
+near_times = minutes_ms | st.integers(-2, 33).map(lambda minute: CURSOR_MS + minute * MINUTE_MS)
+odd_times = st.sampled_from(
+    [
+        *(CURSOR_MS - MINUTE_MS + 1, CURSOR_MS - 1, CURSOR_MS - 30_000, CURSOR_MS - MINUTE_MS + 0.5),
+        *(CURSOR_MS // 1000, CURSOR_MS * 1000, 0, 60_000, -60_000, NEWEST_MS, NEWEST_MS + MINUTE_MS, 2**63),
+        *(NOW_MS, NOW_MS + MINUTE_MS, NOW_MS + 2 * MINUTE_MS, CURSOR_MS + 10**9, "2025-11-20T00:00:00Z"),
+    ]
+)
+times = st.one_of(near_times, near_times.map(str), odd_times, odd_times.map(str), cells)
+
+
+@st.composite
+def good_rows(draw: st.DrawFn, layout: Layout, opens_ms: st.SearchStrategy[int] = minutes_ms) -> list[Any]:
+    """A row as the source's documentation promises it."""
+    low, one, other, high = sorted(draw(st.lists(st.integers(1, 9), min_size=4, max_size=4)))
+    open_, close = draw(st.permutations([one, other]))
+    row: list[Any] = ["1"] * layout.width
+    row[:5] = [str(draw(opens_ms)), f"{open_}.5", f"{high}.5", f"{low}.5", f"{close}.5"]
+    row[layout.volume] = str(draw(st.integers(0, 5)))
+    row[layout.quote] = draw(st.sampled_from(["0", "12.5", "", None]))
+    if layout.confirm is not None:
+        row[layout.confirm] = draw(st.sampled_from(["1", "1", "1", "0"]))
+    return row
+
+
+@st.composite
+def spoilt_rows(draw: st.DrawFn, layout: Layout) -> Any:
+    """A good row with one to three things wrong with it, or none that is wrong but odd."""
+    row = draw(good_rows(layout))
+    for _ in range(draw(st.integers(1, 3))):
+        match draw(st.integers(0, 5)):
+            case 0:
+                row[0] = draw(times)
+            case 1 | 2:
+                place = draw(st.integers(0, layout.width - 1))
+                row[place] = draw(cells)
+            case 3:
+                row[draw(st.sampled_from([1, 2, 3, 4, layout.volume, layout.quote]))] = draw(
+                    st.sampled_from(["0", "-1", "0.1", "99", 7, 2.5])
+                )
+            case 4:
+                return row[: draw(st.integers(0, layout.width - 1))]
+            case _:
+                row = [float(cell) if isinstance(cell, str) and number(cell) is not None else cell for cell in row]
+    return row + draw(st.lists(cells, max_size=2))
+
+
+def rows(layout: Layout) -> st.SearchStrategy[list[Any]]:
+    """A page's rows in any order: good ones, spoilt ones, what is no row, and some of them again."""
+    no_rows = cells | st.dictionaries(st.sampled_from(["ts", "open", "0", "openTime"]), cells, max_size=3)
+    some = st.lists(st.one_of(good_rows(layout), good_rows(layout), spoilt_rows(layout), no_rows), max_size=8)
+    return st.tuples(some, st.lists(st.integers(0, 7), max_size=3)).map(
+        lambda drawn: [*drawn[0], *(drawn[0][place] for place in drawn[1] if place < len(drawn[0]))]
+    )
+
+
+# -- bodies ------------------------------------------------------------------------------------------------------
+
+
+def json_bytes(document: Any) -> bytes:
+    return re.sub(rf'"{BARE}([^"]*)"', r"\1", json.dumps(document)).encode()
+
+
+def read_back(document: Any) -> Any:
+    """As whoever reads the JSON sees it."""
+    return json.loads(json_bytes(document))
+
+
+_HTML = [b"<html><body>Welcome to the hotel's network</body></html>", b"<!DOCTYPE html>", b"upstream timed out", b""]
+json_values = st.recursive(
+    cells,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=4), inner, max_size=4),
+    max_leaves=8,
+)
+
+
+@st.composite
+def damaged(draw: st.DrawFn, whole: st.SearchStrategy[bytes]) -> bytes:
+    """A body that was cut, lost some bytes or got others."""
+    body = bytearray(draw(whole))
+    match draw(st.integers(0, 3)):
+        case 0:
+            return bytes(body[: draw(st.integers(0, len(body)))])
+        case 1:
+            place = draw(st.integers(0, len(body)))
+            body[place:place] = draw(st.binary(min_size=1, max_size=3))
+        case 2:
+            place = draw(st.integers(0, len(body)))
+            del body[place : place + draw(st.integers(1, 30))]
+        case _:
+            return body.decode().encode(draw(st.sampled_from(["utf-16", "utf-16-le", "utf-32", "utf-8-sig"])))
+    return bytes(body)
+
+
+def bodies(whole: st.SearchStrategy[bytes]) -> st.SearchStrategy[bytes]:
+    """Bytes that a question may be answered with; ``whole``: those of the source's own form."""
+    return st.one_of(
+        whole,
+        damaged(whole),
+        damaged(whole),
+        st.binary(max_size=40),
+        st.sampled_from(_HTML),
+        json_values.map(json_bytes),
+        st.integers(1, 3000).map(lambda depth: b'{"code":"0","data":' + b"[" * depth + b"]" * depth + b"}"),
+    )
+
+
+_header_text = st.text(st.characters(max_codepoint=255, exclude_characters="\r\n"), max_size=12)
+headers = st.fixed_dictionaries(
+    {},
+    optional={
+        "Date": st.just(DATE) | _header_text | st.just("Fri, 31 Dec 9999 23:59:60 -9999"),
+        "Retry-After": _header_text | st.integers().map(str),
+        "Content-Length": st.integers(0, 99).map(str),
+        "Content-Encoding": st.sampled_from(["gzip", "br", "deflate", "identity", "x"]),
+        "Location": _header_text,
+    },
+)
+statuses = st.sampled_from([200] * 12 + [201, 204, 301, 400, 401, 403, 404, 405, 409, 418, 429, 451, 500, 503, 520])
+
+
+# -- asking ------------------------------------------------------------------------------------------------------
+
+
+class Exchange(CannedAnswers):
+    """A transport whose answers are set from outside: in turn, the last one again and again."""
+
+    def says(self, *bodies: bytes, status: int = 200, headers: Mapping[str, str] | None = None) -> None:
+        self.requests.clear()
+        self.options.clear()
+        self._answers = tuple(Answer(body, status, {"Date": DATE} if headers is None else headers) for body in bodies)
+
+
+@dataclass
+class Outcome:
+    error: ExchangeError | None = None
+
+
+@contextmanager
+def only_errors_of_ours() -> Iterator[Outcome]:
+    """Lets nothing but an :class:`ExchangeError` be raised within, and only one that the run log can keep."""
+    outcome = Outcome()
+    try:
+        yield outcome
+    except ExchangeError as error:
+        outcome.error = error
+        told = str(error)
+        told.encode()  # no half of a surrogate pair
+        assert "\x00" not in told
+        assert len(told) < 1000
+        if not error.exchange:
+            pytest.fail(f"an error of nobody's: {error!r}")

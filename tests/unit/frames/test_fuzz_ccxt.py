@@ -1,0 +1,48 @@
+"""Whatever a venue behind ccxt answers: a typed error, or a page on which each row is judged rightly."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from backfill.domain.timeframes import TIMEFRAMES
+from backfill.jobs.candle_sources import CandlePage
+from unit.frames import hostile_payloads as hostile
+from unit.frames.fuzzed_venues import FuzzedVenue
+
+SOURCES = ("okx", "bybit", "binanceusdm")
+# Exact in floats. The last makes infinity of what is almost that.
+SCALES = (1.0, 0.5, 1024.0)
+
+FUZZED = {source: FuzzedVenue(source) for source in SOURCES}
+
+
+def ask(fuzzed: FuzzedVenue, price_scale: float = 1.0) -> CandlePage:
+    return fuzzed.source(price_scale).ask("BTC-USDT", TIMEFRAMES["1m"], hostile.CURSOR_MS)
+
+
+@pytest.mark.parametrize("source", SOURCES)
+@hostile.fuzz(150)
+@given(data=st.data(), scale=st.sampled_from(SCALES))
+def test_each_row_is_stored_running_broken_or_said_twice_and_none_spoils_the_others(source, data, scale):
+    fuzzed = FUZZED[source]
+    rows = data.draw(hostile.rows(fuzzed.layout))
+    fuzzed.exchange.says(hostile.json_bytes(fuzzed.envelope(rows)))
+    page = ask(fuzzed, scale)
+    assert len(page.rows) == len(rows)
+    hostile.assert_judged_rightly(page, fuzzed.layout, scale=scale)
+
+
+@pytest.mark.parametrize("source", SOURCES)
+@hostile.fuzz(100)
+@given(data=st.data(), status=hostile.statuses, headers=hostile.headers)
+def test_whatever_bytes_come_it_is_an_error_of_ours_or_a_page(source, data, status, headers):
+    fuzzed = FUZZED[source]
+    whole = (hostile.rows(fuzzed.layout) | hostile.json_values).map(fuzzed.envelope).map(hostile.json_bytes)
+    fuzzed.exchange.says(data.draw(hostile.bodies(whole)), status=status, headers=headers)
+    with hostile.only_errors_of_ours():
+        page = ask(fuzzed)
+        assert isinstance(page.rows, list)
+        if page.server_ms is not None:
+            hostile.assert_judged_rightly(page, fuzzed.layout, now_ms=page.server_ms)
