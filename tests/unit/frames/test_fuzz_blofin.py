@@ -26,6 +26,11 @@ def envelope(data: Any, code: Any = "0", msg: Any = "success") -> dict[str, Any]
     return {"code": code, "msg": msg, "data": data}
 
 
+def test_whatever_stands_in_a_cell_spoils_its_row_and_no_other():
+    EXCHANGE.says(hostile.json_bytes(envelope(hostile.every_cell_in_every_place(LAYOUT))))
+    hostile.assert_judged_rightly(ask(), LAYOUT)
+
+
 @hostile.fuzz(400)
 @given(hostile.rows(LAYOUT))
 def test_each_row_is_stored_running_broken_or_said_twice_and_none_spoils_the_others(rows):

@@ -23,6 +23,13 @@ def ask(fuzzed: FuzzedVenue, price_scale: float = 1.0) -> CandlePage:
 
 
 @pytest.mark.parametrize("source", SOURCES)
+def test_whatever_stands_in_a_cell_spoils_its_row_and_no_other(source):
+    fuzzed = FUZZED[source]
+    fuzzed.exchange.says(hostile.json_bytes(fuzzed.envelope(hostile.every_cell_in_every_place(fuzzed.layout))))
+    hostile.assert_judged_rightly(ask(fuzzed), fuzzed.layout)
+
+
+@pytest.mark.parametrize("source", SOURCES)
 @hostile.fuzz(150)
 @given(data=st.data(), scale=st.sampled_from(SCALES))
 def test_each_row_is_stored_running_broken_or_said_twice_and_none_spoils_the_others(source, data, scale):
