@@ -6,7 +6,9 @@ BackfillError
 │   ├── SettingsInvalid           .problems, one line for each BACKFILL_* variable
 │   ├── UnknownTimeframe          .timeframe
 │   ├── UnknownSymbol             .symbol
-│   └── InvalidWindow             .start_ms, .end_ms
+│   ├── InvalidWindow             .start_ms, .end_ms
+│   ├── CorrectionsInvalid        .problems, one line for each fault of the file of corrections
+│   └── DecisionRefused           .problems, one line for each row that cannot be decided on so
 ├── DatabaseError
 │   ├── DatabaseUnreachable       start Postgres or mend the address
 │   ├── DatabaseAccessDenied      mend user, password or grants
@@ -88,6 +90,23 @@ class InvalidWindow(ConfigurationError):
         super().__init__(f"window [{_utc(start_ms)}, {_utc(end_ms)}): {why}")
         self.start_ms = start_ms
         self.end_ms = end_ms
+
+
+class CorrectionsInvalid(ConfigurationError):
+    """A file of corrections breaks its rules; none of it is applied."""
+
+    def __init__(self, path: str, problems: Sequence[str]) -> None:
+        super().__init__(f"{path} cannot be applied:\n" + "\n".join(f"  {p}" for p in problems))
+        self.path = path
+        self.problems = tuple(problems)
+
+
+class DecisionRefused(ConfigurationError):
+    """A person's decision that cannot be carried out; none of its rows is touched."""
+
+    def __init__(self, decision: str, problems: Sequence[str]) -> None:
+        super().__init__(f"cannot {decision}; nothing was changed:\n" + "\n".join(f"  {p}" for p in problems))
+        self.problems = tuple(problems)
 
 
 class DatabaseError(BackfillError):

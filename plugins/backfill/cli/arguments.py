@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import re
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from backfill import __version__
 from backfill.errors import ConfigurationError
@@ -19,8 +21,10 @@ def parser() -> argparse.ArgumentParser:
     candles = argparse.ArgumentParser(add_help=False, parents=[common])
     candles.add_argument("--db", metavar="URI", help="Postgres; else BACKFILL_DB, else AIRFLOW_CONN_CANDLES_DB")
 
-    some = argparse.ArgumentParser(add_help=False)
-    some.add_argument("--symbols", type=comma_list, metavar="A,B", help="only these instruments, e.g. BTC-USDT")
+    some_symbols = argparse.ArgumentParser(add_help=False)
+    some_symbols.add_argument("--symbols", type=comma_list, metavar="A,B", help="only these instruments, e.g. BTC-USDT")
+
+    some = argparse.ArgumentParser(add_help=False, parents=[some_symbols])
     some.add_argument("--timeframes", type=comma_list, metavar="1m,1h", help="only these timeframes")
 
     window = argparse.ArgumentParser(add_help=False)
@@ -38,6 +42,7 @@ def parser() -> argparse.ArgumentParser:
     fill.add_argument("--sources", type=comma_list, metavar="A,B", help="ask only these, in this order")
     fill.add_argument("--recheck", action="store_true", help="ask again for bars that a source has denied")
     fill.add_argument("--dry-run", action="store_true", help="print the plan and its requests, ask nobody")
+    _add_decisions(commands, candles, some_symbols)
     commands.add_parser("doctor", parents=[candles], help="check database, schema, clock, sources and settings")
 
     local = argparse.ArgumentParser(add_help=False)
@@ -47,6 +52,70 @@ def parser() -> argparse.ArgumentParser:
     demo.add_argument("--select", metavar="GLOB", help="with --replay: only the files that match")
     commands.add_parser("up", parents=[common, local], help="the same against the real exchanges")
     return root
+
+
+def _add_decisions(
+    commands: argparse._SubParsersAction[argparse.ArgumentParser],
+    candles: argparse.ArgumentParser,
+    some_symbols: argparse.ArgumentParser,
+) -> None:
+    """What a person decides by hand: rows in quarantine, corrections, findings."""
+    newest = argparse.ArgumentParser(add_help=False, parents=[candles, some_symbols])
+    newest.add_argument("--limit", type=positive, default=100, metavar="N", help="so many at most, the newest (100)")
+    decided = argparse.ArgumentParser(add_help=False, parents=[candles])
+    decided.add_argument("ids", type=positive, nargs="+", action=_Once, metavar="ID")
+
+    quarantine = commands.add_parser("quarantine", help="rows that broke a rule: list them, decide on them")
+    actions = quarantine.add_subparsers(dest="action", required=True, metavar="ACTION")
+    listed = actions.add_parser("list", parents=[newest], help="rows as they came, and the rule they broke")
+    listed.add_argument("--status", choices=("held", "released", "discarded", "all"), default="held")
+    for action, meaning in (("discard", "agree that they are wrong"), ("release", "store them all the same")):
+        decision = actions.add_parser(action, parents=[decided], help=meaning)
+        decision.add_argument("--reason", type=sentence, metavar="TEXT", help="why; it is kept")
+
+    correct = commands.add_parser("correct", parents=[candles], help="apply a CSV of corrected candles")
+    correct.add_argument("file", type=Path, metavar="FILE.csv", help="symbol,timeframe,open_time,open,high,low,close,"
+                         "volume and, if known, quote_volume")  # fmt: skip
+    correct.add_argument("--reason", type=sentence, required=True, metavar="TEXT", help="why; every revision keeps it")
+    correct.add_argument("--dry-run", action="store_true", help="show what would change and stop")
+    correct.add_argument("--yes", action="store_true", help="do not ask")
+
+    findings = commands.add_parser("findings", parents=[newest], help="what checks have found")
+    findings.add_argument("--kinds", type=comma_list, metavar="A,B", help="only findings of these kinds")
+    findings.add_argument("--status", choices=("open", "settled", "dismissed", "all"), default="open")
+    actions = findings.add_subparsers(dest="action", metavar="dismiss")
+    dismiss = actions.add_parser("dismiss", help="nobody needs to act on them")
+    dismiss.add_argument("ids", type=positive, nargs="+", action=_Once, metavar="ID")
+    # These may stand before `dismiss` too: a default here would take the place of what was said there.
+    dismiss.add_argument("--db", default=argparse.SUPPRESS, metavar="URI", help="as for every command")
+    dismiss.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help="print one JSON document")
+    dismiss.add_argument("--reason", type=sentence, required=True, metavar="TEXT", help="why; the finding keeps it")
+
+
+class _Once(argparse.Action):
+    """Numbers in the order given, each once."""
+
+    def __call__(self, _: object, namespace: argparse.Namespace, values: Any, __: str | None = None) -> None:
+        setattr(namespace, self.dest, list(dict.fromkeys(values)))
+
+
+def positive(text: str) -> int:
+    """A number as the database counts: from 1, in 8 bytes."""
+    if not re.fullmatch("[0-9]{1,18}", text) or int(text) == 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number from 1 on")
+    return int(text)
+
+
+def sentence(text: str) -> str:
+    """Words on one line, as the database takes them."""
+    said = " ".join(text.split())
+    try:
+        said.encode()
+    except UnicodeEncodeError as error:
+        raise argparse.ArgumentTypeError("it is no text in UTF-8") from error
+    if not said:
+        raise argparse.ArgumentTypeError("it says nothing")
+    return said
 
 
 def comma_list(text: str) -> list[str]:

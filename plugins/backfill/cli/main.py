@@ -47,9 +47,19 @@ def _command(name: str) -> Command:
         from backfill.cli.doctor import doctor
 
         return doctor
+    if name in ("quarantine", "correct", "findings"):
+        return _decision(name)
     from backfill.cli.candles import fill, gaps, migrate, status
 
     return {"migrate": migrate, "status": status, "gaps": gaps, "fill": fill}[name]
+
+
+def _decision(name: str) -> Command:
+    from backfill.cli.correct import correct
+    from backfill.cli.findings import findings
+    from backfill.cli.quarantine import quarantine
+
+    return {"quarantine": quarantine, "correct": correct, "findings": findings}[name]
 
 
 if __name__ == "__main__":

@@ -48,6 +48,20 @@ def test_every_command_can_speak_json_and_explain_itself(command, capsys):
     assert f"backfill {command}" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("words", [["--db", "X", "dismiss", "7", "9", "7"], ["dismiss", "7", "9", "--db", "X"]])
+def test_findings_are_dismissed_in_the_database_that_is_named_wherever_it_is_named(words):
+    args = parser().parse_args(["findings", *words, "--reason", "seen  it"])
+    assert (args.command, args.action, args.ids, args.reason) == ("findings", "dismiss", [7, 9], "seen it")
+    assert (args.db, args.json) == ("X", False)
+
+
+def test_a_list_for_a_person_to_decide_on_is_of_what_is_open_unless_more_is_asked_for():
+    listed = parser().parse_args(["quarantine", "list"])
+    assert (listed.action, listed.status, listed.limit, listed.symbols) == ("list", "held", 100, None)
+    found = parser().parse_args(["findings", "--status", "all", "--kinds", "a,b", "--limit", "5"])
+    assert (found.action, found.status, found.kinds, found.limit) == (None, "all", ["a", "b"], 5)
+
+
 @pytest.mark.parametrize(
     ("words", "complaint"),
     [
@@ -63,6 +77,16 @@ def test_every_command_can_speak_json_and_explain_itself(command, capsys):
         (["gaps", "--to", ""], "--to: names no time"),
         (["status", "--from", "2026-01-31"], "unrecognized arguments: --from"),
         (["status", "--sources", "blofin"], "unrecognized arguments: --sources"),
+        (["quarantine"], "required: ACTION"),
+        (["quarantine", "release"], "required: ID"),
+        (["quarantine", "discard", "0"], "'0' is no number from 1 on"),
+        (["quarantine", "discard", "٣"], "is no number from 1 on"),
+        (["quarantine", "list", "--limit", "9999999999999999999"], "is no number from 1 on"),
+        (["quarantine", "list", "--status", "open"], "invalid choice: 'open'"),
+        (["findings", "dismiss", "1"], "required: --reason"),
+        (["findings", "dismiss", "1", "--reason", " "], "--reason: it says nothing"),
+        (["correct", "--reason", "typo"], "required: FILE.csv"),
+        (["correct", "a.csv"], "required: --reason"),
     ],
 )
 def test_words_that_make_no_sense_end_with_2_and_say_which(words, complaint, capsys):

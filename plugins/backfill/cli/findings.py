@@ -1,0 +1,46 @@
+"""``backfill findings`` and ``backfill findings dismiss``."""
+
+from __future__ import annotations
+
+import argparse
+
+from backfill.cli.lists import check_symbols, exact, show_newest
+from backfill.cli.output import Output
+from backfill.connections import database_uri, source_from_environment
+from backfill.jobs.dismiss_findings import dismiss_findings
+from backfill.jobs.supplies import Supplies
+from backfill.settings import load_settings
+from backfill.storage.candle_store import CandleStore
+from backfill.storage.findings import FindingsLog
+
+DONE = 0
+COLUMNS = (
+    "id", "symbol", "timeframe", "source", "kind", "verdict", "start_time", "end_time", "field", "stored", "other",
+    "difference", "times_seen", "last_seen_at", "status",
+)  # fmt: skip
+FIGURES = ("stored", "other", "difference")
+
+
+def findings(args: argparse.Namespace, output: Output) -> int:
+    with Supplies(database_uri(args.db), load_settings(), source_from_environment) as supplies:
+        if args.action == "dismiss":
+            dismiss_findings(supplies.store, args.ids, args.reason)
+            if output.as_json:
+                output.document({"dismissed": args.ids})
+            else:
+                output.line(f"{len(args.ids):,} dismissed")
+        else:
+            _list(supplies.store, args, output)
+    return DONE
+
+
+def _list(store: CandleStore, args: argparse.Namespace, output: Output) -> None:
+    check_symbols(store, args.symbols)
+    status = None if args.status == "all" else args.status
+    rows = FindingsLog(store.connection).all(
+        status=status, kinds=args.kinds, symbols=args.symbols, max_rows=args.limit + 1
+    )
+    if not output.as_json:
+        for row in rows:
+            row |= {"id": str(row["id"]), **{name: exact(row[name]) for name in FIGURES if row[name] is not None}}
+    show_newest(output, "findings", rows, COLUMNS, args.limit)

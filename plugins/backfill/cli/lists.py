@@ -1,0 +1,40 @@
+"""What the commands share that list things for a person to decide on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from backfill.cli.output import Output
+from backfill.errors import UnknownSymbol
+from backfill.storage.candle_store import CandleStore
+from backfill.storage.candles_by_hand import writable_series
+
+
+def check_symbols(store: CandleStore, symbols: Sequence[str] | None) -> None:
+    """Raises :class:`UnknownSymbol` for one that we keep no series of, now or before."""
+    if symbols is not None:
+        known = list(dict.fromkeys(window.symbol for window in writable_series(store, settle_ms=0)))
+        for symbol in symbols:
+            if symbol not in known:
+                raise UnknownSymbol(symbol, known)
+
+
+def show_newest(
+    output: Output, what: str, rows: Sequence[Mapping[str, Any]], columns: Sequence[str], most: int
+) -> None:
+    """The first ``most`` of ``rows``, which holds one more if there are more; ``what`` they are, in one word."""
+    shown = rows[:most]
+    if output.as_json:
+        output.document({what: shown, "more": len(rows) > most})
+    elif shown:
+        output.table(f"{what}: {len(shown):,}", shown, columns)
+        if len(rows) > most:
+            output.line(f"these are the newest {most:,}; --limit tells more")
+    else:
+        output.line(f"{what}: none")
+
+
+def exact(value: float | None) -> str:
+    """A price or a volume as it is: two decimals would make nothing of a small coin's."""
+    return "unknown" if value is None else f"{value:.15g}"

@@ -1,0 +1,52 @@
+"""``backfill quarantine list | discard | release``."""
+
+from __future__ import annotations
+
+import argparse
+import json
+
+from backfill.cli.lists import check_symbols, show_newest
+from backfill.cli.output import Output
+from backfill.connections import database_uri, source_from_environment
+from backfill.jobs.quarantine import discard, quarantined, release
+from backfill.jobs.supplies import Supplies
+from backfill.settings import load_settings
+from backfill.storage.candle_store import CandleStore
+
+DONE = 0
+COLUMNS = (
+    "id", "symbol", "timeframe", "source", "open_time", "rule", "payload", "times_seen", "status", "since", "note",
+)  # fmt: skip
+
+
+def quarantine(args: argparse.Namespace, output: Output) -> int:
+    with Supplies(database_uri(args.db), load_settings(), source_from_environment) as supplies:
+        if args.action == "list":
+            _list(supplies.store, args, output)
+        elif args.action == "discard":
+            discard(supplies.store, args.ids, args.reason)
+            _tell(output, args, {})
+        else:
+            written = release(supplies.store, args.ids, args.reason, supplies.settle_ms)
+            _tell(output, args, written._asdict())
+    return DONE
+
+
+def _list(store: CandleStore, args: argparse.Namespace, output: Output) -> None:
+    check_symbols(store, args.symbols)
+    status = None if args.status == "all" else args.status
+    rows = quarantined(store, status=status, symbols=args.symbols, max_rows=args.limit + 1)
+    shown = [{name: row[name] for name in COLUMNS} for row in rows]
+    if not output.as_json:
+        for row in shown:  # a number with commas could not be given to `release`
+            row |= {"id": str(row["id"]), "payload": json.dumps(row["payload"], ensure_ascii=False)}
+    show_newest(output, "quarantine", shown, COLUMNS, args.limit)
+
+
+def _tell(output: Output, args: argparse.Namespace, written: dict[str, int]) -> None:
+    past = {"discard": "discarded", "release": "released"}[args.action]
+    if output.as_json:
+        output.document({past: args.ids, **written})
+        return
+    counts = "".join(f", {count:,} {name.replace('_', ' ')}" for name, count in written.items() if count)
+    output.line(f"{len(args.ids):,} {past}{counts}")

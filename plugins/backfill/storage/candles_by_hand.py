@@ -1,0 +1,88 @@
+"""Bars that a person has decided on: compared with what is held, then written whatever their source's rank."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from psycopg.rows import dict_row
+
+from backfill.frames.candle_frame import EARLIEST_MS
+from backfill.storage.binary_copy import INT2, INT4, INT8, Column, packed, page_columns
+from backfill.storage.candle_store import CandleStore, SeriesWindow, utc
+from backfill.storage.database import fetch_one, translated_errors
+from backfill.storage.named_queries import query
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+# How long a person waits for a run that works on one of the series.
+PATIENCE_S = 60.0
+
+
+class Written(NamedTuple):
+    """What one decision has changed, in rows."""
+
+    inserted: int
+    revised: int
+    unchanged: int
+    findings_settled: int
+
+
+def writable_series(store: CandleStore, settle_ms: int) -> list[SeriesWindow]:
+    """Every series there is; its window is where a bar of it may lie: over, and not older than what is kept."""
+    params = {"settle_ms": settle_ms, "earliest_ms": EARLIEST_MS}
+    with translated_errors(), store.connection.cursor(row_factory=dict_row) as cursor:
+        return [SeriesWindow(**row) for row in cursor.execute(query("select_writable_series"), params)]
+
+
+class CandlesByHand:
+    """The bars of one decision, in a waiting room of the connection's own.
+
+    ``candles``: one row a bar, with the columns of ``frames.candle_frame`` (``open_ms`` whole; NaN volume: unknown) and
+    ``place`` (its line in a file, its id in the quarantine), ``series_id``, ``source_id``. No bar may be there twice.
+    Without ``tells_quote_volume`` a held quote volume stays.
+    """
+
+    def __init__(self, store: CandleStore, candles: pd.DataFrame, *, tells_quote_volume: bool = True) -> None:
+        self._store = store
+        self._params = {
+            "first": utc(int(candles["open_ms"].min())),
+            "past": utc(int(candles["open_ms"].max()) + 1),
+            "tells_quote_volume": tells_quote_volume,
+        }
+        keys = [Column(name, kind, candles[name].to_numpy()) for name, kind in
+                (("place", INT8), ("series_id", INT4), ("source_id", INT2))]  # fmt: skip
+        with translated_errors():
+            store.connection.execute(query("create_rows_by_hand"))
+            with store.connection.cursor() as cursor, cursor.copy(query("copy_rows_by_hand")) as copy:
+                copy.write(packed([*keys, *page_columns(candles)], len(candles)))
+            self._compare()
+
+    def changes(self) -> list[dict[str, Any]]:
+        """What each bar would change, and what is held of it: changed bars first, then new ones, then the others."""
+        with translated_errors(), self._store.connection.cursor(row_factory=dict_row) as cursor:
+            return cursor.execute(query("select_rows_by_hand")).fetchall()
+
+    @contextmanager
+    def alone(self, series: Sequence[SeriesWindow]) -> Iterator[None]:
+        """A transaction in which no run works on ``series``. Raises :class:`SeriesBusy`."""
+        with ExitStack() as locks:
+            for window in sorted(series, key=lambda window: window.series_id):
+                locks.enter_context(self._store.working_on(window, PATIENCE_S))
+            with translated_errors():
+                # Not in the transaction: a new partition shuts everybody out of the candles until the commit.
+                self._store.connection.execute(query("partition_rows_by_hand"))
+                with self._store.connection.transaction():
+                    yield
+
+    def write(self, note: str) -> Written:
+        """Write what differs from what is held now, inside :meth:`alone`; former selves go to ``revisions``."""
+        connection = self._store.connection
+        connection.execute(query("lock_rows_by_hand"), self._params)
+        self._compare()
+        return Written(*fetch_one(connection, query("write_rows_by_hand"), {**self._params, "note": note}))
+
+    def _compare(self) -> None:
+        self._store.connection.execute(query("compare_rows_by_hand"), self._params)
