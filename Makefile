@@ -50,7 +50,9 @@ test-system: install-dev ## the tests that ask a real exchange
 bench: install ## print the figures of benchmarks/, in about six minutes
 	@$(VENV)/bin/python benchmarks/store_candles.py
 	@$(VENV)/bin/python benchmarks/detect_gaps.py
+	@$(VENV)/bin/python benchmarks/compare_candles.py
 	@$(VENV)/bin/python benchmarks/first_fill.py
+	@$(VENV)/bin/python benchmarks/find_corruptions.py
 
 lint: install-dev ## ruff and the direction of imports
 	@$(VENV)/bin/ruff check --quiet .
