@@ -1,0 +1,19 @@
+-- What is held of a span of one series, counted anew from the candles, under the lock of lock_ledger; see recount_ledger.
+UPDATE series AS s
+SET held = s.held - counted.span + counted.held, stand_in = s.stand_in - counted.span + counted.stand_in,
+    settled = s.settled - (counted.span - counted.held)
+FROM (
+    SELECT one.id,
+           int8multirange(int8range(grid_ceil(%(first_ms)s, one.step_ms, one.anchor_ms),
+                                    grid_ceil(%(past_ms)s, one.step_ms, one.anchor_ms))) AS span,
+           coalesce(range_agg(bar.bar) FILTER (WHERE c.series_id IS NOT NULL), '{}') AS held,
+           coalesce(range_agg(bar.bar) FILTER (WHERE c.source_id = ANY (one.source_ids[2:])), '{}') AS stand_in
+    FROM series AS one
+    LEFT JOIN candles AS c ON c.series_id = one.id
+         AND c.open_time >= from_epoch_ms(%(first_ms)s) AND c.open_time < from_epoch_ms(%(past_ms)s)
+         AND (epoch_ms(c.open_time) - one.anchor_ms) %% one.step_ms = 0
+    CROSS JOIN LATERAL (SELECT int8range(epoch_ms(c.open_time), epoch_ms(c.open_time) + one.step_ms) AS bar) AS bar
+    WHERE one.id = %(series_id)s
+    GROUP BY one.id
+) AS counted
+WHERE s.id = counted.id

@@ -1,0 +1,104 @@
+"""The tables that candles are in: months without one, rows in the wrong one, tables that the ledger does not hear of.
+
+Mended: missing months are made, rows of the default partition move into their month, triggers are put back. Told only:
+a month that somebody has detached (his rows are out of sight, and maybe on purpose), and partitions that are not whole
+months or not called as we call them, beside which no month can be made.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+
+from psycopg import sql
+
+from backfill.domain.intervals import Interval, intersection
+from backfill.errors import DatabaseError
+from backfill.jobs.audit_checks.scope import Row, Scope, some
+from backfill.storage.database import Connection, fetch_one, translated_errors
+from backfill.storage.findings import Finding
+from backfill.storage.named_queries import query
+
+KINDS = ("partition",)
+
+
+def partitions(scope: Scope) -> Iterator[Finding]:
+    """One finding for each table and what is wrong with it."""
+    tables = scope.rows("audit_partitions")
+    for table in tables:
+        if table["kind"] == "detached":
+            yield _detached(scope, table)
+            continue
+        if table["missing_triggers"]:
+            yield _unwatched(scope, table)
+        if table["kind"] == "partition" and not table["is_month"]:
+            yield _finding(
+                "bounds", table["name"], "its bounds are not one whole month of UTC: make it one, or detach it"
+            )
+        elif table["kind"] == "partition" and table["name"] != table["proper_name"]:
+            yield _finding("name", table["name"], f"it is not called {table['proper_name']}: rename it")
+    if not any(table["kind"] == "default" for table in tables):
+        yield _finding(
+            "missing", "candles_default", "rows of months without a partition are refused: make a default one"
+        )
+    yield from _missing_months(scope, tables)
+    yield from _waiting_rows(scope)
+
+
+def _missing_months(scope: Scope, tables: list[Row]) -> Iterator[Finding]:
+    there = [
+        Interval(t["first_ms"], t["past_ms"]) for t in tables if t["kind"] == "partition" and t["first_ms"] is not None
+    ]
+    for row in scope.rows("audit_months_of_windows", at=scope.at):
+        month = Interval(row["first_ms"], row["past_ms"])
+        if not intersection([month], there):
+            finding = _finding("missing", row["name"], "series need this month and it has no partition", month)
+            yield scope.mended(finding, partial(_make_month, scope.store.connection, month))
+
+
+def _waiting_rows(scope: Scope) -> Iterator[Finding]:
+    for row in scope.rows("audit_months_of_default"):
+        month = Interval(row["first_ms"], row["past_ms"])
+        says = f"{some(row['bars'])} of {row['month']} in candles_default: the month has no partition of its own"
+        finding = _finding("misplaced", f"candles_default {row['month']}", says)
+        yield scope.mended(finding, partial(_make_month, scope.store.connection, month))
+
+
+def _make_month(connection: Connection, month: Interval) -> None:
+    params = {"first_ms": month.start, "past_ms": month.end}
+    with translated_errors():
+        made = fetch_one(connection, query("audit_make_months"), params)[0]
+    if not made:
+        raise DatabaseError("the month has a table that is not attached: attach it, or drop it")
+
+
+def _unwatched(scope: Scope, table: Row) -> Finding:
+    missing = ", ".join(table["missing_triggers"])
+    says = f"the ledger does not hear of what is written straight into it: it lacks the triggers {missing}"
+    return scope.mended(_finding("unwatched", table["name"], says), partial(_watch, scope.store.connection, table))
+
+
+def _watch(connection: Connection, table: Row) -> None:
+    drop = sql.SQL(query("audit_drop_triggers")).format(table=sql.Identifier("backfill", table["name"]))
+    with translated_errors():
+        connection.execute(drop)
+        connection.execute(query("audit_watch_candles"), table)
+
+
+def _detached(scope: Scope, table: Row) -> Finding:
+    count = sql.SQL(query("audit_count_detached")).format(table=sql.Identifier("backfill", table["name"]))
+    with translated_errors():
+        rows, twice = fetch_one(scope.store.connection, count)
+    says = f"it is not a partition of candles: {some(rows, 'row')} out of sight, {twice:,} of them in candles too; "
+    return _finding("detached", table["name"], says + "attach it, or drop it")
+
+
+def _finding(verdict: str, table: str, says: str, month: Interval | None = None) -> Finding:
+    return Finding(
+        "partition",
+        verdict,
+        start_ms=month.start if month else None,
+        end_ms=month.end if month else None,
+        field=f"{table} {verdict}",
+        detail={"table": table, "says": f"{table}: {says}"},
+    )
