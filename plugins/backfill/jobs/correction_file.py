@@ -5,9 +5,9 @@ from __future__ import annotations
 import csv
 import math
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -188,11 +188,9 @@ class _Checks:
             first_ms=[window.start_ms if window else np.nan for window in named],
             past_ms=[window.end_ms if window else np.nan for window in named],
         ).dropna(subset=["first_ms", "open_ms"])
-        self._tell_times(bars, bars["open_ms"] >= bars["past_ms"], lambda _: "the bar is not over yet")
+        self._tell_times(bars[bars["open_ms"] >= bars["past_ms"]], lambda _: "the bar is not over yet")
         self._tell_times(
-            bars,
-            bars["open_ms"] < bars["first_ms"],
-            lambda bar: f"the series is kept from {_iso(bar['first_ms'])} on",
+            bars[bars["open_ms"] < bars["first_ms"]], lambda bar: f"the series is kept from {_iso(bar.first_ms)} on"
         )
         for timeframe, of_timeframe in bars.groupby("timeframe"):
             self._check_rules(str(timeframe), of_timeframe)
@@ -201,20 +199,19 @@ class _Checks:
         from backfill.domain import candle_rules as rules
 
         asked = rules.Asked(TIMEFRAMES[timeframe])
-        off_grid = rules.open_time_is_off_the_grid(bars, asked)
-        self._tell_times(bars, off_grid, lambda bar: f"{_iso(bar['open_ms'])} opens no bar of {timeframe}")
+        off_grid = bars[rules.open_time_is_off_the_grid(bars, asked)]
+        self._tell_times(off_grid, lambda bar: f"{_iso(bar.open_ms)} opens no bar of {timeframe}")
         extremes: tuple[tuple[str, Rule], ...] = (
             ("high", rules.high_is_not_highest),
             ("low", rules.low_is_not_lowest),
         )
         for column, rule in extremes:
-            for _, bar in bars[rule(bars, asked)].iterrows():
-                told = ", ".join(f"{name} {bar[name]:.12g}" for name in PRICE_COLUMNS)
-                self._faults.append(Fault(int(bar["place"]), f"{column}: {rule.__name__} ({told})"))
+            for bar in _each(bars[rule(bars, asked)]):
+                told = ", ".join(f"{name} {getattr(bar, name):.12g}" for name in PRICE_COLUMNS)
+                self._faults.append(Fault(bar.place, f"{column}: {rule.__name__} ({told})"))
 
-    def _tell_times(self, bars: pd.DataFrame, bad: pd.Series, what: Callable[[pd.Series], str]) -> None:
-        for _, bar in bars[bad].iterrows():
-            self._faults.append(Fault(int(bar["place"]), f"open_time: {what(bar)}"))
+    def _tell_times(self, bars: pd.DataFrame, what: Callable[[Any], str]) -> None:
+        self._faults += [Fault(bar.place, f"open_time: {what(bar)}") for bar in _each(bars)]
 
     def _check_repetitions(self) -> None:
         key = ["series_id", "open_ms"]
@@ -224,6 +221,11 @@ class _Checks:
             first = whole.groupby(key)["place"].transform("first")
             for line, first_line in zip(repeated["place"], first[repeated.index], strict=True):
                 self._faults.append(Fault(int(line), f"open_time: the bar of line {first_line} again"))
+
+
+def _each(bars: pd.DataFrame) -> Iterable[Any]:
+    """Its rows, with the columns as attributes."""
+    return bars.itertuples()
 
 
 def _open_ms(cell: str) -> float:
