@@ -21,6 +21,8 @@ from backfill.frames.candle_frame import CANDLE_COLUMNS, PRICES, VOLUMES
 
 # The clock that an answer comes with is told in seconds, and is not that of the machine which makes the bars.
 CLOCK_SLACK_MS = 60_000
+# Far outside of any market, and far inside of what a float can hold.
+SMALLEST, LARGEST = 1e-50, 1e50
 
 
 class Asked(NamedTuple):
@@ -52,6 +54,12 @@ def field_is_malformed(candles: pd.DataFrame, asked: Asked) -> pd.Series:
 def number_is_not_finite(candles: pd.DataFrame, asked: Asked) -> pd.Series:
     """No source tells such a number (it would be malformed), but scaling can make one."""
     return candles[CANDLE_COLUMNS].abs().max(axis=1) == math.inf
+
+
+def number_is_absurd(candles: pd.DataFrame, asked: Asked) -> pd.Series:
+    """Once stored, it would break every comparison: Postgres raises an error where a product under- or overflows."""
+    size = candles[PRICES + VOLUMES].abs()
+    return ((size > LARGEST) | ((size < SMALLEST) & (size != 0))).any(axis=1)
 
 
 def open_time_is_missing(candles: pd.DataFrame, asked: Asked) -> pd.Series:
@@ -107,6 +115,7 @@ def open_time_is_told_twice(candles: pd.DataFrame, asked: Asked) -> pd.Series:
 RULES: tuple[Rule, ...] = (
     field_is_malformed,
     number_is_not_finite,
+    number_is_absurd,
     open_time_is_missing,
     open_time_is_off_the_grid,
     open_time_is_in_the_future,

@@ -92,16 +92,16 @@ def fuzzed(request: pytest.FixtureRequest) -> Blofin | FuzzedVenue:
     return Blofin() if request.param == "blofin" else FuzzedVenue(request.param)
 
 
-def fill(store: CandleStore, source: CandleSource) -> tuple[SeriesWindow, FillReport]:
+def fill(store: CandleStore, source: CandleSource, history_ms: int = HISTORY_MS) -> tuple[SeriesWindow, FillReport]:
     """One attempt on a series of its own, whose window ends at the cursor of the payloads."""
     window = wanted_series(
         store,
         f"FUZZ{next(_numbers)}-USDT",
-        history_ms=HISTORY_MS,
+        history_ms=history_ms,
         sources=[source.name],
         now_ms=hostile.CURSOR_MS + 30_000,
     )
-    assert (window.start_ms, window.end_ms) == (hostile.CURSOR_MS - HISTORY_MS, hostile.CURSOR_MS)
+    assert (window.start_ms, window.end_ms) == (hostile.CURSOR_MS - history_ms, hostile.CURSOR_MS)
     return window, fill_gaps(store, [source], window, WHO)
 
 
@@ -125,12 +125,12 @@ def assert_each_row_has_its_place(
     store: CandleStore, window: SeriesWindow, pages: Iterable[CandlePage], layout: hostile.Layout
 ) -> None:
     """Stored, if it may be; in quarantine as it came, if it broke a rule; and what it may stand for is not absent."""
-    expected: list[hostile.Bar] = []
+    expected: set[hostile.Bar] = set()
     offenders: list[Any] = []
     for page in pages:
         now_ms = float("inf") if page.server_ms is None else page.server_ms
         hostile.assert_judged_rightly(page, layout, page.after_ms, now_ms)
-        expected += [bar for bar in hostile.sound_bars(page) if window.start_ms <= bar[0] < window.end_ms]
+        expected |= {bar for bar in hostile.sound_bars(page) if window.start_ms <= bar[0] < window.end_ms}
         offenders += [page.rows[row.place] for row in page.broken]
         doubtful = [*page.running_ms, *(row.open_ms for row in page.broken)]
         assert not any(is_denied(store, window, page, open_ms) for open_ms in doubtful)
@@ -181,13 +181,26 @@ SOURCES = ("blofin", "okx")
 
 
 @pytest.mark.parametrize("fuzzed", SOURCES, indirect=True)
-@hostile.fuzz(120)
-@given(data=st.data())
+def test_whatever_stands_in_a_cell_its_row_alone_is_kept_apart(
+    store: CandleStore, fuzzed: Blofin | FuzzedVenue
+) -> None:
+    page = hostile.every_cell_in_every_place(fuzzed.layout)
+    fuzzed.exchange.says(hostile.json_bytes(fuzzed.envelope(page)))
+    source = Remembered(fuzzed.source())
+    window, report = fill(store, source, history_ms=len(page) * MINUTE_MS)
+    assert_no_rule_is_broken(store, window, report)
+    assert_each_row_has_its_place(store, window, source.pages, fuzzed.layout)
+    assert report.rows_quarantined > len(page) / 2
+
+
+@pytest.mark.parametrize("fuzzed", SOURCES, indirect=True)
+@hostile.fuzz(150)
+@given(data=st.data(), now_ms=hostile.clocks_ms)
 def test_of_any_rows_the_good_ones_are_stored_and_the_others_are_in_quarantine(
-    store: CandleStore, fuzzed: Blofin | FuzzedVenue, data: st.DataObject
+    store: CandleStore, fuzzed: Blofin | FuzzedVenue, data: st.DataObject, now_ms: int
 ) -> None:
     pages = data.draw(st.lists(hostile.rows(fuzzed.layout), min_size=1, max_size=3))
-    fuzzed.exchange.says(*(hostile.json_bytes(fuzzed.envelope(page)) for page in pages))
+    fuzzed.exchange.says(*(hostile.json_bytes(fuzzed.envelope(page)) for page in pages), now_ms=now_ms)
     source = Remembered(fuzzed.source())
     window, report = fill(store, source)
     assert_no_rule_is_broken(store, window, report)

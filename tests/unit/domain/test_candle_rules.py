@@ -39,6 +39,10 @@ BREAKS = [
     ("field_is_malformed", {"high": "abc"}),
     ("field_is_malformed", {"volume": "NaN"}),
     ("field_is_malformed", {"quote_volume": "inf"}),
+    ("number_is_absurd", {"low": "5e-324"}),
+    ("number_is_absurd", {"high": 1e300}),
+    ("number_is_absurd", {"volume": 1e-60}),
+    ("number_is_absurd", {"quote_volume": "-1e60"}),
     ("open_time_is_missing", {"open_ms": None}),
     ("open_time_is_missing", {"open_ms": ""}),
     ("open_time_is_off_the_grid", {"open_ms": T0 + 60_001}),
@@ -181,7 +185,7 @@ def test_no_rows_are_sifted_into_none():
 
 
 PRICE = st.floats(1e-8, 1e9)
-VOLUME = st.floats(0, 1e15)
+VOLUME = st.just(0.0) | st.floats(1e-15, 1e15)
 
 
 @st.composite

@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from email.utils import formatdate
 from typing import Any, NamedTuple
 
 import pytest
@@ -23,10 +24,9 @@ from backfill.jobs.candle_sources import CandlePage
 from unit.exchanges.canned_answers import Answer, CannedAnswers
 
 MINUTE_MS = 60_000
-# Every page is asked for with this cursor, half an hour before the clock that it comes with.
+# Every page is asked for with this cursor, as a rule half an hour before the clock that it comes with.
 CURSOR_MS = 1_763_601_420_000
 NOW_MS = CURSOR_MS + 30 * MINUTE_MS
-DATE = "Thu, 20 Nov 2025 01:47:00 GMT"
 OLDEST_MS, NEWEST_MS = 1_230_940_800_000, 4_102_444_800_000
 SLACK_MS = 60_000
 
@@ -102,13 +102,19 @@ def bar_of(
         return None
     high, low = (value * scale for value in prices[1:3])
     open_, close = prices[0] * scale, prices[3] * scale
-    if not (0 < low <= min(open_, close) and max(open_, close) <= high < math.inf and volume >= 0):
+    if not (1e-50 <= low <= min(open_, close) and max(open_, close) <= high <= 1e50 and _is_volume(volume)):
         return None
     quote = raw[layout.quote] if len(raw) > layout.quote else None
     if quote is None or quote == "":
         return int(open_ms), open_, high, low, close, volume, None
     paid = number(quote)
-    return None if paid is None or paid < 0 else (int(open_ms), open_, high, low, close, volume, paid)
+    if paid is None or not _is_volume(paid):
+        return None
+    return int(open_ms), open_, high, low, close, volume, paid
+
+
+def _is_volume(value: float) -> bool:
+    return value == 0 or 1e-50 <= value <= 1e50
 
 
 def is_closed(raw: Any, layout: Layout, now_ms: float = NOW_MS) -> bool:
@@ -170,7 +176,10 @@ NO_NUMBERS = [
     *(True, False, [], ["1"], [[[["1"]]]], {}, {"price": "1"}, 10**400, -(10**400)),
     *(f"{BARE}1e400", f"{BARE}-1e400", f"{BARE}1E5", f"{BARE}-0", f"{BARE}-0.0", f"{BARE}1e-400"),
 ]
-ODD_NUMBERS = ["-1", -1, "0", 0, "-0", "+1", "1.", ".5", "1e3", "1E-3", 5e-324, "5e-324", 1e308, "1e308", 10**30, 2**63]
+ODD_NUMBERS = [
+    *("-1", -1, "0", 0, "-0", "+1", "1.", ".5", "1e3", "1E-3", 10**30, 2**63),
+    *(5e-324, "5e-324", "1e-51", "1e-49", 1e49, "1e51", 1e308, "1e308"),
+]
 ODD_CELLS = [*NO_NUMBERS, *ODD_NUMBERS]
 
 
@@ -255,6 +264,10 @@ def every_cell_in_every_place(layout: Layout) -> list[Any]:
 # -- bodies ------------------------------------------------------------------------------------------------------
 
 
+def date(now_ms: int) -> str:
+    return formatdate(now_ms / 1000, usegmt=True)
+
+
 def json_bytes(document: Any) -> bytes:
     return re.sub(rf'"{BARE}([^"]*)"', r"\1", json.dumps(document)).encode()
 
@@ -307,13 +320,15 @@ _header_text = st.text(st.characters(max_codepoint=255, exclude_characters="\r\n
 headers = st.fixed_dictionaries(
     {},
     optional={
-        "Date": st.just(DATE) | _header_text | st.just("Fri, 31 Dec 9999 23:59:60 -9999"),
+        "Date": st.just(date(NOW_MS)) | _header_text | st.just("Fri, 31 Dec 9999 23:59:60 -9999"),
         "Retry-After": _header_text | st.integers().map(str),
         "Content-Length": st.integers(0, 99).map(str),
         "Content-Encoding": st.sampled_from(["gzip", "br", "deflate", "identity", "x"]),
         "Location": _header_text,
     },
 )
+# By the last one the newest bars that are asked for have not opened.
+clocks_ms = st.sampled_from([NOW_MS, NOW_MS, CURSOR_MS - 6 * MINUTE_MS])
 statuses = st.sampled_from([200] * 12 + [201, 204, 301, 400, 401, 403, 404, 405, 409, 418, 429, 451, 500, 503, 520])
 
 
@@ -323,10 +338,14 @@ statuses = st.sampled_from([200] * 12 + [201, 204, 301, 400, 401, 403, 404, 405,
 class Exchange(CannedAnswers):
     """A transport whose answers are set from outside: in turn, the last one again and again."""
 
-    def says(self, *bodies: bytes, status: int = 200, headers: Mapping[str, str] | None = None) -> None:
+    def says(
+        self, *bodies: bytes, status: int = 200, headers: Mapping[str, str] | None = None, now_ms: int = NOW_MS
+    ) -> None:
+        """``now_ms``: the clock that the answers come with, unless ``headers`` are given."""
         self.requests.clear()
         self.options.clear()
-        self._answers = tuple(Answer(body, status, {"Date": DATE} if headers is None else headers) for body in bodies)
+        headers = {"Date": date(now_ms)} if headers is None else headers
+        self._answers = tuple(Answer(body, status, headers) for body in bodies)
 
 
 @dataclass

@@ -32,13 +32,12 @@ def test_whatever_stands_in_a_cell_spoils_its_row_and_no_other():
 
 
 @hostile.fuzz(400)
-@given(hostile.rows(LAYOUT))
-def test_each_row_is_stored_running_broken_or_said_twice_and_none_spoils_the_others(rows):
-    document = envelope(rows)
-    EXCHANGE.says(hostile.json_bytes(document))
+@given(hostile.rows(LAYOUT), hostile.clocks_ms)
+def test_each_row_is_stored_running_broken_or_said_twice_and_none_spoils_the_others(rows, now_ms):
+    EXCHANGE.says(hostile.json_bytes(envelope(rows)), now_ms=now_ms)
     page = ask()
     assert page.rows == hostile.read_back(rows)
-    hostile.assert_judged_rightly(page, LAYOUT)
+    hostile.assert_judged_rightly(page, LAYOUT, now_ms=now_ms)
     assert page.is_the_end == (not rows)
 
 

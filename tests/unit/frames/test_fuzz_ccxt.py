@@ -22,23 +22,24 @@ def ask(fuzzed: FuzzedVenue, price_scale: float = 1.0) -> CandlePage:
     return fuzzed.source(price_scale).ask("BTC-USDT", TIMEFRAMES["1m"], hostile.CURSOR_MS)
 
 
+@pytest.mark.parametrize("scale", SCALES)
 @pytest.mark.parametrize("source", SOURCES)
-def test_whatever_stands_in_a_cell_spoils_its_row_and_no_other(source):
+def test_whatever_stands_in_a_cell_spoils_its_row_and_no_other(source, scale):
     fuzzed = FUZZED[source]
     fuzzed.exchange.says(hostile.json_bytes(fuzzed.envelope(hostile.every_cell_in_every_place(fuzzed.layout))))
-    hostile.assert_judged_rightly(ask(fuzzed), fuzzed.layout)
+    hostile.assert_judged_rightly(ask(fuzzed, scale), fuzzed.layout, scale=scale)
 
 
 @pytest.mark.parametrize("source", SOURCES)
 @hostile.fuzz(150)
-@given(data=st.data(), scale=st.sampled_from(SCALES))
-def test_each_row_is_stored_running_broken_or_said_twice_and_none_spoils_the_others(source, data, scale):
+@given(data=st.data(), scale=st.sampled_from(SCALES), now_ms=hostile.clocks_ms)
+def test_each_row_is_stored_running_broken_or_said_twice_and_none_spoils_the_others(source, data, scale, now_ms):
     fuzzed = FUZZED[source]
     rows = data.draw(hostile.rows(fuzzed.layout))
-    fuzzed.exchange.says(hostile.json_bytes(fuzzed.envelope(rows)))
+    fuzzed.exchange.says(hostile.json_bytes(fuzzed.envelope(rows)), now_ms=now_ms)
     page = ask(fuzzed, scale)
     assert len(page.rows) == len(rows)
-    hostile.assert_judged_rightly(page, fuzzed.layout, scale=scale)
+    hostile.assert_judged_rightly(page, fuzzed.layout, now_ms=now_ms, scale=scale)
 
 
 @pytest.mark.parametrize("source", SOURCES)
