@@ -26,8 +26,8 @@ ALWAYS_TRADES, THIN = 1 / 1000, 1 / 50
 QUIET_HOURS = 10
 CHANCE = 0.01
 
-# A page has at least so many bars; a pattern has at least so many edges, and lacks at most a quarter of its bars.
-FEWEST_BARS, FEWEST_EDGES, FOUND_SHARE = 50, 4, 0.75
+# A page has at least so many bars: shorter distances are common where holes are. A pattern has so many edges.
+FEWEST_BARS, FEWEST_EDGES = 50, 4
 # Between two edges lie at most so many other holes, less one.
 LAGS = 8
 
@@ -103,9 +103,7 @@ def _longest_chain(starts: Times, every: int) -> Times:
     sorted_starts = starts[order]
     step = np.diff(sorted_starts)
     breaks = np.flatnonzero((step != every) & (step != 2 * every)) + 1
-    chain = max(np.split(sorted_starts, breaks), key=len)
-    pages = (chain[-1] - chain[0]) // every + 1
-    return chain if len(chain) >= FOUND_SHARE * pages else chain[:0]
+    return max(np.split(sorted_starts, breaks), key=len)
 
 
 def _by_chance(starts: Times, chain: Times) -> float:

@@ -106,6 +106,16 @@ def test_page_edges_are_found_among_other_holes_and_told_from_them():
     assert page_edges([*others, *edges], MINUTE_MS) == PageEdges(1440, edges)
 
 
+def test_page_edges_are_found_though_half_a_dozen_other_holes_lie_on_each_page():
+    places = range(1439, 30_000, 1440)
+    draw = np.random.default_rng(0).choice(30_000, 120, replace=False).tolist()
+    others = [place for place in draw if place % 1440 not in (1438, 1439, 0)]
+    found = page_edges(union(holes([*others, *places])), MINUTE_MS)
+    assert found is not None
+    assert (found.every_bars, set(holes(places)) - set(found.missing)) == (1440, set())
+    assert len(found.missing) <= len(places) + 1
+
+
 def test_an_edge_that_somebody_has_filled_since_does_not_hide_the_pattern():
     left = holes(place for place in range(0, 10_000, 1000) if place != 4000)
     assert page_edges(left, MINUTE_MS) == PageEdges(1000, left)
@@ -124,7 +134,8 @@ def test_holes_at_random_are_no_pattern(count, seed):
         holes([500]),
         holes([500, 2000], bars=500),  # two pages that failed
         holes([500, 1000, 1500], bars=100),
-        holes(range(0, 400, 2)),  # every other minute: no page is so short
+        holes([0, 10_000, 20_000]),  # two equal distances
+        holes(range(0, 400, 2)),  # every other minute
         [minutes(0, 5000)],
     ],
 )
