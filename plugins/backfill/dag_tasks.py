@@ -10,6 +10,7 @@ from backfill.domain.timeframes import TIMEFRAMES
 from backfill.operators.blofin_candles import BlofinCandlesOperator
 from backfill.operators.ccxt_fallback import CcxtFallbackOperator
 from backfill.operators.report import ReportOperator
+from backfill.operators.validate import ValidateOperator
 from backfill.sensors.gap_detect import GapDetectSensor
 
 # As text, since a template gives text: a parameter that is not given is an empty one.
@@ -53,7 +54,8 @@ def window_form(unset_start: str, unset_end: str) -> dict[str, Param]:
 
 
 def fill_tasks(start: str, end: str, *, sources: str = "", plan_only: str = "False") -> None:
-    """detect_gaps -> for each symbol with gaps: fill_from_blofin -> fill_from_fallback -> report.
+    """detect_gaps -> for each symbol with gaps: fill_from_blofin -> fill_from_fallback -> validate,
+    and then report.
 
     All are templates. ``start`` and ``end`` give the same text whenever a task of the run starts; an empty one leaves
     that side of the window to the universe. ``sources``: who may be asked, with commas; nobody named is everybody.
@@ -62,15 +64,17 @@ def fill_tasks(start: str, end: str, *, sources: str = "", plan_only: str = "Fal
     asked: dict[str, Any] = {
         "timeframes": TIMEFRAMES_ASKED, "start": start, "end": end, "sources": sources, "recheck": RECHECK
     }  # fmt: skip
+    checked: dict[str, Any] = {name: template for name, template in asked.items() if name != "recheck"}
     detect_gaps = GapDetectSensor(task_id="detect_gaps", symbols=SYMBOLS, plan_only=plan_only, **asked)
 
     @task_group(prefix_group_id=False)
     def one_symbol(symbol: str) -> None:
-        named = {"symbol": symbol, "map_index_template": "{{ task.symbol }}", "weight_rule": "upstream"}
+        named: dict[str, Any] = {"symbol": symbol, "map_index_template": "{{ task.symbol }}", "weight_rule": "upstream"}
         (
             BlofinCandlesOperator(task_id="fill_from_blofin", **named, **asked)
             # Whatever became of Blofin: what is left is left for the others.
             >> CcxtFallbackOperator(task_id="fill_from_fallback", trigger_rule="all_done", **named, **asked)
+            >> ValidateOperator(task_id="validate", trigger_rule="all_done", **named, **checked)
         )
 
     one_symbol.expand(symbol=detect_gaps.output) >> ReportOperator(task_id="report")

@@ -20,15 +20,17 @@ def test_it_runs_every_30_minutes_one_run_at_a_time_and_never_catches_up(fill_ga
     assert fill_gaps_dag.max_active_runs == 1
 
 
-def test_gaps_are_detected_then_filled_by_symbol_then_reported(fill_gaps_dag):
+def test_gaps_are_detected_then_filled_and_validated_by_symbol_then_reported(fill_gaps_dag):
     arrows = {task.task_id: task.downstream_task_ids for task in fill_gaps_dag.tasks}
     assert arrows["fill_from_blofin"] == {"fill_from_fallback"}
-    assert (arrows["fill_from_fallback"], arrows["report"]) == ({"report"}, set())
+    assert arrows["fill_from_fallback"] == {"validate"}
+    assert (arrows["validate"], arrows["report"]) == ({"report"}, set())
     types = {task.task_id: task.task_type for task in fill_gaps_dag.tasks}
     assert types == {
         "detect_gaps": "GapDetectSensor",
         "fill_from_blofin": "BlofinCandlesOperator",
         "fill_from_fallback": "CcxtFallbackOperator",
+        "validate": "ValidateOperator",
         "report": "ReportOperator",
     }
 

@@ -20,8 +20,8 @@ def held(db):
 
 
 def log(db, *columns):
-    """The whole run log by symbol, the oldest row first."""
-    rows = db.execute("SELECT * FROM gap_fill_runs ORDER BY symbol, id")
+    """What the run log says of attempts to fill, by symbol, the oldest row first."""
+    rows = db.execute("SELECT * FROM gap_fill_runs WHERE validation IS NULL ORDER BY symbol, id")
     return [tuple(row[name] for name in columns) for row in rows]
 
 
@@ -34,6 +34,8 @@ def test_a_run_fills_every_series_and_the_next_one_has_nothing_to_do(db, run_dag
         "fill_from_blofin ETH-USDT": "success",
         "fill_from_fallback BTC-USDT": "skipped",
         "fill_from_fallback ETH-USDT": "skipped",
+        "validate BTC-USDT": "success",
+        "validate ETH-USDT": "success",
         "report": "success",
     }
     bars = {("BTC-USDT", "1m"): 360, ("BTC-USDT", "1h"): 48, ("ETH-USDT", "1m"): 360, ("ETH-USDT", "1h"): 48}
@@ -47,9 +49,14 @@ def test_a_run_fills_every_series_and_the_next_one_has_nothing_to_do(db, run_dag
         "detect_gaps": "success",
         "fill_from_blofin": "skipped",
         "fill_from_fallback": "skipped",
+        "validate": "skipped",
         "report": "skipped",
     }
     assert len(log(db, "id")) == len(logged)
+    validated = db.execute(
+        "SELECT task_id, status, count(*) AS n FROM gap_fill_runs WHERE validation IS NOT NULL GROUP BY 1, 2"
+    )
+    assert [tuple(row.values()) for row in validated] == [("validate", "complete", len(bars))]
 
 
 def test_the_run_log_names_the_task_instance(db, run_dag):
@@ -67,6 +74,7 @@ def test_a_run_keeps_to_the_symbols_timeframes_and_window_it_is_given(db, run_da
         "detect_gaps": "success",
         "fill_from_blofin ETH-USDT": "success",
         "fill_from_fallback ETH-USDT": "skipped",
+        "validate ETH-USDT": "success",
         "report": "success",
     }
     span = db.execute("SELECT symbol, timeframe, min(open_time), max(open_time), count(*) FROM ohlcv GROUP BY 1, 2")
@@ -99,6 +107,7 @@ def test_a_run_that_cannot_be_done_as_asked_fails_at_once_and_writes_no_candle(
         "detect_gaps": "failed",
         "fill_from_blofin": "upstream_failed",
         "fill_from_fallback": "upstream_failed",
+        "validate": "upstream_failed",
         "report": "failed",
     }
     sensors, reports = run.errors  # one each: it is not tried again
@@ -120,6 +129,9 @@ def test_a_symbol_that_the_exchange_lacks_fails_alone_and_is_named_by_the_report
         "fill_from_fallback BTC-USDT": "skipped",
         "fill_from_fallback ETH-USDT": "skipped",
         "fill_from_fallback GONE-USDT": "skipped",
+        "validate BTC-USDT": "success",
+        "validate ETH-USDT": "success",
+        "validate GONE-USDT": "success",
         "report": "failed",
     }
     gone, reported = run.errors  # one each: asking again would not make it listed

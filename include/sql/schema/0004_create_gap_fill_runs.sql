@@ -27,11 +27,13 @@ CREATE TABLE gap_fill_runs (
     coverage_after   double precision,
     sources          jsonb NOT NULL DEFAULT '{}',
     error            text,
+    validation       jsonb,
     started_at       timestamptz NOT NULL DEFAULT clock_timestamp(),
     finished_at      timestamptz
 );
 COMMENT ON COLUMN gap_fill_runs.sources IS 'Rows stored per source, inserted and revised together.';
 COMMENT ON COLUMN gap_fill_runs.coverage_before IS 'Per cent of the window''s bars that are held; established absences are not counted as bars.';
+COMMENT ON COLUMN gap_fill_runs.validation IS 'What a validation has found, in counts; NULL for an attempt to fill.';
 CREATE INDEX gap_fill_runs_of_a_series ON gap_fill_runs (series_id, started_at DESC);
 CREATE INDEX gap_fill_runs_of_a_dag_run ON gap_fill_runs (dag_id, run_id);
 CREATE INDEX gap_fill_runs_running ON gap_fill_runs (series_id) WHERE status = 'running';

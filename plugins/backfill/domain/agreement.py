@@ -9,7 +9,8 @@ how far it departs from the offset of the bars around it (the median of :data:`A
 
     floor + a * volatility + b * range + tick
 
-in relative terms, and never beyond the ceiling, the offset included. ``volatility``: the median absolute log return of
+in relative terms, or :data:`SCATTERS` times the pair's median departure where that is unusual, and never beyond the ceiling,
+the offset included. ``volatility``: the median absolute log return of
 the bars around; ``range``: the bar's own high over low; ``tick``: the coarser of the two price grids. Of volatility and
 range the calmer source counts, so a corrupt bar cannot widen its own tolerance.
 
@@ -48,6 +49,11 @@ AROUND = 31
 ENOUGH_AROUND = 16
 UNKNOWN_OFFSET = 6 * BP
 MAX_OFFSET = 10 * BP
+
+# A pair that is noisier than all that were measured, as less liquid coins are, is let off with so many of its median
+# departures. Half of the bars must be spoilt to move a median; how far two sources can be apart at all bounds it.
+SCATTERS = 16
+MEASURED_SCATTER, MOST_SCATTER = 0.75 * BP, 2 * BP
 
 # A grid is told from the distances of prices; a few prices tell nothing, and thousands tell no more than hundreds.
 PRICES_FOR_A_TICK = 8
@@ -96,17 +102,21 @@ class Comparison:
         return self.agreed / self.compared if self.compared else 0.0
 
 
-def compare(stored: pd.DataFrame, other: pd.DataFrame, *, step_ms: int, ceiling: float = CEILING) -> Comparison:
+def compare(
+    stored: pd.DataFrame, other: pd.DataFrame, *, step_ms: int, ceiling: float = CEILING, strict: bool = False
+) -> Comparison:
     """The stored candles beside another source's of the same class, bars of ``step_ms``.
 
     ``ceiling``: the relative difference that no volatility excuses. With :data:`FLOAT_NOISE` equality is expected: one
-    source asked twice.
+    source asked twice. ``strict``: a pair's own noise excuses nothing, which a shifted series would have plenty of.
     """
     both = in_common(stored, other)
     difference = _relative(both.stored, both.other)
     offset = _offset(difference[:, PRICES.index("close")])
     tolerance = _tolerance(both, step_ms, np.isnan(offset))
     offset = np.nan_to_num(offset)
+    if not strict:
+        tolerance = np.maximum(tolerance, SCATTERS * _scatter(difference - offset[:, None]))
     ceiling = max(ceiling, FLOAT_NOISE)
     apart = (np.abs(difference - offset[:, None]) > tolerance) | (np.abs(difference) > ceiling)
     apart &= np.abs(difference) > FLOAT_NOISE
@@ -205,6 +215,14 @@ def _tolerance(both: InCommon, step_ms: int, unknown_offset: NDArray[np.bool_]) 
     slack = np.where(unknown_offset, UNKNOWN_OFFSET, 0.0)[:, None]
     tolerance: Floats = floor + market + slack + _coarser_tick(both)
     return tolerance
+
+
+def _scatter(departure: Floats) -> Floats:
+    """The median departure of each field from its usual one, if that is unusual; 0 where too few bars can say."""
+    if len(departure) < ENOUGH_AROUND:
+        return np.zeros(departure.shape[1])
+    noise: Floats = np.median(np.abs(departure - np.median(departure, axis=0)), axis=0)
+    return np.where(noise > MEASURED_SCATTER, np.minimum(noise, MOST_SCATTER), 0.0)
 
 
 def _volatility(both: InCommon, step_ms: int) -> Floats:

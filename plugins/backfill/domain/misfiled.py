@@ -74,7 +74,7 @@ def diagnose(
     of every page, also of one that agrees: the tolerances between venues hide the basis of a spot market.
     """
     expected = FLOAT_NOISE if same_venue else ceiling
-    share = compare(stored, other, step_ms=step_ms, ceiling=expected).share_agreeing
+    share = compare(stored, other, step_ms=step_ms, ceiling=expected, strict=True).share_agreeing
     scattered = share > SCATTERED
     if scattered and same_venue:
         return None
@@ -145,7 +145,7 @@ def _hour_shift(stored: pd.DataFrame, other: pd.DataFrame, step_ms: int, ceiling
     explaining: list[Diagnosis] = []
     for lag_ms in _lags_ms(step_ms):
         moved = stored.assign(open_ms=stored["open_ms"] - lag_ms)
-        found = compare(moved, other, step_ms=step_ms, ceiling=ceiling)
+        found = compare(moved, other, step_ms=step_ms, ceiling=ceiling, strict=True)
         share = found.share_agreeing
         evidence = _evidence(moved, other) if share >= EXPLAINED else None
         if evidence is not None:

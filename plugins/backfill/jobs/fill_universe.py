@@ -1,23 +1,19 @@
-"""Fill many series, several at once: what a mapped task does for its symbols and the command line for all."""
+"""Fill many series: what a mapped task does for its symbols and the command line for all."""
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
-from contextlib import ExitStack, closing
+from contextlib import closing
 from datetime import datetime
 
 from backfill.jobs.choose_sources import sources_of
+from backfill.jobs.each_series import each_series
 from backfill.jobs.fill_gaps import FillReport, fill_gaps
 from backfill.jobs.find_gaps import selection
 from backfill.jobs.supplies import Supplies
 from backfill.storage.candle_store import CandleStore, Selection, SeriesWindow
 from backfill.storage.gap_fill_log import RunIdentity
 from backfill.universe import select_series
-
-# One worker stores a page while the others wait for theirs; more than a few only queue for the rate budget.
-SERIES_AT_ONCE = 4
 
 
 def select_declared(
@@ -71,30 +67,16 @@ def fill_series(
     leave_out: Sequence[str] = (),
     recheck: bool = False,
 ) -> Iterator[FillReport]:
-    """The report of each window's attempt as it ends. Each worker has a store of its own.
+    """The report of each window's attempt as it ends.
 
     Sources are asked in the universe's order; ``only`` names the ones that may be asked, in an order of its own, and
     ``leave_out`` those that may not.
     """
-    local = threading.local()
-    with ExitStack() as opened:
 
-        def fill(window: SeriesWindow) -> FillReport:
-            if not hasattr(local, "store"):
-                local.store = opened.enter_context(supplies.new_store())
-            with closing(sources_of(supplies, local.store, window, who.run_id, only, leave_out)) as sources:
-                return fill_gaps(
-                    local.store,
-                    sources,
-                    window,
-                    who,
-                    pages_in_flight=supplies.settings.pages_in_flight,
-                    recheck=recheck,
-                )
+    def fill(store: CandleStore, window: SeriesWindow) -> FillReport:
+        with closing(sources_of(supplies, store, window, who.run_id, only, leave_out)) as sources:
+            return fill_gaps(
+                store, sources, window, who, pages_in_flight=supplies.settings.pages_in_flight, recheck=recheck
+            )
 
-        threads = ThreadPoolExecutor(SERIES_AT_ONCE, thread_name_prefix="series")
-        try:
-            for done in as_completed([threads.submit(fill, window) for window in windows]):
-                yield done.result()
-        finally:
-            threads.shutdown(cancel_futures=True)
+    return each_series(supplies, windows, fill)

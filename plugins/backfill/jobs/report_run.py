@@ -16,6 +16,8 @@ from backfill.storage.source_health import SourceHealth
 
 COUNTS = ("requests", "rows_inserted", "rows_revised", "rows_quarantined", "absent_found")
 MOST_FAILURES_TOLD = 10
+# What a validation counts, in bars.
+VERDICTS = ("agreed", "disagree", "unverified", "no_trade_proved", "lost_proved", "rows_restored")
 
 Row = Mapping[str, Any]
 
@@ -35,7 +37,7 @@ class RunSummary:
 
 @dataclass
 class _Series:
-    """All attempts on one series; its state is the last one's.
+    """All attempts on one series; its state is that of the last attempt to fill it.
 
     ``was_served``: an attempt without an error has left something, so that is not for want of asking the home. A
     stand-in that fails for it is told, and fails no run.
@@ -46,12 +48,20 @@ class _Series:
     counts: Counter[str]
     sources: Counter[str]
     was_served: bool = False
+    validated: Row | None = None
 
     @property
-    def has_failed(self) -> bool:
-        return self.last["status"] in ("abandoned", "running") or (
+    def failures(self) -> list[Row]:
+        """The attempts that fail the run: the last to fill it, and its validation."""
+        not_filled = self.last["status"] in ("abandoned", "running") or (
             self.last["status"] == "failed" and not self.was_served
         )
+        refused = self.validated is not None and self.validated["status"] in ("abandoned", "running", "failed")
+        return [row for row, bad in ((self.last, not_filled), (self.validated, refused)) if bad and row is not None]
+
+    @property
+    def missing_after(self) -> int:
+        return (self.validated or self.last)["missing_after"] or 0
 
 
 def report_run(
@@ -60,18 +70,18 @@ def report_run(
     """Sum up the attempts of a run. Every one of ``symbols`` must have one, and the last on each series not failed."""
     series = _by_series(store, dag_id, run_id)
     worst_first = sorted(
-        series.values(), key=lambda one: (-(one.last["missing_after"] or 0), one.last["symbol"], one.last["timeframe"])
+        series.values(), key=lambda one: (-one.missing_after, one.last["symbol"], one.last["timeframe"])
     )
     totals: dict[str, Any] = {name: sum(one.counts[name] for one in worst_first) for name in COUNTS}
     totals |= {
         "series": len(series),
-        "missing_after": sum(one.last["missing_after"] or 0 for one in worst_first),
+        "missing_after": sum(one.missing_after for one in worst_first),
         "sources": dict(sum((one.sources for one in worst_first), Counter())),
     }
     failures = [
-        f"{one.last['symbol']} {one.last['timeframe']} {one.last['status']}: {one.last['error'] or 'no reason given'}"
+        f"{row['symbol']} {row['timeframe']} {row['status']}: {row['error'] or 'no reason given'}"
         for one in worst_first
-        if one.has_failed
+        for row in one.failures
     ]
     logged = {symbol for symbol, _ in series}
     failures += [f"{symbol}: no attempt was logged" for symbol in sorted(set(symbols) - logged)]
@@ -88,8 +98,11 @@ def _by_series(store: CandleStore, dag_id: str, run_id: str) -> dict[tuple[str, 
     for row in attempts:
         key = (row["symbol"], row["timeframe"])
         one = series.setdefault(key, _Series(row, row["missing_before"], Counter(), Counter()))
-        one.last = row
-        one.was_served |= row["status"] == "partial" and row["error"] is None
+        if row["validation"] is not None:
+            one.validated = row
+        else:
+            one.last = row
+            one.was_served |= row["status"] == "partial" and row["error"] is None
         one.counts.update({name: row[name] for name in COUNTS})
         one.sources.update(row["sources"])
     return series
@@ -99,8 +112,19 @@ def _line(one: _Series) -> str:
     last = one.last
     return (
         f"{last['symbol']} {last['timeframe']} {last['status']}: {one.counts['rows_inserted']} inserted, "
-        f"{dict(one.sources)} stored by source, {last['missing_after']} of {one.missing_before} still missing, "
-        f"{one.counts['requests']} requests" + (f"; {last['error']}" if last["error"] else "")
+        f"{dict(one.sources)} stored by source, {one.missing_after} of {one.missing_before} still missing, "
+        f"{one.counts['requests']} requests"
+        + (f"; {last['error']}" if last["error"] else "")
+        + (_verdict(one.validated) if one.validated else "")
+    )
+
+
+def _verdict(validated: Row) -> str:
+    """What the validation says, in a few words: nobody's word is not the same as a good word."""
+    found = validated["validation"]
+    told = [f"{found[name]:,} {name}" for name in VERDICTS if found.get(name)]
+    return f"; validated: {', '.join(told) or 'nothing was due'}" + (
+        f"; {validated['error']}" if validated["error"] else ""
     )
 
 

@@ -248,7 +248,8 @@ class CandleStore:
         """Store what one answer says, inside a :meth:`page_transaction`.
 
         ``candles``: sound closed rows, oldest first. ``bars``: the same as intervals. ``absent``: what the answer
-        denies. ``settled``: those of ``bars`` that the home gives some time after they were over. Stored twice, the second time changes nothing.
+        denies. ``settled``: those of ``bars`` that the home tells some time after they were over. Stored twice, the
+        second time changes nothing.
         """
         inserted = revised = 0
         series = {"series_id": window.series_id, "source_id": source_id}

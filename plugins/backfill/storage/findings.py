@@ -40,11 +40,16 @@ class Finding:
     status: str = "open"
 
     def as_row(self) -> dict[str, Any]:
-        row = {name: value for name, value in vars(self).items() if name not in ("start_ms", "end_ms")}
-        row |= {name: None for name in ("stored", "other", "difference") if not math.isfinite(row[name] or 0.0)}
+        row = {name: _finite(value) for name, value in vars(self).items() if name not in ("start_ms", "end_ms")}
+        row["detail"] = {name: _finite(value) for name, value in self.detail.items()}
         row["start_time"] = None if self.start_ms is None else utc(self.start_ms).isoformat()
         row["end_time"] = None if self.end_ms is None else utc(self.end_ms).isoformat()
         return row
+
+
+def _finite(value: Any) -> Any:
+    """What has no place in JSON is unknown."""
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 class FindingsLog:

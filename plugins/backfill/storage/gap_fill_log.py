@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from psycopg.types.json import Jsonb
+
 from backfill.storage.candle_store import SERIES_LOCK, OpenWork, SeriesWindow, StoredPage, utc
 from backfill.storage.database import Connection, fetch_one, translated_errors
 from backfill.storage.named_queries import query
@@ -34,8 +36,8 @@ class GapFillLog:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
-    def start(self, who: RunIdentity, window: SeriesWindow, work: OpenWork) -> int:
-        """The new row's id."""
+    def start(self, who: RunIdentity, window: SeriesWindow, work: OpenWork, *, to_validate: bool = False) -> int:
+        """The new row's id; ``to_validate``: it is no attempt to fill."""
         params = {
             **vars(who),
             "series_id": window.series_id,
@@ -46,6 +48,7 @@ class GapFillLog:
             "gaps_found": work.gaps_found,
             "missing_before": work.missing_candles,
             "coverage_before": work.coverage_pct,
+            "validation": Jsonb({}) if to_validate else None,
         }
         with translated_errors():
             return int(fetch_one(self._connection, query("insert_gap_fill_run"), params)[0])
@@ -66,9 +69,18 @@ class GapFillLog:
             self._connection.execute(query("count_page"), params)
 
     def finish(
-        self, fill_run_id: int, status: str, work: OpenWork, asked: Requests, error: str | None
+        self,
+        fill_run_id: int,
+        status: str,
+        work: OpenWork,
+        asked: Requests,
+        error: str | None,
+        validation: dict[str, Any] | None = None,
     ) -> dict[str, Any]:
-        """Close the row; give its totals: rows_inserted, rows_revised, rows_quarantined, absent_found, sources."""
+        """Close the row; give its totals: rows_inserted, rows_revised, rows_quarantined, absent_found, sources.
+
+        ``validation``: what it has found, if it was one.
+        """
         params = {
             "fill_run_id": fill_run_id,
             "status": status,
@@ -77,6 +89,7 @@ class GapFillLog:
             "requests_planned": asked.planned,
             "requests": asked.made,
             "error": error,
+            "validation": None if validation is None else Jsonb(validation),
         }
         with translated_errors():
             row = fetch_one(self._connection, query("finish_gap_fill_run"), params)

@@ -1,0 +1,244 @@
+"""Compare stored candles with what another source of the same class says: the newest page, and a sample of old ones.
+
+What differs by more than the market allows is asked of its home again, and if that stands by it a third source votes.
+Where nobody else answers the page is `unverified`, which is neither good nor bad.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from backfill.domain.agreement import Comparison, compare, votes
+from backfill.domain.answers import bar_intervals
+from backfill.domain.intervals import Interval, difference, intersection, total_ms
+from backfill.domain.misfiled import diagnose
+from backfill.domain.timeframes import MINUTE_MS
+from backfill.errors import ExchangeError
+from backfill.jobs.candle_sources import CandlePage, CandleSource
+from backfill.jobs.find_suspicious import find_suspicious
+from backfill.jobs.series_check import SeriesCheck, evidence
+from backfill.storage.findings import Finding
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+# How often the Dag runs: what the quota of old pages of one run is reckoned with.
+RUN_EVERY_MS = 30 * MINUTE_MS
+# A page that nobody could be asked for is as long as this.
+ROWS_OF_NOBODY = 300
+MISFILED = ("hour_shift", "wrong_scale", "wrong_instrument")
+KINDS = ("cross_source", *MISFILED)
+
+
+@dataclass
+class _Compared:
+    """One page beside another source's."""
+
+    span: Interval
+    source: CandleSource
+    source_id: int
+    page: CandlePage
+    comparison: Comparison
+    stored: pd.DataFrame
+
+    @property
+    def other(self) -> pd.DataFrame:
+        return _within(self.page.sound, self.span)
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether no third source needs to vote."""
+        return self.comparison.disagreements.empty
+
+
+def compare_sources(check: SeriesCheck, others: Iterator[CandleSource | ExchangeError]) -> None:
+    """Compare what is due. ``others``: the sources beside the home, best first; for one that cannot be asked, why."""
+    if not pages_due(check, ROWS_OF_NOBODY):
+        return
+    compared: list[_Compared] = []
+    for source in others:
+        if isinstance(source, ExchangeError):
+            check.tell([source])
+        elif not compared:
+            compared = _compared(check, source)
+        else:
+            _vote(check, source, compared)
+            break
+        if compared and all(one.is_settled for one in compared):
+            break
+    for one in compared:
+        _write_down(check, one)
+        find_suspicious(check, one.span, one.other, one.comparison)
+    if not compared:
+        _unverified(check)
+
+
+def pages_due(check: SeriesCheck, rows: int) -> list[Interval]:
+    """The spans to compare now, ``rows`` bars long at most, on the window: the newest, and the run's share of old ones.
+
+    They start at multiples of half a page, so that the pages of many runs are few.
+    """
+    to_check, step_ms = check.to_check(), check.timeframe.step_ms
+    fresh = difference(to_check.held, to_check.compared)
+    if not fresh:
+        return []
+    slot_ms = max(1, rows // 2) * step_ms
+    pages: list[Interval] = []
+    newest_ms = to_check.held[-1].end
+    if check.validation.newest_page and fresh[-1].end == newest_ms:
+        pages.append(_page_before(newest_ms, slot_ms, check.span))
+    if check.validation.every_ms is not None:
+        in_all = total_ms([check.span]) / (rows * step_ms)
+        share = max(1, round(in_all / max(1.0, check.validation.every_ms / RUN_EVERY_MS) + 0.5))
+        for _ in range(share):
+            fresh = difference(fresh, pages)
+            if not fresh:
+                break
+            pages.append(_page_before(fresh[-1].end, slot_ms, check.span))
+    return pages
+
+
+def _page_before(end_ms: int, slot_ms: int, span: Interval) -> Interval:
+    """From one to two slots before ``end_ms``."""
+    return Interval(max(span.start, (end_ms - 1) // slot_ms * slot_ms - slot_ms), end_ms)
+
+
+def _compared(check: SeriesCheck, source: CandleSource) -> list[_Compared]:
+    """What ``source`` says of the pages that are due; nothing if it fails at the first."""
+    done: list[_Compared] = []
+    from_ms = source.serves_from_ms()
+    for span in pages_due(check, source.rows_per_page):
+        if from_ms is not None and span.start < from_ms:
+            continue
+        try:
+            page = check.page(source, check.timeframe, span.end)
+        except ExchangeError as error:
+            check.tell([error])
+            break
+        one = _compare(check, source, page, span)
+        if one.comparison.compared:
+            _ask_home_again(check, one)
+            done.append(one)
+    return done
+
+
+def _compare(check: SeriesCheck, source: CandleSource, page: CandlePage, span: Interval) -> _Compared:
+    source_id = check.store.source_id(source.name)
+    stored = check.candles(span)
+    stored = stored[stored["source_id"] != source_id]
+    comparison = compare(
+        stored, _within(page.sound, span), step_ms=check.timeframe.step_ms, ceiling=check.validation.ceiling_pct / 100
+    )
+    return _Compared(span, source, source_id, page, comparison, stored)
+
+
+def _ask_home_again(check: SeriesCheck, one: _Compared) -> None:
+    """Let the home tell the disputed bars once more, unless it has done so before, and compare again."""
+    disputed_ms = np.unique(one.comparison.disagreements["open_ms"].to_numpy(dtype=np.int64))
+    bars = bar_intervals(disputed_ms, check.timeframe.step_ms)
+    bars = difference(bars, check.known("cross_source", one.span))
+    if bars and check.ask_home_again(bars):
+        again = _compare(check, one.source, one.page, one.span)
+        one.comparison, one.stored = again.comparison, again.stored
+
+
+def _vote(check: SeriesCheck, source: CandleSource, compared: list[_Compared]) -> None:
+    """Add a third source's vote to what is disputed."""
+    for one in compared:
+        if one.is_settled:
+            continue
+        try:
+            third = check.page(source, check.timeframe, one.span.end)
+        except ExchangeError as error:
+            check.tell([error])
+            return
+        voted = votes(one.comparison.disagreements, _within(third.sound, one.span))
+        voted["voter"] = source.name
+        one.comparison = Comparison(
+            one.comparison.compared,
+            one.comparison.agreed,
+            voted,
+            one.comparison.only_stored,
+            one.comparison.only_other,
+        )
+
+
+def _write_down(check: SeriesCheck, one: _Compared) -> None:
+    comparison, disputed = one.comparison, one.comparison.disagreements
+    fault = diagnose(
+        one.stored, one.page.sound, step_ms=check.timeframe.step_ms, ceiling=check.validation.ceiling_pct / 100
+    )
+    if fault is not None:
+        found = [
+            Finding(
+                fault.fault, "disagree", check.window.series_id, one.source_id, one.span.start, one.span.end,
+                detail=evidence(fault),
+            )
+        ]  # fmt: skip
+    else:
+        found = [_disagreement(check, one, row) for row in disputed.to_dict("records")]
+    open_bars = len({finding.start_ms for finding in found if finding.status == "open"})
+    page = Finding(
+        "cross_source", "disagree" if open_bars else "agree", check.window.series_id, one.source_id,
+        one.span.start, one.span.end, status="settled",
+        detail={
+            "compared": comparison.compared,
+            "agreed": comparison.agreed,
+            "only_stored": len(comparison.only_stored),
+            "only_other": len(comparison.only_other),
+        },
+    )  # fmt: skip
+    with check.store.page_transaction():
+        still_there = check.findings.record([*found, page], check.fill_run_id)
+        check.findings.settle(KINDS, check.window.series_id, one.span, still_there=still_there, source_id=one.source_id)
+        check.forget_page_checks(one.span)
+    check.counts["compared"] += comparison.compared
+    check.counts["agreed"] += comparison.agreed
+    check.counts["disagree"] += open_bars
+    check.counts["only_stored"] += len(comparison.only_stored)
+    check.counts["only_other"] += len(comparison.only_other)
+
+
+def _disagreement(check: SeriesCheck, one: _Compared, row: Mapping[Any, Any]) -> Finding:
+    vote = row.get("vote")
+    detail: dict[str, Any] = {"tolerance": row["tolerance"], "offset": row["offset"]}
+    if vote is not None:
+        detail |= {"vote": vote, "voter": row["voter"]}
+        if vote != "missing":
+            detail["third"] = row["third"]
+    upheld = vote == "stored"
+    return Finding(
+        "cross_source",
+        "agree" if upheld else "disagree",
+        check.window.series_id,
+        one.source_id,
+        row["open_ms"],
+        row["open_ms"] + check.timeframe.step_ms,
+        field=row["field"],
+        stored=row["stored"],
+        other=row["other"],
+        difference=row["difference"],
+        detail=detail,
+        status="settled" if upheld else "open",
+    )
+
+
+def _unverified(check: SeriesCheck) -> None:
+    """Nobody else has answered: say so, and look at the bars for themselves."""
+    for span in pages_due(check, ROWS_OF_NOBODY):
+        page = Finding(
+            "cross_source", "unverified", check.window.series_id, None, span.start, span.end, status="settled",
+            detail={"why": [str(error) for error in check.errors] or ["no other source is named for the series"]},
+        )  # fmt: skip
+        check.findings.record([page], check.fill_run_id)
+        bars = sum(i.end - i.start for i in intersection(check.to_check().held, [span]))
+        check.counts["unverified"] += bars // check.timeframe.step_ms
+        find_suspicious(check, span, None, None)
+
+
+def _within(candles: pd.DataFrame, span: Interval) -> pd.DataFrame:
+    return candles[(candles["open_ms"] >= span.start) & (candles["open_ms"] < span.end)]

@@ -1,0 +1,124 @@
+"""Find stored bars that look untrue by themselves: flat ones of a market that trades, jumps, holes at page edges.
+
+What another source says about them decides: it was as quiet, or moved as far. Where nobody says anything they stay
+suspects, which is a warning. The home is asked for them once more before they are called anything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from backfill.domain.answers import bar_intervals
+from backfill.domain.intervals import Interval, difference, intersection
+from backfill.domain.suspicious_bars import flat_runs, page_edges, price_jumps
+from backfill.jobs.series_check import SeriesCheck
+from backfill.storage.findings import Finding
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from backfill.domain.agreement import Comparison
+
+
+# A market is known by its last day and a half of minutes.
+BARS_AROUND = 2000
+
+
+def find_suspicious(
+    check: SeriesCheck, span: Interval, other: pd.DataFrame | None, comparison: Comparison | None
+) -> None:
+    """Look at the stored bars of ``span``; ``other``: another source's, and how the two compare; None: nobody's."""
+    _find_flat_bars(check, span, other)
+    _find_jumps(check, span, comparison)
+    _find_page_edges(check)
+
+
+def _around(check: SeriesCheck, span: Interval) -> Interval:
+    """A span with the bars before it, by which its own are judged."""
+    return Interval(span.start - BARS_AROUND * check.timeframe.step_ms, span.end)
+
+
+def _find_flat_bars(check: SeriesCheck, span: Interval, other: pd.DataFrame | None) -> None:
+    """Flat bars without volume in a market that trades: the source's outage, unless the others were as quiet."""
+    step_ms = check.timeframe.step_ms
+
+    def runs() -> list[Interval]:
+        return intersection(flat_runs(check.candles(_around(check, span)), step_ms), [span])
+
+    flat = runs()
+    if not flat:
+        check.findings.settle(["flat_bars"], check.window.series_id, span)
+        return
+    traded = _traded(other, step_ms)
+    untrue = [run for run in flat if intersection([run], traded)]
+    unsure = [run for run in flat if run not in untrue] if other is None else []
+    if check.ask_home_again(difference(untrue or unsure, check.known("flat_bars", span))):
+        still = runs()
+        untrue, unsure = intersection(untrue, still), intersection(unsure, still)
+    found = [_finding(check, "flat_bars", "disagree", run) for run in untrue]
+    found += [_finding(check, "flat_bars", "suspect", run) for run in unsure]
+    _replace(check, "flat_bars", span, found)
+
+
+def _traded(other: pd.DataFrame | None, step_ms: int) -> list[Interval]:
+    if other is None:
+        return []
+    return bar_intervals(other.loc[other["volume"] > 0, "open_ms"].to_numpy(), step_ms)
+
+
+def _find_jumps(check: SeriesCheck, span: Interval, comparison: Comparison | None) -> None:
+    """Moves beyond what the series has done around; a warning, and none where another source has moved as far."""
+    jumps = price_jumps(check.candles(_around(check, span)), check.timeframe.step_ms)
+    jumps = jumps[jumps["open_ms"].between(span.start, span.end, inclusive="left")]
+    if comparison is not None:
+        doubtful = {*comparison.disagreements["open_ms"], *comparison.only_stored}
+        jumps = jumps[jumps["open_ms"].isin(doubtful)]
+    found = [
+        _finding(
+            check,
+            "price_jump",
+            "suspect",
+            Interval(row["open_ms"], row["open_ms"] + check.timeframe.step_ms),
+            field="close",
+            difference=row["jump"],
+            detail={"bound": row["bound"]},
+        )
+        for row in jumps.to_dict("records")
+    ]
+    _replace(check, "price_jump", span, found)
+
+
+def _find_page_edges(check: SeriesCheck) -> None:
+    """Holes at one distance from each other: whoever fetched them dropped the edge of each page."""
+    step_ms = check.timeframe.step_ms
+    edges = page_edges(check.to_check().missing, step_ms)
+    if edges and check.ask_home_again(difference(edges.missing, check.known("page_edge", check.span))):
+        edges = page_edges(check.to_check().missing, step_ms)
+    found = (
+        [
+            _finding(
+                check,
+                "page_edge",
+                "disagree",
+                Interval(edges.missing[0].start, edges.missing[-1].end),
+                detail={"every_bars": edges.every_bars, "missing": len(edges.missing)},
+            )
+        ]
+        if edges
+        else []
+    )
+    _replace(check, "page_edge", check.span, found)
+
+
+def _replace(check: SeriesCheck, kind: str, span: Interval, found: Sequence[Finding]) -> None:
+    """Write down what was found in a span, and settle what no longer is."""
+    with check.store.page_transaction():
+        still_there = check.findings.record(found, check.fill_run_id)
+        check.findings.settle([kind], check.window.series_id, span, still_there=still_there)
+    if found:
+        check.counts[kind] += len(found)
+
+
+def _finding(check: SeriesCheck, kind: str, verdict: str, bars: Interval, **more: object) -> Finding:
+    return Finding(kind, verdict, check.window.series_id, check.home_id, bars.start, bars.end, **more)  # type: ignore[arg-type]
