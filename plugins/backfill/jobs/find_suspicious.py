@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from backfill.domain.agreement import Comparison
 
 
-# A market is known by its last day and a half of minutes.
-BARS_AROUND = 2000
+# So many bars show whether a market falls silent at times: short silences are told from an outage by that.
+BARS_AROUND = 5000
 
 
 def find_suspicious(
@@ -69,17 +69,26 @@ def _traded(other: pd.DataFrame | None, step_ms: int) -> list[Interval]:
 
 def _find_jumps(check: SeriesCheck, span: Interval, comparison: Comparison | None) -> None:
     """Moves beyond what the series has done around; a warning, and none where another source has moved as far."""
-    jumps = price_jumps(check.candles(_around(check, span)), check.timeframe.step_ms)
-    jumps = jumps[jumps["open_ms"].between(span.start, span.end, inclusive="left")]
-    if comparison is not None:
-        doubtful = {*comparison.disagreements["open_ms"], *comparison.only_stored}
-        jumps = jumps[jumps["open_ms"].isin(doubtful)]
+    step_ms = check.timeframe.step_ms
+
+    def unexplained() -> pd.DataFrame:
+        jumps = price_jumps(check.candles(_around(check, span)), step_ms)
+        jumps = jumps[jumps["open_ms"].between(span.start, span.end, inclusive="left")]
+        if comparison is None:
+            return jumps
+        return jumps[jumps["open_ms"].isin({*comparison.disagreements["open_ms"], *comparison.only_stored})]
+
+    jumps = unexplained()
+    if len(jumps):
+        bars = bar_intervals(jumps["open_ms"].to_numpy(), step_ms)
+        if check.ask_home_again(difference(bars, check.known("price_jump", span))):
+            jumps = unexplained()
     found = [
         _finding(
             check,
             "price_jump",
             "suspect",
-            Interval(row["open_ms"], row["open_ms"] + check.timeframe.step_ms),
+            Interval(row["open_ms"], row["open_ms"] + step_ms),
             field="close",
             difference=row["jump"],
             detail={"bound": row["bound"]},
