@@ -18,7 +18,7 @@ from requests.adapters import BaseAdapter, HTTPAdapter
 
 from backfill.errors import BackfillError, BadPayload, ExchangeError, RateLimited, RequestRefused, SymbolNotListed
 from backfill.exchanges.ccxt_errors import as_ours
-from backfill.exchanges.ccxt_markets import Market, market_of
+from backfill.exchanges.ccxt_markets import Market, can_be_kept, market_of
 from backfill.exchanges.ccxt_rows import CcxtRow, covered, has_empty_list, row_as_told, row_of, rows_told
 from backfill.exchanges.ccxt_wire import TRIES, CcxtWire
 from backfill.exchanges.venues import Venue
@@ -98,10 +98,10 @@ class CcxtClient:
         self._wire.close()
 
     def markets(self) -> list[Market]:
-        """Every market of the kinds asked for, loaded once."""
+        """Every market of the kinds asked for, loaded once; not those that nobody could write down."""
         exchange = self._loaded()
         with self._in_our_words("the list of markets"):
-            return [market_of(told) for told in exchange.markets.values()]
+            return [market for market in map(market_of, exchange.markets.values()) if can_be_kept(market)]
 
     def candles(self, venue_symbol: str, timeframe: str, since_ms: int, limit: int) -> CcxtAnswer:
         """The page of up to ``limit`` bars from ``since_ms`` (on the grid) on: one request, never more.

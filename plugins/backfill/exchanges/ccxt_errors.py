@@ -46,5 +46,6 @@ def as_ours(error: Exception, venue: Venue, what: str, answer: WireAnswer | None
 
 
 def _message(error: Exception) -> str:
-    """One short line, without the query of a URL, which may hold a signature."""
-    return re.sub(r"\?\S+", "?...", " ".join(str(error).split()))[:200]
+    """One short line, without the query of a URL, which may hold a signature, and without what no database takes."""
+    line = re.sub(r"\?\S+", "?...", " ".join(str(error).split()))[:200]
+    return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in line)

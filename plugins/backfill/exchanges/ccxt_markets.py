@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -39,6 +40,15 @@ class Market:
     def as_dict(self) -> dict[str, Any]:
         """For a cache; ``Market(**kept)`` brings it back."""
         return asdict(self)
+
+
+def can_be_kept(market: Market) -> bool:
+    """Whether it is JSON that Postgres takes: no NaN, no NUL, no half of a surrogate pair in a name."""
+    try:
+        text = json.dumps(market.as_dict(), allow_nan=False, ensure_ascii=False).encode()
+    except ValueError:
+        return False
+    return rb"\u0000" not in text
 
 
 def market_of(told: Mapping[str, Any]) -> Market:

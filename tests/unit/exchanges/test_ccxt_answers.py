@@ -310,6 +310,13 @@ def test_a_country_that_is_not_served_is_told_from_an_outage_and_asked_once(sour
     assert (asked.requests, asked.bans) == (1, [])
 
 
+def test_a_refusal_in_a_spelling_that_no_database_takes_is_told_in_one_that_it_does():
+    """JSON may come in UTF-16; ccxt takes it for UTF-8 with a NUL in every other place, and says so in its error."""
+    body = json.dumps({"code": "51000", "msg": "Parameter bar error"}).encode("utf-16-le")
+    told = str(refused(Asked("okx", Answer(body))))
+    assert told.isprintable()
+
+
 UNWELL = {
     "okx 50001": ("okx", json_answer({"code": "50001", "msg": "Service temporarily unavailable"}, 503)),
     "okx 50026": ("okx", json_answer({"code": "50026", "msg": "System error", "data": []})),

@@ -77,6 +77,13 @@ def test_markets_once_told_can_be_kept_as_json_and_spare_the_question():
     assert again.client.markets() == first.client.markets()
 
 
+@pytest.mark.parametrize("hostile", [{"instId": "\x00-USDT-SWAP"}, {"instId": "\ud800-USDT-SWAP"}])
+def test_a_market_that_no_database_takes_is_left_out_and_the_others_are_not(hostile):
+    listed = [okx_swap() | hostile, okx_swap()]
+    markets = Asked("okx", json_answer({"code": "0", "data": listed}), markets=()).client.markets()
+    assert [market.market_id for market in markets] == ["BTC-USDT-SWAP"]
+
+
 def test_spot_is_loaded_only_where_it_may_stand_in():
     answer = json_answer({"code": "0", "data": [okx_swap()]})
     asked = Asked("okx", answer, markets=(), spot=True)

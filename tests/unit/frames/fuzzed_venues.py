@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from backfill.domain.symbols import Listing
 from backfill.domain.timeframes import TIMEFRAMES
 from backfill.exchanges.ccxt_client import CcxtClient
+from backfill.exchanges.ccxt_markets import Market
 from backfill.exchanges.venues import venue
 from backfill.jobs.ccxt_source import CcxtSource
 from unit.exchanges.venue_markets import BASE_URL, BITCOIN
@@ -14,24 +16,38 @@ from unit.frames import hostile_payloads as hostile
 
 
 class FuzzedVenue:
-    """A venue with one perpetual, in minutes."""
+    """A venue with one market, in minutes. Without ``markets`` it is asked what it lists."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, markets: Sequence[Market] | None = None) -> None:
         self.name = name
-        self.layout = hostile.LAYOUTS[name]
+        self.layout = hostile.LAYOUTS.get(name, hostile.LAYOUTS["binanceusdm"])
         self.exchange = hostile.Exchange()
         self._market = BITCOIN[name]
-        self._client = CcxtClient(
-            venue(name), base_url=BASE_URL, markets=(self._market,), sleep=lambda _: None, transport=self.exchange
+        self.client = CcxtClient(
+            venue(name),
+            base_url=BASE_URL,
+            markets=(self._market,) if markets is None else markets,
+            sleep=lambda _: None,
+            transport=self.exchange,
         )
 
     def source(self, price_scale: float = 1.0) -> CcxtSource:
         listing = Listing(self._market.venue_symbol, "perpetual", price_scale, volume_scale=1.0)
-        return CcxtSource(self._client, listing, TIMEFRAMES["1m"])
+        return CcxtSource(self.client, listing, TIMEFRAMES["1m"])
 
     def envelope(self, rows: Any) -> Any:
-        if self.name == "okx":
-            return {"code": "0", "msg": "", "data": rows}
-        if self.name == "bybit":
-            return {"retCode": 0, "retMsg": "OK", "result": {"category": "linear", "symbol": "BTCUSDT", "list": rows}}
-        return rows
+        return ENVELOPES[self.name](rows)
+
+
+ENVELOPES: dict[str, Callable[[Any], Any]] = {
+    "okx": lambda rows: {"code": "0", "msg": "", "data": rows},
+    "bybit": lambda rows: {"retCode": 0, "retMsg": "OK", "result": {"category": "linear", "list": rows}},
+    "binanceusdm": lambda rows: rows,
+    "bitget": lambda rows: {"code": "00000", "msg": "success", "data": rows},
+    "gate": lambda rows: rows,
+    "kucoinfutures": lambda rows: {"code": "200000", "data": rows},
+    "hyperliquid": lambda rows: rows,
+    "binance": lambda rows: rows,
+    "kraken": lambda rows: {"error": [], "result": {"XBTUSDT": rows, "last": 0}},
+    "coinbase": lambda rows: {"candles": rows},
+}

@@ -145,6 +145,22 @@ def assert_judged_rightly(
     assert all(row.rule for row in page.broken)
 
 
+def assert_none_is_wrong_or_lost(page: CandlePage, now_ms: float) -> None:
+    """The same of a source whose rows' layout we do not look into."""
+    for open_ms, open_, high, low, close, volume, paid in sound_bars(page):
+        assert OLDEST_MS <= open_ms <= now_ms - MINUTE_MS
+        assert open_ms % MINUTE_MS == 0
+        assert 1e-50 <= low <= min(open_, close) <= max(open_, close) <= high <= 1e50
+        assert _is_volume(volume)
+        assert paid is None or _is_volume(paid)
+    opens_ms = [*page.sound["open_ms"].tolist(), *page.running_ms]
+    places = [row.place for row in page.broken]
+    assert len(set(opens_ms)) == len(opens_ms)
+    assert len(set(places)) == len(places)
+    not_broken = len(page.rows) - len(places)
+    assert len(opens_ms) == not_broken or 0 < len(opens_ms) < not_broken  # the difference was said twice
+
+
 def sound_bars(page: CandlePage) -> list[Bar]:
     columns = ["open_ms", "open", "high", "low", "close", "volume", "quote_volume"]
     rows = zip(*(page.sound[name].tolist() for name in columns), strict=True)
@@ -250,6 +266,28 @@ def rows(layout: Layout) -> st.SearchStrategy[list[Any]]:
     )
 
 
+def named_rows(layout: Layout) -> st.SearchStrategy[list[Any]]:
+    """The rows of sources that name their cells or tell the time in seconds."""
+    return rows(layout).map(lambda told: [_named(row) for row in told]) | rows(layout).map(
+        lambda told: [[_seconds(row[0]), *row[1:]] if row and isinstance(row, list) else row for row in told]
+    )
+
+
+def _named(row: Any) -> Any:
+    """As Gate, Hyperliquid and Coinbase call them, who do not contradict each other."""
+    if not isinstance(row, list):
+        return row
+    names = [("t", "start"), ("o", "open"), ("h", "high"), ("l", "low"), ("c", "close"), ("v", "volume"), ("sum",)]
+    return {
+        name: _seconds(cell) if name == "start" else cell for of, cell in zip(names, row, strict=False) for name in of
+    }
+
+
+def _seconds(cell: Any) -> Any:
+    ms = number(cell)
+    return cell if ms is None else ms / 1000
+
+
 def every_cell_in_every_place(layout: Layout) -> list[Any]:
     """A page of rows of one bar each, good but for one cell."""
     good = ["", "2.5", "3.5", "1.5", "2.5", *["1"] * (layout.width - 5)]
@@ -283,6 +321,18 @@ json_values = st.recursive(
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=4), inner, max_size=4),
     max_leaves=8,
 )
+
+
+@st.composite
+def spoilt_json(draw: st.DrawFn, document: Any) -> Any:
+    """A document with some of its values replaced."""
+    if draw(st.integers(0, 29)) == 0:
+        return draw(_one_of(st.sampled_from(NO_NUMBERS), json_values))
+    if isinstance(document, dict):
+        return {name: draw(spoilt_json(value)) for name, value in document.items()}
+    if isinstance(document, list):
+        return [draw(spoilt_json(value)) for value in document]
+    return document
 
 
 @st.composite
