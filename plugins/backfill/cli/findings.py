@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from typing import Any
 
 from backfill.cli.lists import check_symbols, exact, show_newest
 from backfill.cli.output import Output
@@ -14,11 +15,11 @@ from backfill.storage.candle_store import CandleStore
 from backfill.storage.findings import FindingsLog
 
 DONE = 0
+# What a line has room for; the document tells all.
 COLUMNS = (
-    "id", "symbol", "timeframe", "source", "kind", "verdict", "start_time", "end_time", "field", "stored", "other",
-    "difference", "times_seen", "last_seen_at", "status",
+    "id", "symbol", "timeframe", "source", "kind", "verdict", "start_time", "field", "stored", "other", "detail",
+    "status",
 )  # fmt: skip
-FIGURES = ("stored", "other", "difference")
 
 
 def findings(args: argparse.Namespace, output: Output) -> int:
@@ -41,6 +42,11 @@ def _list(store: CandleStore, args: argparse.Namespace, output: Output) -> None:
         status=status, kinds=args.kinds, symbols=args.symbols, max_rows=args.limit + 1
     )
     if not output.as_json:
-        for row in rows:
-            row |= {"id": str(row["id"]), **{name: exact(row[name]) for name in FIGURES if row[name] is not None}}
+        rows = [_as_line(row) for row in rows]
     show_newest(output, "findings", rows, COLUMNS, args.limit)
+
+
+def _as_line(row: dict[str, Any]) -> dict[str, Any]:
+    figures = {name: exact(row[name]) for name in ("stored", "other") if row[name] is not None}
+    detail = row["detail"].get("says") or ", ".join(f"{name} {value}" for name, value in row["detail"].items())
+    return {**row, **figures, "id": str(row["id"]), "detail": detail}
