@@ -143,6 +143,8 @@ class SourceAsked:
             self._write(page, page.sound, [], [])
             raise BadPayload(self._source.name, f"no row before {utc(page.after_ms):%Y-%m-%dT%H:%MZ} can be believed")
         open_ms = page.sound["open_ms"]
+        # What else is sound is ordinary: older than the window, since a full page reaches further back, or newer than
+        # the cursor at a source that always gives its newest bars. Elsewhere that breaks a rule.
         inside = page.sound[(open_ms >= self._span.start) & (open_ms < min(self._span.end, page.after_ms))]
         bars = bar_intervals(inside["open_ms"].to_numpy(), self._timeframe.step_ms)
         self._write(page, inside, bars, self._denied(page, page.covers, page.newest_ms, bars))
