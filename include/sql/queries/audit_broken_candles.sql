@@ -1,16 +1,17 @@
 -- Candles of a span that break a rule of domain/candle_rules.py, counted by series and rule, oldest first. With `repair`
 -- they leave for the quarantine, if they are still as they were seen. What a person has written or released stays.
-WITH broken AS MATERIALIZED (
+WITH grid AS MATERIALIZED (
+    SELECT id, step_ms, step_ms * interval '1 ms' AS step, from_epoch_ms(anchor_ms) AS anchor FROM series
+), offending AS MATERIALIZED (
     SELECT c.series_id, c.open_time, c.source_id, c AS candle, broke.rule, s.step_ms
     FROM candles AS c
-    JOIN series AS s ON s.id = c.series_id
+    JOIN grid AS s ON s.id = c.series_id
     CROSS JOIN LATERAL (
         SELECT CASE
             WHEN greatest(c.open, c.high, c.low, c.close, c.volume, c.quote_volume) >= 'Infinity'
                 OR least(c.open, c.high, c.low, c.close, c.volume, c.quote_volume) = '-Infinity'
                 THEN 'number_is_not_finite'
-            WHEN from_epoch_ms(epoch_ms(c.open_time)) <> c.open_time
-                OR (epoch_ms(c.open_time) - s.anchor_ms) %% s.step_ms <> 0 THEN 'open_time_is_off_the_grid'
+            WHEN date_bin(s.step, c.open_time, s.anchor) <> c.open_time THEN 'open_time_is_off_the_grid'
             WHEN c.open_time > %(at)s::timestamptz + %(clock_slack_ms)s * interval '1 ms'
                 THEN 'open_time_is_in_the_future'
             WHEN least(c.open, c.high, c.low, c.close) <= 0 THEN 'price_is_not_positive'
@@ -19,15 +20,15 @@ WITH broken AS MATERIALIZED (
             WHEN c.volume IS NULL THEN 'volume_is_missing'
             WHEN least(c.volume, c.quote_volume) < 0 THEN 'volume_is_negative'
         END AS rule
-        OFFSET 0
     ) AS broke
     WHERE c.open_time >= from_epoch_ms(%(first_ms)s) AND c.open_time < from_epoch_ms(%(past_ms)s)
       AND (%(series_ids)s::integer[] IS NULL OR c.series_id = ANY (%(series_ids)s))
       AND broke.rule IS NOT NULL
-      AND c.source_id IS DISTINCT FROM (SELECT id FROM sources WHERE name = 'manual')
-      AND NOT EXISTS (
-          SELECT FROM quarantine AS q
-          WHERE q.series_id = c.series_id AND q.open_time = c.open_time AND q.status = 'released')
+), broken AS MATERIALIZED (
+    SELECT * FROM offending
+    WHERE source_id IS DISTINCT FROM (SELECT id FROM sources WHERE name = 'manual')
+      AND (series_id, open_time) NOT IN (
+          SELECT series_id, open_time FROM quarantine WHERE status = 'released' AND open_time IS NOT NULL)
 ), gone AS (
     DELETE FROM candles AS c USING broken AS b
     WHERE %(repair)s AND c.series_id = b.series_id AND c.open_time = b.open_time AND c.* IS NOT DISTINCT FROM b.candle
