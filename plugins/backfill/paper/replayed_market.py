@@ -15,17 +15,12 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from decimal import Decimal
 from pathlib import Path
 
-import numpy as np
-
-from backfill.domain.timeframes import timeframe as timeframe_named
 from backfill.errors import ConfigurationError
 from backfill.paper.candle_files import CandleFile, find_files, read_candles
-from backfill.paper.market import NO_CANDLES, Candles, Instrument, Market
-
-MOST_DECIMALS = 12
+from backfill.paper.given_market import GivenMarket
+from backfill.paper.market import Candles
 
 
 @dataclass(frozen=True)
@@ -48,14 +43,12 @@ class ReplayedSeries:
         return ReplayedSeries(self.file, candles, self.shift_ms + shift_ms)
 
 
-class ReplayedMarket(Market):
+class ReplayedMarket(GivenMarket):
     """The chosen files of ``directory``, ending at ``now_ms`` (default: this moment) and frozen there.
 
     ``select`` is a glob or a list of them over file names without ``.csv.gz``. With ``ahead_ms`` the files
     end that much later instead: those last bars appear one by one, each when it has closed.
     """
-
-    shows_running_bars = False
 
     def __init__(
         self,
@@ -74,20 +67,7 @@ class ReplayedMarket(Market):
             for together in _ending_together(best)
             for series in _moved_to_end(together, end_ms)
         }
-        symbols = sorted({symbol for symbol, _ in self.series})
-        super().__init__([self._instrument_of(symbol) for symbol in symbols])
-
-    def candles(self, symbol: str, timeframe: str, start_ms: int, end_ms: int, now_ms: int | None = None) -> Candles:
-        """See :meth:`Market.candles`. A running bar is not shown: the files know only how it ended."""
-        self.instrument(symbol)
-        bar = timeframe_named(timeframe)
-        series = self.series.get((symbol, timeframe))
-        if series is None:
-            return NO_CANDLES
-        if now_ms is not None:
-            end_ms = min(end_ms, bar.last_closed_end(now_ms))
-        first, past = np.searchsorted(series.candles["open_ms"], [start_ms, end_ms])
-        return series.candles[first:past]
+        super().__init__({key: series.candles for key, series in self.series.items()})
 
     def frozen_end_ms(self, symbol: str, timeframe: str) -> int:
         """Where the last bar of a series ends, and with it the window in which it can be whole."""
@@ -113,17 +93,6 @@ class ReplayedMarket(Market):
                 for (symbol, timeframe), series in sorted(self.series.items())
             ],
         }
-
-    def _instrument_of(self, symbol: str) -> Instrument:
-        """Listed at its first bar; one contract is one coin, so that contracts show the file's volume."""
-        own = [series for (name, _), series in self.series.items() if name == symbol]
-        return Instrument(
-            symbol,
-            contract_value=Decimal(1),
-            lot_size=_unit(own, "base_volume"),
-            tick_size=_unit(own, "close"),
-            listed_ms=min(int(series.candles["open_ms"][0]) for series in own),
-        )
 
 
 def _best_of_each_series(found: Iterable[ReplayedSeries]) -> list[ReplayedSeries]:
@@ -156,12 +125,3 @@ def _moved_to_end(together: list[ReplayedSeries], end_ms: int) -> list[ReplayedS
     step_ms = max(series.file.timeframe.step_ms for series in together)
     shift_ms = (end_ms - max(series.end_ms for series in together)) // step_ms * step_ms
     return [series.moved(shift_ms) for series in together]
-
-
-def _unit(own: Iterable[ReplayedSeries], column: str) -> Decimal:
-    """The coarsest power of ten that all the values are whole multiples of, float noise aside; at most 1."""
-    values = np.concatenate([series.candles[column] for series in own])
-    for decimals in range(MOST_DECIMALS):
-        if np.allclose(values, np.round(values, decimals), rtol=1e-9, atol=0):
-            return Decimal(1).scaleb(-decimals)
-    return Decimal(1).scaleb(-MOST_DECIMALS)
