@@ -40,7 +40,7 @@ def test_whatever_stands_in_a_cell_spoils_its_row_and_no_other(source, scale):
 
 
 @pytest.mark.parametrize("source", SOURCES)
-@hostile.fuzz(150)
+@hostile.fuzz(100)
 @given(data=st.data(), scale=st.sampled_from(SCALES), now_ms=hostile.clocks_ms)
 def test_each_row_is_stored_running_broken_or_said_twice_and_none_spoils_the_others(source, data, scale, now_ms):
     fuzzed = FUZZED[source]
@@ -66,7 +66,7 @@ def test_whatever_bytes_come_it_is_an_error_of_ours_or_a_page(source, data, stat
 
 
 @pytest.mark.parametrize("source", OTHERS)
-@hostile.fuzz(40)
+@hostile.fuzz(30)
 @given(data=st.data(), now_ms=hostile.clocks_ms)
 def test_of_any_venues_rows_none_that_is_wrong_is_sound_and_none_is_lost(source, data, now_ms):
     fuzzed = FUZZED[source]
@@ -89,7 +89,7 @@ LISTS = {
 
 
 @pytest.mark.parametrize("source", SOURCES)
-@hostile.fuzz(40)
+@hostile.fuzz(30)
 @given(data=st.data(), status=hostile.statuses)
 def test_whatever_a_venue_says_that_it_lists_it_is_an_error_of_ours_or_a_list(source, data, status):
     fuzzed = FuzzedVenue(source, markets=())
