@@ -10,7 +10,10 @@ FROM jsonb_to_recordset(%(findings)s::jsonb) AS w (
 ON CONFLICT (kind, coalesce(series_id, 0), coalesce(source_id, 0), coalesce(start_time, '-infinity'),
              coalesce(field, ''))
 DO UPDATE SET verdict = excluded.verdict, end_time = excluded.end_time, stored = excluded.stored, other = excluded.other,
-    difference = excluded.difference, detail = excluded.detail, fill_run_id = excluded.fill_run_id,
+    difference = excluded.difference, fill_run_id = excluded.fill_run_id,
+    detail = CASE f.status WHEN 'dismissed'
+             THEN excluded.detail || jsonb_build_object('dismissed', f.detail -> 'dismissed')
+             ELSE excluded.detail END,
     status = CASE f.status WHEN 'dismissed' THEN f.status ELSE excluded.status END,
     settled_at = CASE f.status WHEN 'dismissed' THEN f.settled_at ELSE excluded.settled_at END,
     times_seen = f.times_seen + 1, last_seen_at = now()

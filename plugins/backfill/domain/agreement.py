@@ -53,7 +53,7 @@ MAX_OFFSET = 10 * BP
 # A pair that is noisier than all that were measured, as less liquid coins are, is let off with so many of its median
 # departures. Half of the bars must be spoilt to move a median; how far two sources can be apart at all bounds it.
 SCATTERS = 16
-MEASURED_SCATTER, MOST_SCATTER = 0.75 * BP, 2 * BP
+MEASURED_SCATTER, MOST_SCATTER = 0.6 * BP, 2 * BP
 
 # A grid is told from the distances of prices; a few prices tell nothing, and thousands tell no more than hundreds.
 PRICES_FOR_A_TICK = 8

@@ -49,11 +49,10 @@ def prove_by_timeframe(check: SeriesCheck, *, sample: bool) -> None:
         WORTH_A_PAGE_MS, total_ms([check.span])
     ):
         due += fresh
-    try:
-        for chunk in prover.chunks(due):
-            prover.prove(chunk)
-    except ExchangeError as error:
-        check.tell([error])
+    for chunk in prover.chunks(due):
+        # Where there is nothing to add up to, the home's own word, once more, is the best there is.
+        if not prover.tells(chunk) and not (sample and check.ask_home_again(intersection(fresh, [chunk]))):
+            break
     with translated_errors():
         check.store.connection.execute(query("settle_lost_bars"), {"series_id": check.window.series_id})
 
@@ -87,8 +86,17 @@ class _Prover:
         pages = plan_pages(intersection(buckets, [Interval(first, max(first, over))]), coarse.step_ms, rows)
         return [Interval(page.reach_ms, page.after_ms) for page in pages][:MOST_PAGES]
 
-    def prove(self, chunk: Interval) -> None:
-        """Prove one span; ask the home for its bars again where they do not add up, and write down what remains."""
+    def tells(self, chunk: Interval) -> bool:
+        """Prove one span; whether its coarser bars could be had and told anything."""
+        try:
+            proof = self._prove(chunk)
+        except ExchangeError as error:
+            self._check.tell([error])
+            return False
+        return any(len(told) for told in proof)
+
+    def _prove(self, chunk: Interval) -> Proof:
+        """Ask the home again for bars that do not add up, and write down what remains."""
         check, coarse = self._check, self._coarse
         assert coarse is not None  # noqa: S101 - it made the chunk
         coarse_bars, covers, unpublished = self._coarse_bars(coarse, chunk)
@@ -97,6 +105,7 @@ class _Prover:
         if doubted and check.ask_home_again(intersection(doubted, [check.span])):
             fine, proof = self._proof(coarse, coarse_bars, covers, unpublished)
         self._write_down(coarse, chunk, proof, self._fault(coarse, fine, coarse_bars, proof))
+        return proof
 
     def _coarse_bars(self, coarse: Timeframe, chunk: Interval) -> tuple[pd.DataFrame, Interval, list[Interval]]:
         """The home's coarse bars of a span, the part of it that they speak for, and what they leave open there."""
