@@ -24,6 +24,7 @@ from integration.exchange import candles_in_database
 from integration.helpers import held_ms, one, rows, stored_ms, wanted_series
 from unit.exchanges.canned_answers import session_with
 from unit.frames import hostile_payloads as hostile
+from unit.frames import judged_pages as judge
 from unit.frames.fuzzed_venues import FuzzedVenue
 
 HISTORY_MS = 35 * MINUTE_MS  # less than what rows may reach back to
@@ -74,7 +75,7 @@ class Blofin:
     """Blofin, which answers what it is told to."""
 
     name = "blofin"
-    layout = hostile.LAYOUTS["blofin"]
+    layout = judge.LAYOUTS["blofin"]
 
     def __init__(self) -> None:
         self.exchange = hostile.Exchange()
@@ -99,9 +100,9 @@ def fill(store: CandleStore, source: CandleSource, history_ms: int = HISTORY_MS)
         f"FUZZ{next(_numbers)}-USDT",
         history_ms=history_ms,
         sources=[source.name],
-        now_ms=hostile.CURSOR_MS + 30_000,
+        now_ms=judge.CURSOR_MS + 30_000,
     )
-    assert (window.start_ms, window.end_ms) == (hostile.CURSOR_MS - history_ms, hostile.CURSOR_MS)
+    assert (window.start_ms, window.end_ms) == (judge.CURSOR_MS - history_ms, judge.CURSOR_MS)
     return window, fill_gaps(store, [source], window, WHO)
 
 
@@ -122,15 +123,15 @@ def assert_no_rule_is_broken(store: CandleStore, window: SeriesWindow, report: F
 
 
 def assert_each_row_has_its_place(
-    store: CandleStore, window: SeriesWindow, pages: Iterable[CandlePage], layout: hostile.Layout
+    store: CandleStore, window: SeriesWindow, pages: Iterable[CandlePage], layout: judge.Layout
 ) -> None:
     """Stored, if it may be; in quarantine as it came, if it broke a rule; and what it may stand for is not absent."""
-    expected: set[hostile.Bar] = set()
+    expected: set[judge.Bar] = set()
     offenders: list[Any] = []
     for page in pages:
         now_ms = float("inf") if page.server_ms is None else page.server_ms
-        hostile.assert_judged_rightly(page, layout, page.after_ms, now_ms)
-        expected |= {bar for bar in hostile.sound_bars(page) if window.start_ms <= bar[0] < window.end_ms}
+        judge.assert_judged_rightly(page, layout, page.after_ms, now_ms)
+        expected |= {bar for bar in judge.sound_bars(page) if window.start_ms <= bar[0] < window.end_ms}
         offenders += [page.rows[row.place] for row in page.broken]
         doubtful = [*page.running_ms, *(row.open_ms for row in page.broken)]
         assert not any(is_denied(store, window, page, open_ms) for open_ms in doubtful)

@@ -18,12 +18,13 @@ with atheris.instrument_imports(include=["backfill.exchanges", "backfill.frames"
 
 from unit.exchanges.canned_answers import session_with
 from unit.frames import hostile_payloads as hostile
+from unit.frames import judged_pages as judge
 from unit.frames.fuzzed_venues import FuzzedVenue
 
 BLOFIN = hostile.Exchange()
 VENUES = [FuzzedVenue(name) for name in ("okx", "bybit", "binanceusdm")]
 ASKED = [
-    (BLOFIN, BlofinSource(BlofinClient(session_with(BLOFIN), sleep=lambda _: None)), hostile.LAYOUTS["blofin"]),
+    (BLOFIN, BlofinSource(BlofinClient(session_with(BLOFIN), sleep=lambda _: None)), judge.LAYOUTS["blofin"]),
     *((venue.exchange, venue.source(), venue.layout) for venue in VENUES),
 ]
 STATUSES = (200, 200, 200, 200, 301, 400, 403, 500)
@@ -35,9 +36,9 @@ def answer(told: bytes) -> None:
     exchange, source, layout = ASKED[first % len(ASKED)]
     exchange.says(told[1:], status=STATUSES[first // 4 % len(STATUSES)])
     with hostile.only_errors_of_ours():
-        page = source.ask("BTC-USDT", TIMEFRAMES["1m"], hostile.CURSOR_MS)
+        page = source.ask("BTC-USDT", TIMEFRAMES["1m"], judge.CURSOR_MS)
         now_ms = math.inf if page.server_ms is None else page.server_ms
-        hostile.assert_judged_rightly(page, layout, now_ms=now_ms)
+        judge.assert_judged_rightly(page, layout, now_ms=now_ms)
 
 
 if __name__ == "__main__":

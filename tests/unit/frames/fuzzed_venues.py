@@ -13,6 +13,7 @@ from backfill.exchanges.venues import venue
 from backfill.jobs.ccxt_source import CcxtSource
 from unit.exchanges.venue_markets import BASE_URL, BITCOIN
 from unit.frames import hostile_payloads as hostile
+from unit.frames import judged_pages as judge
 
 
 class FuzzedVenue:
@@ -20,7 +21,7 @@ class FuzzedVenue:
 
     def __init__(self, name: str, markets: Sequence[Market] | None = None) -> None:
         self.name = name
-        self.layout = hostile.LAYOUTS.get(name, hostile.LAYOUTS["binanceusdm"])
+        self.layout = judge.LAYOUTS.get(name, judge.LAYOUTS["binanceusdm"])
         self.exchange = hostile.Exchange()
         self._market = BITCOIN[name]
         self.client = CcxtClient(

@@ -1,4 +1,4 @@
-"""Answers as no exchange should give them, and what of them may be stored, told in plain Python.
+"""Answers as no exchange should give them.
 
 ``FUZZ_EXAMPLES=20000 pytest -k fuzz`` tries more than the usual few, and others every time.
 """
@@ -6,29 +6,21 @@
 from __future__ import annotations
 
 import json
-import math
 import os
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from email.utils import formatdate
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
 from backfill.errors import ExchangeError
-from backfill.jobs.candle_sources import CandlePage
 from unit.exchanges.canned_answers import Answer, CannedAnswers
-
-MINUTE_MS = 60_000
-# Every page is asked for with this cursor, as a rule half an hour before the clock that it comes with.
-CURSOR_MS = 1_763_601_420_000
-NOW_MS = CURSOR_MS + 30 * MINUTE_MS
-OLDEST_MS, NEWEST_MS = 1_230_940_800_000, 4_102_444_800_000
-SLACK_MS = 60_000
+from unit.frames.judged_pages import CURSOR_MS, MINUTE_MS, NEWEST_MS, NOW_MS, Layout, number
 
 _EXAMPLES = os.environ.get("FUZZ_EXAMPLES")
 
@@ -41,130 +33,6 @@ def fuzz(examples: int) -> settings:
         deadline=None,
         suppress_health_check=list(HealthCheck),
     )
-
-
-# -- what of a row may be stored ---------------------------------------------------------------------------------
-
-
-class Layout(NamedTuple):
-    """Where a source's rows have what. ``last``: a shorter row is none; ``confirm``: place of "1" closed, "0" not."""
-
-    width: int
-    volume: int
-    quote: int
-    last: int
-    confirm: int | None = None
-    whole_ms: bool = False  # ccxt cuts off fractions of a millisecond
-
-
-LAYOUTS = {
-    "blofin": Layout(9, 6, 7, 8, confirm=8),
-    "okx": Layout(9, 6, 7, 8, confirm=8, whole_ms=True),
-    "bybit": Layout(7, 5, 6, 5, whole_ms=True),
-    "binanceusdm": Layout(12, 5, 7, 5, whole_ms=True),
-}
-
-# Open time, four prices, volume, quote volume (None: unknown).
-Bar = tuple[int, float, float, float, float, float, "float | None"]
-
-_PLAIN = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
-
-
-def number(cell: Any) -> float | None:
-    """A finite number that is told plainly."""
-    if isinstance(cell, bool) or not isinstance(cell, str | int | float):
-        return None
-    if isinstance(cell, str) and not _PLAIN.fullmatch(cell):
-        return None
-    try:
-        value = float(cell)
-    except OverflowError:
-        return None
-    return value if math.isfinite(value) else None
-
-
-def bar_of(
-    raw: Any, layout: Layout, before_ms: float = CURSOR_MS, now_ms: float = NOW_MS, scale: float = 1
-) -> Bar | None:
-    """What a row says, if it says it as it should and nothing is wrong with it. ``scale``: of prices."""
-    if not isinstance(raw, list) or len(raw) <= layout.last:
-        return None
-    if layout.confirm is not None and str(raw[layout.confirm]) not in ("0", "1"):
-        return None
-    told = [number(raw[place]) for place in (0, 1, 2, 3, 4, layout.volume)]
-    if None in told:
-        return None
-    time, *prices, volume = (value for value in told if value is not None)
-    open_ms = math.trunc(time) if layout.whole_ms else time
-    if not OLDEST_MS <= open_ms <= NEWEST_MS or open_ms % MINUTE_MS or open_ms >= before_ms:
-        return None
-    if open_ms > now_ms + SLACK_MS:
-        return None
-    high, low = (value * scale for value in prices[1:3])
-    open_, close = prices[0] * scale, prices[3] * scale
-    if not (1e-50 <= low <= min(open_, close) and max(open_, close) <= high <= 1e50 and _is_volume(volume)):
-        return None
-    quote = raw[layout.quote] if len(raw) > layout.quote else None
-    if quote is None or quote == "":
-        return int(open_ms), open_, high, low, close, volume, None
-    paid = number(quote)
-    if paid is None or not _is_volume(paid):
-        return None
-    return int(open_ms), open_, high, low, close, volume, paid
-
-
-def _is_volume(value: float) -> bool:
-    return value == 0 or 1e-50 <= value <= 1e50
-
-
-def is_closed(raw: Any, layout: Layout, now_ms: float = NOW_MS) -> bool:
-    """Of a row that is a bar: whether the bar is over."""
-    is_over = float(raw[0]) + MINUTE_MS <= now_ms
-    return is_over and (layout.confirm is None or str(raw[layout.confirm]) == "1")
-
-
-def assert_judged_rightly(
-    page: CandlePage, layout: Layout, before_ms: float = CURSOR_MS, now_ms: float = NOW_MS, scale: float = 1
-) -> None:
-    """Each row is stored, running, broken or said twice, and that for the right reason."""
-    bars = [bar_of(raw, layout, before_ms, now_ms, scale) for raw in page.rows]
-    versions: dict[int, set[tuple[Bar, bool]]] = {}
-    for bar, raw in zip(bars, page.rows, strict=True):
-        if bar:
-            versions.setdefault(bar[0], set()).add((bar, str(raw[layout.confirm or 0]) == "1"))
-    undisputed = {open_ms: told for open_ms, told in versions.items() if len(told) == 1}
-    expected = {
-        bar[0]: bar
-        for bar, raw in zip(bars, page.rows, strict=True)
-        if bar and bar[0] in undisputed and is_closed(raw, layout, now_ms)
-    }
-    assert sound_bars(page) == [expected[open_ms] for open_ms in sorted(expected)]
-    assert sorted(page.running_ms) == sorted(undisputed.keys() - expected.keys())
-    places = [row.place for row in page.broken]
-    assert sorted(places) == [place for place, bar in enumerate(bars) if bar is None or bar[0] not in undisputed]
-    assert all(row.rule for row in page.broken)
-
-
-def assert_none_is_wrong_or_lost(page: CandlePage, now_ms: float) -> None:
-    """The same of a source whose rows' layout we do not look into."""
-    for open_ms, open_, high, low, close, volume, paid in sound_bars(page):
-        assert OLDEST_MS <= open_ms <= now_ms - MINUTE_MS
-        assert open_ms % MINUTE_MS == 0
-        assert 1e-50 <= low <= min(open_, close) <= max(open_, close) <= high <= 1e50
-        assert _is_volume(volume)
-        assert paid is None or _is_volume(paid)
-    opens_ms = [*page.sound["open_ms"].tolist(), *page.running_ms]
-    places = [row.place for row in page.broken]
-    assert len(set(opens_ms)) == len(opens_ms)
-    assert len(set(places)) == len(places)
-    not_broken = len(page.rows) - len(places)
-    assert len(opens_ms) == not_broken or 0 < len(opens_ms) < not_broken  # the difference was said twice
-
-
-def sound_bars(page: CandlePage) -> list[Bar]:
-    columns = ["open_ms", "open", "high", "low", "close", "volume", "quote_volume"]
-    rows = zip(*(page.sound[name].tolist() for name in columns), strict=True)
-    return [(*row[:6], None if row[6] != row[6] else row[6]) for row in rows]
 
 
 # -- rows --------------------------------------------------------------------------------------------------------

@@ -12,14 +12,15 @@ from backfill.exchanges.blofin_client import BlofinClient
 from backfill.jobs.candle_sources import BlofinSource, CandlePage
 from unit.exchanges.canned_answers import session_with
 from unit.frames import hostile_payloads as hostile
+from unit.frames import judged_pages as judge
 
-LAYOUT = hostile.LAYOUTS["blofin"]
+LAYOUT = judge.LAYOUTS["blofin"]
 EXCHANGE = hostile.Exchange()
 SOURCE = BlofinSource(BlofinClient(session_with(EXCHANGE), sleep=lambda _: None))
 
 
 def ask() -> CandlePage:
-    return SOURCE.ask("BTC-USDT", TIMEFRAMES["1m"], hostile.CURSOR_MS)
+    return SOURCE.ask("BTC-USDT", TIMEFRAMES["1m"], judge.CURSOR_MS)
 
 
 def envelope(data: Any, code: Any = "0", msg: Any = "success") -> dict[str, Any]:
@@ -28,7 +29,7 @@ def envelope(data: Any, code: Any = "0", msg: Any = "success") -> dict[str, Any]
 
 def test_whatever_stands_in_a_cell_spoils_its_row_and_no_other():
     EXCHANGE.says(hostile.json_bytes(envelope(hostile.every_cell_in_every_place(LAYOUT))))
-    hostile.assert_judged_rightly(ask(), LAYOUT)
+    judge.assert_judged_rightly(ask(), LAYOUT)
 
 
 @hostile.fuzz(250)
@@ -37,7 +38,7 @@ def test_each_row_is_stored_running_broken_or_said_twice_and_none_spoils_the_oth
     EXCHANGE.says(hostile.json_bytes(envelope(rows)), now_ms=now_ms)
     page = ask()
     assert page.rows == hostile.read_back(rows)
-    hostile.assert_judged_rightly(page, LAYOUT, now_ms=now_ms)
+    judge.assert_judged_rightly(page, LAYOUT, now_ms=now_ms)
     assert page.is_the_end == (not rows)
 
 
@@ -50,7 +51,7 @@ def test_each_row_is_stored_running_broken_or_said_twice_and_none_spoils_the_oth
 def test_whatever_the_envelope_says_it_is_an_error_of_ours_or_a_page(data, code, msg):
     EXCHANGE.says(hostile.json_bytes(envelope(data, code, msg)))
     with hostile.only_errors_of_ours() as outcome:
-        hostile.assert_judged_rightly(ask(), LAYOUT)
+        judge.assert_judged_rightly(ask(), LAYOUT)
     code_read = hostile.read_back(code)
     is_answer = type(code_read) in (str, int) and str(code_read) == "0" and isinstance(data, list)
     assert (outcome.error is None) == is_answer
@@ -63,4 +64,4 @@ def test_whatever_bytes_come_it_is_an_error_of_ours_or_a_page(body, status, head
     with hostile.only_errors_of_ours():
         page = ask()
         now_ms = float("inf") if page.server_ms is None else page.server_ms
-        hostile.assert_judged_rightly(page, LAYOUT, now_ms=now_ms)
+        judge.assert_judged_rightly(page, LAYOUT, now_ms=now_ms)

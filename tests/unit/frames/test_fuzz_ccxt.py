@@ -16,6 +16,7 @@ from backfill.paper.coins import LIQUID_COINS
 from backfill.paper.okx_protocol import OkxProtocol
 from backfill.paper.synthetic_market import SyntheticMarket
 from unit.frames import hostile_payloads as hostile
+from unit.frames import judged_pages as judge
 from unit.frames.fuzzed_venues import FuzzedVenue
 
 SOURCES = ("okx", "bybit", "binanceusdm")
@@ -28,7 +29,7 @@ FUZZED = {source: FuzzedVenue(source) for source in (*SOURCES, *OTHERS)}
 
 
 def ask(fuzzed: FuzzedVenue, price_scale: float = 1.0) -> CandlePage:
-    return fuzzed.source(price_scale).ask("BTC-USDT", TIMEFRAMES["1m"], hostile.CURSOR_MS)
+    return fuzzed.source(price_scale).ask("BTC-USDT", TIMEFRAMES["1m"], judge.CURSOR_MS)
 
 
 @pytest.mark.parametrize("scale", SCALES)
@@ -36,7 +37,7 @@ def ask(fuzzed: FuzzedVenue, price_scale: float = 1.0) -> CandlePage:
 def test_whatever_stands_in_a_cell_spoils_its_row_and_no_other(source, scale):
     fuzzed = FUZZED[source]
     fuzzed.exchange.says(hostile.json_bytes(fuzzed.envelope(hostile.every_cell_in_every_place(fuzzed.layout))))
-    hostile.assert_judged_rightly(ask(fuzzed, scale), fuzzed.layout, scale=scale)
+    judge.assert_judged_rightly(ask(fuzzed, scale), fuzzed.layout, scale=scale)
 
 
 @pytest.mark.parametrize("source", SOURCES)
@@ -48,7 +49,7 @@ def test_each_row_is_stored_running_broken_or_said_twice_and_none_spoils_the_oth
     fuzzed.exchange.says(hostile.json_bytes(fuzzed.envelope(rows)), now_ms=now_ms)
     page = ask(fuzzed, scale)
     assert len(page.rows) == len(rows)
-    hostile.assert_judged_rightly(page, fuzzed.layout, now_ms=now_ms, scale=scale)
+    judge.assert_judged_rightly(page, fuzzed.layout, now_ms=now_ms, scale=scale)
 
 
 @pytest.mark.parametrize("source", SOURCES)
@@ -62,7 +63,7 @@ def test_whatever_bytes_come_it_is_an_error_of_ours_or_a_page(source, data, stat
         page = ask(fuzzed)
         assert isinstance(page.rows, list)
         if page.server_ms is not None:
-            hostile.assert_judged_rightly(page, fuzzed.layout, now_ms=page.server_ms)
+            judge.assert_judged_rightly(page, fuzzed.layout, now_ms=page.server_ms)
 
 
 @pytest.mark.parametrize("source", OTHERS)
@@ -74,12 +75,12 @@ def test_of_any_venues_rows_none_that_is_wrong_is_sound_and_none_is_lost(source,
     fuzzed.exchange.says(hostile.json_bytes(fuzzed.envelope(rows)), now_ms=now_ms)
     page = ask(fuzzed)
     assert len(page.rows) == len(rows)
-    hostile.assert_none_is_wrong_or_lost(page, now_ms)
+    judge.assert_none_is_wrong_or_lost(page, now_ms)
 
 
 COINS = SyntheticMarket(coins=LIQUID_COINS[:1])
 LISTS = {
-    source: protocol.answer(COINS, "GET", path, query, hostile.NOW_MS).body
+    source: protocol.answer(COINS, "GET", path, query, judge.NOW_MS).body
     for source, protocol, path, query in (
         ("okx", OkxProtocol(), "/api/v5/public/instruments", {"instType": "SWAP"}),
         ("bybit", BybitProtocol(), "/v5/market/instruments-info", {"category": "linear"}),
