@@ -48,6 +48,7 @@ class SeriesWish:
     sources: tuple[str, ...]
     spot_proxy: bool
     objective_pct: float = 99.9
+    roll_up: bool = True
 
     def window_start_ms(self, now_ms: int, settle_ms: int = 0) -> int:
         """Where the window starts that ends with the last bar closed by ``now_ms - settle_ms``.
@@ -187,6 +188,7 @@ class Rule(_Section):
     retention_ms: DurationMs | None = Field(default=None, alias="retention")
     sources: Sources | None = None
     objective_pct: Percentage | None = None
+    roll_up: StrictBool | None = None
 
 
 class Validation(_Section):
@@ -221,6 +223,7 @@ class Override(_Section):
     timeframes: dict[CandleTimeframe, RuleOrOff] = Field(default_factory=dict)
     sources: Sources | None = None
     spot_proxy: StrictBool | None = None
+    roll_up: StrictBool | None = None
 
 
 class Universe(_Section):
@@ -232,6 +235,7 @@ class Universe(_Section):
     sources: Sources = ("blofin",)
     classes: dict[StrictStr, AssetClass] = Field(default_factory=dict)
     spot_proxy: StrictBool = False
+    roll_up: StrictBool = True
     validation: Validation = Validation()
     overrides: dict[Symbol, Override] = Field(default_factory=dict)
 
@@ -267,6 +271,14 @@ class Universe(_Section):
             or self.sources
         )
 
+    def rolls_up(self, symbol: str, timeframe: str) -> bool:
+        """Whether bars may be made of finer ones: what the narrowest says that says anything. See decision 19."""
+        override = self.overrides.get(symbol, Override())
+        own_rule = override.timeframes.get(timeframe)
+        rule = None if own_rule else self.timeframes.get(timeframe)
+        sections = (own_rule, override, rule, self)
+        return next(one.roll_up for one in sections if one is not None and one.roll_up is not None)
+
     def _series_of(self, symbol: str) -> Iterator[SeriesWish]:
         override = self.overrides.get(symbol, Override())
         rules = {**self.timeframes, **override.timeframes}
@@ -287,6 +299,7 @@ class Universe(_Section):
                     ),
                     spot_proxy=spot_proxy,
                     objective_pct=self.validation.objective_pct if rule.objective_pct is None else rule.objective_pct,
+                    roll_up=self.rolls_up(symbol, name),
                 )
 
 

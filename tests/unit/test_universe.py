@@ -487,3 +487,27 @@ def test_a_universe_cannot_be_changed_after_it_is_read(universe):
 def test_the_source_names_that_the_file_accepts_are_those_the_settings_know(universe):
     text = f"{MINIMAL}spot_proxy: true\nsources: [{', '.join(SOURCES)}]\n"
     assert universe(text).series()[0].sources == SOURCES
+
+
+def test_missing_bars_are_made_of_finer_ones_unless_the_narrowest_word_is_no(universe):
+    text = """
+instruments: [BTC-USDT, ETH-USDT, SOL-USDT]
+timeframes: {15m: 7d, 1h: {history: 7d, roll_up: false}, 4h: 7d, 1d: {history: 7d, roll_up: true}}
+overrides:
+  ETH-USDT: {roll_up: true}
+  SOL-USDT: {roll_up: false, timeframes: {4h: {history: 9d, roll_up: true}, 1d: 9d}}
+"""
+    rolled_up = {
+        symbol: [one.timeframe for one in universe(text).series() if one.symbol == symbol and one.roll_up]
+        for symbol in ("BTC-USDT", "ETH-USDT", "SOL-USDT")
+    }
+    assert rolled_up == {
+        "BTC-USDT": ["15m", "4h", "1d"],
+        "ETH-USDT": ["15m", "1h", "4h", "1d"],
+        "SOL-USDT": ["4h"],
+    }
+    assert [one.timeframe for one in universe(f"roll_up: false\n{text}").series() if one.roll_up] == [
+        *["1d"],
+        *["15m", "1h", "4h", "1d"],
+        *["4h"],
+    ]

@@ -101,6 +101,7 @@ CREATE TABLE series (
     no_trade      int8multirange NOT NULL DEFAULT '{}',
     lost          int8multirange NOT NULL DEFAULT '{}',
     objective_pct double precision NOT NULL DEFAULT 99.9 CHECK (objective_pct BETWEEN 0 AND 100),
+    roll_up       boolean NOT NULL DEFAULT false,
     UNIQUE (instrument_id, timeframe)
 );
 COMMENT ON COLUMN series.wanted IS 'Whether the universe names the series now; false keeps the candles and asks for nothing.';
@@ -113,6 +114,7 @@ COMMENT ON COLUMN series.settled IS 'The part of held that the home has given, o
 COMMENT ON COLUMN series.no_trade IS 'Bars that the home has not, and whose lack its own coarser bars have proved right.';
 COMMENT ON COLUMN series.lost IS 'Bars that the home has not, although its own coarser bars count their trades: gaps, whatever the sources deny.';
 COMMENT ON COLUMN series.objective_pct IS 'How much of the window must be held for its coverage to be good.';
+COMMENT ON COLUMN series.roll_up IS 'Whether missing bars may be made of finer ones of the same home.';
 COMMENT ON COLUMN series.stand_in IS 'The part of held that comes from a source ranked below the home: the home is asked for it until it answers.';
 
 -- `held` is rewritten with every page: room on the page keeps those updates off the indexes.

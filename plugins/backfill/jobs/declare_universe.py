@@ -150,6 +150,7 @@ def _declare(store: CandleStore, wishes: Sequence[SeriesWish]) -> None:
             "retention_ms": wish.retention_ms,
             "spot_proxy": wish.spot_proxy,
             "objective_pct": wish.objective_pct,
+            "roll_up": wish.roll_up,
             "source_ids": [store.source_id(name) for name in _sources_that_have_it(wish)],
         }
         for wish in wishes

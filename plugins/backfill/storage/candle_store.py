@@ -73,6 +73,7 @@ class SeriesWindow(NamedTuple):
     list_ms: int | None
     spot_proxy: bool = False
     objective_pct: float = 99.9
+    roll_up: bool = False
 
 
 class OpenWork(NamedTuple):
