@@ -1,7 +1,7 @@
 -- What there is to check of one series in a window, as sets of ms: `held` bars, the `native` ones that its home gave, those of them that it
 -- has not told again since they settled, bars that nobody has given, those that the home denies, those of them that no
--- proof has explained (nor tried to, lately), and what of the window has been compared with another source, and proved by coarser bars, since a
--- moment.
+-- proof has explained (nor tried to, lately), and what of the window has been compared with another source (or would
+-- have been, if any other had it), what could not be, and what has been proved by coarser bars, since a moment.
 WITH span AS (
     SELECT s.*, int8multirange(int8range(%(start_ms)s, %(end_ms)s)) AS asked FROM series AS s WHERE s.id = %(series_id)s
 ), said AS (
@@ -9,7 +9,9 @@ WITH span AS (
     FROM span JOIN absences AS a ON a.series_id = span.id AND a.source_id = span.source_ids[1]
 ), checked AS (
     SELECT coalesce(range_agg(int8range(epoch_ms(start_time), epoch_ms(end_time)))
-                    FILTER (WHERE kind = 'cross_source' AND verdict <> 'unverified'), '{}') AS compared,
+                    FILTER (WHERE kind = 'cross_source' AND (verdict <> 'unverified' OR detail @> '{"nobody_has_it": true}')), '{}') AS compared,
+           coalesce(range_agg(int8range(epoch_ms(start_time), epoch_ms(end_time)))
+                    FILTER (WHERE kind = 'cross_source' AND verdict = 'unverified'), '{}') AS unverified,
            coalesce(range_agg(int8range(epoch_ms(start_time), epoch_ms(end_time)))
                     FILTER (WHERE kind = 'next_timeframe'), '{}') AS proved,
            coalesce(range_agg(int8range(epoch_ms(start_time), epoch_ms(end_time)))
@@ -20,5 +22,5 @@ WITH span AS (
 )
 SELECT asked * held AS held, asked * (held - stand_in) AS native, asked * (held - stand_in - settled) AS unsettled, asked - held AS missing,
        (asked * absent) - held AS denied, (asked * absent) - held - no_trade - lost - proved_lately AS unexplained,
-       asked * compared AS compared, asked * proved AS proved
+       asked * compared AS compared, asked * unverified AS unverified, asked * proved AS proved
 FROM span, said, checked

@@ -26,6 +26,11 @@ class CcxtSource:
         self._settle_ms = settle_ms
 
     @property
+    def is_spot(self) -> bool:
+        """Whether it stands in for a perpetual."""
+        return self._listing.instrument_class == "spot_proxy"
+
+    @property
     def requests_made(self) -> int:
         return self._client.requests_made
 
@@ -41,7 +46,7 @@ class CcxtSource:
         now_ms = answer.server_ms if answer.server_ms is not None else round(time.time() * 1000)
         sound, broken = sift(frame, timeframe, self._before_ms(after_ms), now_ms)
         over = is_over(sound, timeframe, now_ms, self._settle_ms)
-        if self._client.venue.fills_no_trade and self._listing.instrument_class == "spot_proxy":
+        if self._client.venue.fills_no_trade and self.is_spot:
             # A flat bar that the venue wrote where nobody traded says nothing about a perpetual.
             traded = sound["volume"] > 0
             sound, over = sound[traded], over[traded]

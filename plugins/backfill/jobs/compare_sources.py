@@ -6,18 +6,19 @@ Where nobody else answers the page is `unverified`, which is neither good nor ba
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from backfill.domain.agreement import Comparison, compare, votes
+from backfill.domain.agreement import DISAGREEMENT_COLUMNS, Comparison, compare, votes
 from backfill.domain.answers import bar_intervals
 from backfill.domain.intervals import Interval, difference, intersection, total_ms
 from backfill.domain.misfiled import diagnose
 from backfill.domain.timeframes import MINUTE_MS
-from backfill.errors import ExchangeError
+from backfill.errors import ExchangeError, SymbolNotListed
 from backfill.jobs.candle_sources import CandlePage, CandleSource
 from backfill.jobs.find_suspicious import find_suspicious
 from backfill.jobs.series_check import SeriesCheck, evidence
@@ -44,6 +45,7 @@ class _Compared:
     page: CandlePage
     comparison: Comparison
     stored: pd.DataFrame
+    has_vote: bool = False
 
     @property
     def other(self) -> pd.DataFrame:
@@ -52,7 +54,7 @@ class _Compared:
     @property
     def is_settled(self) -> bool:
         """Whether no third source needs to vote."""
-        return self.comparison.disagreements.empty
+        return self.has_vote or self.comparison.disagreements.empty
 
 
 def compare_sources(check: SeriesCheck, others: Iterator[CandleSource | ExchangeError]) -> None:
@@ -60,21 +62,27 @@ def compare_sources(check: SeriesCheck, others: Iterator[CandleSource | Exchange
     if not pages_due(check, ROWS_OF_NOBODY):
         return
     compared: list[_Compared] = []
+    left: list[Interval] | None = None
+    all_answered = True
     for source in others:
         if isinstance(source, ExchangeError):
             check.tell([source])
-        elif not compared:
-            compared = _compared(check, source)
-        else:
-            _vote(check, source, compared)
-            break
-        if compared and all(one.is_settled for one in compared):
+            all_answered &= isinstance(source, SymbolNotListed)
+            continue
+        _vote(check, source, compared)
+        done, left, answered = _compared(
+            check, source, pages_due(check, source.rows_per_page) if left is None else left
+        )
+        all_answered &= answered
+        compared += done
+        if not left and all(one.is_settled for one in compared):
             break
     for one in compared:
         _write_down(check, one)
         find_suspicious(check, one.span, one.other, one.comparison)
-    if not compared:
-        _unverified(check)
+    if left is None:
+        left = pages_due(check, ROWS_OF_NOBODY)
+    _unverified(check, left, nobody_has_it=all_answered)
 
 
 def pages_due(check: SeriesCheck, rows: int) -> list[Interval]:
@@ -84,21 +92,23 @@ def pages_due(check: SeriesCheck, rows: int) -> list[Interval]:
     """
     to_check, step_ms = check.to_check(), check.timeframe.step_ms
     fresh = difference(to_check.held, to_check.compared)
-    if not fresh:
-        return []
     slot_ms = max(1, rows // 2) * step_ms
     pages: list[Interval] = []
-    newest_ms = to_check.held[-1].end
-    if check.validation.newest_page and fresh[-1].end == newest_ms:
-        pages.append(_page_before(newest_ms, slot_ms, check.span))
+    if not check.validation.newest_page:
+        # Bars are old when their slot is over; else those that every run brings would be the share of each.
+        fresh = intersection(fresh, [Interval(0, check.at_ms // slot_ms * slot_ms)])
+    elif fresh and fresh[-1].end == to_check.held[-1].end:
+        pages.append(_page_before(fresh[-1].end, slot_ms, check.span))
     if check.validation.every_ms is not None:
-        in_all = total_ms([check.span]) / (rows * step_ms)
-        share = max(1, round(in_all / max(1.0, check.validation.every_ms / RUN_EVERY_MS) + 0.5))
+        in_all = total_ms([check.span]) / (2 * slot_ms)
+        share = max(1, math.ceil(in_all / max(1.0, check.validation.every_ms / RUN_EVERY_MS)))
         for _ in range(share):
             fresh = difference(fresh, pages)
             if not fresh:
                 break
-            pages.append(_page_before(fresh[-1].end, slot_ms, check.span))
+            # What nobody could verify is tried again after all others, so that it does not keep them waiting.
+            first = difference(fresh, to_check.unverified) or fresh
+            pages.append(_page_before(first[-1].end, slot_ms, check.span))
     return pages
 
 
@@ -107,29 +117,42 @@ def _page_before(end_ms: int, slot_ms: int, span: Interval) -> Interval:
     return Interval(max(span.start, (end_ms - 1) // slot_ms * slot_ms - slot_ms), end_ms)
 
 
-def _compared(check: SeriesCheck, source: CandleSource) -> list[_Compared]:
-    """What ``source`` says of the pages that are due; nothing if it fails at the first."""
+def _compared(
+    check: SeriesCheck, source: CandleSource, pages: Sequence[Interval]
+) -> tuple[list[_Compared], list[Interval], bool]:
+    """What ``source`` says of ``pages``, those that it has no word on, and whether it has answered all questions."""
     done: list[_Compared] = []
+    left: list[Interval] = []
     from_ms = source.serves_from_ms()
-    for span in pages_due(check, source.rows_per_page):
-        if from_ms is not None and span.start < from_ms:
+    for place, span in enumerate(pages):
+        is_served = from_ms is None or span.start >= from_ms
+        if not is_served or _comparable(check, check.store.source_id(source.name), span).empty:
+            left.append(span)
             continue
         try:
             page = check.page(source, check.timeframe, span.end)
         except ExchangeError as error:
             check.tell([error])
-            break
-        one = _compare(check, source, page, span)
+            return done, [*left, *pages[place:]], False
+        covered = intersection([span], [page.covers] if page.covers else [])
+        one = _compare(check, source, page, covered[0] if covered else Interval(span.end, span.end))
         if one.comparison.compared:
             _ask_home_again(check, one)
             done.append(one)
-    return done
+        else:
+            left.append(span)
+    return done, left, True
+
+
+def _comparable(check: SeriesCheck, source_id: int, span: Interval) -> pd.DataFrame:
+    """The stored candles of ``span`` that a source can be asked about: neither its own, nor a spot market's."""
+    stored = check.candles(span)
+    return stored[~stored["source_id"].isin([source_id, *check.spot_ids])]
 
 
 def _compare(check: SeriesCheck, source: CandleSource, page: CandlePage, span: Interval) -> _Compared:
     source_id = check.store.source_id(source.name)
-    stored = check.candles(span)
-    stored = stored[stored["source_id"] != source_id]
+    stored = _comparable(check, source_id, span)
     comparison = compare(
         stored, _within(page.sound, span), step_ms=check.timeframe.step_ms, ceiling=check.validation.ceiling_pct / 100
     )
@@ -146,25 +169,22 @@ def _ask_home_again(check: SeriesCheck, one: _Compared) -> None:
         one.comparison, one.stored = again.comparison, again.stored
 
 
-def _vote(check: SeriesCheck, source: CandleSource, compared: list[_Compared]) -> None:
-    """Add a third source's vote to what is disputed."""
+def _vote(check: SeriesCheck, source: CandleSource, compared: Sequence[_Compared]) -> None:
+    """Add a third source's vote to what is disputed; it has none on candles of its own."""
+    voter_id = check.store.source_id(source.name)
     for one in compared:
         if one.is_settled:
             continue
         try:
-            third = check.page(source, check.timeframe, one.span.end)
+            third = _within(check.page(source, check.timeframe, one.span.end).sound, one.span)
         except ExchangeError as error:
             check.tell([error])
             return
-        voted = votes(one.comparison.disagreements, _within(third.sound, one.span))
+        its_own = one.stored.loc[one.stored["source_id"] == voter_id, "open_ms"]
+        voted = votes(one.comparison.disagreements[DISAGREEMENT_COLUMNS], third[~third["open_ms"].isin(its_own)])
         voted["voter"] = source.name
-        one.comparison = Comparison(
-            one.comparison.compared,
-            one.comparison.agreed,
-            voted,
-            one.comparison.only_stored,
-            one.comparison.only_other,
-        )
+        one.comparison = replace(one.comparison, disagreements=voted)
+        one.has_vote = bool((voted["vote"] != "missing").any())
 
 
 def _write_down(check: SeriesCheck, one: _Compared) -> None:
@@ -227,12 +247,17 @@ def _disagreement(check: SeriesCheck, one: _Compared, row: Mapping[Any, Any]) ->
     )
 
 
-def _unverified(check: SeriesCheck) -> None:
-    """Nobody else has answered: say so, and look at the bars for themselves."""
-    for span in pages_due(check, ROWS_OF_NOBODY):
+def _unverified(check: SeriesCheck, pages: Sequence[Interval], *, nobody_has_it: bool) -> None:
+    """Say so, and look at the bars for themselves.
+
+    ``nobody_has_it``: whoever may be asked has answered, and has no bar of them: that holds as long as a comparison.
+    """
+    why = list(dict.fromkeys(str(error) for error in check.errors)) or ["no other source has these bars"]
+    detail: dict[str, Any] = {"why": why, "nobody_has_it": nobody_has_it}
+    for span in pages:
         page = Finding(
             "cross_source", "unverified", check.window.series_id, None, span.start, span.end, status="settled",
-            detail={"why": [str(error) for error in check.errors] or ["no other source is named for the series"]},
+            detail=detail,
         )  # fmt: skip
         check.findings.record([page], check.fill_run_id)
         bars = sum(i.end - i.start for i in intersection(check.to_check().held, [span]))

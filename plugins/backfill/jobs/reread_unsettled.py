@@ -21,7 +21,7 @@ def reread_unsettled(check: SeriesCheck) -> None:
     """Have the home tell all settled bars again that it has not, if one of them is overdue."""
     step_ms = check.timeframe.step_ms
     settled_ms = check.timeframe.floor(check.at_ms - SETTLED_AFTER_MS)
-    reach = Interval(check.at_ms - REACH_MS - 2 * step_ms, settled_ms)
+    reach = Interval(check.timeframe.floor(check.at_ms - REACH_MS) - 2 * step_ms, settled_ms)
     due = intersection(check.to_check().unsettled, [reach])
     if not due or due[0].start + step_ms > check.at_ms - max(OVERDUE_AFTER_MS, 2 * step_ms + SETTLED_AFTER_MS):
         return

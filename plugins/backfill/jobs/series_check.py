@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from backfill.domain.intervals import Interval
 from backfill.domain.timeframes import DAY_MS, HOUR_MS, Timeframe, timeframe
 from backfill.errors import ExchangeError, PaginationStalled
-from backfill.jobs.ask_source import SourceAsked
+from backfill.jobs.ask_source import PAGE_ERRORS, SourceAsked
 from backfill.jobs.candle_sources import CandlePage, CandleSource
 from backfill.storage.candle_store import CandleStore, SeriesWindow, utc
 from backfill.storage.database import fetch_one, translated_errors
@@ -41,8 +41,8 @@ class ToCheck(NamedTuple):
 
     ``native``: bars that the home gave. ``unsettled``: those of them it has not told again since they settled.
     ``missing``: bars that nobody has given; ``denied``: those the home says it has not; ``unexplained``: those of them
-    that no proof has explained. ``compared`` with another source, and ``proved`` by coarser bars:
-    spans looked at of late.
+    that no proof has explained. ``compared`` with another source, ``unverified`` since none could be, and ``proved`` by
+    coarser bars: spans looked at of late.
     """
 
     held: list[Interval]
@@ -52,6 +52,7 @@ class ToCheck(NamedTuple):
     denied: list[Interval]
     unexplained: list[Interval]
     compared: list[Interval]
+    unverified: list[Interval]
     proved: list[Interval]
 
 
@@ -80,6 +81,8 @@ class SeriesCheck:
         self.counts: Counter[str] = Counter()
         self.errors: list[BaseException] = []
         self._health = health
+        # Once the home has failed it is let be: each failure takes its client's patience, and the series stays locked.
+        self._home_failure: ExchangeError | None = None
         self._log = GapFillLog(store.connection)
 
     @cached_property
@@ -107,11 +110,14 @@ class SeriesCheck:
             return ToCheck(*map(to_intervals, fetch_one(self.store.connection, query("select_to_check"), params)))
 
     def known(self, kind: str, span: Interval) -> list[Interval]:
-        """Where open findings of ``kind`` lie that are a day old at most: the home has been asked about them."""
+        """Where open findings of ``kind`` lie that were seen today: the home has been asked about them.
+
+        A finding's days count from when it was found.
+        """
         params = {
             "series_id": self.window.series_id,
             "kind": kind,
-            "since": utc(self.at_ms - DAY_MS),
+            "at": utc(self.at_ms),
             "first": utc(span.start),
             "past": utc(span.end),
         }
@@ -129,6 +135,14 @@ class SeriesCheck:
         with translated_errors():
             self.store.connection.execute(query("forget_page_checks"), params)
 
+    @cached_property
+    def spot_ids(self) -> list[int]:
+        """The sources whose candles are a spot market's: they stand in for the perpetual's, and are not compared."""
+        params = {"series_id": self.window.series_id}
+        with translated_errors():
+            rows = self.store.connection.execute(query("select_spot_sources"), params).fetchall()
+        return [int(source_id) for (source_id,) in rows]
+
     def candles(self, span: Interval) -> pd.DataFrame:
         """What is stored of the window in ``span``."""
         return self.store.candles(
@@ -137,6 +151,8 @@ class SeriesCheck:
 
     def page(self, source: CandleSource, bars: Timeframe, after_ms: int) -> CandlePage:
         """One page, to be looked at and not stored; its question is counted. Raises an :class:`ExchangeError`."""
+        if self._home_failure is not None and source is self.home:
+            raise self._home_failure
         source_id = self.store.source_id(source.name)
         before = source.requests_made
         outcome, latency_ms = "compared", None
@@ -146,6 +162,8 @@ class SeriesCheck:
         except ExchangeError as error:
             outcome = type(error).__name__
             self._health.has_failed(source_id, error)
+            if source_id == self.home_id and not isinstance(error, PAGE_ERRORS):
+                self._home_failure = error
             raise
         finally:
             made = source.requests_made - before
@@ -156,7 +174,7 @@ class SeriesCheck:
 
     def ask_home_again(self, bars: Sequence[Interval], pages_in_flight: int = 4) -> bool:
         """Have the home tell ``bars`` once more, and store what it says; whether it has answered."""
-        if self.home is None or not bars:
+        if not bars or self._home_failure is not None or self.home is None:
             return False
         asked = SourceAsked(self.store, self.home, self.window, self.fill_run_id, self.requests)
         asked.ask_for(bars, pages_in_flight)
@@ -168,6 +186,8 @@ class SeriesCheck:
             self._health.has_answered(self.home_id)
         elif error := next((e for e in asked.errors if isinstance(e, ExchangeError)), None):
             self._health.has_failed(self.home_id, error)
+            if not isinstance(error, PAGE_ERRORS):
+                self._home_failure = error
         return asked.has_answered
 
     def tell(self, errors: Sequence[ExchangeError | PaginationStalled]) -> None:

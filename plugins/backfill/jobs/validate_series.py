@@ -129,7 +129,8 @@ class _Validation:
 
     def _report(self) -> ValidationReport:
         window, check = self.window, self.check
-        mature = window._replace(end_ms=max(window.start_ms, check.timeframe.floor(window.end_ms - EXCUSED_MS)))
+        excused_ms = check.timeframe.floor(check.at_ms - EXCUSED_MS)
+        mature = window._replace(end_ms=max(window.start_ms, min(window.end_ms, excused_ms)))
         work = self.store.open_work(mature) if mature.start_ms < mature.end_ms else OpenWork(0, 0, 0, [])
         params = {"series_id": window.series_id, "first": utc(window.start_ms), "past": utc(window.end_ms)}
         with translated_errors():
@@ -149,7 +150,7 @@ class _Validation:
                 f"{quarantined} rows in quarantine; decide with `backfill quarantine list --symbols {window.symbol}`"
             )
         notes = (
-            [f"{check.counts['unverified']} bars unverified: nobody else answered"]
+            [f"{check.counts['unverified']} bars unverified: no other source has answered for them"]
             if check.counts["unverified"]
             else []
         )

@@ -6,10 +6,14 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing
 from datetime import datetime
 
+from backfill.errors import ExchangeError
+from backfill.jobs.candle_sources import CandleSource
+from backfill.jobs.ccxt_source import CcxtSource
 from backfill.jobs.choose_sources import sources_of
 from backfill.jobs.each_series import each_series
 from backfill.jobs.supplies import Supplies
 from backfill.jobs.validate_series import ValidationReport, validate_series
+from backfill.source_names import SPOT_ONLY_SOURCES
 from backfill.storage.candle_store import CandleStore, SeriesWindow
 from backfill.storage.gap_fill_log import RunIdentity
 from backfill.universe import load_universe
@@ -35,13 +39,18 @@ def validate_universe(
 
     def validate(store: CandleStore, window: SeriesWindow) -> ValidationReport:
         home, *others = store.source_names(window.source_ids)
-        # A spot market's prices are not the perpetual's: they may stand in for it, but not judge it.
-        perpetual = window._replace(spot_proxy=False)
-        asked = [name for name in only if name in others] if only is not None else others
+        asked = [name for name in others if name not in SPOT_ONLY_SOURCES and (only is None or name in only)]
         with (
             closing(sources_of(supplies, store, window, who.run_id, [home])) as at_home,
-            closing(sources_of(supplies, store, perpetual, who.run_id, asked)) as elsewhere,
+            closing(sources_of(supplies, store, window, who.run_id, asked)) as elsewhere,
         ):
-            return validate_series(store, at_home, elsewhere, window, who, validation, at=at, thorough=thorough)
+            return validate_series(
+                store, at_home, _perpetuals(elsewhere), window, who, validation, at=at, thorough=thorough
+            )
 
     return each_series(supplies, windows, validate)
+
+
+def _perpetuals(sources: Iterator[CandleSource | ExchangeError]) -> Iterator[CandleSource | ExchangeError]:
+    """Without spot markets: their prices are not the perpetual's, for which they may stand in, but not judge it."""
+    return (source for source in sources if not (isinstance(source, CcxtSource) and source.is_spot))

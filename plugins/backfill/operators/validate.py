@@ -71,13 +71,12 @@ class ValidateOperator(BaseOperator):
         from backfill.jobs.validate_universe import declared_validation, validate_universe
 
         with open_supplies(self.candles_conn_id, self.blofin_conn_id) as supplies:
-            end = as_moment("end", self.end)
             windows = windows_to_fill(
                 supplies,
                 symbols=as_list(self.symbol),
                 timeframes=as_list(self.timeframes),
                 start=as_moment("start", self.start),
-                end=end,
+                end=as_moment("end", self.end),
             )
             if self.objective_pct is not None:
                 windows = [window._replace(objective_pct=self.objective_pct) for window in windows]
@@ -90,7 +89,7 @@ class ValidateOperator(BaseOperator):
                     windows,
                     run_identity(context),
                     validation,
-                    at=end or supplies.store.now(),
+                    at=supplies.store.now(),
                     only=as_list(self.sources),
                     thorough=self.thorough,
                 )
