@@ -47,6 +47,10 @@ def _command(name: str) -> Command:
         from backfill.cli.doctor import doctor
 
         return doctor
+    if name == "audit":
+        from backfill.cli.audit import run_audit
+
+        return run_audit
     if name in ("quarantine", "correct", "findings"):
         return _decision(name)
     from backfill.cli.candles import fill, gaps, migrate, status

@@ -23,16 +23,19 @@ from backfill.storage.findings import Finding, FindingsLog
 Check = Callable[[Scope], Iterator[Finding]]
 
 # Rows before tables before the ledger: what the first have moved, the last counts.
-CHECKS: tuple[tuple[str, Check, Sequence[str]], ...] = (
-    ("broken candles", broken_candles.broken_candles, broken_candles.KINDS),
-    ("partitions", partitions.partitions, partitions.KINDS),
-    ("ledger", ledger.ledger, ledger.KINDS),
-    ("strays", strays.strays, strays.KINDS),
-    ("counts", counts.counts, counts.KINDS),
-    ("timeframes", timeframes.timeframes, ()),
-)
+CHECKS: dict[str, Check] = {
+    "broken candles": broken_candles.broken_candles,
+    "partitions": partitions.partitions,
+    "ledger": ledger.ledger,
+    "months": partitions.months,
+    "strays": strays.strays,
+    "counts": counts.counts,
+    "timeframes": timeframes.timeframes,
+}
 # They concern no series: an audit of some symbols leaves them out.
-OF_NO_SERIES = ("partitions",)
+OF_NO_SERIES = ("partitions", "months")
+# What nobody else looks for.
+KINDS = (*broken_candles.KINDS, *partitions.KINDS, *ledger.KINDS, *strays.KINDS, *counts.KINDS)
 
 
 @dataclass(frozen=True)
@@ -55,7 +58,7 @@ class AuditReport:
         return [" ".join(filter(None, (row["symbol"], row["timeframe"], _sentence(row)))) for row in self.findings]
 
     def totals(self) -> dict[str, int]:
-        return {"findings": len(self.findings), "mended": self.mended, "remaining": self.remaining}
+        return {"found": len(self.findings), "mended": self.mended, "remaining": self.remaining}
 
 
 def audit(
@@ -67,18 +70,15 @@ def audit(
     """
     scope = Scope(store, at or store.now(), repair, symbols)
     _refuse_unknown(scope)
+    began = store.now()
     report = AuditReport()
-    for name, check, kinds in CHECKS:
-        if name in OF_NO_SERIES and not scope.is_whole:
-            continue
-        started, began = monotonic(), store.now()
-        found = list(check(scope))
-        report.findings.extend(_written_down(scope, found))
-        if kinds:
-            scope.run("audit_settle", kinds=list(kinds), began=began, series_ids=scope.series_ids)
-        else:
-            timeframes.settle_timeframes(scope, began)
-        report.seconds[name] = round(monotonic() - started, 3)
+    for name, check in CHECKS.items():
+        if scope.is_whole or name not in OF_NO_SERIES:
+            started = monotonic()
+            report.findings.extend(_written_down(scope, list(check(scope))))
+            report.seconds[name] = round(monotonic() - started, 3)
+    scope.run("audit_settle", kinds=list(KINDS), began=began, series_ids=scope.series_ids)
+    timeframes.settle_timeframes(scope, began)
     return report
 
 

@@ -81,10 +81,7 @@ def test_a_month_that_somebody_has_dropped(store: CandleStore, window: SeriesWin
 
     report = assert_mended(store)
 
-    assert [row["says"] for row in report.findings] == [
-        "candles_y2026m03: series need this month and it has no partition",
-        "60 bars held and not stored",
-    ]
+    assert report.lines == ["BTC-USDT 1m held_drift: 60 bars held and not stored; mended"]
     assert held_ms(store.connection, window) == []
 
 

@@ -41,13 +41,15 @@ def partitions(scope: Scope) -> Iterator[Finding]:
         yield _finding(
             "missing", "candles_default", "rows of months without a partition are refused: make a default one"
         )
-    yield from _missing_months(scope, tables)
     yield from _waiting_rows(scope)
 
 
-def _missing_months(scope: Scope, tables: list[Row]) -> Iterator[Finding]:
+def months(scope: Scope) -> Iterator[Finding]:
+    """The months that series need and that have no table, once the ledger is true: who holds nothing needs none yet."""
     there = [
-        Interval(t["first_ms"], t["past_ms"]) for t in tables if t["kind"] == "partition" and t["first_ms"] is not None
+        Interval(table["first_ms"], table["past_ms"])
+        for table in scope.rows("audit_partitions")
+        if table["kind"] == "partition" and table["first_ms"] is not None
     ]
     for row in scope.rows("audit_months_of_windows", at=scope.at):
         month = Interval(row["first_ms"], row["past_ms"])

@@ -1,0 +1,83 @@
+"""The daily look at what is stored: is all that we say of it true, and where was a source out?"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from airflow.providers.common.compat.sdk import BaseOperator
+
+from backfill.hooks.candle_store_hook import CANDLES_CONN_ID, CandleStoreHook
+from backfill.window_params import as_list
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+MOST_LINES = 200
+
+
+class AuditOperator(BaseOperator):
+    """Works the ledger, the tables and the rows out again from the candles, and tells what does not agree.
+
+    It warns and does not fail: what it finds is in ``findings``, and fills go on meanwhile. It fails when the audit
+    itself cannot be done.
+
+    :param repair: mend what can be mended without losing anything.
+    :param symbols: only these instruments (list or comma list); None: everything, tables included.
+    """
+
+    template_fields: Sequence[str] = ("repair", "symbols")
+    ui_color = "#d5e8d4"
+
+    def __init__(
+        self,
+        *,
+        repair: bool | str = False,
+        symbols: Sequence[str] | str | None = None,
+        candles_conn_id: str = CANDLES_CONN_ID,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.repair = repair
+        self.symbols = symbols
+        self.candles_conn_id = candles_conn_id
+
+    def execute(self, context: Context) -> dict[str, int]:
+        from backfill.jobs.audit import audit  # pandas loads here, not at parse
+
+        with CandleStoreHook(self.candles_conn_id).get_conn() as store:
+            report = audit(store, repair=str(self.repair) == "True", symbols=as_list(self.symbols))
+        for line in report.lines[:MOST_LINES]:
+            self.log.warning(line)
+        if len(report.lines) > MOST_LINES:
+            self.log.warning("and %d more: see `backfill findings`", len(report.lines) - MOST_LINES)
+        self.log.info("seconds: %s; in all: %s", report.seconds, report.totals())
+        return report.totals()
+
+
+class FindOutagesOperator(BaseOperator):
+    """Calls the bars that most series of a source lack an outage of the source, and settles what that explains.
+
+    :param lookback_hours: how far back to look; runs overlap, so that what was denied late is seen as well.
+    """
+
+    template_fields: Sequence[str] = ("lookback_hours",)
+    ui_color = "#d5e8d4"
+
+    def __init__(
+        self, *, lookback_hours: float | str = 72, candles_conn_id: str = CANDLES_CONN_ID, **kwargs: Any
+    ) -> None:
+        super().__init__(**kwargs)
+        self.lookback_hours = lookback_hours
+        self.candles_conn_id = candles_conn_id
+
+    def execute(self, context: Context) -> int:
+        from backfill.jobs.market_wide_holes import market_wide_holes
+
+        with CandleStoreHook(self.candles_conn_id).get_conn() as store:
+            at = store.now()
+            outages = market_wide_holes(store, at=at, since=at - timedelta(hours=float(self.lookback_hours)))
+        for outage in outages[:MOST_LINES]:
+            self.log.warning(outage.detail["says"])
+        return len(outages)
