@@ -21,8 +21,12 @@ from backfill.source_names import SOURCES
 
 try:
     from airflow.sdk import CronDataIntervalTimetable
-except ImportError:  # Airflow 2
+except ImportError:  # Airflow 2, whose `airflow dags backfill` now and then loses mapped tasks (apache/airflow#34012)
     from airflow.timetables.interval import CronDataIntervalTimetable
+
+    MAPPED = False
+else:
+    MAPPED = True
 
 # What the form says holds; where it names neither end, the run's interval; a run that has none, started by the API or
 # the command line of Airflow 3, takes the last full day.
@@ -38,6 +42,7 @@ END = FORM_OR_DAY.format(
     interval="dag_run.data_interval_end",
     day=MIDNIGHT,
 )
+SOURCES_ASKED = "{{ (params.sources or []) | join(',') }}"
 
 
 @dag(
@@ -69,9 +74,7 @@ END = FORM_OR_DAY.format(
     },
 )
 def candles_catch_up() -> None:
-    fill_tasks(
-        start=START, end=END, sources="{{ (params.sources or []) | join(',') }}", plan_only="{{ params.dry_run }}"
-    )
+    fill_tasks(START, END, sources=SOURCES_ASKED, plan_only="{{ params.dry_run }}", mapped=MAPPED)
 
 
 candles_catch_up()

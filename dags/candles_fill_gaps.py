@@ -14,6 +14,8 @@ from backfill.dag_tasks import fill_tasks, window_form
 
 # A run's own moment, so that all its tasks mean the same bars: one that closes in mid-run is the next run's.
 END = "{{ params.end or (dag_run.run_after | default('', true)) }}"
+# Of the 30 minutes until the next run, so many are for asking; what is not done by then is the next run's.
+UNTIL = "{{ (dag_run.start_date + macros.timedelta(minutes=25)).isoformat() }}"
 
 
 @dag(
@@ -29,7 +31,7 @@ END = "{{ params.end or (dag_run.run_after | default('', true)) }}"
     params=window_form(unset_start="as far back as the universe declares", unset_end="the last closed bar"),
 )
 def candles_fill_gaps() -> None:
-    fill_tasks(start="{{ params.start or '' }}", end=END)
+    fill_tasks(start="{{ params.start or '' }}", end=END, until=UNTIL)
 
 
 candles_fill_gaps()

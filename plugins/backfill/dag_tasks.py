@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from airflow.providers.common.compat.sdk import Param, task_group
+from airflow.providers.common.compat.sdk import AirflowSkipException, Param, task_group
 
 from backfill.domain.timeframes import TIMEFRAMES
 from backfill.operators.blofin_candles import BlofinCandlesOperator
@@ -13,10 +13,14 @@ from backfill.operators.report import ReportOperator
 from backfill.operators.validate import ValidateOperator
 from backfill.sensors.gap_detect import GapDetectSensor
 
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
 # As text, since a template gives text: a parameter that is not given is an empty one.
 SYMBOLS = "{{ (params.symbols or []) | join(',') }}"
 TIMEFRAMES_ASKED = "{{ (params.timeframes or []) | join(',') }}"
 RECHECK = "{{ params.recheck }}"
+ALL_WITH_GAPS = "{{ (ti.xcom_pull(task_ids='detect_gaps') or []) | join(',') }}"
 
 
 def window_form(unset_start: str, unset_end: str) -> dict[str, Param]:
@@ -53,28 +57,48 @@ def window_form(unset_start: str, unset_end: str) -> dict[str, Param]:
     }
 
 
-def fill_tasks(start: str, end: str, *, sources: str = "", plan_only: str = "False") -> None:
+def fill_tasks(
+    start: str, end: str, *, sources: str = "", plan_only: str = "False", until: str = "", mapped: bool = True
+) -> None:
     """detect_gaps -> for each symbol with gaps: fill_from_blofin -> fill_from_fallback -> validate,
     and then report.
 
     All are templates. ``start`` and ``end`` give the same text whenever a task of the run starts; an empty one leaves
     that side of the window to the universe. ``sources``: who may be asked, with commas; nobody named is everybody.
-    ``plan_only``: "True" ends the run with a log of what it would do.
+    ``plan_only``: "True" ends the run with a log of what it would do. ``until``: when the fills of the run must end, with
+    what is left for the next one; empty: they have all the time they need. Not ``mapped``, one instance of each task works
+    on all symbols, some at once.
     """
     asked: dict[str, Any] = {
         "timeframes": TIMEFRAMES_ASKED, "start": start, "end": end, "sources": sources, "recheck": RECHECK
     }  # fmt: skip
     checked: dict[str, Any] = {name: template for name, template in asked.items() if name != "recheck"}
+    how: dict[str, Any] = (
+        {"map_index_template": "{{ task.symbol }}"} if mapped else {"pre_execute": _skip_without_symbols}
+    )
     detect_gaps = GapDetectSensor(task_id="detect_gaps", symbols=SYMBOLS, plan_only=plan_only, **asked)
 
     @task_group(prefix_group_id=False)
     def one_symbol(symbol: str) -> None:
-        named: dict[str, Any] = {"symbol": symbol, "map_index_template": "{{ task.symbol }}", "weight_rule": "upstream"}
+        named: dict[str, Any] = {"symbol": symbol, "weight_rule": "upstream", **how}
         (
-            BlofinCandlesOperator(task_id="fill_from_blofin", **named, **asked)
+            BlofinCandlesOperator(task_id="fill_from_blofin", until=until, **named, **asked)
             # Whatever became of Blofin: what is left is left for the others.
-            >> CcxtFallbackOperator(task_id="fill_from_fallback", trigger_rule="all_done", **named, **asked)
+            >> CcxtFallbackOperator(
+                task_id="fill_from_fallback", trigger_rule="all_done", until=until, **named, **asked
+            )
             >> ValidateOperator(task_id="validate", trigger_rule="all_done", **named, **checked)
         )
 
-    one_symbol.expand(symbol=detect_gaps.output) >> ReportOperator(task_id="report")
+    report = ReportOperator(task_id="report")
+    if mapped:
+        one_symbol.expand(symbol=detect_gaps.output) >> report
+    else:
+        detect_gaps >> one_symbol(ALL_WITH_GAPS) >> report
+
+
+def _skip_without_symbols(context: Context) -> None:
+    """An empty list of symbols is none of them: to the operators it would be all."""
+    task: Any = context["task"]
+    if not task.symbol:
+        raise AirflowSkipException("no symbol has gaps")

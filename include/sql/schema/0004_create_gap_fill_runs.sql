@@ -19,6 +19,7 @@ CREATE TABLE gap_fill_runs (
     missing_after    bigint,
     requests_planned integer NOT NULL DEFAULT 0,
     requests         integer NOT NULL DEFAULT 0,
+    requests_left    integer NOT NULL DEFAULT 0,
     rows_inserted    bigint NOT NULL DEFAULT 0,
     rows_revised     bigint NOT NULL DEFAULT 0,
     rows_quarantined bigint NOT NULL DEFAULT 0,
@@ -33,6 +34,7 @@ CREATE TABLE gap_fill_runs (
 );
 COMMENT ON COLUMN gap_fill_runs.sources IS 'Rows stored per source, inserted and revised together.';
 COMMENT ON COLUMN gap_fill_runs.coverage_before IS 'Per cent of the window''s bars that are held; established absences are not counted as bars.';
+COMMENT ON COLUMN gap_fill_runs.requests_left IS 'Requests that the run''s budget has left to the next one.';
 COMMENT ON COLUMN gap_fill_runs.validation IS 'What a validation has found, in counts; NULL for an attempt to fill.';
 CREATE INDEX gap_fill_runs_of_a_series ON gap_fill_runs (series_id, started_at DESC);
 CREATE INDEX gap_fill_runs_of_a_dag_run ON gap_fill_runs (dag_id, run_id);

@@ -16,6 +16,7 @@ from backfill.domain.timeframes import DAY_MS, HOUR_MS, Timeframe, timeframe
 from backfill.errors import BadPayload, ContradictoryAnswer, ExchangeError, PaginationStalled
 from backfill.exchanges.walk_back import walk_back
 from backfill.jobs.candle_sources import CandlePage, CandleSource
+from backfill.jobs.run_budget import UNLIMITED, RunBudget
 from backfill.storage.candle_store import CandleStore, QuarantinedRow, SeriesWindow, utc
 from backfill.storage.gap_fill_log import GapFillLog, Requests
 
@@ -55,6 +56,7 @@ class SourceAsked:
     ) -> None:
         self.source_id = store.source_id(source.name)
         self.requests_planned = 0
+        self.requests_left = 0
         self.rows = 0
         self.errors: list[ExchangeError | PaginationStalled] = []
         self._store = store
@@ -84,16 +86,23 @@ class SourceAsked:
         """With candles or the word that it has none: an error is no answer."""
         return self._outcomes["candles"] + self._outcomes["absent"] > 0
 
-    def ask_for(self, askable: Sequence[Interval], pages_in_flight: int) -> None:
-        """Ask for ``askable``, some pages at once, and store each answer as it comes, newest first."""
+    def ask_for(self, askable: Sequence[Interval], pages_in_flight: int, budget: RunBudget = UNLIMITED) -> None:
+        """Ask for ``askable``, some pages at once, and store each answer as it comes, newest first.
+
+        What the budget does not allow is neither planned nor asked for; ``requests_left`` counts it.
+        """
         pages = plan_pages(self._servable(askable), self._timeframe.step_ms, self._source.rows_per_page)
-        self.requests_planned = len(pages)
-        waiting = deque(pages)
+        waiting = deque(pages[: budget.most_requests])
+        self.requests_planned, self.requests_left = len(waiting), len(pages) - len(waiting)
         asked: deque[Future[_Walk]] = deque()
         with ThreadPoolExecutor(pages_in_flight, thread_name_prefix=self._source.name) as threads:
             while waiting or asked:
-                while waiting and len(asked) < pages_in_flight:
+                while waiting and len(asked) < pages_in_flight and not budget.is_over:
                     asked.append(threads.submit(self._walk, waiting.popleft()))
+                if not asked:  # there is time for none of what waits
+                    self.requests_planned -= len(waiting)
+                    self.requests_left += len(waiting)
+                    break
                 walk = asked.popleft().result()
                 try:
                     for page in walk.pages:

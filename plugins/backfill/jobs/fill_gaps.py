@@ -15,6 +15,7 @@ from typing import Any
 from backfill.errors import DatabaseError, ExchangeError
 from backfill.jobs.ask_source import SourceAsked
 from backfill.jobs.candle_sources import CandleSource
+from backfill.jobs.run_budget import UNLIMITED, RunBudget
 from backfill.storage.candle_store import CandleStore, OpenWork, SeriesWindow
 from backfill.storage.gap_fill_log import GapFillLog, Requests, RunIdentity
 from backfill.storage.source_health import SourceHealth
@@ -38,6 +39,7 @@ class FillReport:
     missing_after: int
     requests_planned: int
     requests: int
+    requests_left: int
     rows_inserted: int
     rows_revised: int
     rows_quarantined: int
@@ -61,6 +63,7 @@ def fill_gaps(
     *,
     pages_in_flight: int = 4,
     recheck: bool = False,
+    within: RunBudget = UNLIMITED,
     patience_s: float = PATIENCE_S,
 ) -> FillReport:
     """Ask ``sources`` for what ``window`` lacks and store it; each is taken up only if something is left for it.
@@ -69,15 +72,16 @@ def fill_gaps(
     after all that came before it was stored; the database's errors and :class:`SeriesBusy` are raised.
     """
     with store.working_on(window, patience_s):
-        return _Fill(store, window, who).run(sources, pages_in_flight, recheck=recheck)
+        return _Fill(store, window, who, within).run(sources, pages_in_flight, recheck=recheck)
 
 
 class _Fill:
     """One attempt and its counts."""
 
-    def __init__(self, store: CandleStore, window: SeriesWindow, who: RunIdentity) -> None:
+    def __init__(self, store: CandleStore, window: SeriesWindow, who: RunIdentity, budget: RunBudget) -> None:
         self.store = store
         self.window = window
+        self.budget = budget
         self.health = SourceHealth(store.connection, who.run_id)
         self.log = GapFillLog(store.connection)
         self.before = store.open_work(window)
@@ -95,8 +99,8 @@ class _Fill:
                     self.errors.append(source)
                 else:
                     self._ask(source, pages_in_flight, recheck=recheck)
-                if self.store.open_work(self.window).missing_candles == 0:
-                    break
+                if self.requests_left or self.store.open_work(self.window).missing_candles == 0:
+                    break  # what a source was not asked for is not what it could not serve
         except BaseException as error:
             # Stopped or broken in mid-run: say so if the database still listens; else the next run will.
             self.errors.append(error)
@@ -114,7 +118,7 @@ class _Fill:
             return
         asked = SourceAsked(self.store, source, self.window, self.fill_run_id, self._requests())
         self.asked.append(asked)
-        asked.ask_for(work.askable, pages_in_flight)
+        asked.ask_for(work.askable, pages_in_flight, self.budget)
         self.errors += asked.errors
         asked.write_down()
         if asked.has_answered:
@@ -124,6 +128,11 @@ class _Fill:
 
     def _requests(self) -> Requests:
         return self.asked[-1].asked_so_far if self.asked else Requests(0, 0)
+
+    @property
+    def requests_left(self) -> int:
+        """Those for which the budget did not suffice; the next run makes them."""
+        return sum(asked.requests_left for asked in self.asked)
 
     def _told_errors(self) -> str:
         told = list(dict.fromkeys(str(e) or type(e).__name__ for e in self.errors))
@@ -137,7 +146,7 @@ class _Fill:
         rows = sum(asked.rows for asked in self.asked)
         status = _status(after, rows, failed=bool(self.errors))
         requests = self._requests()
-        totals = self.log.finish(self.fill_run_id, status, after, requests, error)
+        totals = self.log.finish(self.fill_run_id, status, after, requests, error, requests_left=self.requests_left)
         return FillReport(
             symbol=self.window.symbol,
             timeframe=self.window.timeframe,
@@ -147,6 +156,7 @@ class _Fill:
             missing_after=after.missing_candles,
             requests_planned=requests.planned,
             requests=requests.made,
+            requests_left=self.requests_left,
             coverage_before=self.before.coverage_pct,
             coverage_after=after.coverage_pct,
             error=error,

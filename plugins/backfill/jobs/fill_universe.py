@@ -6,13 +6,18 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing
 from datetime import datetime
 
+from backfill.exchanges.blofin_client import LIMITS_PER_PERIOD_S
+from backfill.exchanges.blofin_client import SOURCE as BLOFIN
 from backfill.jobs.choose_sources import sources_of
 from backfill.jobs.each_series import each_series
 from backfill.jobs.fill_gaps import FillReport, fill_gaps
 from backfill.jobs.find_gaps import selection
+from backfill.jobs.run_budget import RunBudget, fair_budget
 from backfill.jobs.supplies import Supplies
 from backfill.storage.candle_store import CandleStore, Selection, SeriesWindow
+from backfill.storage.database import translated_errors
 from backfill.storage.gap_fill_log import RunIdentity
+from backfill.storage.named_queries import query
 from backfill.universe import select_series
 
 
@@ -53,9 +58,21 @@ def windows_to_fill(
     return supplies.store.windows(which)
 
 
-def left_for_others(store: CandleStore, windows: Sequence[SeriesWindow]) -> list[SeriesWindow]:
-    """The windows that lack something and have more sources than their home."""
-    return [window for window in windows if len(window.source_ids) > 1 and store.open_work(window).missing_candles > 0]
+def left_for_others(store: CandleStore, windows: Sequence[SeriesWindow], who: RunIdentity) -> list[SeriesWindow]:
+    """The windows that lack something and have more sources than their home.
+
+    Not those whose home the run merely had no more time to ask: that is the next run's, and no other source's.
+    """
+    params = {"dag_id": who.dag_id, "run_id": who.run_id}
+    with translated_errors():
+        carried_over = {row[0] for row in store.connection.execute(query("select_carried_over"), params)}
+    return [
+        window
+        for window in windows
+        if len(window.source_ids) > 1
+        and window.series_id not in carried_over
+        and store.open_work(window).missing_candles > 0
+    ]
 
 
 def fill_series(
@@ -66,17 +83,39 @@ def fill_series(
     only: Sequence[str] | None = None,
     leave_out: Sequence[str] = (),
     recheck: bool = False,
+    until: datetime | None = None,
 ) -> Iterator[FillReport]:
     """The report of each window's attempt as it ends.
 
     Sources are asked in the universe's order; ``only`` names the ones that may be asked, in an order of its own, and
-    ``leave_out`` those that may not.
+    ``leave_out`` those that may not. ``until``: when the run must end; what Blofin cannot answer by then is shared out.
     """
 
     def fill(store: CandleStore, window: SeriesWindow) -> FillReport:
         with closing(sources_of(supplies, store, window, who.run_id, only, leave_out)) as sources:
             return fill_gaps(
-                store, sources, window, who, pages_in_flight=supplies.settings.pages_in_flight, recheck=recheck
+                store,
+                sources,
+                window,
+                who,
+                pages_in_flight=supplies.settings.pages_in_flight,
+                recheck=recheck,
+                within=_budget(supplies, store, window, until),
             )
 
     return each_series(supplies, windows, fill)
+
+
+def _budget(supplies: Supplies, store: CandleStore, window: SeriesWindow, until: datetime | None) -> RunBudget:
+    """Fair among all that the universe keeps; of a source other than Blofin, what it answers until then."""
+    if store.source_names(window.source_ids[:1]) != [BLOFIN]:
+        return RunBudget(until)
+    return fair_budget(
+        store,
+        window,
+        Selection(at=store.now(), settle_ms=supplies.settle_ms),
+        home=BLOFIN,
+        until=until,
+        limits_per_period_s=LIMITS_PER_PERIOD_S,
+        rows_per_page=supplies.settings.batch_limit,
+    )

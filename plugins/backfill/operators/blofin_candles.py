@@ -29,9 +29,11 @@ class BlofinCandlesOperator(BaseOperator):
     :param end: ends the window earlier than the last closed bar; None: the last closed bar.
     :param sources: who may be asked (list or comma list): without blofin among them the task skips itself; None: all.
     :param recheck: ask again for bars that Blofin has denied.
+    :param until: when the run must end (ISO 8601): what cannot be asked for by then is shared out fairly between all
+        symbols, newest bars first, and the rest is left to the next run; None: no end.
     """
 
-    template_fields: Sequence[str] = ("symbol", "timeframes", "start", "end", "sources", "recheck")
+    template_fields: Sequence[str] = ("symbol", "timeframes", "start", "end", "sources", "recheck", "until")
     ui_color = "#ffe6cc"
 
     def __init__(
@@ -43,6 +45,7 @@ class BlofinCandlesOperator(BaseOperator):
         end: str | None = None,
         sources: Sequence[str] | str | None = None,
         recheck: bool | str = False,
+        until: str | None = None,
         candles_conn_id: str = CANDLES_CONN_ID,
         blofin_conn_id: str = BlofinHook.default_conn_name,
         **kwargs: Any,
@@ -54,6 +57,7 @@ class BlofinCandlesOperator(BaseOperator):
         self.end = end
         self.sources = sources
         self.recheck = recheck
+        self.until = until
         self.candles_conn_id = candles_conn_id
         self.blofin_conn_id = blofin_conn_id
 
@@ -78,7 +82,12 @@ class BlofinCandlesOperator(BaseOperator):
             GapFillLog(supplies.store.connection).abandon_dead_runs()  # an earlier try of this task may be one
             reports = list(
                 fill_series(
-                    supplies, windows, run_identity(context), only=["blofin"], recheck=str(self.recheck) == "True"
+                    supplies,
+                    windows,
+                    run_identity(context),
+                    only=["blofin"],
+                    recheck=str(self.recheck) == "True",
+                    until=as_moment("until", self.until),
                 )
             )
         # Where other sources may help, they are asked next; where not, Airflow tries again.

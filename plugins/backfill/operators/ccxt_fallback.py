@@ -30,9 +30,10 @@ class CcxtFallbackOperator(BaseOperator):
     :param sources: only these, in this order (list or comma list; blofin is passed over); None: as the universe lists
         them.
     :param recheck: ask again for bars that a source has denied.
+    :param until: when the run must end (ISO 8601): what is not asked for by then is left to the next run; None: no end.
     """
 
-    template_fields: Sequence[str] = ("symbol", "timeframes", "start", "end", "sources", "recheck")
+    template_fields: Sequence[str] = ("symbol", "timeframes", "start", "end", "sources", "recheck", "until")
     ui_color = "#d9d2f0"
 
     def __init__(
@@ -44,6 +45,7 @@ class CcxtFallbackOperator(BaseOperator):
         end: str | None = None,
         sources: Sequence[str] | str | None = None,
         recheck: bool | str = False,
+        until: str | None = None,
         candles_conn_id: str = CANDLES_CONN_ID,
         blofin_conn_id: str = BlofinHook.default_conn_name,
         **kwargs: Any,
@@ -55,6 +57,7 @@ class CcxtFallbackOperator(BaseOperator):
         self.end = end
         self.sources = sources
         self.recheck = recheck
+        self.until = until
         self.candles_conn_id = candles_conn_id
         self.blofin_conn_id = blofin_conn_id
 
@@ -74,18 +77,22 @@ class CcxtFallbackOperator(BaseOperator):
                 start=as_moment("start", self.start),
                 end=as_moment("end", self.end),
             )
+            who = run_identity(context)
             # What Blofin denies again stays absent; where it is not asked, a recheck is for the others to make.
             left = (
-                windows if recheck and sources and "blofin" not in sources else left_for_others(supplies.store, windows)
+                windows
+                if recheck and sources and "blofin" not in sources
+                else left_for_others(supplies.store, windows, who)
             )
             if not left:
                 raise AirflowSkipException("nothing is left for other sources")
             reports = fill_series(
                 supplies,
                 left,
-                run_identity(context),
+                who,
                 only=sources,
                 leave_out=["blofin"],
                 recheck=recheck,
+                until=as_moment("until", self.until),
             )
             return [report.as_dict() for report in reports]

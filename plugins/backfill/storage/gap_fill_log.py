@@ -75,11 +75,13 @@ class GapFillLog:
         work: OpenWork,
         asked: Requests,
         error: str | None,
+        *,
+        requests_left: int = 0,
         validation: dict[str, Any] | None = None,
     ) -> dict[str, Any]:
         """Close the row; give its totals: rows_inserted, rows_revised, rows_quarantined, absent_found, sources.
 
-        ``validation``: what it has found, if it was one.
+        ``requests_left``: those that its budget left to the next run. ``validation``: what it has found, if it was one.
         """
         params = {
             "fill_run_id": fill_run_id,
@@ -89,6 +91,7 @@ class GapFillLog:
             "requests_planned": asked.planned,
             "requests": asked.made,
             "error": error,
+            "requests_left": requests_left,
             "validation": None if validation is None else Jsonb(validation),
         }
         with translated_errors():

@@ -1,0 +1,23 @@
+"""Who gets how much of what does not suffice for all."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping
+from typing import TypeVar
+
+K = TypeVar("K", bound=Hashable)
+
+
+def fair_share(needs: Mapping[K, int], capacity: int) -> dict[K, int]:
+    """What each gets of ``capacity``: nobody more than he needs, and nobody less than another but for that.
+
+    (Max-min fairness.) What cannot be divided goes to the first ones by one.
+    """
+    shares: dict[K, int] = {}
+    left = max(0, capacity)
+    by_need = sorted(needs, key=lambda who: needs[who])
+    for place, who in enumerate(by_need):
+        share = min(needs[who], -(-left // (len(by_need) - place)))
+        shares[who] = share
+        left -= share
+    return shares
