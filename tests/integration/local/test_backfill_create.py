@@ -1,0 +1,71 @@
+"""``airflow backfill create`` on Airflow 3, against a whole stack: ten days with holes, as a person catches them up."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from importlib.metadata import version
+from pathlib import Path
+
+import pytest
+
+from backfill.local.down import remove_home
+from backfill.local.scenario import Scenario
+from backfill.local.stack import Stack, running_stack
+from backfill.paper.synthetic_market import SyntheticMarket
+from backfill.settings import load_settings
+from backfill.storage.database import connect
+from integration.ten_days import DAYS, FIRST_DAY, LAST_DAY, assert_caught_up, days_by_start, fill_and_tear
+
+DAG_ID = "candles_catch_up"
+WITHIN_S = 240
+LOOK_EVERY_S = 0.5
+
+pytestmark = pytest.mark.skipif(version("apache-airflow").startswith("2."), reason="Airflow 2 has another command")
+
+
+@pytest.fixture
+def stack() -> Iterator[Stack]:
+    """Everything in a folder of its own with a short name; the universe is ``universe.yaml`` in it."""
+    home = Path(tempfile.mkdtemp(prefix="candle-keeper-range-"))
+    home.chmod(0o755)
+    universe = home / "universe.yaml"
+    settings = load_settings({"BACKFILL_HOME": str(home), "BACKFILL_UNIVERSE": str(universe)})
+    scenario = Scenario(
+        "a synthetic market", "candles", SyntheticMarket(), ("blofin",), {"BACKFILL_UNIVERSE": str(universe)}
+    )
+    with running_stack(settings, scenario, print) as running:
+        yield running
+    remove_home(home)
+    shutil.rmtree(home)
+
+
+def test_a_backfill_of_ten_days_ends_with_all_of_them_whole_the_newest_first(stack: Stack) -> None:
+    assert stack.exchange is not None
+    lost = fill_and_tear(stack.database, stack.exchange, stack.home / "universe.yaml")
+    stack.wait_until_ready(DAG_ID)
+    stack.airflow.unpause(DAG_ID)
+
+    began = time.monotonic()
+    dates = ("--from-date", f"{FIRST_DAY:%Y-%m-%d}", "--to-date", f"{LAST_DAY:%Y-%m-%d}")
+    # Of the runs that are active at once the older one's tasks go first: the fewer they are, the more does order count.
+    order = ("--run-backwards", "--max-active-runs", "4")
+    command = [sys.executable, "-m", "airflow", "backfill", "create", "--dag-id", DAG_ID, *dates, *order]
+    environment = stack.supervisor.components[0].environment
+    said = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert said.returncode == 0, said.stdout + said.stderr
+    while runs := stack.airflow.unfinished_runs(DAG_ID):
+        assert time.monotonic() < began + WITHIN_S, runs
+        stack.supervisor.check()
+        time.sleep(LOOK_EVERY_S)
+    print(f"ten days in {time.monotonic() - began:.0f} s")
+
+    with connect(stack.database) as connection:
+        assert_caught_up(connection, stack.exchange, lost)
+        days = days_by_start(connection)
+    assert sorted(days) == list(range(len(DAYS)))
+    assert sum(days[:3]) > sum(days[-3:])
