@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from backfill.storage.candle_store import CandleStore
+from backfill.storage.candle_store import CandleStore, utc
 from integration.cli.conftest import Cli
-from integration.helpers import HOUR_MS, NOON_MS, candles, opens, store_bars, wanted_series
+from integration.helpers import HOUR_MS, NOON_MS, candles, one, opens, store_bars, wanted_series
 
 
 def tamper(store: CandleStore) -> None:
@@ -60,3 +60,19 @@ def test_an_unknown_symbol_and_a_database_without_the_schema_are_refused(
     refused = cli("audit", "--db", empty_database_uri)
     assert refused.code == 1
     assert "run `backfill migrate`" in refused.err
+
+
+def test_what_the_audit_has_moved_a_person_may_release_and_then_it_stays(cli: Cli, store: CandleStore) -> None:
+    tamper(store)
+    store.connection.execute("UPDATE candles SET high = 99.9 WHERE open_time = %s", (utc(NOON_MS - HOUR_MS),))
+    assert cli("audit", "--repair").code == 0
+    moved, status = one(store.connection, "SELECT id FROM quarantine"), "SELECT status FROM quarantine"
+    assert one(store.connection, "SELECT count(*) FROM candles") == 59
+
+    said = cli("quarantine", "release", str(moved), "--reason", "the exchange says so too")
+    assert said.code == 0, said.err
+
+    assert one(store.connection, status) == "released"
+    assert one(store.connection, "SELECT count(*) FROM candles") == 60
+    assert cli("audit", "--repair").code == 0
+    assert one(store.connection, "SELECT count(*) FROM candles") == 60

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import threading
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
+from backfill.domain.intervals import Interval
 from backfill.jobs.audit import audit
 from backfill.storage.candle_store import CandleStore, SeriesWindow, utc
+from backfill.storage.database import connect
 from integration.helpers import (
     DAY_MS,
     HOUR_MS,
@@ -24,6 +27,7 @@ from integration.helpers import (
     rows,
     store_bars,
     stored_ms,
+    wait_until_blocked,
     wanted_series,
 )
 from integration.jobs.audited import AT, assert_mended, kinds, silenced
@@ -128,6 +132,25 @@ def test_what_a_person_has_written_or_released_is_left_alone(store: CandleStore,
         "VALUES (%s, 1, %s, 'high_is_not_highest', '{}', 'released')",
         (window.series_id, utc(HOUR[1])),
     )
+    assert audit(store, at=AT).findings == []
+
+
+def test_a_candle_that_somebody_corrects_meanwhile_is_neither_moved_nor_lost(
+    store: CandleStore, window: SeriesWindow, database_uri: str
+) -> None:
+    change(store, HOUR[1], high=99.5)
+    change(store, HOUR[2], high=99.5)
+    with CandleStore(connect(database_uri)) as writer, CandleStore(connect(database_uri)) as mender:
+        repair = threading.Thread(target=audit, args=(mender,), kwargs={"at": AT, "repair": True})
+        writer.prepare(window)
+        with writer.page_transaction():
+            writer.store_page(window, 1, candles([HOUR[1]]), bars=[Interval(HOUR[1], HOUR[2])])
+            repair.start()
+            wait_until_blocked(store.connection)
+        repair.join(timeout=30)
+
+    assert stored_ms(store.connection, window) == [*HOUR[:2], *HOUR[3:]]
+    assert rows(store.connection, "SELECT open_time FROM quarantine") == [(utc(HOUR[2]),)]
     assert audit(store, at=AT).findings == []
 
 
