@@ -171,6 +171,8 @@ def _rule_fault(rule: Rule, step_ms: int) -> str | None:
         return "has both a `history` and a `since`; keep one"
     if history_ms is not None and history_ms < step_ms:
         return "its `history` is shorter than one bar"
+    if history_ms is not None and rule.ready_bars is not None and history_ms < rule.ready_bars * step_ms:
+        return f"its `ready_bars` asks for {rule.ready_bars} bars, its `history` has {history_ms // step_ms}"
     if since_ms is not None and until_ms is not None and until_ms - since_ms < step_ms:
         return "its `until` is less than one bar after its `since`"
     if retention_ms is not None and (since_ms is not None or until_ms is not None):

@@ -29,6 +29,8 @@ from backfill.errors import ConfigurationError, UnknownTimeframe
 from backfill.source_names import SPOT_ONLY_SOURCES, is_source, why_no_source
 
 ALL = "all"
+# Bars of warm-up that an indicator may need; a 200-bar average is the longest in common use.
+READY_BARS = 200
 UNIT_MS = {"m": MINUTE_MS, "h": HOUR_MS, "d": DAY_MS, "w": 7 * DAY_MS}
 
 
@@ -49,6 +51,7 @@ class SeriesWish:
     spot_proxy: bool
     objective_pct: float = 99.9
     roll_up: bool = True
+    ready_bars: int = READY_BARS
 
     def window_start_ms(self, now_ms: int, settle_ms: int = 0) -> int:
         """Where the window starts that ends with the last bar closed by ``now_ms - settle_ms``.
@@ -167,6 +170,7 @@ DurationMs = Annotated[int, BeforeValidator(parse_duration)]
 InstantMs = Annotated[int, BeforeValidator(parse_instant)]
 Sources = Annotated[tuple[Source, ...], AfterValidator(_not_empty_or_repeated)]
 Symbols = Annotated[tuple[Symbol, ...], AfterValidator(_not_empty_or_repeated)]
+Bars = Annotated[int, Field(gt=0, le=2**31 - 1, strict=True)]
 Percentage = Annotated[float, Field(ge=0, le=100, strict=True, allow_inf_nan=False)]
 
 
@@ -188,6 +192,7 @@ class Rule(_Section):
     retention_ms: DurationMs | None = Field(default=None, alias="retention")
     sources: Sources | None = None
     objective_pct: Percentage | None = None
+    ready_bars: Bars | None = None
     roll_up: StrictBool | None = None
 
 
@@ -236,6 +241,7 @@ class Universe(_Section):
     classes: dict[StrictStr, AssetClass] = Field(default_factory=dict)
     spot_proxy: StrictBool = False
     roll_up: StrictBool = True
+    ready_bars: Bars = READY_BARS
     validation: Validation = Validation()
     overrides: dict[Symbol, Override] = Field(default_factory=dict)
 
@@ -299,6 +305,7 @@ class Universe(_Section):
                     ),
                     spot_proxy=spot_proxy,
                     objective_pct=self.validation.objective_pct if rule.objective_pct is None else rule.objective_pct,
+                    ready_bars=self.ready_bars if rule.ready_bars is None else rule.ready_bars,
                     roll_up=self.rolls_up(symbol, name),
                 )
 

@@ -3,7 +3,8 @@
 WITH wish AS MATERIALIZED (
     SELECT * FROM jsonb_to_recordset(%(wishes)s::jsonb) AS w (
         symbol text, timeframe text, history_ms bigint, since timestamptz, until timestamptz, retention_ms bigint,
-        source_ids smallint[], spot_proxy boolean, objective_pct double precision, roll_up boolean)
+        source_ids smallint[], spot_proxy boolean, objective_pct double precision, roll_up boolean,
+        ready_bars integer)
 ), made AS (
     INSERT INTO instruments (symbol)
     SELECT DISTINCT w.symbol FROM wish AS w
@@ -19,17 +20,19 @@ WITH wish AS MATERIALIZED (
       AND NOT EXISTS (SELECT FROM wish AS w WHERE w.symbol = i.symbol AND w.timeframe = s.timeframe)
 )
 INSERT INTO series (instrument_id, timeframe, wanted, history_ms, since, until, retention_ms, source_ids, spot_proxy,
-                    objective_pct, roll_up)
+                    objective_pct, roll_up, ready_bars)
 SELECT n.id, w.timeframe, true, w.history_ms, w.since, w.until, w.retention_ms, w.source_ids, w.spot_proxy,
-       w.objective_pct, w.roll_up
+       w.objective_pct, w.roll_up, w.ready_bars
 FROM wish AS w
 JOIN named AS n USING (symbol)
 LEFT JOIN series AS s ON s.instrument_id = n.id AND s.timeframe = w.timeframe
 WHERE (s.wanted, s.history_ms, s.since, s.until, s.retention_ms, s.source_ids, s.spot_proxy,
-       s.objective_pct, s.roll_up) IS DISTINCT FROM
-      (true, w.history_ms, w.since, w.until, w.retention_ms, w.source_ids, w.spot_proxy, w.objective_pct, w.roll_up)
+       s.objective_pct, s.roll_up, s.ready_bars) IS DISTINCT FROM
+      (true, w.history_ms, w.since, w.until, w.retention_ms, w.source_ids, w.spot_proxy, w.objective_pct, w.roll_up,
+       w.ready_bars)
 ORDER BY n.id, w.timeframe
 ON CONFLICT (instrument_id, timeframe) DO UPDATE
 SET wanted = true, history_ms = excluded.history_ms, since = excluded.since, until = excluded.until,
     retention_ms = excluded.retention_ms, source_ids = excluded.source_ids, spot_proxy = excluded.spot_proxy,
-    objective_pct = excluded.objective_pct, roll_up = excluded.roll_up
+    objective_pct = excluded.objective_pct, roll_up = excluded.roll_up,
+    ready_bars = excluded.ready_bars

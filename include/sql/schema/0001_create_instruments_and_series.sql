@@ -17,12 +17,16 @@ CREATE TABLE instruments (
     tick_size       double precision,
     state           text,
     list_time       timestamptz,
+    list_time_told  timestamptz,
     expire_time     timestamptz,
+    last_listed_at  timestamptz,
     first_seen_at   timestamptz NOT NULL DEFAULT now(),
     refreshed_at    timestamptz
 );
 COMMENT ON COLUMN instruments.symbol IS 'The Blofin name: BTC-USDT is the USDT-margined linear perpetual, not spot.';
 COMMENT ON COLUMN instruments.list_time IS 'The earliest listing time the home exchange ever gave: a hint, not on the grid.';
+COMMENT ON COLUMN instruments.list_time_told IS 'The listing time that the home exchange gave last.';
+COMMENT ON COLUMN instruments.last_listed_at IS 'When the home exchange''s list named it last; while its state is `unlisted`, windows end here. NULL: never.';
 COMMENT ON COLUMN instruments.refreshed_at IS 'When the home exchange last described the instrument; NULL: never yet.';
 
 CREATE TABLE listings (
@@ -102,6 +106,7 @@ CREATE TABLE series (
     lost          int8multirange NOT NULL DEFAULT '{}',
     objective_pct double precision NOT NULL DEFAULT 99.9 CHECK (objective_pct BETWEEN 0 AND 100),
     roll_up       boolean NOT NULL DEFAULT false,
+    ready_bars    integer NOT NULL DEFAULT 200 CHECK (ready_bars > 0),
     UNIQUE (instrument_id, timeframe)
 );
 COMMENT ON COLUMN series.wanted IS 'Whether the universe names the series now; false keeps the candles and asks for nothing.';
@@ -114,6 +119,7 @@ COMMENT ON COLUMN series.settled IS 'The part of held that the home has given, o
 COMMENT ON COLUMN series.no_trade IS 'Bars that the home has not, and whose lack its own coarser bars have proved right.';
 COMMENT ON COLUMN series.lost IS 'Bars that the home has not, although its own coarser bars count their trades: gaps, whatever the sources deny.';
 COMMENT ON COLUMN series.objective_pct IS 'How much of the window must be held for its coverage to be good.';
+COMMENT ON COLUMN series.ready_bars IS 'So many bars without a hole before them make the newest one useful; never more than the declared history has.';
 COMMENT ON COLUMN series.roll_up IS 'Whether missing bars may be made of finer ones of the same home.';
 COMMENT ON COLUMN series.stand_in IS 'The part of held that comes from a source ranked below the home: the home is asked for it until it answers.';
 

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import logging
-import math
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime, timezone
 from typing import Any
 
 from psycopg.types.json import Jsonb
 
-from backfill.errors import BadPayload, ExchangeError
+from backfill.errors import ExchangeError
 from backfill.exchanges.blofin_client import SOURCE as BLOFIN
 from backfill.exchanges.venues import VENUES, Venue
+from backfill.jobs.refresh_instruments import Instruments, refresh_instruments
 from backfill.settings import Settings
 from backfill.storage.candle_store import CandleStore, utc
 from backfill.storage.database import translated_errors
@@ -24,20 +23,20 @@ log = logging.getLogger(__name__)
 # Listings change a few times a week; the home exchange is asked for them once a day.
 INSTRUMENTS_LIVE_S = 24 * 3600
 
-# Every instrument of the home exchange, as it spells them.
-Instruments = Callable[[], Sequence[Mapping[str, Any]]]
-
 
 def declare_universe(
     store: CandleStore,
     settings: Settings,
     instruments: Instruments | None = None,
     check: Callable[[Sequence[SeriesWish]], object] = lambda _: None,
+    *,
+    ask_anyway: bool = False,
 ) -> list[SeriesWish]:
     """Make the database's wish list the file's; give the wishes.
 
     ``instruments`` is asked when the descriptions are a day old or one is missing; None asks nobody. If it fails the
     old ones serve, except for ``instruments: all`` where none is known to be live: there is nothing to go by.
+    With ``ask_anyway`` it is asked however young they are, and its failure is the caller's.
     ``check`` sees the wishes before they are written; those that the file names, before anybody is asked.
     """
     known = _known_instruments(store)
@@ -46,10 +45,12 @@ def declare_universe(
         check(wishes)
     symbols = {wish.symbol for wish in wishes} if wishes is not None else set(known)
     failure: ExchangeError | None = None
-    if instruments is not None and _is_due(known, symbols):
+    if instruments is not None and (ask_anyway or _is_due(known, symbols)):
         try:
-            _refresh(store, instruments(), symbols)
+            refresh_instruments(store, instruments, symbols)
         except ExchangeError as error:
+            if ask_anyway:
+                raise
             log.warning("listings stay as they are: %s", error)
             failure = error
         known = _known_instruments(store)
@@ -86,59 +87,6 @@ def _is_live_usdt_perpetual(instrument: Mapping[str, Any]) -> bool:
     return (instrument["contract_type"], instrument["state"], settled_in) == ("linear", "live", "USDT")
 
 
-def _refresh(store: CandleStore, told: Sequence[Mapping[str, Any]], symbols: set[str]) -> None:
-    """Write down what the exchange tells, and of ``symbols`` that it does not name, just that."""
-    if not told:  # believed, it would end every series of `instruments: all`
-        raise BadPayload("blofin", "lists no instrument at all")
-    rows = [_instrument_row(one) for one in told]
-    unlisted = sorted(symbols - {row["symbol"] for row in rows})
-    with translated_errors(), store.connection.transaction():
-        store.connection.execute(query("upsert_instruments"), {"instruments": Jsonb(rows)})
-        store.connection.execute(query("mark_unlisted_instruments"), {"symbols": unlisted})
-
-
-def _instrument_row(told: Mapping[str, Any]) -> dict[str, Any]:
-    """Blofin's instrument ("Get Instruments") in our columns. An empty field is unknown, never a guess."""
-    try:
-        return {
-            "symbol": _name(told["instId"]),
-            "base_currency": told.get("baseCurrency"),
-            "quote_currency": told.get("quoteCurrency"),
-            # Missing from answers before 2025: linear contracts then settled in their quote currency.
-            "settle_currency": told.get("settleCurrency") or None,
-            "contract_type": told.get("contractType"),
-            "contract_value": _size(told.get("contractValue")),
-            "tick_size": _size(told.get("tickSize")),
-            "state": told.get("state"),
-            "list_time": _time(told.get("listTime")),
-            "expire_time": _time(told.get("expireTime")),
-        }
-    except (AttributeError, KeyError, TypeError, ValueError, OverflowError, OSError) as error:
-        raise BadPayload("blofin", f"an instrument that cannot be read ({error!r}): {told!r:.200}") from error
-
-
-def _name(symbol: Any) -> str:
-    if not isinstance(symbol, str) or not symbol:
-        raise ValueError("it has no name")
-    return symbol
-
-
-def _size(text: Any) -> float | None:
-    if text in (None, ""):
-        return None
-    size = float(text)
-    if not 0 < size < math.inf:
-        raise ValueError("a size that is none")
-    return size
-
-
-def _time(ms: Any) -> str | None:
-    if ms in (None, "", "0"):
-        return None
-    at = datetime.fromtimestamp(int(ms) / 1000, tz=timezone.utc)
-    return at.isoformat()
-
-
 def _declare(store: CandleStore, wishes: Sequence[SeriesWish]) -> None:
     rows = [
         {
@@ -150,6 +98,7 @@ def _declare(store: CandleStore, wishes: Sequence[SeriesWish]) -> None:
             "retention_ms": wish.retention_ms,
             "spot_proxy": wish.spot_proxy,
             "objective_pct": wish.objective_pct,
+            "ready_bars": wish.ready_bars,
             "roll_up": wish.roll_up,
             "source_ids": [store.source_id(name) for name in _sources_that_have_it(wish)],
         }

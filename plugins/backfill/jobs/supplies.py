@@ -90,10 +90,18 @@ class Supplies:
         )
 
     def declare_universe(
-        self, *, ask: bool = True, check: Callable[[Sequence[SeriesWish]], object] = lambda _: None
+        self,
+        *,
+        ask: bool = True,
+        ask_anyway: bool = False,
+        check: Callable[[Sequence[SeriesWish]], object] = lambda _: None,
     ) -> list[SeriesWish]:
-        """Carry the universe file over into Postgres; with ``ask``, Blofin may be asked for its listings."""
-        return declare_universe(self.store, self.settings, self._instruments if ask else None, check)
+        """Carry the universe file over into Postgres; with ``ask``, Blofin may be asked for its listings.
+
+        With ``ask_anyway`` it is, however young those that we have are.
+        """
+        instruments = self._instruments if ask else None
+        return declare_universe(self.store, self.settings, instruments, check, ask_anyway=ask_anyway)
 
     def ask_blofin_for_its_clock(self) -> tuple[int | None, int]:
         """Blofin's time in ms (None: it did not say) and how many instruments it lists; one request."""
