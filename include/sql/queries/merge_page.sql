@@ -23,10 +23,11 @@ WITH incoming AS MATERIALIZED (
                   > array_position(%(best_first)s::smallint[], %(source_id)s::smallint) END
 ), kept AS (
     INSERT INTO revisions (series_id, open_time, reason, open, high, low, close, volume, quote_volume, source_id,
-                           new_source_id, fill_run_id)
-    SELECT series_id, open_time, reason, open, high, low, close, volume, quote_volume, source_id, %(source_id)s,
-           %(fill_run_id)s
-    FROM replaceable
+                           new_open, new_high, new_low, new_close, new_volume, new_quote_volume, new_source_id,
+                           fill_run_id)
+    SELECT r.series_id, r.open_time, r.reason, r.open, r.high, r.low, r.close, r.volume, r.quote_volume, r.source_id,
+           n.open, n.high, n.low, n.close, n.volume, n.quote_volume, %(source_id)s, %(fill_run_id)s
+    FROM replaceable AS r JOIN incoming AS n ON n.open_time = r.open_time
 ), replaced AS (
     UPDATE candles AS c
     SET open = n.open, high = n.high, low = n.low, close = n.close,

@@ -2,9 +2,9 @@
 -- triggers keep the ledger. A finding that lies within what was written is settled: the next check looks anew.
 WITH kept AS (
     INSERT INTO revisions (series_id, open_time, reason, open, high, low, close, volume, quote_volume, source_id,
-                           new_source_id, note)
+                           new_open, new_high, new_low, new_close, new_volume, new_quote_volume, new_source_id, note)
     SELECT series_id, open_time, 'manual', held_open, held_high, held_low, held_close, held_volume, held_quote_volume,
-           held_source_id, source_id, %(note)s
+           held_source_id, open, high, low, close, volume, quote_volume, source_id, %(note)s
     FROM rows_by_hand WHERE change = 'changed'
 ), revised AS (
     UPDATE candles AS c

@@ -19,23 +19,29 @@ COMMENT ON COLUMN candles.quote_volume IS 'Quote units; NULL where the source do
 CREATE TABLE candles_default PARTITION OF candles DEFAULT;
 
 CREATE TABLE revisions (
-    id            bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-    series_id     integer NOT NULL,
-    open_time     timestamptz NOT NULL,
-    reason        text NOT NULL CHECK (reason IN ('provider_correction', 'native_restored', 'manual')),
-    open          double precision NOT NULL,
-    high          double precision NOT NULL,
-    low           double precision NOT NULL,
-    close         double precision NOT NULL,
-    volume        double precision,
-    quote_volume  double precision,
-    source_id     smallint NOT NULL,
-    new_source_id smallint NOT NULL,
-    note          text,
-    fill_run_id   bigint,
-    revised_at    timestamptz NOT NULL DEFAULT now()
+    id               bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    series_id        integer NOT NULL,
+    open_time        timestamptz NOT NULL,
+    reason           text NOT NULL CHECK (reason IN ('provider_correction', 'native_restored', 'manual')),
+    open             double precision NOT NULL,
+    high             double precision NOT NULL,
+    low              double precision NOT NULL,
+    close            double precision NOT NULL,
+    volume           double precision,
+    quote_volume     double precision,
+    source_id        smallint NOT NULL,
+    new_open         double precision,
+    new_high         double precision,
+    new_low          double precision,
+    new_close        double precision,
+    new_volume       double precision,
+    new_quote_volume double precision,
+    new_source_id    smallint NOT NULL,
+    note             text,
+    fill_run_id      bigint,
+    revised_at       timestamptz NOT NULL DEFAULT now()
 );
-COMMENT ON TABLE revisions IS 'What a candle was before it was replaced; the prices and source_id are the old ones.';
+COMMENT ON TABLE revisions IS 'What a candle was, and what it became when it was replaced (new_...), why and by which run.';
 CREATE INDEX revisions_of_a_candle ON revisions (series_id, open_time);
 
 CREATE TABLE quarantine (
