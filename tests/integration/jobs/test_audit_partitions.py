@@ -55,12 +55,9 @@ def test_rows_that_wait_in_the_default_partition_move_into_their_month(
     assert len(held_ms(store.connection, window)) == 2
 
 
-def test_a_month_that_a_longer_history_needs_is_made(store: CandleStore, window: SeriesWindow) -> None:
+def test_the_months_that_a_longer_history_needs_are_made(store: CandleStore, window: SeriesWindow) -> None:
     store.connection.execute("UPDATE series SET history_ms = %s", (45 * DAY_MS,))
-    assert says(store) == [
-        "candles_y2026m01: series need this month and it has no partition",
-        "candles_y2026m02: series need this month and it has no partition",
-    ]
+    assert says(store) == ["candles: series need 2 months from 2026-01 on that have no partition"]
     assert_mended(store)
 
 

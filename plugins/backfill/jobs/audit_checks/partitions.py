@@ -12,9 +12,10 @@ from functools import partial
 
 from psycopg import sql
 
-from backfill.domain.intervals import Interval, intersection
+from backfill.domain.intervals import Interval, intersection, union
 from backfill.errors import DatabaseError
-from backfill.jobs.audit_checks.scope import Row, Scope, some
+from backfill.jobs.audit_checks.scope import Row, Scope, after_repair, some
+from backfill.storage.candle_store import utc
 from backfill.storage.database import Connection, fetch_one, translated_errors
 from backfill.storage.findings import Finding
 from backfill.storage.named_queries import query
@@ -51,11 +52,16 @@ def months(scope: Scope) -> Iterator[Finding]:
         for table in scope.rows("audit_partitions")
         if table["kind"] == "partition" and table["first_ms"] is not None
     ]
-    for row in scope.rows("audit_months_of_windows", at=scope.at):
-        month = Interval(row["first_ms"], row["past_ms"])
-        if not intersection([month], there):
-            finding = _finding("missing", row["name"], "series need this month and it has no partition", month)
-            yield scope.mended(finding, partial(_make_month, scope.store.connection, month))
+    needed = [Interval(row["first_ms"], row["past_ms"]) for row in scope.rows("audit_months_of_windows", at=scope.at)]
+    missing = [month for month in needed if not intersection([month], there)]
+    for run in union(missing):
+        of_run = [month for month in missing if run.start <= month.start < run.end]
+        says = f"series need {some(len(of_run), 'month')} from {utc(run.start):%Y-%m} on that have no partition"
+        finding = _finding("missing", "candles", says, run)
+        if scope.repair:
+            reasons = [scope.attempt(partial(_make_month, scope.store.connection, month)) for month in of_run]
+            finding = after_repair(finding, next(filter(None, reasons), None))
+        yield finding
 
 
 def _waiting_rows(scope: Scope) -> Iterator[Finding]:
