@@ -10,7 +10,7 @@ from integration.exchange import candles_in_database, punch
 from integration.fallback.conftest import Open, Venues
 from integration.fallback.fills import native_candles, run, want
 from integration.helpers import HOUR_MS, MINUTE_MS, NOON_MS, rows
-from integration.validation.validations import findings, page_checks, validate
+from integration.validation.validations import findings, page_checks, revisions, validate
 
 AN_HOUR_AGO = NOON_MS - HOUR_MS
 
@@ -33,11 +33,6 @@ def scale(store: CandleStore, window: SeriesWindow, open_ms: int, factor: float)
         "close = close * %(by)s WHERE series_id = %(series)s AND open_time = %(open)s",
         {"by": factor, "series": window.series_id, "open": utc(open_ms)},
     )
-
-
-def revisions(store: CandleStore, window: SeriesWindow) -> list[tuple[object, ...]]:
-    sql = "SELECT backfill.epoch_ms(open_time), reason FROM backfill.revisions WHERE series_id = %s ORDER BY open_time"
-    return rows(store.connection, sql, (window.series_id,))
 
 
 def test_candles_on_which_two_venues_agree_are_said_to_agree(

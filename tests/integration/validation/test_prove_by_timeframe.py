@@ -17,7 +17,7 @@ from integration.exchange import assert_equals_market, bars_of
 from integration.fallback.conftest import MARKET, Open, Venues
 from integration.fallback.fills import run, want
 from integration.helpers import HOUR_MS, MINUTE_MS, NOON_MS, one, rows
-from integration.validation.validations import findings, page_checks, validate
+from integration.validation.validations import findings, page_checks, span_of, validate
 
 AN_HOUR_AGO = NOON_MS - HOUR_MS
 TWO_HOURS_AGO = NOON_MS - 2 * HOUR_MS
@@ -44,11 +44,6 @@ class QuietMarket(Market):
 
 def home_alone(store: CandleStore) -> SeriesWindow:
     return want(store, sources=("blofin",))
-
-
-def span_of(store: CandleStore, window: SeriesWindow, column: str) -> list[tuple[int, int]]:
-    sql = f"SELECT lower(one), upper(one) FROM backfill.series, unnest({column}) AS one WHERE id = %s ORDER BY 1"
-    return rows(store.connection, sql, (window.series_id,))
 
 
 def gaps(store: CandleStore, window: SeriesWindow) -> int:

@@ -12,6 +12,7 @@ from backfill.storage.candle_store import CandleStore, SeriesWindow, utc
 from backfill.storage.gap_fill_log import RunIdentity
 from backfill.universe_model import Validation
 from integration.fallback.conftest import Venues
+from integration.fallback.fills import native_candles
 from integration.helpers import NOW_MS, rows
 
 _numbers = itertools.count(1)
@@ -48,3 +49,28 @@ def page_checks(store: CandleStore, kind: str) -> list[tuple[str, str | None, di
         "WHERE kind = %s AND field IS NULL ORDER BY start_time, s.name",
         (kind,),
     )
+
+
+def span_of(store: CandleStore, window: SeriesWindow, column: str) -> list[tuple[int, int]]:
+    """One of the multiranges of a series, oldest first, in ms."""
+    sql = f"SELECT lower(one), upper(one) FROM backfill.series, unnest({column}) AS one WHERE id = %s ORDER BY 1"
+    return rows(store.connection, sql, (window.series_id,))
+
+
+def revisions(store: CandleStore, window: SeriesWindow) -> list[tuple[Any, ...]]:
+    """Open ms and reason of each candle that was replaced."""
+    sql = "SELECT backfill.epoch_ms(open_time), reason FROM backfill.revisions WHERE series_id = %s ORDER BY open_time"
+    return rows(store.connection, sql, (window.series_id,))
+
+
+def insert_native(store: CandleStore, window: SeriesWindow) -> None:
+    """The home's candles of a window, written by a live ingester."""
+    store.prepare(window)
+    with store.connection.cursor() as cursor:
+        cursor.executemany(
+            "INSERT INTO backfill.candles VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s)",
+            [
+                (window.series_id, utc(open_ms), *bar, store.source_id("blofin"))
+                for open_ms, *bar in native_candles(window)
+            ],
+        )
