@@ -20,7 +20,7 @@ from backfill.domain.misfiled import diagnose
 from backfill.domain.timeframes import MINUTE_MS
 from backfill.errors import ExchangeError, SymbolNotListed
 from backfill.jobs.candle_sources import CandlePage, CandleSource
-from backfill.jobs.find_suspicious import find_suspicious
+from backfill.jobs.find_suspicious import find_page_edges, find_suspicious
 from backfill.jobs.series_check import SeriesCheck, evidence
 from backfill.storage.findings import Finding
 
@@ -83,6 +83,7 @@ def compare_sources(check: SeriesCheck, others: Iterator[CandleSource | Exchange
     if left is None:
         left = pages_due(check, ROWS_OF_NOBODY)
     _unverified(check, left, nobody_has_it=all_answered)
+    find_page_edges(check)
 
 
 def pages_due(check: SeriesCheck, rows: int) -> list[Interval]:

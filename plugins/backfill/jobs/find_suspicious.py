@@ -21,8 +21,9 @@ if TYPE_CHECKING:
     from backfill.domain.agreement import Comparison
 
 
-# So many bars show whether a market falls silent at times: short silences are told from an outage by that.
-BARS_AROUND = 5000
+# So many bars before show whether a market falls silent at times: short silences are told from an outage by that. And so
+# many after, which the end of a page must not cut off from it.
+BARS_BEFORE, BARS_AFTER = 5000, 240
 
 
 def find_suspicious(
@@ -31,12 +32,12 @@ def find_suspicious(
     """Look at the stored bars of ``span``; ``other``: another source's, and how the two compare; None: nobody's."""
     _find_flat_bars(check, span, other)
     _find_jumps(check, span, comparison)
-    _find_page_edges(check)
 
 
 def _around(check: SeriesCheck, span: Interval) -> Interval:
-    """A span with the bars before it, by which its own are judged."""
-    return Interval(span.start - BARS_AROUND * check.timeframe.step_ms, span.end)
+    """A span with the bars around it, by which its own are judged."""
+    step_ms = check.timeframe.step_ms
+    return Interval(span.start - BARS_BEFORE * step_ms, span.end + BARS_AFTER * step_ms)
 
 
 def _find_flat_bars(check: SeriesCheck, span: Interval, other: pd.DataFrame | None) -> None:
@@ -98,8 +99,8 @@ def _find_jumps(check: SeriesCheck, span: Interval, comparison: Comparison | Non
     _replace(check, "price_jump", span, found)
 
 
-def _find_page_edges(check: SeriesCheck) -> None:
-    """Holes at one distance from each other: whoever fetched them dropped the edge of each page."""
+def find_page_edges(check: SeriesCheck) -> None:
+    """Holes of the window at one distance from each other: whoever fetched them dropped the edge of each page."""
     step_ms = check.timeframe.step_ms
     edges = page_edges(check.to_check().missing, step_ms)
     if edges and check.ask_home_again(difference(edges.missing, check.known("page_edge", check.span))):
