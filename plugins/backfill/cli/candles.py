@@ -5,19 +5,17 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 from datetime import datetime, timezone
-from typing import Any
 
 from backfill.cli.output import Output
 from backfill.connections import database_uri, source_from_environment
-from backfill.domain.page_plan import plan_pages
 from backfill.domain.timeframes import timeframe
-from backfill.errors import ConfigurationError
 from backfill.jobs.fill_gaps import FillReport
 from backfill.jobs.fill_universe import fill_series, select_declared
+from backfill.jobs.plan_fill import FillPlan, plan_fill
 from backfill.jobs.supplies import Supplies
 from backfill.settings import load_settings
-from backfill.source_names import is_source, why_no_source
-from backfill.storage.candle_store import CandleStore, Selection, SeriesWindow
+from backfill.source_names import check_sources
+from backfill.storage.candle_store import Selection, SeriesWindow
 from backfill.storage.database import connect
 from backfill.storage.gap_fill_log import GapFillLog, RunIdentity
 from backfill.storage.migrations import migrate as apply_migrations
@@ -34,6 +32,7 @@ SOURCE_COLUMNS = (
     "last_error",
 )  # fmt: skip
 GAP_COLUMNS = ("symbol", "timeframe", "gap_start", "gap_end", "missing_candles")
+PLAN_COLUMNS = ("symbol", "timeframe", "source", "gaps", "missing_candles", "requests_planned", "requests_at_most")
 REPORT_COLUMNS = (
     "symbol", "timeframe", "status", "missing_before", "missing_after", "requests_planned", "requests",
     "rows_inserted", "rows_revised", "rows_quarantined", "absent_found", "coverage_after",
@@ -78,15 +77,13 @@ def gaps(args: argparse.Namespace, output: Output) -> int:
 
 
 def fill(args: argparse.Namespace, output: Output) -> int:
-    if unknown := [name for name in args.sources or () if not is_source(name)]:
-        raise ConfigurationError("; ".join(f"--sources: {why_no_source(name)}" for name in unknown))
+    check_sources("--sources", args.sources)
     with _supplies(args) as supplies:
         which = _declared(supplies, args)
         GapFillLog(supplies.store.connection).abandon_dead_runs()
-        windows = supplies.store.windows(which)
         if args.dry_run:
-            return _show_plan(supplies.store, windows, supplies.settings.batch_limit, args, output)
-        reports = _fill_all(supplies, windows, args, output)
+            return _show_plan(plan_fill(supplies, which, only=args.sources, recheck=args.recheck), output)
+        reports = _fill_all(supplies, supplies.store.windows(which), args, output)
     if output.as_json:
         output.document({"runs": [report.as_dict() for report in reports], **_totals(reports)})
     else:
@@ -130,31 +127,17 @@ def _fill_all(
     return sorted(reports, key=lambda report: (report.symbol, timeframe(report.timeframe).step_ms))
 
 
-def _show_plan(
-    store: CandleStore, windows: Sequence[SeriesWindow], rows_per_page: int, args: argparse.Namespace, output: Output
-) -> int:
-    source_id = store.source_id("blofin")
-    rows: list[dict[str, Any]] = []
-    for window in windows:
-        work = store.open_work(window, source_id, recheck=args.recheck)
-        pages = plan_pages(work.askable, timeframe(window.timeframe).step_ms, rows_per_page)
-        rows.append(
-            {
-                "symbol": window.symbol,
-                "timeframe": window.timeframe,
-                "gaps": work.gaps_found,
-                "missing_candles": work.missing_candles,
-                "requests_planned": len(pages),
-            }
-        )
-    missing = sum(row["missing_candles"] for row in rows)
-    planned = sum(row["requests_planned"] for row in rows)
+def _show_plan(plan: FillPlan, output: Output) -> int:
+    rows = [row._asdict() for row in plan.rows]
     if output.as_json:
-        output.document({"plan": rows, "missing_candles": missing, "requests_planned": planned})
+        totals = {"missing_candles": plan.missing_candles, "requests_planned": plan.requests_planned}
+        output.document({"plan": rows, **totals})
     else:
-        output.table("plan", rows, ("symbol", "timeframe", "gaps", "missing_candles", "requests_planned"))
-        output.line(f"{missing:,} candles are missing; {planned:,} requests would fetch them")
-    return GAPS_REMAIN if missing else COMPLETE
+        output.table("plan", rows, PLAN_COLUMNS)
+        output.line(
+            f"{plan.missing_candles:,} candles are missing; {plan.requests_planned:,} requests would fetch them"
+        )
+    return GAPS_REMAIN if plan.missing_candles else COMPLETE
 
 
 def _show_reports(reports: Sequence[FillReport], output: Output) -> None:
