@@ -1,5 +1,5 @@
 -- What a check has found. Found again, a finding is told anew and counted; what had been settled opens again if it says
--- so; what a person has dismissed stays dismissed.
+-- so. What a person has dismissed, and what an outage of the source has explained, stays as it is.
 INSERT INTO findings AS f (series_id, source_id, kind, verdict, start_time, end_time, field, stored, other, difference,
                            detail, fill_run_id, status, settled_at)
 SELECT w.series_id, w.source_id, w.kind, w.verdict, w.start_time, w.end_time, w.field, w.stored, w.other, w.difference,
@@ -11,10 +11,9 @@ ON CONFLICT (kind, coalesce(series_id, 0), coalesce(source_id, 0), coalesce(star
              coalesce(field, ''))
 DO UPDATE SET verdict = excluded.verdict, end_time = excluded.end_time, stored = excluded.stored, other = excluded.other,
     difference = excluded.difference, fill_run_id = excluded.fill_run_id,
-    detail = CASE f.status WHEN 'dismissed'
-             THEN excluded.detail || jsonb_build_object('dismissed', f.detail -> 'dismissed')
-             ELSE excluded.detail END,
-    status = CASE f.status WHEN 'dismissed' THEN f.status ELSE excluded.status END,
-    settled_at = CASE f.status WHEN 'dismissed' THEN f.settled_at ELSE excluded.settled_at END,
+    detail = excluded.detail || jsonb_strip_nulls(jsonb_build_object('dismissed', f.detail -> 'dismissed',
+                                                                     'outage', f.detail -> 'outage')),
+    status = CASE WHEN f.status = 'dismissed' OR f.detail ? 'outage' THEN f.status ELSE excluded.status END,
+    settled_at = CASE WHEN f.status = 'dismissed' OR f.detail ? 'outage' THEN f.settled_at ELSE excluded.settled_at END,
     times_seen = f.times_seen + 1, last_seen_at = now()
 RETURNING id

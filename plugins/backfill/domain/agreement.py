@@ -9,8 +9,8 @@ how far it departs from the offset of the bars around it (the median of :data:`A
 
     floor + a * volatility + b * range + tick
 
-in relative terms, or :data:`SCATTERS` times the pair's median departure where that is unusual, and never beyond the ceiling,
-the offset included. ``volatility``: the median absolute log return of
+in relative terms, or, where a pair is unusually noisy, :data:`NINE_IN_TEN` times its noise, and never beyond the
+ceiling, the offset included. ``volatility``: the median absolute log return of
 the bars around; ``range``: the bar's own high over low; ``tick``: the coarser of the two price grids. Of volatility and
 range the calmer source counts, so a corrupt bar cannot widen its own tolerance.
 
@@ -50,10 +50,11 @@ ENOUGH_AROUND = 16
 UNKNOWN_OFFSET = 6 * BP
 MAX_OFFSET = 10 * BP
 
-# A pair that is noisier than all that were measured, as less liquid coins are, is let off with so many of its median
-# departures. Half of the bars must be spoilt to move a median; how far two sources can be apart at all bounds it.
-SCATTERS = 16
-MEASURED_SCATTER, MOST_SCATTER = 0.6 * BP, 2 * BP
+# A pair that is noisier than nearly all that were measured, as less liquid coins are, is let off with so many times the
+# departure that nine bars in ten keep within. A tenth of the bars must be spoilt to move it; how far two sources can be
+# apart at all bounds it.
+NINE_IN_TEN = 5
+MEASURED_NOISE, MOST_NOISE = 2 * BP, 5 * BP
 
 # A grid is told from the distances of prices; a few prices tell nothing, and thousands tell no more than hundreds.
 PRICES_FOR_A_TICK = 8
@@ -116,7 +117,7 @@ def compare(
     tolerance = _tolerance(both, step_ms, np.isnan(offset))
     offset = np.nan_to_num(offset)
     if not strict:
-        tolerance = np.maximum(tolerance, SCATTERS * _scatter(difference - offset[:, None]))
+        tolerance = np.maximum(tolerance, NINE_IN_TEN * _noise(difference - offset[:, None]))
     ceiling = max(ceiling, FLOAT_NOISE)
     apart = (np.abs(difference - offset[:, None]) > tolerance) | (np.abs(difference) > ceiling)
     apart &= np.abs(difference) > FLOAT_NOISE
@@ -217,12 +218,12 @@ def _tolerance(both: InCommon, step_ms: int, unknown_offset: NDArray[np.bool_]) 
     return tolerance
 
 
-def _scatter(departure: Floats) -> Floats:
-    """The median departure of each field from its usual one, if that is unusual; 0 where too few bars can say."""
+def _noise(departure: Floats) -> Floats:
+    """How far nine bars in ten keep to the usual departure of each field, if that is unusually far; else 0."""
     if len(departure) < ENOUGH_AROUND:
         return np.zeros(departure.shape[1])
-    noise: Floats = np.median(np.abs(departure - np.median(departure, axis=0)), axis=0)
-    return np.where(noise > MEASURED_SCATTER, np.minimum(noise, MOST_SCATTER), 0.0)
+    noise: Floats = np.quantile(np.abs(departure - np.median(departure, axis=0)), 0.9, axis=0)
+    return np.where(noise > MEASURED_NOISE, np.minimum(noise, MOST_NOISE), 0.0)
 
 
 def _volatility(both: InCommon, step_ms: int) -> Floats:
