@@ -1,0 +1,85 @@
+"""The daily upkeep: what the home exchange lists now, and the removal of what is past its retention."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from airflow.providers.common.compat.sdk import BaseOperator
+
+from backfill.hooks.blofin_hook import BlofinHook
+from backfill.hooks.candle_store_hook import CANDLES_CONN_ID
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+MOST_LINES = 200
+
+
+class RefreshInstrumentsOperator(BaseOperator):
+    """Asks Blofin for its instruments, logs what has changed and declares the universe over them anew.
+
+    With `instruments: all` new listings are kept from here on, and those that are gone no longer. Fails when Blofin
+    does not answer; the old list serves meanwhile.
+    """
+
+    ui_color = "#cfe8d5"
+
+    def __init__(
+        self,
+        *,
+        candles_conn_id: str = CANDLES_CONN_ID,
+        blofin_conn_id: str = BlofinHook.default_conn_name,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.candles_conn_id = candles_conn_id
+        self.blofin_conn_id = blofin_conn_id
+
+    def execute(self, context: Context) -> dict[str, int]:
+        from backfill.hooks.supplies_hook import open_supplies
+        from backfill.jobs.refresh_instruments import refresh_universe
+
+        with open_supplies(self.candles_conn_id, self.blofin_conn_id) as supplies:
+            report = refresh_universe(supplies)
+        _tell(self, report.lines)
+        return report.totals()
+
+
+class PruneOperator(BaseOperator):
+    """Removes the bars that are older than their timeframe's retention, whole months by dropping their partition.
+
+    :param plan_only: only tell what would be removed.
+    """
+
+    template_fields: Sequence[str] = ("plan_only",)
+    ui_color = "#e8e3cf"
+
+    def __init__(
+        self,
+        *,
+        plan_only: bool | str = False,
+        candles_conn_id: str = CANDLES_CONN_ID,
+        blofin_conn_id: str = BlofinHook.default_conn_name,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.plan_only = plan_only
+        self.candles_conn_id = candles_conn_id
+        self.blofin_conn_id = blofin_conn_id
+
+    def execute(self, context: Context) -> dict[str, int]:
+        from backfill.hooks.supplies_hook import open_supplies
+        from backfill.jobs.prune_candles import prune_universe
+
+        with open_supplies(self.candles_conn_id, self.blofin_conn_id) as supplies:
+            report = prune_universe(supplies, dry_run=str(self.plan_only) == "True")
+        _tell(self, report.lines)
+        return report.totals()
+
+
+def _tell(task: BaseOperator, lines: Sequence[str]) -> None:
+    for line in lines[:MOST_LINES]:
+        task.log.info(line)
+    if len(lines) > MOST_LINES:
+        task.log.info("and %d more", len(lines) - MOST_LINES)
