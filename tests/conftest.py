@@ -18,7 +18,9 @@ from backfill.storage.database import connect
 from backfill.storage.migrations import migrate
 
 # They assert too, and pytest shows what differs only in modules that it has been told of.
-pytest.register_assert_rewrite("integration.helpers", "integration.exchange")
+pytest.register_assert_rewrite(
+    "integration.helpers", "integration.exchange", "unit.frames.judged_pages", "unit.frames.hostile_payloads"
+)
 
 TESTS = Path(__file__).parent
 SERVER_FOLDER = "candle-keeper-test-"

@@ -11,6 +11,10 @@ WITH grid AS MATERIALIZED (
             WHEN greatest(c.open, c.high, c.low, c.close, c.volume, c.quote_volume) >= 'Infinity'
                 OR least(c.open, c.high, c.low, c.close, c.volume, c.quote_volume) = '-Infinity'
                 THEN 'number_is_not_finite'
+            WHEN greatest(c.open, c.high, c.low, c.close, c.volume, c.quote_volume) > 1e50
+                OR least(nullif(abs(c.open), 0), nullif(abs(c.high), 0), nullif(abs(c.low), 0), nullif(abs(c.close), 0),
+                         nullif(abs(c.volume), 0), nullif(abs(c.quote_volume), 0)) < 1e-50
+                THEN 'number_is_absurd'
             WHEN date_bin(s.step, c.open_time, s.anchor) <> c.open_time THEN 'open_time_is_off_the_grid'
             WHEN c.open_time > %(at)s::timestamptz + %(clock_slack_ms)s * interval '1 ms'
                 THEN 'open_time_is_in_the_future'

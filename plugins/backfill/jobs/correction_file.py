@@ -204,6 +204,7 @@ class _Checks:
         extremes: tuple[tuple[str, Rule], ...] = (
             ("high", rules.high_is_not_highest),
             ("low", rules.low_is_not_lowest),
+            ("prices and volumes", rules.number_is_absurd),
         )
         for column, rule in extremes:
             for bar in _each(bars[rule(bars, asked)]):

@@ -59,6 +59,8 @@ def change(store: CandleStore, open_ms: int, **values: Any) -> None:
         ({"high": INFINITY}, "number_is_not_finite"),
         ({"low": -INFINITY}, "number_is_not_finite"),
         ({"quote_volume": NAN}, "number_is_not_finite"),
+        ({"high": 1e60}, "number_is_absurd"),
+        ({"volume": 5e-324}, "number_is_absurd"),
         ({"open": 0.0, "low": 0.0}, "price_is_not_positive"),
         ({"low": -1.0}, "price_is_not_positive"),
         ({"high": 99.5}, "high_is_not_highest"),

@@ -168,6 +168,10 @@ def test_a_header_alone_corrects_nothing(path):
             "BTC-USDT,1m,2026-03-10T11:00Z,1,2,1.5,2,1,1",
             "line 2, low: low_is_not_lowest (open 1, high 2, low 1.5, close 2)",
         ),
+        (
+            "BTC-USDT,1m,2026-03-10T11:00Z,1,2,1,2,1e60,1",
+            "line 2, prices and volumes: number_is_absurd (open 1, high 2, low 1, close 2)",
+        ),
         ("BTC-USDT,1m,2026-03-10T11:00Z,1,2,1,2,1", "line 2, 8 fields: the header has 9"),
         (f"BTC-USDT,1m,2026-03-10T11:00Z,{BAR},", "line 2, 10 fields: the header has 9"),
         (f'BTC-USDT,1m,"2026-03-10"T11:00Z,{BAR}', "line 2, unreadable: ',' expected after '\"'"),
