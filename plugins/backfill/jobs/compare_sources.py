@@ -161,11 +161,17 @@ def _compare(check: SeriesCheck, source: CandleSource, page: CandlePage, span: I
 
 
 def _ask_home_again(check: SeriesCheck, one: _Compared) -> None:
-    """Let the home tell the disputed bars once more, unless it has done so before, and compare again."""
-    disputed_ms = np.unique(one.comparison.disagreements["open_ms"].to_numpy(dtype=np.int64))
-    bars = bar_intervals(disputed_ms, check.timeframe.step_ms)
-    bars = difference(bars, check.known("cross_source", one.span))
-    if bars and check.ask_home_again(bars):
+    """Let the home tell the disputed bars once more, unless it has done so before, and compare again.
+
+    Twice: many wrong bars excuse others by their noise, which is gone when they are mended.
+    """
+    asked = check.known("cross_source", one.span)
+    for _ in range(2):
+        disputed_ms = np.unique(one.comparison.disagreements["open_ms"].to_numpy(dtype=np.int64))
+        bars = difference(bar_intervals(disputed_ms, check.timeframe.step_ms), asked)
+        if not bars or not check.ask_home_again(bars):
+            return
+        asked = [*asked, *bars]
         again = _compare(check, one.source, one.page, one.span)
         one.comparison, one.stored = again.comparison, again.stored
 

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from backfill.domain.agreement import Comparison
 
 
-# So many bars before show whether a market falls silent at times: short silences are told from an outage by that. And so
-# many after, which the end of a page must not cut off from it.
+# So many bars before a page show whether a market falls silent at times: short silences are told from an outage by
+# that. So many after it keep its end from cutting a silence short.
 BARS_BEFORE, BARS_AFTER = 5000, 240
 
 
