@@ -1,12 +1,14 @@
 -- A page of one source into the candles of one series: new bars come in, a better source replaces a worse one's bar, a
 -- source replaces its own bar when it differs by more than float noise, and every replaced bar is kept as a revision.
--- What a person has corrected stays.
+-- What a person has corrected stays. What was made of the home's finer bars gives way to the home alone.
 WITH incoming AS MATERIALIZED (
     SELECT open_time, open, high, low, close,
            nullif(volume, 'NaN') AS volume, nullif(quote_volume, 'NaN') AS quote_volume
     FROM page_rows
 ), stored AS MATERIALIZED (
     SELECT * FROM candles WHERE series_id = %(series_id)s AND open_time >= %(first)s AND open_time < %(past)s
+), derived AS (
+    SELECT id FROM sources WHERE name LIKE 'derived:%%'
 ), replaceable AS MATERIALIZED (
     SELECT c.*, CASE WHEN c.source_id = %(source_id)s THEN 'provider_correction' ELSE 'native_restored' END AS reason
     FROM stored AS c JOIN incoming AS n ON n.open_time = c.open_time
@@ -19,7 +21,8 @@ WITH incoming AS MATERIALIZED (
                  OR abs(n.quote_volume - c.quote_volume) > 1e-9 * abs(c.quote_volume)
                  OR (c.volume IS NULL AND n.volume IS NOT NULL)
                  OR (c.quote_volume IS NULL AND n.quote_volume IS NOT NULL)
-               ELSE coalesce(array_position(%(best_first)s::smallint[], c.source_id), 32767)
+               ELSE coalesce(array_position(%(best_first)s::smallint[], c.source_id),
+                             CASE WHEN c.source_id IN (SELECT id FROM derived) THEN 1.5 ELSE 32767 END)
                   > array_position(%(best_first)s::smallint[], %(source_id)s::smallint) END
 ), kept AS (
     INSERT INTO revisions (series_id, open_time, reason, open, high, low, close, volume, quote_volume, source_id,
