@@ -15,6 +15,7 @@ from typing import Any
 from backfill.errors import DatabaseError, ExchangeError
 from backfill.jobs.ask_source import SourceAsked
 from backfill.jobs.candle_sources import CandleSource
+from backfill.jobs.roll_up import roll_up
 from backfill.jobs.run_budget import UNLIMITED, RunBudget
 from backfill.storage.candle_store import CandleStore, OpenWork, SeriesWindow
 from backfill.storage.gap_fill_log import GapFillLog, Requests, RunIdentity
@@ -66,7 +67,7 @@ def fill_gaps(
     within: RunBudget = UNLIMITED,
     patience_s: float = PATIENCE_S,
 ) -> FillReport:
-    """Ask ``sources`` for what ``window`` lacks and store it; each is taken up only if something is left for it.
+    """Store what ``window`` lacks: what finer bars make, then what ``sources`` give, each asked only for what is left.
 
     In the place of a source may stand the reason why it cannot be asked. An exchange's error ends up in the report,
     after all that came before it was stored; the database's errors and :class:`SeriesBusy` are raised.
@@ -86,6 +87,7 @@ class _Fill:
         self.log = GapFillLog(store.connection)
         self.before = store.open_work(window)
         self.fill_run_id = self.log.start(who, window, self.before)
+        self.rolled_up = 0
         self.asked: list[SourceAsked] = []
         self.errors: list[BaseException] = []
 
@@ -94,6 +96,7 @@ class _Fill:
     ) -> FillReport:
         try:
             self.store.prepare(self.window)
+            self.rolled_up = roll_up(self.store, self.window, self.fill_run_id, recheck=recheck)
             for source in sources:
                 if isinstance(source, ExchangeError):
                     self.errors.append(source)
@@ -143,7 +146,7 @@ class _Fill:
     def _finish(self) -> FillReport:
         after = self.store.open_work(self.window)
         error = self._told_errors() or None
-        rows = sum(asked.rows for asked in self.asked)
+        rows = self.rolled_up + sum(asked.rows for asked in self.asked)
         status = _status(after, rows, failed=bool(self.errors))
         requests = self._requests()
         totals = self.log.finish(self.fill_run_id, status, after, requests, error, requests_left=self.requests_left)

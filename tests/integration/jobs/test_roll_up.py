@@ -1,0 +1,467 @@
+"""Bars that are made of finer ones: exact, asked of nobody, and replaced by the home's own when they come."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from backfill.connections import SourceConnection
+from backfill.domain.intervals import Interval
+from backfill.jobs.audit import audit
+from backfill.jobs.declare_universe import declare_universe
+from backfill.jobs.fill_gaps import FillReport
+from backfill.jobs.fill_universe import fill_series
+from backfill.jobs.roll_up import reaching_back
+from backfill.jobs.supplies import Supplies
+from backfill.paper.candle_files import find_files, read_candles
+from backfill.paper.given_market import GivenMarket
+from backfill.paper.market import Market
+from backfill.settings import Settings
+from backfill.storage.candle_store import CandleStore, Selection, SeriesWindow, StoredPage, utc
+from backfill.storage.database import connect
+from integration.exchange import (
+    WHO,
+    PaperBlofin,
+    assert_equals_market,
+    bars_of,
+    candles_in_database,
+    candles_in_market,
+    fill,
+    punch,
+    run_log,
+)
+from integration.helpers import (
+    DAY_MS,
+    HOUR_MS,
+    MINUTE_MS,
+    NOON_MS,
+    NOW_MS,
+    assert_held_is_true,
+    candles,
+    contents,
+    held_ms,
+    missing_candles,
+    ms,
+    one,
+    rows,
+    store_bars,
+    stored_ms,
+    wanted_series,
+    window_of,
+)
+
+SHARED = Path(__file__).parents[4] / "shared" / "market"
+QUARTER_MS = 15 * MINUTE_MS
+
+
+def want(
+    store: CandleStore, timeframe: str, *, history_ms: int = DAY_MS, roll_up: bool = True, **how: Any
+) -> SeriesWindow:
+    wanted_series(store, timeframe=timeframe, history_ms=history_ms, **how)
+    store.connection.execute("UPDATE backfill.series SET roll_up = %s WHERE timeframe = %s", (roll_up, timeframe))
+    return window_of(store, how.get("symbol", "BTC-USDT"), timeframe)
+
+
+def held_quarters(store: CandleStore, exchange: PaperBlofin, **how: Any) -> SeriesWindow:
+    window = want(store, "15m", **how)
+    assert fill(store, exchange, window).missing_after == 0
+    exchange.behave()
+    return window
+
+
+def by_source(store: CandleStore, window: SeriesWindow) -> dict[str, int]:
+    sql = (
+        "SELECT s.name, count(*) FROM backfill.candles AS c JOIN backfill.sources AS s ON s.id = c.source_id "
+        "WHERE series_id = %s GROUP BY 1"
+    )
+    return dict(rows(store.connection, sql, (window.series_id,)))
+
+
+def quarters_of(hour_ms: int) -> list[int]:
+    return list(range(hour_ms, hour_ms + HOUR_MS, QUARTER_MS))
+
+
+def revisions(store: CandleStore, window: SeriesWindow) -> list[tuple[Any, ...]]:
+    sql = (
+        "SELECT r.reason, old.name, new.name, count(*)::int FROM backfill.revisions AS r "
+        "JOIN backfill.sources AS old ON old.id = r.source_id JOIN backfill.sources AS new ON new.id = r.new_source_id "
+        "WHERE r.series_id = %s GROUP BY 1, 2, 3"
+    )
+    return rows(store.connection, sql, (window.series_id,))
+
+
+# -- what is made --------------------------------------------------------------------------------------------
+
+
+def test_a_day_of_hours_is_made_of_quarters_and_nobody_is_asked(store: CandleStore, exchange: PaperBlofin) -> None:
+    held_quarters(store, exchange)
+    hours = want(store, "1h")
+
+    report = fill(store, exchange, hours)
+
+    assert (report.status, report.missing_before, report.missing_after) == ("complete", 24, 0)
+    assert (report.requests, report.requests_planned, report.rows_inserted) == (0, 0, 24)
+    assert report.sources == {"derived:15m": 24}
+    assert exchange.asked == []
+    assert_equals_market(store, hours, exchange.market)
+    assert missing_candles(store, hours) == 0
+
+
+def test_the_second_run_makes_nothing(store: CandleStore, exchange: PaperBlofin) -> None:
+    held_quarters(store, exchange)
+    hours = want(store, "1h")
+    fill(store, exchange, hours)
+    before = contents(store.connection)
+
+    for recheck in (False, True):
+        report = fill(store, exchange, hours, recheck=recheck)
+
+        assert (report.requests, report.rows_inserted, report.rows_revised, report.sources) == (0, 0, 0, {})
+    assert contents(store.connection) == before
+
+
+def test_each_timeframe_is_made_of_the_nearest_finer_one(
+    store: CandleStore, exchange: PaperBlofin, database_uri: str
+) -> None:
+    windows = [want(store, name, history_ms=3 * DAY_MS) for name in ("1d", "4h", "1h", "15m")]
+
+    reports = fill_all(database_uri, exchange, windows)
+
+    assert {report.timeframe: report.sources for report in reports} == {
+        "15m": {"blofin": 336},  # twelve hours more, for the first of the days
+        "1h": {"derived:15m": 84},
+        "4h": {"derived:1h": 21},
+        "1d": {"derived:4h": 3},
+    }
+    for window in windows:
+        assert missing_candles(store, window) == 0
+        assert_equals_market(store, reaching(window, NOON_MS - 12 * HOUR_MS - 3 * DAY_MS), exchange.market)
+
+
+def reaching(window: SeriesWindow, start_ms: int) -> SeriesWindow:
+    """What is there of it, if what makes coarser bars begins earlier."""
+    return window._replace(start_ms=min(window.start_ms, start_ms))
+
+
+def fill_all(database_uri: str, exchange: PaperBlofin, windows: Sequence[SeriesWindow]) -> list[FillReport]:
+    with Supplies(database_uri, Settings(), lambda _: SourceConnection(base_url=exchange.url)) as supplies:
+        return list(fill_series(supplies, windows, WHO))
+
+
+@pytest.mark.parametrize("hours_later", [0, 1])
+@pytest.mark.parametrize(("roll_up", "requests"), [(True, [1, 4, 0, 0]), (False, [1, 5, 2, 1])])
+def test_deep_history_costs_nearly_half_as_many_requests(
+    store: CandleStore,
+    exchange: PaperBlofin,
+    database_uri: str,
+    roll_up: bool,
+    requests: list[int],
+    hours_later: int,
+) -> None:
+    exchange.behave(NOW_MS + hours_later * HOUR_MS)
+    names = ("15m", "1h", "4h", "1d")
+    for name in names:
+        want(store, name, history_ms=(14 if name == "15m" else 250) * DAY_MS, roll_up=roll_up)
+    windows = [window_of(store, "BTC-USDT", name, now_ms=NOW_MS + hours_later * HOUR_MS) for name in names]
+
+    reports = fill_all(database_uri, exchange, windows)
+
+    told = {report.timeframe: report for report in reports}
+    assert [told[name].requests for name in names] == requests
+    assert len(exchange.asked) == sum(requests)
+    assert all(report.missing_after == 0 and report.requests == report.requests_planned for report in reports)
+    first_ms = windows[-1].start_ms if roll_up else NOW_MS
+    for window in windows[1:]:
+        assert_equals_market(store, reaching(window, first_ms), exchange.market)
+
+
+def test_a_history_reaches_further_back_only_for_a_bar_that_is_missing_and_can_be_had(
+    store: CandleStore, exchange: PaperBlofin, database_uri: str
+) -> None:
+    hours, days = want(store, "1h", history_ms=5 * DAY_MS), want(store, "1d", history_ms=5 * DAY_MS)
+    young = hours._replace(list_ms=days.start_ms + MINUTE_MS)
+
+    assert reaching_back(store, [hours, days]) == [hours._replace(start_ms=days.start_ms), days]
+    assert reaching_back(store, [young, days]) == [young, days]
+    assert reaching_back(store, [hours, days._replace(roll_up=False)]) == [hours, days._replace(roll_up=False)]
+    fill_all(database_uri, exchange, [days])
+    assert reaching_back(store, [hours, days]) == [hours, days]
+
+
+def test_a_bar_that_closes_now_is_made_of_the_quarters_that_have_closed(
+    store: CandleStore, exchange: PaperBlofin, database_uri: str
+) -> None:
+    fill_all(database_uri, exchange, [want(store, name) for name in ("15m", "1h", "4h")])
+    later_ms = NOW_MS + 4 * HOUR_MS
+    exchange.behave(later_ms)
+    windows = [window_of(store, "BTC-USDT", name, now_ms=later_ms) for name in ("15m", "1h", "4h")]
+
+    reports = fill_all(database_uri, exchange, windows)
+
+    assert [(report.timeframe, report.requests, report.rows_inserted) for report in reports] == [
+        ("15m", 1, 16),
+        ("1h", 0, 4),
+        ("4h", 0, 1),
+    ]
+    assert len(exchange.asked) == 1
+
+
+@pytest.mark.parametrize(
+    ("finer", "coarser", "bars"), [("15m", "1h", 2880), ("1h", "4h", 720), ("4h", "1d", 120), ("15m", "1d", 120)]
+)
+def test_real_bars_are_made_to_the_last_digit(store: CandleStore, finer: str, coarser: str, bars: int) -> None:
+    if not SHARED.is_dir():
+        pytest.skip("no real candles in ../shared/market")
+    files = find_files(SHARED, [f"bybit__BTC-USDT-PERP__{name}" for name in (finer, coarser)])
+    market = GivenMarket({(file.symbol, file.timeframe.name): read_candles(file) for file in files})
+    end_ms = ms("2024-07-01")
+    with PaperBlofin(market, now_ms=end_ms + HOUR_MS) as exchange:
+        for name in (finer, coarser):
+            wanted_series(store, timeframe=name, history_ms=120 * DAY_MS, now_ms=end_ms)
+        store.connection.execute("UPDATE backfill.series SET roll_up = true")
+        fill(store, exchange, window_of(store, "BTC-USDT", finer, now_ms=end_ms))
+        exchange.behave(end_ms + HOUR_MS)
+        window = window_of(store, "BTC-USDT", coarser, now_ms=end_ms)
+
+        report = fill(store, exchange, window)
+
+        assert report.sources == {f"derived:{finer}": bars}
+        assert exchange.asked == []
+        assert_equals_market(store, window, market)
+
+
+# -- what is not made ----------------------------------------------------------------------------------------
+
+
+def test_switched_off_a_series_is_asked_for(store: CandleStore, exchange: PaperBlofin) -> None:
+    held_quarters(store, exchange)
+    hours = want(store, "1h", roll_up=False)
+
+    report = fill(store, exchange, hours)
+
+    assert (report.requests, report.sources) == (1, {"blofin": 24})
+
+
+@pytest.mark.parametrize("from_another", [1, 4])
+def test_bars_of_another_source_make_none(store: CandleStore, exchange: PaperBlofin, from_another: int) -> None:
+    two = {"sources": ("blofin", "okx")}
+    quarters = held_quarters(store, exchange, **two)
+    hour_ms = NOON_MS - 5 * HOUR_MS
+    punch(store, quarters, quarters_of(hour_ms)[:from_another])
+    store_bars(store, quarters, candles(quarters_of(hour_ms)[:from_another]), source="okx")
+    hours = want(store, "1h", **two)
+
+    report = fill(store, exchange, hours)
+
+    # The home is asked for that hour; its page brings the older ones too.
+    assert (report.requests, report.rows_inserted, report.rows_revised) == (1, 24, 19)
+    assert by_source(store, hours) == {"blofin": 20, "derived:15m": 4}
+    assert_equals_market(store, hours, exchange.market)
+
+
+def test_bars_written_by_hand_make_none(store: CandleStore, exchange: PaperBlofin) -> None:
+    quarters = held_quarters(store, exchange)
+    store.connection.execute(
+        "UPDATE backfill.candles SET source_id = %s WHERE open_time = %s",
+        (store.source_id("manual"), utc(NOON_MS - 5 * HOUR_MS)),
+    )
+    assert by_source(store, quarters) == {"blofin": 95, "manual": 1}
+
+    assert fill(store, exchange, want(store, "1h")).requests == 1
+
+
+def test_finer_bars_of_another_home_make_none(store: CandleStore, exchange: PaperBlofin) -> None:
+    quarters = want(store, "15m", sources=("okx", "blofin"))
+    store_bars(store, quarters, candles(bars_of(quarters)), source="okx")
+
+    assert fill(store, exchange, want(store, "1h")).sources == {"blofin": 24}
+
+
+def test_an_hour_with_a_hole_is_asked_for(store: CandleStore, exchange: PaperBlofin) -> None:
+    quarters = held_quarters(store, exchange)
+    hour_ms = NOON_MS - 5 * HOUR_MS
+    punch(store, quarters, [hour_ms + QUARTER_MS])
+    hours = want(store, "1h")
+
+    report = fill(store, exchange, hours)
+
+    assert (report.requests, report.missing_after) == (1, 0)
+    assert report.sources == {"derived:15m": 23, "blofin": 20}
+    assert_equals_market(store, hours, exchange.market)
+
+
+def test_a_denied_bar_is_a_hole_until_it_is_proved_that_nobody_traded(
+    store: CandleStore, exchange: PaperBlofin
+) -> None:
+    quarters = held_quarters(store, exchange)
+    hour_ms = NOON_MS - 5 * HOUR_MS
+    punch(store, quarters, [hour_ms])
+    denied = [Interval(hour_ms, hour_ms + QUARTER_MS)]
+    store_bars(store, quarters, candles([hour_ms + HOUR_MS]), absent=denied)
+    assert missing_candles(store, quarters) == 0
+    hours = want(store, "1h")._replace(start_ms=hour_ms, end_ms=hour_ms + HOUR_MS)
+    asked = fill(store, exchange, hours)
+    punch(store, hours, [hour_ms])
+
+    store.connection.execute(
+        "UPDATE backfill.series SET no_trade = %s::int8multirange WHERE id = %s",
+        (f"{{[{hour_ms},{hour_ms + QUARTER_MS})}}", quarters.series_id),
+    )
+    made = fill(store, exchange, hours)
+
+    assert (asked.requests, asked.sources) == (1, {"blofin": 1})
+    assert (made.requests, made.sources) == (0, {"derived:15m": 1})
+
+
+# -- what becomes of them ------------------------------------------------------------------------------------
+
+
+def test_the_homes_page_replaces_what_was_made_and_keeps_it_as_a_revision(
+    store: CandleStore, exchange: PaperBlofin
+) -> None:
+    quarters = held_quarters(store, exchange)
+    hours = want(store, "1h")
+    fill(store, exchange, hours)
+    punch(store, quarters, [NOON_MS - 5 * HOUR_MS])
+    punch(store, hours, [NOON_MS - 5 * HOUR_MS])
+
+    report = fill(store, exchange, hours)
+
+    assert (report.requests, report.rows_inserted, report.rows_revised) == (1, 1, 19)
+    assert revisions(store, hours) == [("native_restored", "derived:15m", "blofin", 19)]
+    assert by_source(store, hours) == {"blofin": 20, "derived:15m": 4}
+    assert_equals_market(store, hours, exchange.market)
+
+
+def test_another_sources_page_leaves_what_was_made_of_the_homes_bars(store: CandleStore, exchange: PaperBlofin) -> None:
+    two = {"sources": ("blofin", "okx")}
+    held_quarters(store, exchange, **two)
+    hours = want(store, "1h", **two)
+    fill(store, exchange, hours)
+    before = contents(store.connection)
+
+    stored = store_bars(store, hours, candles(bars_of(hours)), source="okx")
+
+    assert (stored.inserted, stored.revised) == (0, 0)
+    assert contents(store.connection) == before
+
+
+def test_what_was_made_follows_a_correction_of_what_it_was_made_of(
+    store: CandleStore, exchange: PaperBlofin, database_uri: str
+) -> None:
+    windows = [want(store, name) for name in ("15m", "1h", "4h")]
+    fill_all(database_uri, exchange, windows)
+    at_ms = NOON_MS - 8 * HOUR_MS
+    store_bars(store, windows[0], candles([at_ms + QUARTER_MS], close=1_000_000.0))
+
+    reports = fill_all(database_uri, exchange, windows)
+
+    assert [(report.requests, report.rows_inserted, report.rows_revised) for report in reports] == [
+        *[(0, 0, 0), (0, 0, 1), (0, 0, 1)]
+    ]
+    highest = "SELECT timeframe, epoch_ms(open_time) FROM ohlcv WHERE high = 1000000 ORDER BY 1"
+    store.connection.execute("SET search_path = backfill")
+    assert rows(store.connection, highest) == [("15m", at_ms + QUARTER_MS), ("1h", at_ms), ("4h", at_ms)]
+    assert revisions(store, windows[2]) == [("provider_correction", "derived:1h", "derived:1h", 1)]
+    assert [report.rows_revised for report in fill_all(database_uri, exchange, windows)] == [0, 0, 0]
+
+
+def test_a_correction_never_touches_the_homes_own_bar(store: CandleStore, exchange: PaperBlofin) -> None:
+    quarters = held_quarters(store, exchange)
+    hours = want(store, "1h", roll_up=False)
+    fill(store, exchange, hours)
+    store.connection.execute("UPDATE backfill.series SET roll_up = true")
+    store_bars(store, quarters, candles([NOON_MS - 5 * HOUR_MS], close=1_000_000.0))
+
+    report = fill(store, exchange, hours._replace(roll_up=True), recheck=True)
+
+    assert (report.requests, report.rows_revised) == (0, 0)
+    assert_equals_market(store, hours, exchange.market)
+
+
+def test_a_recheck_compares_all_that_was_made(store: CandleStore, exchange: PaperBlofin) -> None:
+    """A stranger's UPDATE leaves no revision behind."""
+    quarters = held_quarters(store, exchange)
+    hours = want(store, "1h")
+    fill(store, exchange, hours)
+    store.connection.execute(
+        "UPDATE backfill.candles SET high = 1000000 WHERE series_id = %s AND open_time = %s",
+        (quarters.series_id, utc(NOON_MS - 5 * HOUR_MS)),
+    )
+
+    assert fill(store, exchange, hours).rows_revised == 0
+    assert fill(store, exchange, hours, recheck=True).rows_revised == 1
+
+
+def test_what_is_made_outlives_the_bars_it_was_made_of(store: CandleStore, exchange: PaperBlofin) -> None:
+    quarters = held_quarters(store, exchange)
+    hours = want(store, "1h")
+    fill(store, exchange, hours)
+    punch(store, quarters, bars_of(quarters))
+
+    report = fill(store, exchange, hours, recheck=True)
+
+    assert (report.requests, report.rows_revised, report.missing_after) == (0, 0, 0)
+    assert by_source(store, hours) == {"derived:15m": 24}
+
+
+def test_what_is_made_of_settled_bars_is_settled_and_the_newest_are_read_again_later(
+    store: CandleStore, exchange: PaperBlofin
+) -> None:
+    held_quarters(store, exchange)
+    hours = want(store, "1h")
+
+    fill(store, exchange, hours)
+
+    settled = one(store.connection, "SELECT settled FROM backfill.series WHERE id = %s", (hours.series_id,))
+    assert [(r.lower, r.upper) for r in settled] == [(hours.start_ms, NOON_MS - 2 * HOUR_MS)]
+
+
+# -- the books -----------------------------------------------------------------------------------------------
+
+
+class _Interrupted(CandleStore):
+    """Dies after the rows are written and before their transaction ends."""
+
+    def store_page(self, *page: Any, **how: Any) -> StoredPage:
+        super().store_page(*page, **how)
+        raise KeyboardInterrupt
+
+
+def test_killed_in_the_middle_it_leaves_nothing_half_done(
+    store: CandleStore, exchange: PaperBlofin, database_uri: str
+) -> None:
+    held_quarters(store, exchange)
+    hours = want(store, "1h")
+    with _Interrupted(connect(database_uri)) as dying, pytest.raises(KeyboardInterrupt):
+        fill(dying, exchange, hours)
+    assert stored_ms(store.connection, hours) == held_ms(store.connection, hours) == []
+    assert run_log(store, "status, sources")[-1] == ("failed", {})
+
+    report = fill(store, exchange, hours)
+
+    assert (report.status, report.rows_inserted, report.requests) == ("complete", 24, 0)
+    assert run_log(store, "status, rows_inserted, requests, sources")[-1] == ("complete", 24, 0, {"derived:15m": 24})
+
+
+def test_the_audit_finds_nothing_amiss(store: CandleStore, exchange: PaperBlofin, database_uri: str) -> None:
+    fill_all(database_uri, exchange, [want(store, name) for name in ("15m", "1h", "4h")])
+
+    report = audit(store, at=utc(NOW_MS) + timedelta(hours=1))
+
+    assert report.lines == []
+    assert_held_is_true(store.connection)
+
+
+def test_the_universe_says_which_series_are_made_of_others(store: CandleStore, tmp_path: Path) -> None:
+    universe = tmp_path / "universe.yaml"
+    text = "instruments: [BTC-USDT]\ntimeframes: {15m: 7d, 1h: {history: 7d, roll_up: false}, 4h: 7d}\n"
+    for more, rolled_up in (("", ["15m", "4h"]), ("roll_up: false\n", [])):
+        universe.write_text(text + more)
+        declare_universe(store, Settings(universe=universe))
+        windows = store.windows(Selection(store.now()))
+        assert [window.timeframe for window in windows if window.roll_up] == rolled_up
