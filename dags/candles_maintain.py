@@ -1,6 +1,6 @@
-"""Every day: is all that is said of the candles true, and which holes were whole exchanges standing still?
+"""Every day: what is listed now, what is past its retention, and is all that is said of the candles true?
 
-audit; find_outages
+refresh_instruments; prune -> audit; find_outages
 """
 
 from __future__ import annotations
@@ -11,11 +11,12 @@ from airflow.providers.common.compat.sdk import Param, dag
 
 from backfill.dag_defaults import TASK_ARGS
 from backfill.operators.audit import AuditOperator, FindOutagesOperator
+from backfill.operators.maintain import PruneOperator, RefreshInstrumentsOperator
 
 
 @dag(
     dag_id="candles_maintain",
-    description="Audits the candles and names the outages of their sources.",
+    description="Follows the exchange's list, removes what is past its retention, audits the candles, names outages.",
     doc_md=__doc__,
     schedule="15 3 * * *",  # not on the half hour, when fills begin
     start_date=datetime(2024, 1, 1, tzinfo=timezone.utc),
@@ -30,7 +31,11 @@ from backfill.operators.audit import AuditOperator, FindOutagesOperator
     },
 )
 def candles_maintain() -> None:
-    AuditOperator(task_id="audit", repair="{{ params.repair }}")
+    RefreshInstrumentsOperator(task_id="refresh_instruments")
+    # Whatever became of the pruning, the audit looks at what is there now.
+    PruneOperator(task_id="prune") >> AuditOperator(
+        task_id="audit", repair="{{ params.repair }}", trigger_rule="all_done"
+    )
     FindOutagesOperator(task_id="find_outages")
 
 

@@ -42,6 +42,8 @@ def parser() -> argparse.ArgumentParser:
     fill.add_argument("--sources", type=comma_list, metavar="A,B", help="ask only these, in this order")
     fill.add_argument("--recheck", action="store_true", help="ask again for bars that a source has denied")
     fill.add_argument("--dry-run", action="store_true", help="print the plan and its requests, ask nobody")
+    prune = commands.add_parser("prune", parents=[candles], help="remove what is older than its retention")
+    prune.add_argument("--dry-run", action="store_true", help="tell what would be removed and stop")
     audit = commands.add_parser("audit", parents=[candles, some_symbols], help="is what is said of the candles true?")
     audit.add_argument("--repair", action="store_true", help="mend what can be mended without losing anything")
     _add_decisions(commands, candles, some_symbols)

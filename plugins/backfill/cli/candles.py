@@ -25,7 +25,7 @@ COMPLETE, FAILURE, GAPS_REMAIN = 0, 1, 3
 
 STATUS_COLUMNS = (
     "symbol", "timeframe", "status", "oldest_data", "newest_data", "total_candles", "coverage_pct",
-    "missing_candles", "absent_candles", "last_sync", "error_message",
+    "missing_candles", "absent_candles", "bars_ready", "ready", "last_sync", "error_message",
 )  # fmt: skip
 SOURCE_COLUMNS = (
     "source", "state", "paused_until", "last_success_at", "answers_24h", "errors_24h", "rows_24h", "latency_ms",

@@ -47,6 +47,10 @@ def _command(name: str) -> Command:
         from backfill.cli.doctor import doctor
 
         return doctor
+    if name == "prune":
+        from backfill.cli.prune import prune
+
+        return prune
     if name == "audit":
         from backfill.cli.audit import run_audit
 

@@ -1,0 +1,31 @@
+"""``backfill prune``."""
+
+from __future__ import annotations
+
+import argparse
+
+from backfill.cli.output import Output
+from backfill.connections import database_uri, source_from_environment
+from backfill.jobs.prune_candles import prune_universe
+from backfill.jobs.supplies import Supplies
+from backfill.settings import load_settings
+
+DONE = 0
+COLUMNS = ("symbol", "timeframe", "keeps_from", "candles")
+
+
+def prune(args: argparse.Namespace, output: Output) -> int:
+    """Remove what is older than its retention. What is left to the next run is no failure."""
+    with Supplies(database_uri(args.db), load_settings(), source_from_environment) as supplies:
+        report = prune_universe(supplies, dry_run=args.dry_run)
+    if output.as_json:
+        output.document({"series": report.series, "dropped": report.dropped, "left": report.left, **report.totals()})
+        return DONE
+    if report.series:
+        output.table(f"{len(report.series)} series", report.series, COLUMNS)
+    for line in report.left:
+        output.note(line)
+    would_be = "would be " if args.dry_run else ""
+    partitions = f", {len(report.dropped)} months with their whole partition" if report.dropped else ""
+    output.line(f"{report.totals()['candles']:,} candles {would_be}removed{partitions}")
+    return DONE

@@ -1,0 +1,74 @@
+"""Are the candles there that an indicator needs? For Dags that read what the others fill."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from airflow.providers.common.compat.sdk import BaseSensorOperator, PokeReturnValue
+
+from backfill.hooks.candle_store_hook import CANDLES_CONN_ID, CandleStoreHook
+from backfill.settings import load_settings
+from backfill.window_params import UNSET, as_list
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+MOST_TOLD = 20
+
+
+class ReadinessSensor(BaseSensorOperator):
+    """Waits until the last closed bars of every chosen series are there without a hole; gives their symbols.
+
+    It reads the ledger only: no exchange is asked and nothing is declared. It waits rescheduled, holding no worker, and
+    as every sensor ends with ``timeout`` in a failure, or with ``soft_fail`` in a skip. A name that no wanted series
+    has is an error at once.
+
+    :param symbols: only these (list or comma list); None: all that are wanted.
+    :param timeframes: only these; None: all.
+    :param bars: how many bars must be there; None: what the universe says of each series (``ready_bars``).
+    :param leave_out_young: do not wait for instruments that are whole and too young to have that many bars; they are
+        not among the symbols that are given.
+    """
+
+    template_fields: Sequence[str] = ("symbols", "timeframes", "bars")
+    ui_color = "#cfe8d5"
+
+    def __init__(
+        self,
+        *,
+        symbols: Sequence[str] | str | None = None,
+        timeframes: Sequence[str] | str | None = None,
+        bars: int | str | None = None,
+        leave_out_young: bool = False,
+        candles_conn_id: str = CANDLES_CONN_ID,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**{"mode": "reschedule", **kwargs})
+        self.symbols = symbols
+        self.timeframes = timeframes
+        self.bars = bars
+        self.leave_out_young = leave_out_young
+        self.candles_conn_id = candles_conn_id
+
+    def poke(self, context: Context) -> PokeReturnValue:
+        from backfill.jobs.readiness import readiness
+
+        bars = None if self.bars in (None, *UNSET) else int(self.bars)
+        with CandleStoreHook(self.candles_conn_id).get_conn() as store:
+            series = readiness(
+                store,
+                symbols=as_list(self.symbols),
+                timeframes=as_list(self.timeframes),
+                bars=bars,
+                settle_ms=round(load_settings().settle_s * 1000),
+            )
+        young = {one.symbol for one in series if self.leave_out_young and one.is_young}
+        asked = [one for one in series if one.symbol not in young]
+        waiting = [one for one in asked if not one.is_ready]
+        for one in waiting[:MOST_TOLD]:
+            self.log.info("not ready: %s", one)
+        if young:
+            self.log.info("too young, left out: %s", ", ".join(sorted(young)))
+        self.log.info("%d of %d series are ready", len(asked) - len(waiting), len(asked))
+        return PokeReturnValue(is_done=bool(asked) and not waiting, xcom_value=sorted({one.symbol for one in asked}))
