@@ -1,0 +1,77 @@
+"""What the operators that work on series have in common: which series, in which window, over which connections."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from airflow.providers.common.compat.sdk import BaseOperator
+
+from backfill.hooks.blofin_hook import BlofinHook
+from backfill.hooks.candle_store_hook import CANDLES_CONN_ID
+from backfill.window_params import as_list, as_moment
+
+if TYPE_CHECKING:
+    from backfill.jobs.supplies import Supplies
+    from backfill.storage.candle_store import SeriesWindow
+
+
+class WindowOperator(BaseOperator):
+    """Works on the series of one symbol, or several, in a window.
+
+    :param symbol: an instrument of the universe, or several joined by commas (the sensor's batches); None: all.
+    :param timeframes: only these (list or comma list); None: all that the universe keeps of the symbol.
+    :param start: replaces the declared start of the window (ISO 8601 or epoch ms); None: as declared.
+    :param end: ends the window earlier than the last closed bar; None: the last closed bar.
+    :param sources: who may be asked (list or comma list); None: as the universe lists them.
+    """
+
+    template_fields: Sequence[str] = ("symbol", "timeframes", "start", "end", "sources")
+
+    def __init__(
+        self,
+        *,
+        symbol: str | None = None,
+        timeframes: Sequence[str] | str | None = None,
+        start: str | None = None,
+        end: str | None = None,
+        sources: Sequence[str] | str | None = None,
+        candles_conn_id: str = CANDLES_CONN_ID,
+        blofin_conn_id: str = BlofinHook.default_conn_name,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.symbol = symbol
+        self.timeframes = timeframes
+        self.start = start
+        self.end = end
+        self.sources = sources
+        self.candles_conn_id = candles_conn_id
+        self.blofin_conn_id = blofin_conn_id
+
+    def windows(self, supplies: Supplies) -> list[SeriesWindow]:
+        """The universe as Postgres has it from now on, as far as this task is to work on it."""
+        from backfill.jobs.fill_universe import windows_to_fill
+
+        return windows_to_fill(
+            supplies,
+            symbols=as_list(self.symbol),
+            timeframes=as_list(self.timeframes),
+            start=as_moment("start", self.start),
+            end=as_moment("end", self.end),
+        )
+
+
+class FillOperator(WindowOperator):
+    """Asks sources for what is missing.
+
+    :param recheck: ask again for bars that a source has denied.
+    :param until: when the run must end (ISO 8601): what is not asked for by then is left to the next run; None: no end.
+    """
+
+    template_fields: Sequence[str] = (*WindowOperator.template_fields, "recheck", "until")
+
+    def __init__(self, *, symbol: str, recheck: bool | str = False, until: str | None = None, **kwargs: Any) -> None:
+        super().__init__(symbol=symbol, **kwargs)
+        self.recheck = recheck
+        self.until = until
