@@ -71,6 +71,13 @@ def test_the_window_is(form, interval, start, end, catch_up_dag):
     ]
 
 
+def test_on_airflow_2_a_day_that_is_not_over_is_taken_as_far_as_it_has_come(catch_up_dag):
+    noon = DAY + timedelta(hours=12)
+    dag_run = SimpleNamespace(start_date=noon, data_interval_start=DAY, data_interval_end=NEXT_DAY)
+    template = catch_up_dag.get_template_env().from_string(catch_up_dag.get_task("detect_gaps").end)
+    assert as_moment("end", template.render(params={"start": None, "end": None}, dag_run=dag_run)) == noon
+
+
 def test_a_symbol_has_an_instance_of_its_own_except_on_airflow_2_whose_backfills_lose_some(catch_up_dag):
     mapped = [task for task in catch_up_dag.tasks if list(task.iter_mapped_task_groups())]
     assert len(mapped) == (0 if ON_AIRFLOW_2 else 3)
