@@ -6,14 +6,13 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing
 from datetime import datetime
 
-from backfill.domain.timeframes import timeframe
 from backfill.exchanges.blofin_client import LIMITS_PER_PERIOD_S
 from backfill.exchanges.blofin_client import SOURCE as BLOFIN
 from backfill.jobs.choose_sources import sources_of
 from backfill.jobs.each_series import each_series
 from backfill.jobs.fill_gaps import FillReport, fill_gaps
 from backfill.jobs.find_gaps import selection
-from backfill.jobs.roll_up import reaching_back
+from backfill.jobs.roll_up import in_turn, reaching_back
 from backfill.jobs.run_budget import RunBudget, fair_budget
 from backfill.jobs.supplies import Supplies
 from backfill.storage.candle_store import CandleStore, Selection, SeriesWindow
@@ -105,29 +104,13 @@ def fill_series(
                 within=_budget(supplies, store, window, until),
             )
 
-    chains = {chain[0].series_id: chain for chain in _chains(windows)}
+    chains = {chain[0].series_id: chain for chain in in_turn(windows)}
 
     def fill_chain(store: CandleStore, first: SeriesWindow) -> list[FillReport]:
         return [fill(store, window) for window in reaching_back(store, chains[first.series_id])]
 
     for reports in each_series(supplies, [chain[0] for chain in chains.values()], fill_chain):
         yield from reports
-
-
-def _chains(windows: Sequence[SeriesWindow]) -> Iterator[list[SeriesWindow]]:
-    """The windows in groups, each filled one after the other: what a finer one has got makes bars of a coarser one.
-
-    Where no bars are made of others each window is alone.
-    """
-    of_symbol: dict[str, list[SeriesWindow]] = {}
-    for window in sorted(windows, key=lambda one: timeframe(one.timeframe).step_ms):
-        of_symbol.setdefault(window.symbol, []).append(window)
-    for symbol in dict.fromkeys(window.symbol for window in windows):
-        finest, *coarser = of_symbol[symbol]
-        if any(window.roll_up for window in coarser):
-            yield [finest, *coarser]
-        else:
-            yield from ([window] for window in (finest, *coarser))
 
 
 def _budget(supplies: Supplies, store: CandleStore, window: SeriesWindow, until: datetime | None) -> RunBudget:

@@ -13,6 +13,7 @@ from backfill.errors import ConfigurationError
 from backfill.exchanges.blofin_client import SOURCE as BLOFIN
 from backfill.exchanges.venues import Venue, venue
 from backfill.jobs.find_gaps import SeriesGaps
+from backfill.jobs.roll_up import in_turn, reaching_back, will_be_made
 from backfill.jobs.supplies import Supplies
 from backfill.storage.candle_store import Selection, SeriesWindow
 
@@ -20,9 +21,9 @@ from backfill.storage.candle_store import Selection, SeriesWindow
 class PlannedSource(NamedTuple):
     """One source's part in filling one series. ``gaps`` and ``missing_candles`` are the series', in gaps and bars.
 
-    ``requests_planned`` fetch what only this source and those after it are left to be asked for: all that it takes if
-    each source has what it is asked for. Where those before it have nothing, ``requests_at_most``. ``newest_ms`` is
-    where the newest of that ends.
+    ``requests_planned`` fetch what only this source and those after it are left to be asked for, without what finer
+    bars make: all that it takes if each source has what it is asked for. Where those before it have nothing,
+    ``requests_at_most``. ``newest_ms`` is where the newest of that ends.
     """
 
     symbol: str
@@ -77,18 +78,31 @@ def plan_fill(
     Raises :class:`ConfigurationError` when the universe has none of ``only`` for any series.
     """
     windows = supplies.store.windows(which)
-    rows = [row for window in windows for row in _plan_series(supplies, window, only, recheck=recheck)]
+    will_be_held: dict[int, list[Interval]] = {}
+    rows = [
+        row
+        for group in in_turn(windows)
+        for window in reaching_back(supplies.store, group)
+        for row in _plan_series(supplies, window, only, will_be_held, recheck=recheck)
+    ]
     if only and windows and not rows:
         raise ConfigurationError(f"sources: the universe has none of {', '.join(only)} for what is to be filled")
     return FillPlan(rows)
 
 
 def _plan_series(
-    supplies: Supplies, window: SeriesWindow, only: Sequence[str] | None, *, recheck: bool
+    supplies: Supplies,
+    window: SeriesWindow,
+    only: Sequence[str] | None,
+    will_be_held: dict[int, list[Interval]],
+    *,
+    recheck: bool,
 ) -> Iterator[PlannedSource]:
+    """The rows of one series; ``will_be_held``, by series: what homes are asked for and what is made of that."""
     store, step_ms = supplies.store, timeframe(window.timeframe).step_ms
     allowed = store.source_names(window.source_ids)
-    asked_before: list[Interval] = []
+    asked_before = will_be_made(store, window, will_be_held)
+    will_be_held[window.series_id] = asked_before
     for name in allowed if only is None else only:
         if name not in allowed or not (name == BLOFIN or venue(name).serves(window.timeframe)):
             continue
@@ -96,6 +110,8 @@ def _plan_series(
         askable, rows_per_page = work.askable, supplies.settings.batch_limit
         if name != BLOFIN:
             askable, rows_per_page = _within_reach(askable, window, venue(name)), venue(name).rows(window.timeframe)
+        if name == allowed[0]:
+            will_be_held[window.series_id] = union([*asked_before, *askable])
         theirs = difference(askable, asked_before)
         asked_before = union([*asked_before, *askable])
         yield PlannedSource(

@@ -7,7 +7,7 @@ gives way to the home's own bar whenever a page brings one. See docs/decisions/0
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -73,6 +73,39 @@ def roll_up(store: CandleStore, window: SeriesWindow, fill_run_id: int, *, reche
                 rows += _write(store, window, left, coarse, bars, fill_run_id)
                 made += bar_intervals(bars["open_ms"].to_numpy(), coarse.step_ms)
     return rows
+
+
+def will_be_made(
+    store: CandleStore, window: SeriesWindow, will_be_held: Mapping[int, Sequence[Interval]]
+) -> list[Interval]:
+    """The missing bars of ``window`` that finer ones make once ``will_be_held``, by series, came from their home."""
+    if not window.roll_up:
+        return []
+    coarse = timeframe(window.timeframe)
+    return union(
+        bars
+        for finer in _finer_series(store, window, recheck=False)
+        for bars in intersection(
+            finer.missing,
+            _inner(union([*finer.held, *finer.silent, *will_be_held.get(finer.series_id, ())]), coarse),
+        )
+    )
+
+
+def in_turn(windows: Sequence[SeriesWindow]) -> Iterator[list[SeriesWindow]]:
+    """The windows in groups, each filled one after the other: what a finer one has got makes bars of a coarser one.
+
+    Where no bars are made of others each window is alone.
+    """
+    of_symbol: dict[str, list[SeriesWindow]] = {}
+    for window in sorted(windows, key=lambda one: timeframe(one.timeframe).step_ms):
+        of_symbol.setdefault(window.symbol, []).append(window)
+    for symbol in dict.fromkeys(window.symbol for window in windows):
+        finest, *coarser = of_symbol[symbol]
+        if any(window.roll_up for window in coarser):
+            yield [finest, *coarser]
+        else:
+            yield from ([window] for window in (finest, *coarser))
 
 
 def reaching_back(store: CandleStore, windows: Sequence[SeriesWindow]) -> list[SeriesWindow]:

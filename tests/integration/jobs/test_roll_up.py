@@ -15,11 +15,11 @@ from backfill.jobs.audit import audit
 from backfill.jobs.declare_universe import declare_universe
 from backfill.jobs.fill_gaps import FillReport
 from backfill.jobs.fill_universe import fill_series
+from backfill.jobs.plan_fill import plan_fill
 from backfill.jobs.roll_up import reaching_back
 from backfill.jobs.supplies import Supplies
 from backfill.paper.candle_files import find_files, read_candles
 from backfill.paper.given_market import GivenMarket
-from backfill.paper.market import Market
 from backfill.settings import Settings
 from backfill.storage.candle_store import CandleStore, Selection, SeriesWindow, StoredPage, utc
 from backfill.storage.database import connect
@@ -28,8 +28,6 @@ from integration.exchange import (
     PaperBlofin,
     assert_equals_market,
     bars_of,
-    candles_in_database,
-    candles_in_market,
     fill,
     punch,
     run_log,
@@ -147,8 +145,12 @@ def reaching(window: SeriesWindow, start_ms: int) -> SeriesWindow:
     return window._replace(start_ms=min(window.start_ms, start_ms))
 
 
+def open_supplies(database_uri: str, exchange: PaperBlofin) -> Supplies:
+    return Supplies(database_uri, Settings(), lambda _: SourceConnection(base_url=exchange.url))
+
+
 def fill_all(database_uri: str, exchange: PaperBlofin, windows: Sequence[SeriesWindow]) -> list[FillReport]:
-    with Supplies(database_uri, Settings(), lambda _: SourceConnection(base_url=exchange.url)) as supplies:
+    with open_supplies(database_uri, exchange) as supplies:
         return list(fill_series(supplies, windows, WHO))
 
 
@@ -168,8 +170,11 @@ def test_deep_history_costs_nearly_half_as_many_requests(
         want(store, name, history_ms=(14 if name == "15m" else 250) * DAY_MS, roll_up=roll_up)
     windows = [window_of(store, "BTC-USDT", name, now_ms=NOW_MS + hours_later * HOUR_MS) for name in names]
 
+    with open_supplies(database_uri, exchange) as supplies:
+        plan = plan_fill(supplies, Selection(utc(NOW_MS + hours_later * HOUR_MS)))
     reports = fill_all(database_uri, exchange, windows)
 
+    assert [row.requests_planned for row in plan.rows] == requests
     told = {report.timeframe: report for report in reports}
     assert [told[name].requests for name in names] == requests
     assert len(exchange.asked) == sum(requests)

@@ -12,8 +12,7 @@ import pytest
 from backfill.domain.intervals import Interval
 from backfill.domain.timeframes import timeframe
 from backfill.frames.candle_frame import CANDLE_COLUMNS
-from backfill.jobs.fill_universe import _chains
-from backfill.jobs.roll_up import whole_bars
+from backfill.jobs.roll_up import in_turn, whole_bars
 from backfill.storage.candle_store import SeriesWindow
 
 QUARTER, HOUR = timeframe("15m"), timeframe("1h")
@@ -107,7 +106,7 @@ def test_a_symbol_is_filled_from_fine_to_coarse_where_bars_are_made_of_others():
         window("DOGE-USDT", "15m", roll_up=True),
         window("ETH-USDT", "4h", roll_up=False),
     ]
-    assert [[(one.symbol, one.timeframe) for one in chain] for chain in _chains(windows)] == [
+    assert [[(one.symbol, one.timeframe) for one in chain] for chain in in_turn(windows)] == [
         [("ETH-USDT", "15m"), ("ETH-USDT", "4h"), ("ETH-USDT", "1d")],
         [("DOGE-USDT", "15m")],
         [("DOGE-USDT", "1h")],
