@@ -5,10 +5,10 @@ detect_gaps -> for each symbol with gaps: fill_from_blofin -> fill_from_fallback
     airflow backfill create --dag-id candles_catch_up --from-date 2026-01-01 --to-date 2026-01-31     (Airflow 3)
     airflow dags backfill -s 2026-01-01 -e 2026-01-31 candles_catch_up                                (Airflow 2.11)
 
-make a run for each day, some at once; with `--run-backwards` the newest first. (On Airflow 3 a backfill has a limit of
-its own, `--max-active-runs`; of the runs that are active at once the older ones' tasks go first.) Any number of runs may
-work beside each other and beside `candles_fill_gaps`: each series is worked on by one at a time, and nothing is asked for
-twice.
+make a run for each day, some at once; with `--run-backwards` the newest first. (On Airflow 3 a backfill has a limit
+of its own, `--max-active-runs`; of the runs that are active at once the older ones' tasks go first.) Any number of
+runs may work beside each other and beside `candles_fill_gaps`: each series is worked on by one at a time, and nothing
+is asked for twice.
 """
 
 from __future__ import annotations
