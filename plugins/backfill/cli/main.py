@@ -51,6 +51,10 @@ def _command(name: str) -> Command:
         from backfill.cli.prune import prune
 
         return prune
+    if name == "validate":
+        from backfill.cli.validate import validate
+
+        return validate
     if name == "audit":
         from backfill.cli.audit import run_audit
 

@@ -14,7 +14,7 @@ from backfill.cli.main import main
 PLUGINS = Path(__file__).parents[3] / "plugins"
 # Nobody listens on port 1.
 NOWHERE = "postgresql://quant:pa55word@127.0.0.1:1/candles"
-NEED_A_DATABASE = ["migrate", "status", "gaps", "fill"]
+NEED_A_DATABASE = ["migrate", "status", "gaps", "fill", "validate"]
 
 
 @pytest.fixture(autouse=True)

@@ -1,0 +1,83 @@
+"""``backfill validate``."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from datetime import datetime, timezone
+from typing import Any
+
+from backfill.cli.output import Output
+from backfill.connections import database_uri, source_from_environment
+from backfill.domain.timeframes import timeframe
+from backfill.jobs.fill_universe import windows_to_fill
+from backfill.jobs.supplies import Supplies
+from backfill.jobs.validate_series import ValidationReport
+from backfill.jobs.validate_universe import declared_validation, validate_universe
+from backfill.settings import load_settings
+from backfill.source_names import check_sources
+from backfill.storage.candle_store import SeriesWindow
+from backfill.storage.gap_fill_log import GapFillLog, RunIdentity
+
+ALL_WELL, PROBLEMS_REMAIN = 0, 3
+# What was counted, in bars: a column each. `disagree` are those that are open.
+COUNTS = ("agreed", "disagree", "unverified", "no_trade_proved", "lost_proved", "reread", "rows_restored")
+COLUMNS = ("symbol", "timeframe", "coverage_pct", "missing", *COUNTS, "findings", "quarantined", "requests")
+
+
+def validate(args: argparse.Namespace, output: Output) -> int:
+    """Check what is stored and mend what the home can mend; 3 while problems remain."""
+    check_sources("--sources", args.sources)
+    with Supplies(database_uri(args.db), load_settings(), source_from_environment) as supplies:
+        windows = windows_to_fill(
+            supplies, symbols=args.symbols, timeframes=args.timeframes, start=args.start, end=args.end
+        )
+        GapFillLog(supplies.store.connection).abandon_dead_runs()
+        reports = _validate_all(supplies, windows, args, output)
+    problems = sum(len(report.problems) for report in reports)
+    if output.as_json:
+        output.document({"series": [report.as_dict() for report in reports], "problems": problems})
+    else:
+        _show(reports, output)
+    return PROBLEMS_REMAIN if problems else ALL_WELL
+
+
+def _validate_all(
+    supplies: Supplies, windows: Sequence[SeriesWindow], args: argparse.Namespace, output: Output
+) -> list[ValidationReport]:
+    who = RunIdentity("backfill", f"cli__{datetime.now(timezone.utc).isoformat()}", "validate")
+    reports: list[ValidationReport] = []
+    with output.progress(len(windows), "series") as progress:
+        for report in validate_universe(
+            supplies,
+            windows,
+            who,
+            declared_validation(supplies),
+            at=supplies.store.now(),
+            only=args.sources,
+            thorough=args.thorough,
+        ):
+            reports.append(report)
+            if progress is None:
+                output.note(str(report))
+            else:
+                progress.update(progress.task_ids[0], advance=1, last=f"{report.symbol} {report.timeframe}")
+    return sorted(reports, key=lambda report: (report.symbol, timeframe(report.timeframe).step_ms))
+
+
+def _show(reports: Sequence[ValidationReport], output: Output) -> None:
+    output.table(f"{len(reports)} series", [_row(report) for report in reports], COLUMNS)
+    for report in reports:
+        for problem in report.problems:
+            output.error(f"{report.symbol} {report.timeframe}: {problem}")
+    bad = sum(bool(report.problems) for report in reports)
+    unverified = sum(report.counts.get("unverified", 0) for report in reports)
+    output.line(
+        (f"{bad:,} of {len(reports):,} series have problems" if bad else "all is well")
+        + (f"; nobody else could be asked about {unverified:,} bars" if unverified else "")
+    )
+
+
+def _row(report: ValidationReport) -> dict[str, Any]:
+    counted = {name: report.counts.get(name, 0) for name in COUNTS}
+    return {**report.as_dict(), **counted, "findings": sum(report.open_findings.values())}
