@@ -7,6 +7,7 @@ gives way to the home's own bar whenever a page brings one. See docs/decisions/0
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -29,8 +30,13 @@ if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
 
+log = logging.getLogger(__name__)
+
 # Finer bars that are in memory at once: about 5 MB.
 CHUNK_BARS = 50_000
+# Of so many bars that the home has told itself since a few may differ: those that it has corrected late. Where more do,
+# its bars do not add up, and none are made.
+MOST_REPLACED, FEWEST_CONTRADICTED, CONTRADICTED_SHARE = 100, 3, 0.1
 # Significant digits of a sum of volumes: the next one is the noise of adding floats, 469.89449999999994 for 469.8945.
 SUMMED_DIGITS = 14
 
@@ -47,10 +53,17 @@ class _FinerSeries:
     silent: list[Interval]
     settled: list[Interval]
     trusted: list[int]
+    replaced: int
+    contradicted: int
 
     @property
     def source(self) -> str:
         return f"derived:{self.timeframe.name}"
+
+    @property
+    def is_refuted(self) -> bool:
+        """Whether the home has told too many of the bars otherwise than they were made."""
+        return self.contradicted >= FEWEST_CONTRADICTED and self.contradicted > CONTRADICTED_SHARE * self.replaced
 
 
 def roll_up(store: CandleStore, window: SeriesWindow, fill_run_id: int, *, recheck: bool = False) -> int:
@@ -178,10 +191,11 @@ def _finer_series(store: CandleStore, window: SeriesWindow, *, recheck: bool) ->
         "start_ms": window.start_ms,
         "end_ms": window.end_ms,
         "recheck": recheck,
+        "most_replaced": MOST_REPLACED,
     }
     with translated_errors():
         rows = store.connection.execute(query("select_to_roll_up"), params).fetchall()
-    return [
+    series = [
         _FinerSeries(
             series_id,
             timeframe(name),
@@ -191,9 +205,18 @@ def _finer_series(store: CandleStore, window: SeriesWindow, *, recheck: bool) ->
             to_intervals(silent),
             to_intervals(settled),
             trusted,
+            replaced,
+            contradicted,
         )
-        for series_id, name, missing, stale, held, silent, settled, trusted in rows
+        for series_id, name, missing, stale, held, silent, settled, trusted, replaced, contradicted in rows
     ]
+    for one in series:
+        if one.is_refuted:
+            log.warning(
+                "%s %s: not made of %s any more, since the home told %d of %d bars otherwise",
+                window.symbol, window.timeframe, one.timeframe.name, one.contradicted, one.replaced,
+            )  # fmt: skip
+    return [one for one in series if not one.is_refuted]
 
 
 def _chunks(finer: _FinerSeries, coarse: Timeframe) -> Iterator[tuple[Interval, list[Interval]]]:
