@@ -78,7 +78,7 @@ def test_the_default_file_keeps_a_week_of_minutes_of_32_perpetuals_with_blofin_a
 
 def test_what_the_default_file_shows_in_comments_is_valid_too(universe):
     text = DEFAULT.read_text(encoding="utf-8")
-    text = re.sub(r"^# (exclude:|classes:|overrides:|  .*)", r"\1", text, flags=re.MULTILINE)
+    text = re.sub(r"^# (exclude:|classes:|validation:|overrides:|  .*)", r"\1", text, flags=re.MULTILINE)
     text = re.sub(r"^timeframes:\n", "", text, flags=re.MULTILINE)
     text = re.sub(r"^# (?=A duration is)", "timeframes:\n# ", text, flags=re.MULTILINE)
     text = re.sub(r"^(  (?:5m|1h|4h): \{.*?\}).*$", r"\1", text, flags=re.MULTILINE)
@@ -511,3 +511,26 @@ overrides:
         *["15m", "1h", "4h", "1d"],
         *["4h"],
     ]
+
+
+def test_the_bars_that_make_a_series_ready_are_the_rules_the_files_or_200(universe):
+    text = """
+instruments: [BTC-USDT, ETH-USDT]
+ready_bars: 50
+timeframes: {1d: {history: 250d, ready_bars: 200}, 1h: 30d}
+overrides: {ETH-USDT: {timeframes: {1d: 30d}}}
+"""
+    wishes = universe(text).series()
+    assert {(one.symbol, one.timeframe): one.ready_bars for one in wishes} == {
+        ("BTC-USDT", "1h"): 50,
+        ("BTC-USDT", "1d"): 200,
+        ("ETH-USDT", "1h"): 50,
+        ("ETH-USDT", "1d"): 50,
+    }
+    assert {one.ready_bars for one in universe("instruments: [BTC-USDT]\ntimeframes: {1m: 7d}").series()} == {200}
+
+
+def test_more_bars_than_the_history_has_are_refused(problems):
+    text = "instruments: [BTC-USDT]\ntimeframes: {1d: {history: 30d, ready_bars: 31}}"
+    assert problems(text) == ("line 2: timeframes.1d: its `ready_bars` asks for 31 bars, its `history` has 30",)
+    assert problems(text.replace("31", "0"))[0].startswith("line 2: timeframes.1d.ready_bars: ")
