@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 from psycopg.rows import dict_row
 
+from backfill.jobs.market_wide_holes import EXPLAINED, market_wide_holes
 from backfill.storage.candle_store import CandleStore
 from backfill.storage.database import translated_errors
 from backfill.storage.named_queries import query
@@ -16,6 +18,8 @@ from backfill.storage.source_health import SourceHealth
 
 COUNTS = ("requests", "rows_inserted", "rows_revised", "rows_quarantined", "absent_found")
 MOST_FAILURES_TOLD = 10
+# Outages are looked for in what the last runs have brought; candles_maintain looks further back.
+MARKET_WIDE_LOOKBACK = timedelta(hours=24)
 # What a validation counts, in bars.
 VERDICTS = ("agreed", "disagree", "unverified", "no_trade_proved", "lost_proved", "rows_restored")
 
@@ -87,7 +91,11 @@ def report_run(
     failures += [f"{symbol}: no attempt was logged" for symbol in sorted(set(symbols) - logged)]
     if len(failures) > MOST_FAILURES_TOLD:
         failures[MOST_FAILURES_TOLD:] = [f"and {len(failures) - MOST_FAILURES_TOLD} more"]
-    lines = [_line(one) for one in worst_first] + _source_lines(store, run_id) + [f"in all: {totals}"]
+    lines = [_line(one) for one in worst_first] + _source_lines(store, run_id)
+    if any(map(_lacks_bars, worst_first)):
+        at = store.now()
+        lines += [str(hole.detail["says"]) for hole in market_wide_holes(store, at=at, since=at - MARKET_WIDE_LOOKBACK)]
+    lines.append(f"in all: {totals}")
     return RunSummary(totals, lines, failures, _outage(store, alert_after_hours))
 
 
@@ -117,6 +125,12 @@ def _line(one: _Series) -> str:
         + (f"; {last['error']}" if last["error"] else "")
         + (_verdict(one.validated) if one.validated else "")
     )
+
+
+def _lacks_bars(one: _Series) -> bool:
+    """Whether the run has seen bars that a source lacks, which might be an outage of it."""
+    open_findings = one.validated["validation"].get("open_findings", {}) if one.validated else {}
+    return one.counts["absent_found"] > 0 or any(kind in open_findings for kind in EXPLAINED)
 
 
 def _verdict(validated: Row) -> str:
