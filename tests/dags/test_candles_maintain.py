@@ -122,3 +122,31 @@ def test_an_outage_is_told_once_for_all_symbols(db, context, capfd, caplog):
     assert FindOutagesOperator(task_id="find_outages", lookback_hours="24").execute(context) == 1
     assert "blofin has no 1h bars of 3 of 3 series" in "".join(capfd.readouterr()) + caplog.text
     assert FindOutagesOperator(task_id="find_outages", lookback_hours=1).execute(context) == 0
+
+
+def test_the_list_is_asked_for_every_day_and_its_changes_are_told(db, exchange, context, capfd, caplog):
+    from backfill.operators.maintain import RefreshInstrumentsOperator
+
+    refresh = RefreshInstrumentsOperator(task_id="refresh_instruments")
+    assert refresh.execute(context)["added"] == 2
+    db.execute("UPDATE instruments SET state = 'unlisted' WHERE symbol = 'BTC-USDT'")
+    capfd.readouterr()
+    assert refresh.execute(context) == {"changes": 1, "series": 4, "added": 0, "ended": 0}
+    assert "BTC-USDT relisted" in "".join(capfd.readouterr()) + caplog.text
+
+
+def test_what_is_past_its_retention_is_removed_unless_it_is_only_to_be_told(db, series_id, context, declare, tmp_path):
+    from backfill.operators.maintain import PruneOperator
+
+    (tmp_path / "universe.yaml").write_text("instruments: [BTC-USDT]\ntimeframes: {1h: {history: 2d, retention: 3d}}")
+    now = db.execute("SELECT date_trunc('hour', now()) AS at").fetchone()["at"]
+    for hours in (1, 70, 75, 1000):
+        insert(db, series_id, now - timedelta(hours=hours))
+
+    planned = PruneOperator(task_id="prune", plan_only="True").execute(context)
+    assert db.execute("SELECT count(*) AS n FROM candles").fetchone()["n"] == 4
+    done = PruneOperator(task_id="prune").execute(context)
+
+    assert planned["candles"] == done["candles"] == 2
+    left = db.execute("SELECT min(open_time) AS at FROM candles").fetchone()["at"]
+    assert left == now - timedelta(hours=70)

@@ -82,6 +82,8 @@ def _is_numeric(rows: Iterable[Row], column: str) -> bool:
 def _shown(value: Any) -> str:
     if value is None:
         return ""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
     if isinstance(value, float):
         return f"{value:.2f}"
     if isinstance(value, datetime):

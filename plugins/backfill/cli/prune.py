@@ -19,7 +19,7 @@ def prune(args: argparse.Namespace, output: Output) -> int:
     with Supplies(database_uri(args.db), load_settings(), source_from_environment) as supplies:
         report = prune_universe(supplies, dry_run=args.dry_run)
     if output.as_json:
-        output.document({"series": report.series, "dropped": report.dropped, "left": report.left, **report.totals()})
+        output.document({**report.totals(), "series": report.series, "dropped": report.dropped, "left": report.left})
         return DONE
     if report.series:
         output.table(f"{len(report.series)} series", report.series, COLUMNS)

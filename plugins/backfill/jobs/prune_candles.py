@@ -1,7 +1,8 @@
 """Remove the bars that are older than their timeframe's retention.
 
 A month goes at once, by dropping its partition, when no series wants any of it any more; all else goes by deleting,
-some thousand bars of one series in a transaction. Whatever is said of the bars goes with them in that transaction, so a run that is killed anywhere leaves the ledger true. They are no gaps afterwards: no window starts before the
+some thousand bars of one series in a transaction. Whatever is said of the bars goes with them in that transaction: a
+run that is killed anywhere leaves the ledger true. They are no gaps afterwards, since no window starts before the
 retention of its series (docs/decisions/0020-retention-listing-readiness.md). Series without a retention keep all that
 they have, and so do those that nobody wants any more.
 """

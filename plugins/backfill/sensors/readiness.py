@@ -9,7 +9,7 @@ from airflow.providers.common.compat.sdk import BaseSensorOperator, PokeReturnVa
 
 from backfill.hooks.candle_store_hook import CANDLES_CONN_ID, CandleStoreHook
 from backfill.settings import load_settings
-from backfill.window_params import UNSET, as_list
+from backfill.window_params import UNSET, as_list, as_moment
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -27,11 +27,13 @@ class ReadinessSensor(BaseSensorOperator):
     :param symbols: only these (list or comma list); None: all that are wanted.
     :param timeframes: only these; None: all.
     :param bars: how many bars must be there; None: what the universe says of each series (``ready_bars``).
+    :param at: as of this moment (ISO 8601 or epoch ms), such as the end of the run's interval: bars that close later do
+        not count; None: now, when the bar that has just closed is seldom there yet.
     :param leave_out_young: do not wait for instruments that are whole and too young to have that many bars; they are
         not among the symbols that are given.
     """
 
-    template_fields: Sequence[str] = ("symbols", "timeframes", "bars")
+    template_fields: Sequence[str] = ("symbols", "timeframes", "bars", "at")
     ui_color = "#cfe8d5"
 
     def __init__(
@@ -40,6 +42,7 @@ class ReadinessSensor(BaseSensorOperator):
         symbols: Sequence[str] | str | None = None,
         timeframes: Sequence[str] | str | None = None,
         bars: int | str | None = None,
+        at: str | None = None,
         leave_out_young: bool = False,
         candles_conn_id: str = CANDLES_CONN_ID,
         **kwargs: Any,
@@ -48,6 +51,7 @@ class ReadinessSensor(BaseSensorOperator):
         self.symbols = symbols
         self.timeframes = timeframes
         self.bars = bars
+        self.at = at
         self.leave_out_young = leave_out_young
         self.candles_conn_id = candles_conn_id
 
@@ -61,6 +65,7 @@ class ReadinessSensor(BaseSensorOperator):
                 symbols=as_list(self.symbols),
                 timeframes=as_list(self.timeframes),
                 bars=bars,
+                at=as_moment("at", self.at),
                 settle_ms=round(load_settings().settle_s * 1000),
             )
         young = {one.symbol for one in series if self.leave_out_young and one.is_young}
