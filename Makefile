@@ -1,6 +1,6 @@
 # `make` alone lists the targets. Settings are variables: `make demo ONCE=1 BACKFILL_API_PORT=9090`.
 .DEFAULT_GOAL := help
-.PHONY: help install demo up down clean distclean test test-airflow2 test-system bench lint types format lock
+.PHONY: help install demo up backfill down clean distclean test test-airflow2 test-system bench lint types format lock
 
 VENV := .venv
 VENV_AIRFLOW2 := .venv-airflow2
@@ -26,6 +26,16 @@ demo: install ## watch Airflow close the gaps of a synthetic market [ONCE=1] [RE
 up: install ## the same stack against the real exchanges [ONCE=1]
 	@$(VENV)/bin/backfill up $(if $(ONCE),--once)
 
+# The knobs of older jobs count on make's command line only: names as common as these are not taken from the environment.
+option = $(if $(and $(filter command,$(origin $(2))),$(filter-out 0,$($(2)))),$(1) "$($(2))")
+
+backfill: install ## fill BACKFILL_DB (or candles_db) with the profile deep_history [SYMBOLS=A,B TIMEFRAME=1h START_TS=ms END_TS=ms BATCH_LIMIT=N SLEEP_MS=N]
+	@$(VENV)/bin/backfill migrate
+	@BACKFILL_PROFILE="$${BACKFILL_PROFILE-deep_history}" $(VENV)/bin/backfill fill \
+		$(call option,--symbols,SYMBOLS) $(call option,--timeframes,TIMEFRAME) \
+		$(call option,--from,START_TS) $(call option,--to,END_TS) \
+		$(call option,--batch-limit,BATCH_LIMIT) $(call option,--sleep-ms,SLEEP_MS)
+
 down: ## stop what was started from this folder, and only that
 	@if [ -x $(VENV)/bin/python ]; then $(VENV)/bin/python -m backfill.local.down; fi
 
@@ -47,12 +57,13 @@ test-airflow2: ## the Dags' tests and `airflow dags backfill` on Airflow 2.11, i
 test-system: install-dev ## the tests that ask a real exchange
 	@$(VENV)/bin/python -m pytest -m system
 
-bench: install ## print the figures of benchmarks/, in about six minutes
+bench: install ## print the figures of benchmarks/, in about seven minutes
 	@$(VENV)/bin/python benchmarks/store_candles.py
 	@$(VENV)/bin/python benchmarks/detect_gaps.py
 	@$(VENV)/bin/python benchmarks/compare_candles.py
 	@$(VENV)/bin/python benchmarks/first_fill.py
 	@$(VENV)/bin/python benchmarks/find_corruptions.py
+	@$(VENV)/bin/python benchmarks/real_faults.py
 
 lint: install-dev ## ruff and the direction of imports
 	@$(VENV)/bin/ruff check --quiet .
