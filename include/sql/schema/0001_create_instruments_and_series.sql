@@ -26,7 +26,7 @@ CREATE TABLE instruments (
 COMMENT ON COLUMN instruments.symbol IS 'The Blofin name: BTC-USDT is the USDT-margined linear perpetual, not spot.';
 COMMENT ON COLUMN instruments.list_time IS 'The earliest listing time the home exchange ever gave: a hint, not on the grid.';
 COMMENT ON COLUMN instruments.list_time_told IS 'The listing time that the home exchange gave last.';
-COMMENT ON COLUMN instruments.last_listed_at IS 'When the home exchange''s list named it last; while its state is `unlisted`, windows end here. NULL: never.';
+COMMENT ON COLUMN instruments.last_listed_at IS 'When the home exchange''s list named it last; while its state is `unlisted`, windows end here, or after its last candle. NULL: never.';
 COMMENT ON COLUMN instruments.refreshed_at IS 'When the home exchange last described the instrument; NULL: never yet.';
 
 CREATE TABLE listings (

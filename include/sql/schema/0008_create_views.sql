@@ -11,8 +11,8 @@ JOIN sources AS src ON src.id = c.source_id;
 -- The window of each wanted series as of a moment, in ms: from the declared start, the listing or the retention,
 -- whichever is latest, to the end of the last bar that had closed settle_ms before. A caller's own [from_ms, to_ms)
 -- replaces the declared start and may end earlier; listing, retention and the last closed bar still bound it.
--- The listing is Blofin's: it bounds the series whose home Blofin is. What Blofin no longer lists ended when its list
--- named it last. declared_ms: where the window would start if the listing did not bound it. Empty windows are left out.
+-- The listing is Blofin's: it bounds the series whose home Blofin is. What Blofin no longer lists ended when it was
+-- last seen, by its name in the list or by a candle. declared_ms: where the window would start if the listing did not bound it. Empty windows are left out.
 CREATE FUNCTION windows_at(at timestamptz, settle_ms bigint DEFAULT 0, from_ms bigint DEFAULT NULL,
                            to_ms bigint DEFAULT NULL)
 RETURNS TABLE (series_id integer, instrument_id integer, timeframe text, step_ms bigint, source_ids smallint[],
@@ -41,7 +41,8 @@ BEGIN ATOMIC
                 SELECT grid_floor(
                            CASE WHEN h.is_at_home
                                 THEN least(epoch_ms(at) - windows_at.settle_ms, epoch_ms(s.until), epoch_ms(i.expire_time),
-                                           CASE i.state WHEN 'unlisted' THEN epoch_ms(i.last_listed_at) END)
+                                           CASE WHEN i.state = 'unlisted' AND i.last_listed_at IS NOT NULL
+                                                THEN greatest(epoch_ms(i.last_listed_at), upper(s.held - s.stand_in)) END)
                                 ELSE least(epoch_ms(at) - windows_at.settle_ms, epoch_ms(s.until)) END,
                            s.step_ms, s.anchor_ms) AS last_closed_ms, h.is_at_home
                 FROM (VALUES (s.source_ids[1] = (SELECT id FROM sources WHERE name = 'blofin'))) AS h (is_at_home)

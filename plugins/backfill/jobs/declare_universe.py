@@ -14,7 +14,7 @@ from backfill.exchanges.venues import VENUES, Venue
 from backfill.jobs.refresh_instruments import Instruments, refresh_instruments
 from backfill.settings import Settings
 from backfill.storage.candle_store import CandleStore, utc
-from backfill.storage.database import translated_errors
+from backfill.storage.database import fetch_one, translated_errors
 from backfill.storage.named_queries import query
 from backfill.universe import SeriesWish, declared_series
 
@@ -34,8 +34,8 @@ def declare_universe(
 ) -> list[SeriesWish]:
     """Make the database's wish list the file's; give the wishes.
 
-    ``instruments`` is asked when the descriptions are a day old or one is missing; None asks nobody. If it fails the
-    old ones serve, except for ``instruments: all`` where none is known to be live: there is nothing to go by.
+    ``instruments`` is asked when the descriptions are a day old, one is missing, or the exchange has since denied to
+    know an instrument of them; None asks nobody. If it fails the old ones serve, except for ``instruments: all`` where none is known to be live: there is nothing to go by.
     With ``ask_anyway`` it is asked however young they are, and its failure is the caller's.
     ``check`` sees the wishes before they are written; those that the file names, before anybody is asked.
     """
@@ -45,7 +45,7 @@ def declare_universe(
         check(wishes)
     symbols = {wish.symbol for wish in wishes} if wishes is not None else set(known)
     failure: ExchangeError | None = None
-    if instruments is not None and (ask_anyway or _is_due(known, symbols)):
+    if instruments is not None and (ask_anyway or _is_due(known, symbols) or _is_doubted(store)):
         try:
             refresh_instruments(store, instruments, symbols)
         except ExchangeError as error:
@@ -80,6 +80,11 @@ def _known_instruments(store: CandleStore) -> dict[str, dict[str, Any]]:
 def _is_due(known: Mapping[str, Mapping[str, Any]], symbols: set[str]) -> bool:
     ages_s = [known[symbol]["age_s"] if symbol in known else None for symbol in symbols]
     return not ages_s or any(age_s is None or age_s > INSTRUMENTS_LIVE_S for age_s in ages_s)
+
+
+def _is_doubted(store: CandleStore) -> bool:
+    with translated_errors():
+        return bool(fetch_one(store.connection, query("is_listing_doubted"), {"source_id": store.source_id(BLOFIN)})[0])
 
 
 def _is_live_usdt_perpetual(instrument: Mapping[str, Any]) -> bool:

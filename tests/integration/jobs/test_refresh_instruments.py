@@ -17,7 +17,7 @@ from backfill.jobs.supplies import Supplies
 from backfill.settings import Settings
 from backfill.storage.candle_store import CandleStore, Selection
 from backfill.storage.database import connect
-from integration.exchange import PaperBlofin
+from integration.exchange import PaperBlofin, fill
 from integration.helpers import DAY_MS, HOUR_MS, candles, ms, one, opens, rows, store_bars, wanted_series
 from integration.jobs.test_declare_universe import Exchange, told
 
@@ -194,6 +194,38 @@ def test_what_is_no_longer_listed_is_whole_up_to_where_it_was_last_seen(store: C
     assert (window.start_ms, window.end_ms) == (gone - 2 * DAY_MS, gone)
     row = state_of(store)
     assert (row["status"], row["missing_candles"], row["coverage_pct"]) == ("complete", 0, 100)
+
+
+def test_a_candle_of_its_home_is_a_sighting_and_one_of_somebody_else_is_not(store: CandleStore, gone: int) -> None:
+    delist(store, "BTC-USDT", gone - 10 * HOUR_MS)
+    (window,) = store.windows(Selection(store.now()))
+    assert window.end_ms == gone
+
+    store.connection.execute("UPDATE backfill.series SET source_ids = source_ids || %s", ([store.source_id("okx")],))
+    (window,) = store.windows(Selection(store.now()))
+    store_bars(store, window, candles([gone, gone + HOUR_MS]), source="okx")
+
+    assert store.windows(Selection(store.now()))[0].end_ms == gone
+
+
+def test_an_instrument_that_the_exchange_denies_to_know_is_looked_up_at_once(
+    store: CandleStore, universe: Callable[[str], Settings], exchange: PaperBlofin
+) -> None:
+    settings = universe("instruments: [BTC-USDT, GONE-USDT]\ntimeframes: {1h: 2d}")
+    listing = Exchange(told("BTC-USDT"), told("GONE-USDT"))
+    declare_universe(store, settings, listing)
+    (window,) = store.windows(Selection(store.now(), symbols=["GONE-USDT"]))
+    listing.instruments = [told("BTC-USDT")]
+    exchange.behave(now_ms=None)
+
+    assert fill(store, exchange, window).status == "failed"  # the paper exchange does not know it
+    for _ in range(3):
+        declare_universe(store, settings, listing)
+    assert fill(store, exchange, window).status == "failed"
+    declare_universe(store, settings, listing)
+
+    assert listing.asked == 2
+    assert one(store.connection, "SELECT state FROM backfill.instruments WHERE symbol = 'GONE-USDT'") == "unlisted"
 
 
 def test_listed_again_it_goes_on_and_the_time_between_is_asked_for(store: CandleStore, gone: int) -> None:
