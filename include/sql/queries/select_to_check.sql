@@ -1,5 +1,5 @@
 -- What there is to check of one series in a window, as sets of ms: `held` bars, the `native` ones that its home gave, those of them that it
--- has not told again since they settled, bars that nobody has given, those that the home denies, those of them that no
+-- has neither told again nor denied since they settled, bars that nobody has given, those that the home denies, those of them that no
 -- proof has explained (nor tried to, lately), and what of the window has been compared with another source (or would
 -- have been, if any other had it), what could not be, and what has been proved by coarser bars, since a moment.
 WITH span AS (
@@ -20,7 +20,7 @@ WITH span AS (
     WHERE series_id = %(series_id)s AND field IS NULL AND kind IN ('cross_source', 'next_timeframe')
       AND last_seen_at >= %(since)s
 )
-SELECT asked * held AS held, asked * (held - stand_in) AS native, asked * (held - stand_in - settled) AS unsettled, asked - held AS missing,
+SELECT asked * held AS held, asked * (held - stand_in) AS native, asked * (held - stand_in - settled - absent) AS unsettled, asked - held AS missing,
        (asked * absent) - held AS denied, (asked * absent) - held - no_trade - lost - proved_lately AS unexplained,
        asked * compared AS compared, asked * unverified AS unverified, asked * proved AS proved
 FROM span, said, checked

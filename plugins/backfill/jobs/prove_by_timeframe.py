@@ -18,6 +18,8 @@ from backfill.domain.page_plan import plan_pages
 from backfill.domain.timeframes import DAY_MS, Timeframe
 from backfill.errors import ExchangeError
 from backfill.exchanges.blofin_client import ROWS_PER_PAGE
+from backfill.exchanges.blofin_client import SOURCE as BLOFIN
+from backfill.exchanges.venues import venue
 from backfill.jobs.series_check import SeriesCheck, evidence
 from backfill.storage.database import translated_errors
 from backfill.storage.findings import Finding
@@ -64,8 +66,13 @@ class _Prover:
         self._check = check
         kept = self._kept_series()
         options = coarser(check.timeframe.name)
-        self._coarse = next((one for one in options if one.name in kept), next(iter(options), None))
+        published = (one for one in options if self._is_published(one))
+        self._coarse = next((one for one in options if one.name in kept), next(published, None))
         self.stored_series_id = kept.get(self._coarse.name) if self._coarse else None
+
+    def _is_published(self, bars: Timeframe) -> bool:
+        (home,) = self._check.store.source_names([self._check.home_id])
+        return home == BLOFIN or venue(home).serves(bars.name)
 
     def _kept_series(self) -> dict[str, int]:
         """The timeframes that are kept of this instrument from the same home, and their series."""

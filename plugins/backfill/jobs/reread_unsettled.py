@@ -6,7 +6,7 @@ again. What is left are bars that somebody else has written, and bars of series 
 
 from __future__ import annotations
 
-from backfill.domain.intervals import Interval, intersection
+from backfill.domain.intervals import Interval, intersection, total_ms
 from backfill.domain.timeframes import DAY_MS, HOUR_MS
 from backfill.jobs.ask_source import SETTLED_AFTER_MS
 from backfill.jobs.series_check import SeriesCheck
@@ -25,5 +25,5 @@ def reread_unsettled(check: SeriesCheck) -> None:
     due = intersection(check.to_check().unsettled, [reach])
     if not due or due[0].start + step_ms > check.at_ms - max(OVERDUE_AFTER_MS, 2 * step_ms + SETTLED_AFTER_MS):
         return
-    check.ask_home_again(due)
-    check.counts["reread"] += sum(one.end - one.start for one in due) // step_ms
+    if check.ask_home_again(due):
+        check.counts["reread"] += total_ms(due) // step_ms

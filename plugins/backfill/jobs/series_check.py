@@ -39,10 +39,10 @@ log = logging.getLogger(__name__)
 class ToCheck(NamedTuple):
     """What there is to check of a window.
 
-    ``native``: bars that the home gave. ``unsettled``: those of them it has not told again since they settled.
-    ``missing``: bars that nobody has given; ``denied``: those the home says it has not; ``unexplained``: those of them
-    that no proof has explained. ``compared`` with another source, ``unverified`` since none could be, and ``proved`` by
-    coarser bars: spans looked at of late.
+    ``native``: bars that the home gave. ``unsettled``: those of them that it has neither told again since they settled
+    nor denied. ``missing``: bars that nobody has given; ``denied``: those the home says it has not; ``unexplained``:
+    those of them that no proof has explained. ``compared`` with another source, ``unverified`` since none could be,
+    and ``proved`` by coarser bars: spans looked at of late.
     """
 
     held: list[Interval]

@@ -204,3 +204,19 @@ def test_a_correction_by_hand_is_no_reason_to_ask_for_ever(
     assert candles_in_database(store, window) == by_hand
     assert rows(store.connection, "SELECT count(*) FROM backfill.revisions") == [(0,)]
     assert findings(store) == []
+
+
+def test_bars_that_the_home_denies_are_asked_for_once(
+    venues: Venues, store: CandleStore, clock: Clock, window: SeriesWindow
+) -> None:
+    insert_native(store, window)
+    denied = range(SETTLED_MS - HOUR_MS, SETTLED_MS - HOUR_MS + 5 * MINUTE_MS, MINUTE_MS)
+    venues["blofin"].faults.on("missing", symbol="BTC-USDT", timeframe="1m", opens_ms=denied)
+    asked = []
+    for hours in (4, 8, 9, 30):
+        clock.now_ms = NOW_MS + hours * HOUR_MS
+        validate(venues, [window], at_ms=clock.now_ms)
+        asked.append(venues.asked("blofin"))
+
+    assert asked == [1, 1, 1, 1]
+    assert len(candles_in_database(store, window)) == HOURS * 60

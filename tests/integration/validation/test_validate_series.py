@@ -9,8 +9,9 @@ from typing import Any
 import psycopg
 import pytest
 
-from backfill.errors import DatabaseError, ExchangeError
-from backfill.jobs.candle_sources import CandleSource
+from backfill.domain.timeframes import Timeframe
+from backfill.errors import DatabaseError, ExchangeError, ExchangeUnreachable
+from backfill.jobs.candle_sources import CandlePage, CandleSource
 from backfill.jobs.report_run import report_run
 from backfill.jobs.validate_series import ValidationReport, validate_series
 from backfill.storage.candle_store import CandleStore, QuarantinedRow, SeriesWindow, utc
@@ -292,6 +293,35 @@ def test_a_home_that_is_asked_through_ccxt_is_validated_as_any_other(venues: Ven
 
     assert report.open_findings == {"lost_bars": 1}
     assert asked(venues)["binanceusdm"] > 0
+
+
+class AskedForBars:
+    """A source that says nothing, and remembers which bars it was asked for."""
+
+    name = "gate"
+    rows_per_page = 1000
+    requests_made = 0
+
+    def __init__(self) -> None:
+        self.asked_for: list[str] = []
+
+    def serves_from_ms(self) -> None:
+        return None
+
+    def ask(self, symbol: str, timeframe: Timeframe, after_ms: int) -> CandlePage:
+        self.asked_for.append(timeframe.name)
+        raise ExchangeUnreachable(self.name, f"{symbol} before {after_ms}")
+
+
+def test_a_home_is_asked_only_for_longer_bars_that_it_publishes(store: CandleStore) -> None:
+    window = want(store, sources=("gate",), timeframe="2h", history_ms=96 * HOUR_MS)
+    store_bars(store, window, candles(opens(window.start_ms, window.end_ms, 2 * HOUR_MS)), source="gate")
+    store.connection.execute("UPDATE backfill.series SET settled = held")
+    home = AskedForBars()
+
+    validate_series(store, iter([home]), iter(()), window, WHO, Validation(), at=utc(NOW_MS), thorough=True)
+
+    assert home.asked_for == ["8h"], "gate has no 6h"
 
 
 def test_a_series_without_any_other_source_is_unverified_and_well(venues: Venues, store: CandleStore) -> None:
