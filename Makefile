@@ -14,6 +14,7 @@ help: ## list the targets
 	@echo
 	@echo "  ONCE=1         stop when the run has ended, with its result: 0 complete, 3 gaps remain, 1 failure"
 	@echo "  REPLAY=DIR     serve the real candles of a folder instead of the synthetic market"
+	@echo "  SYMBOLS, TIMEFRAME, START_TS, END_TS, BATCH_LIMIT, SLEEP_MS  for backfill: see docs/settings.md"
 	@echo "  BACKFILL_HOME  where everything goes that a run creates ($(BACKFILL_HOME))"
 	@echo "  BACKFILL_API_PORT, BACKFILL_PAPER_PORT  (8080 and 8900, or the next ones that are free)"
 
@@ -29,7 +30,7 @@ up: install ## the same stack against the real exchanges [ONCE=1]
 # The knobs of older jobs count on make's command line only: names as common as these are not taken from the environment.
 option = $(if $(and $(filter command,$(origin $(2))),$(filter-out 0,$($(2)))),$(1) "$($(2))")
 
-backfill: install ## fill BACKFILL_DB (or candles_db) with the profile deep_history [SYMBOLS=A,B TIMEFRAME=1h START_TS=ms END_TS=ms BATCH_LIMIT=N SLEEP_MS=N]
+backfill: install ## fill the database of BACKFILL_DB with 250 days of every perpetual: the profile deep_history
 	@$(VENV)/bin/backfill migrate
 	@BACKFILL_PROFILE="$${BACKFILL_PROFILE-deep_history}" $(VENV)/bin/backfill fill \
 		$(call option,--symbols,SYMBOLS) $(call option,--timeframes,TIMEFRAME) \

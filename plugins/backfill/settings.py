@@ -26,6 +26,7 @@ PREFIX = "BACKFILL_"
 
 # Blofin docs, Get Candlesticks: "The maximum is 1440".
 MAX_BATCH_LIMIT = 1440
+MAX_REQUEST_SLEEP_MS = 60_000
 HUNDRED_YEARS_H = 876_600
 MAX_TIMEOUT_S = 300
 
@@ -83,7 +84,7 @@ class Settings(BaseModel):
     settle_s: float = Field(default=5.0, ge=0, le=3600)
     batch_limit: int = Field(default=MAX_BATCH_LIMIT, ge=1, le=MAX_BATCH_LIMIT)
     pages_in_flight: int = Field(default=4, ge=1, le=64)
-    request_sleep_ms: int = Field(default=0, ge=0, le=60_000)
+    request_sleep_ms: int = Field(default=0, ge=0, le=MAX_REQUEST_SLEEP_MS)
     http_timeout_s: float = Field(default=10.0, gt=0, le=MAX_TIMEOUT_S)
     home: HomePath = Path(".backfill")
     api_port: Port | None = None

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import argparse
 import re
+from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from backfill import __version__
 from backfill.errors import ConfigurationError
+from backfill.settings import MAX_BATCH_LIMIT, MAX_REQUEST_SLEEP_MS
+from backfill.universe_model import parse_symbol
 from backfill.window_params import as_list, as_moment
 
 
@@ -22,7 +25,9 @@ def parser() -> argparse.ArgumentParser:
     candles.add_argument("--db", metavar="URI", help="Postgres; else BACKFILL_DB, else AIRFLOW_CONN_CANDLES_DB")
 
     some_symbols = argparse.ArgumentParser(add_help=False)
-    some_symbols.add_argument("--symbols", type=comma_list, metavar="A,B", help="only these instruments, e.g. BTC-USDT")
+    some_symbols.add_argument(
+        "--symbols", type=symbol_list, metavar="A,B", help="only these instruments, e.g. BTC-USDT"
+    )
 
     some = argparse.ArgumentParser(add_help=False, parents=[some_symbols])
     some.add_argument("--timeframes", type=comma_list, metavar="1m,1h", help="only these timeframes")
@@ -41,6 +46,14 @@ def parser() -> argparse.ArgumentParser:
     fill = commands.add_parser("fill", parents=[candles, some, window], help="find the gaps and close them")
     fill.add_argument("--sources", type=comma_list, metavar="A,B", help="ask only these, in this order")
     fill.add_argument("--recheck", action="store_true", help="ask again for bars that a source has denied")
+    fill.add_argument("--batch-limit", type=number(1, MAX_BATCH_LIMIT), metavar="N", help="rows a page of Blofin's")
+    fill.add_argument(
+        "--sleep-ms",
+        dest="request_sleep_ms",
+        type=number(0, MAX_REQUEST_SLEEP_MS),
+        metavar="MS",
+        help="least time between two requests to one source",
+    )
     fill.add_argument("--dry-run", action="store_true", help="print the plan and its requests, ask nobody")
     prune = commands.add_parser("prune", parents=[candles], help="remove what is older than its retention")
     prune.add_argument("--dry-run", action="store_true", help="tell what would be removed and stop")
@@ -130,6 +143,37 @@ def comma_list(text: str) -> list[str]:
     if names is None:
         raise argparse.ArgumentTypeError("names nothing")
     return names
+
+
+def symbol_list(text: str) -> list[str]:
+    """Instruments by their Blofin names; as ccxt spells them, `BTC/USDT` or `BTC/USDT:USDT`, is understood too.
+
+    All of them are the linear perpetual: we keep no spot.
+    """
+    return [_symbol(name) for name in comma_list(text)]
+
+
+def _symbol(name: str) -> str:
+    spelled = re.fullmatch(r"([^-/:]+)/([^-/:]+)(?::\2)?", name)
+    if spelled:
+        return f"{spelled[1]}-{spelled[2]}"
+    if "-" in name and not {"/", ":"} & set(name):
+        return name  # the universe knows whether there is such an instrument
+    try:
+        return parse_symbol(name)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+
+
+def number(least: int, most: int) -> Callable[[str], int]:
+    """A whole number within these bounds."""
+
+    def parse(text: str) -> int:
+        if not re.fullmatch("[0-9]{1,9}", text) or not least <= int(text) <= most:
+            raise argparse.ArgumentTypeError(f"{text!r} is no whole number from {least} to {most}")
+        return int(text)
+
+    return parse
 
 
 def moment(text: str) -> datetime:

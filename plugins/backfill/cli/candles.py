@@ -12,6 +12,7 @@ from backfill.domain.timeframes import timeframe
 from backfill.jobs.fill_gaps import FillReport
 from backfill.jobs.fill_universe import fill_series, select_declared
 from backfill.jobs.plan_fill import FillPlan, plan_fill
+from backfill.jobs.progress import progress
 from backfill.jobs.supplies import Supplies
 from backfill.settings import load_settings
 from backfill.source_names import check_sources
@@ -54,13 +55,14 @@ def status(args: argparse.Namespace, output: Output) -> int:
         which = _declared(supplies, args)
         rows = supplies.store.rows("select_sync_status", which)
         sources = SourceHealth(supplies.store.connection, "status").all()
-    missing = sum(row["missing_candles"] for row in rows)
+        missing = sum(row["missing_candles"] for row in rows)
+        to_go = progress(supplies.store, which, missing, rows_per_page=supplies.settings.batch_limit)
     if output.as_json:
-        output.document({"series": rows, "missing_candles": missing, "sources": sources})
+        output.document({"series": rows, "missing_candles": missing, "progress": to_go.as_dict(), "sources": sources})
     else:
         output.table(f"{len(rows)} series", rows, STATUS_COLUMNS)
         output.table("sources", sources, SOURCE_COLUMNS)
-        output.line(f"{missing:,} candles are missing" if missing else "all complete")
+        output.line(str(to_go) if missing else "all complete")
     return GAPS_REMAIN if missing else COMPLETE
 
 
@@ -94,7 +96,9 @@ def fill(args: argparse.Namespace, output: Output) -> int:
 
 
 def _supplies(args: argparse.Namespace) -> Supplies:
-    return Supplies(database_uri(args.db), load_settings(), source_from_environment)
+    said = {name: getattr(args, name, None) for name in ("batch_limit", "request_sleep_ms")}
+    settings = load_settings().model_copy(update={name: value for name, value in said.items() if value is not None})
+    return Supplies(database_uri(args.db), settings, source_from_environment)
 
 
 def _declared(supplies: Supplies, args: argparse.Namespace) -> Selection:
@@ -113,17 +117,17 @@ def _fill_all(
 ) -> list[FillReport]:
     who = RunIdentity("backfill", f"cli__{datetime.now(timezone.utc).isoformat()}", "fill")
     reports: list[FillReport] = []
-    with output.progress(len(windows), "series") as progress:
+    with output.progress(len(windows), "series") as bar:
         for report in fill_series(supplies, windows, who, only=args.sources, recheck=args.recheck):
             reports.append(report)
             line = (
                 f"{report.symbol} {report.timeframe}: {report.status}, {report.rows_inserted:,} inserted, "
                 f"{report.missing_after:,} missing, {report.requests} requests"
             )
-            if progress is None:
+            if bar is None:
                 output.note(line)
             else:
-                progress.update(progress.task_ids[0], advance=1, last=line)
+                bar.update(bar.task_ids[0], advance=1, last=line)
     return sorted(reports, key=lambda report: (report.symbol, timeframe(report.timeframe).step_ms))
 
 
