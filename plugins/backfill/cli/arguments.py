@@ -62,6 +62,12 @@ def parser() -> argparse.ArgumentParser:
     validate.add_argument("--thorough", action="store_true", help="add up bars also where nothing is missing")
     audit = commands.add_parser("audit", parents=[candles, some_symbols], help="is what is said of the candles true?")
     audit.add_argument("--repair", action="store_true", help="mend what can be mended without losing anything")
+    explain = commands.add_parser(
+        "explain", parents=[candles], help="one bar: its source, who agreed, what it was before"
+    )
+    explain.add_argument("symbol", type=_symbol, metavar="SYMBOL", help="e.g. BTC-USDT")
+    explain.add_argument("timeframe", metavar="TIMEFRAME", help="e.g. 1m")
+    explain.add_argument("open_time", type=moment, metavar="OPEN_TIME", help="ISO 8601 (UTC) or epoch ms")
     _add_decisions(commands, candles, some_symbols)
     commands.add_parser("doctor", parents=[candles], help="check database, schema, clock, sources and settings")
 

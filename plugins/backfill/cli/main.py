@@ -59,6 +59,10 @@ def _command(name: str) -> Command:
         from backfill.cli.audit import run_audit
 
         return run_audit
+    if name == "explain":
+        from backfill.cli.explain import explain
+
+        return explain
     if name in ("quarantine", "correct", "findings"):
         return _decision(name)
     from backfill.cli.candles import fill, gaps, migrate, status
