@@ -89,7 +89,8 @@ def compare_sources(check: SeriesCheck, others: Iterator[CandleSource | Exchange
 def pages_due(check: SeriesCheck, rows: int) -> list[Interval]:
     """The spans to compare now, ``rows`` bars long at most, on the window: the newest, and the run's share of old ones.
 
-    They start at multiples of half a page, so that the pages of many runs are few.
+    They start and end at multiples of half a page, so that the pages of many runs are few, and none is forgotten over a
+    shorter one that starts with it.
     """
     to_check, step_ms = check.to_check(), check.timeframe.step_ms
     fresh = difference(to_check.held, to_check.compared)
@@ -109,7 +110,8 @@ def pages_due(check: SeriesCheck, rows: int) -> list[Interval]:
                 break
             # What nobody could verify is tried again after all others, so that it does not keep them waiting.
             first = difference(fresh, to_check.unverified) or fresh
-            pages.append(_page_before(first[-1].end, slot_ms, check.span))
+            slot_end_ms = -(-first[-1].end // slot_ms) * slot_ms
+            pages.append(_page_before(min(slot_end_ms, to_check.held[-1].end), slot_ms, check.span))
     return pages
 
 
@@ -261,13 +263,14 @@ def _unverified(check: SeriesCheck, pages: Sequence[Interval], *, nobody_has_it:
     """
     why = list(dict.fromkeys(str(error) for error in check.errors)) or ["no other source has these bars"]
     detail: dict[str, Any] = {"why": why, "nobody_has_it": nobody_has_it}
+    held = check.to_check().held if pages else []
     for span in pages:
         page = Finding(
             "cross_source", "unverified", check.window.series_id, None, span.start, span.end, status="settled",
             detail=detail,
         )  # fmt: skip
         check.findings.record([page], check.fill_run_id)
-        bars = sum(i.end - i.start for i in intersection(check.to_check().held, [span]))
+        bars = sum(i.end - i.start for i in intersection(held, [span]))
         check.counts["unverified"] += bars // check.timeframe.step_ms
         find_suspicious(check, span, None, None)
 
