@@ -178,3 +178,25 @@ def test_a_source_does_not_vote_on_its_own_candles(venues: Venues, store: Candle
 
     voters = "SELECT array_agg(DISTINCT detail ->> 'voter') FROM backfill.findings WHERE field = 'close'"
     assert one(store.connection, voters) == ["binanceusdm"]
+
+
+def test_a_bar_that_was_replaced_is_compared_anew(venues: Venues, store: CandleStore, opened: Open) -> None:
+    venues.replace("okx", opened("okx", difference_bp=0.2))
+    an_hour_ago = NOON_MS - HOUR_MS
+    window = want(store)
+    venues["blofin"].faults.on("revised", symbol="BTC-USDT", timeframe="1m", opens_ms={an_hour_ago})
+    run(venues, [window])
+    for _ in range(5):
+        (report,) = validate(venues, [window])
+    assert report.open_findings["cross_source"] > 0
+    venues["blofin"].faults.off()
+    punch(store, window, [NOON_MS - MINUTE_MS])
+    (filled,) = run(venues, [window])
+    assert filled.rows_revised == 1, "the overlap has brought the right one"
+    venues.forget_counts()
+
+    (report,) = validate(venues, [window])
+
+    assert (report.problems, report.requests) == ([], 1)
+    (report,) = validate(venues, [window])
+    assert report.requests == 0
