@@ -157,7 +157,7 @@ def test_its_own_objective_and_its_own_way_to_fail_outrank_the_universe(validate
         validate(symbol="BTC-USDT", objective_pct=92, on_failure="fail")
 
 
-def test_a_way_to_fail_that_there_is_not_is_refused_at_once():
+def test_a_way_to_fail_that_there_is_not_is_refused_at_once(airflow_home):
     from backfill.operators.validate import ValidateOperator
 
     with pytest.raises(ValueError, match="on_failure is 'ignore'; it must be 'warn' or 'fail'"):

@@ -15,7 +15,8 @@ from integration.helpers import HOUR_MS, MINUTE_MS, NOON_MS, NOW_MS, rows, windo
 from integration.validation.validations import insert_native, validate
 
 REVISED_MS = (NOON_MS - 3 * HOUR_MS, NOON_MS - HOUR_MS, NOON_MS - MINUTE_MS)
-COLUMNS = "backfill.epoch_ms(open_time) AS open_ms, open, high, low, close, volume, quote_volume, source_id"
+OPEN_MS = "backfill.epoch_ms(open_time)"
+COLUMNS = ("open", "high", "low", "close", "volume", "quote_volume", "source_id")
 
 Stored = dict[int, tuple[Any, ...]]
 
@@ -28,9 +29,10 @@ def clock(venues: Venues, opened: Open) -> Clock:
     return clock
 
 
-def stored(store: CandleStore, table: str = "candles") -> Stored:
-    """The rows of all series by open time, as bits."""
-    found = rows(store.connection, f"SELECT {COLUMNS} FROM backfill.{table} ORDER BY series_id, open_time")
+def stored(store: CandleStore, table: str = "candles", prefix: str = "") -> Stored:
+    """The rows of all series by open time, as bits; ``prefix``: of the columns' names."""
+    columns = ", ".join([OPEN_MS, *(prefix + column for column in COLUMNS)])
+    found = rows(store.connection, f"SELECT {columns} FROM backfill.{table} ORDER BY series_id, open_time")
     return {open_ms: tuple(values) for open_ms, *values in found}
 
 
@@ -43,13 +45,14 @@ def assert_only_these_changed(store: CandleStore, before: Stored, opens_ms: Sequ
     after, former = stored(store), stored(store, "revisions")
     assert set(former) == set(opens_ms)
     assert former == {open_ms: before[open_ms] for open_ms in opens_ms}
+    assert stored(store, "revisions", "new_") == {open_ms: after[open_ms] for open_ms in opens_ms}
     reasons = "SELECT DISTINCT reason, new_source_id = source_id, fill_run_id IS NOT NULL FROM backfill.revisions"
     assert rows(store.connection, reasons) == [("provider_correction", True, True)]
     for open_ms, (opening, high, low, close, *rest) in {ms: before[ms] for ms in opens_ms}.items():
         now = after[open_ms]
         assert now[3] == pytest.approx(close * 1.001)
         assert now[1] == pytest.approx(high * 1.001)
-        assert now[0::2] == (opening, low, *rest[0::2])
+        assert (now[0], now[2], *now[4:]) == (opening, low, *rest)
     unchanged = {ms: bar for ms, bar in before.items() if ms not in opens_ms}
     assert {ms: after[ms] for ms in unchanged} == unchanged
 
@@ -135,7 +138,7 @@ def test_another_series_of_the_instrument_is_left_as_it_is(venues: Venues, store
     minutes = want(store, sources=("blofin",))
     fives = want(store, sources=("blofin",), timeframe="5m")
     run(venues, [minutes, fives])
-    sql = f"SELECT {COLUMNS} FROM backfill.candles WHERE series_id = %s ORDER BY open_time"
+    sql = "SELECT * FROM backfill.candles WHERE series_id = %s ORDER BY open_time"
     before = rows(store.connection, sql, (fives.series_id,))
     revise(venues, REVISED_MS)
     clock.now_ms = NOW_MS + 30 * MINUTE_MS
