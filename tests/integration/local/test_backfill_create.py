@@ -22,7 +22,7 @@ from backfill.storage.database import connect
 from integration.ten_days import DAYS, FIRST_DAY, LAST_DAY, assert_caught_up, days_by_start, fill_and_tear
 
 DAG_ID = "candles_catch_up"
-WITHIN_S = 240
+WITHIN_S = 600
 LOOK_EVERY_S = 0.5
 
 pytestmark = pytest.mark.skipif(version("apache-airflow").startswith("2."), reason="Airflow 2 has another command")
