@@ -72,10 +72,11 @@ def _section(title: str, lines: Iterable[str]) -> Iterator[str]:
 
 
 def _origin(story: CandleStory, candle: Row) -> str:
-    confirmed = "told after it had settled" if story.confirmed else "not read again since it settled"
+    home = next((_source(one, story.as_of) for one in story.sources if one["rank"] == 1), "it has none")
+    confirmed = "told after it had settled" if story.confirmed else "not told again yet"
     return {
         "home": f"from its home, {confirmed}",
-        "stand_in": f"a stand-in: {story.home}, its home, has not given it",
+        "stand_in": f"a stand-in for the home's: {home}",
         "derived": f"made of finer bars of {story.home}, its home, until that gives its own",
         "manual": "written by a person; no source replaces it",
         "other": f"from a source that the series does not name; its home is {story.home}",

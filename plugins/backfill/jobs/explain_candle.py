@@ -205,13 +205,13 @@ def _compared_bar(look: Row, candle: Row | None, _: Mapping[str, Any], findings:
 def _proved_bar(look: Row, candle: Row | None, series: Mapping[str, Any], findings: Sequence[Row]) -> str:
     if candle is None:
         return "no_trade" if series["no_trade"] else "lost" if series["lost"] else "not_compared"
-    if candle["source"] != look["source"]:
-        return "not_compared"  # the home's coarser bars say nothing of another's
+    looked_at = look["detail"]["equal"] + look["detail"]["disagree"]
+    if candle["source"] != look["source"] or not looked_at:  # the home's coarser bars say nothing of another's
+        return "not_compared"
     said = [one for one in findings if one["kind"] in ("timeframes", *MISFILED)]
     if any(one["verdict"] == "disagree" and one["status"] != "settled" for one in said):
         return "disagree"
     bucket = timedelta(milliseconds=timeframe(look["detail"]["timeframe"]).step_ms)
-    looked_at = look["detail"]["equal"] + look["detail"]["disagree"]
     is_whole = looked_at * bucket >= look["end_time"] - look["start_time"]
     return "agree" if is_whole else "agree_unless_lacking"
 
