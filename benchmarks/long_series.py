@@ -1,9 +1,10 @@
 """Two years of 1m of one symbol: how much memory does the task need?
 
 The tasks run as Airflow would run them: ``BlofinCandlesOperator``, then ``ValidateOperator``, each in a process of its
-own that imports Airflow; beside them the same job without Airflow. The paper exchanges (Blofin and Bybit) are processes
-of their own too, with their real limits. After the fill comes the first validation, which compares every page with
-Bybit's. The peak is the process's own (``ru_maxrss``): all that it ever had in memory at once, libraries included.
+own that imports Airflow; beside them the same fill without Airflow. The paper exchanges (Blofin and Bybit) have a
+process of their own too, and their real limits. Beside the minutes the days are kept, so that the first validation, a
+thorough one, has something to add up to. The peak is the process's own (``ru_maxrss``): all that it ever had in
+memory at once, libraries included.
 """
 
 from __future__ import annotations
@@ -41,7 +42,12 @@ def main() -> None:
         _work(arguments.work)
         return
     with throw_away_home() as home, _paper_exchanges() as urls:
-        universe = {"instruments": [SYMBOL], "timeframes": {"1m": f"{arguments.days}d"}, "sources": [*urls]}
+        history = f"{arguments.days}d"
+        universe = {
+            "instruments": [SYMBOL],
+            "timeframes": {"1m": history, "1d": {"history": history, "roll_up": False}},
+            "sources": [*urls],
+        }
         (home / "universe.yaml").write_text(json.dumps(universe))
         ours = {
             "AIRFLOW_HOME": str(home / "airflow"),
@@ -49,7 +55,7 @@ def main() -> None:
             "BACKFILL_UNIVERSE": str(home / "universe.yaml"),
             **{f"BACKFILL_{name.upper()}_URL": url for name, url in urls.items()},
         }
-        print(f"{SYMBOL}, {arguments.days} days of 1m; aim: below {MOST_MIB} MiB")
+        print(f"{SYMBOL}, {arguments.days} days of 1m and 1d; aim: below {MOST_MIB} MiB")
         _tell("imports alone, nothing done", _run("import", ours))
         for works in (["job"], ["fill", "validate"]):
             with throw_away_database() as database:
@@ -139,9 +145,9 @@ def _task(work: str) -> list[dict[str, Any]]:
         from backfill.jobs import fill_universe, validate_universe  # noqa: F401
 
         return []
-    operator = BlofinCandlesOperator if work == "fill" else ValidateOperator
-    done: list[dict[str, Any]] = operator(task_id=work, symbol=SYMBOL).execute(context)
-    return done
+    if work == "fill":
+        return BlofinCandlesOperator(task_id=work, symbol=SYMBOL).execute(context)
+    return ValidateOperator(task_id=work, symbol=SYMBOL, thorough=True).execute(context)
 
 
 if __name__ == "__main__":

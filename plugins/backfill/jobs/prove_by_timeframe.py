@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 # So many pages of coarser bars are asked for in one run; the others wait for the next.
 MOST_PAGES = 4
+# Stored bars that are in memory at once, about 5 MB: a page of 1d would be four years of minutes.
+CHUNK_BARS = 50_000
 # Bars that are merely new are proved by the day: their proof is a question of its own.
 WORTH_A_PAGE_MS = DAY_MS
 # From so many buckets on, and with so many of them wrong, it is not the bars that are wrong but the series.
@@ -82,14 +84,20 @@ class _Prover:
         return {str(name): int(series_id) for series_id, name in rows}
 
     def chunks(self, due: Sequence[Interval]) -> list[Interval]:
-        """The spans that are to be proved, newest first: whole coarse bars that are over, a page of them at most."""
+        """The spans that are to be proved, newest first: whole coarse bars that are over.
+
+        A page of them at most where the home is asked, else as many as memory should hold with their finer bars.
+        """
         check, coarse = self._check, self._coarse
         if not due or coarse is None or (self.stored_series_id is None and check.home is None):
             return []
         first = coarse.ceil(check.span.start)
         over = coarse.floor(min(check.span.end, check.at_ms - LATE_MS))
         buckets = union(Interval(coarse.floor(start), coarse.ceil(end)) for start, end in due)
-        rows = check.home.rows_per_page if check.home else ROWS_PER_PAGE
+        if self.stored_series_id is None:
+            rows = check.home.rows_per_page if check.home else ROWS_PER_PAGE
+        else:  # nobody is asked, so a span need not be worth a question
+            rows = max(1, CHUNK_BARS * check.timeframe.step_ms // coarse.step_ms)
         pages = plan_pages(intersection(buckets, [Interval(first, max(first, over))]), coarse.step_ms, rows)
         return [Interval(page.reach_ms, page.after_ms) for page in pages][:MOST_PAGES]
 
