@@ -134,7 +134,7 @@ class _Validation:
         work = self.store.open_work(mature) if mature.start_ms < mature.end_ms else OpenWork(0, 0, 0, [])
         params = {"series_id": window.series_id, "first": utc(window.start_ms), "past": utc(window.end_ms)}
         with translated_errors():
-            open_findings, quarantined = fetch_one(self.store.connection, query("count_to_judge"), params)
+            open_findings, suspects, quarantined = fetch_one(self.store.connection, query("count_to_judge"), params)
         problems = []
         if work.coverage_pct < window.objective_pct:
             problems.append(
@@ -149,11 +149,14 @@ class _Validation:
             problems.append(
                 f"{quarantined} rows in quarantine; decide with `backfill quarantine list --symbols {window.symbol}`"
             )
-        notes = (
-            [f"{check.counts['unverified']} bars unverified: no other source has answered for them"]
-            if check.counts["unverified"]
-            else []
-        )
+        notes = []
+        if check.counts["unverified"]:
+            notes.append(f"{check.counts['unverified']} bars unverified: no other source has answered for them")
+        if suspects:
+            notes.append(
+                f"{suspects} suspects that no other source could clear; "
+                f"look with `backfill findings --symbols {window.symbol}`"
+            )
         notes += list(dict.fromkeys(str(error) for error in check.errors))
         return ValidationReport(
             symbol=window.symbol,
