@@ -18,6 +18,8 @@ from backfill.storage.database import translated_errors
 from backfill.storage.named_queries import query
 
 EPOCH = datetime.fromtimestamp(0, tz=timezone.utc)
+# What a datetime can tell.
+LATEST_MS = (datetime.max.replace(tzinfo=timezone.utc) - EPOCH) // timedelta(milliseconds=1)
 # That a page was looked at is a finding too: one of these, of no field.
 LOOKS = ("cross_source", "next_timeframe")
 RUN_COLUMNS = ("fill_run_id", "dag_id", "run_id", "task_id")
@@ -120,7 +122,8 @@ def _open_ms(bars: Timeframe, open_time: datetime) -> int:
     ms, rest = divmod(open_time - EPOCH, timedelta(milliseconds=1))
     if rest or not bars.is_on_grid(ms):
         before_ms = bars.floor(ms)
-        nearest_ms = before_ms if 2 * (ms - before_ms) <= bars.step_ms else before_ms + bars.step_ms
+        after_ms = before_ms + bars.step_ms
+        nearest_ms = after_ms if ms - before_ms > after_ms - ms and after_ms <= LATEST_MS else before_ms
         contains = "" if nearest_ms == before_ms else f", the one that this lies in at {utc(before_ms):%FT%RZ}"
         nearest = f"the nearest opens at {utc(nearest_ms):%FT%RZ}{contains}"
         raise ConfigurationError(f"no {bars.name} bar opens at {open_time.isoformat()}: {nearest}")
@@ -208,10 +211,17 @@ def _proved_bar(look: Row, candle: Row | None, series: Mapping[str, Any], findin
     looked_at = look["detail"]["equal"] + look["detail"]["disagree"]
     if candle["source"] != look["source"] or not looked_at:  # the home's coarser bars say nothing of another's
         return "not_compared"
-    said = [one for one in findings if one["kind"] in ("timeframes", *MISFILED)]
+    coarse = look["detail"]["timeframe"]
+    said = [
+        one
+        for one in findings
+        if one["source"] == look["source"]
+        and one["kind"] in ("timeframes", *MISFILED)
+        and one["detail"].get("timeframe") == coarse
+    ]
     if any(one["verdict"] == "disagree" and one["status"] != "settled" for one in said):
         return "disagree"
-    bucket = timedelta(milliseconds=timeframe(look["detail"]["timeframe"]).step_ms)
+    bucket = timedelta(milliseconds=timeframe(coarse).step_ms)
     is_whole = looked_at * bucket >= look["end_time"] - look["start_time"]
     return "agree" if is_whole else "agree_unless_lacking"
 

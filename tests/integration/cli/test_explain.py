@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from unittest.mock import ANY
 
 import pytest
@@ -228,23 +229,26 @@ def test_a_look_at_a_page_says_of_the_bar_only_what_it_can(cli: Cli, store: Cand
     assert "other sources: unverified [2026-03-10 11:00 to 2026-03-10 12:00: okx: unreachable; " in shown
 
 
+def differing_sum(window: SeriesWindow) -> Finding:
+    """The quarter's volume beside the home's own 15m bar."""
+    return Finding(
+        "timeframes", "disagree", window.series_id, window.source_ids[0], NOON_MS - 15 * MINUTE_MS, NOON_MS,
+        field="volume", stored=1.0, other=2.0, difference=-0.5, detail={"timeframe": "15m"},
+    )  # fmt: skip
+
+
 def test_a_bar_that_does_not_add_up_and_one_that_may_not_have_been_added_up_are_told_apart(
     cli: Cli, store: CandleStore, window: SeriesWindow
 ) -> None:
     give(store, window, "blofin", 100.0)
     home = window.source_ids[0]
-    quarter = NOON_MS - 15 * MINUTE_MS
-    wrong = Finding(
-        "timeframes", "disagree", window.series_id, home, quarter, NOON_MS, field="volume", stored=1.0, other=2.0,
-        difference=-0.5, detail={"timeframe": "15m"},
-    )  # fmt: skip
     log = FindingsLog(store.connection)
 
     log.record([proof(window, home, equal=3)])
     unsure = verdicts(story(cli), "proved")
     log.record([proof(window, home, equal=0)])
     untold = verdicts(story(cli), "proved")
-    log.record([proof(window, home, equal=3, disagree=1), wrong])
+    log.record([proof(window, home, equal=3, disagree=1), differing_sum(window)])
     sure = story(cli)
 
     assert unsure == {"blofin": "agree_unless_lacking"}
@@ -253,6 +257,22 @@ def test_a_bar_that_does_not_add_up_and_one_that_may_not_have_been_added_up_are_
     assert [(one["kind"], one["field"], one["status"]) for one in sure["findings"]] == [
         ("timeframes", "volume", "open")
     ]
+
+
+def test_what_another_timeframe_or_source_says_is_no_word_of_this_one(
+    cli: Cli, store: CandleStore, window: SeriesWindow
+) -> None:
+    give(store, window, "blofin", 100.0)
+    home, okx, _ = window.source_ids
+    of_1h = replace(differing_sum(window), start_ms=PAGE.start, detail={"timeframe": "1h"})
+    shifted = Finding("hour_shift", "disagree", window.series_id, okx, PAGE.start, PAGE.end)
+    FindingsLog(store.connection).record([proof(window, home), look(window, okx, "disagree"), of_1h, shifted])
+
+    told = story(cli)
+
+    assert verdicts(told, "proved") == {"blofin": "agree"}
+    assert verdicts(told) == {"okx": "disagree"}
+    assert sorted(one["kind"] for one in told["findings"]) == ["hour_shift", "timeframes"]
 
 
 def test_a_look_at_a_former_self_is_not_taken_for_one_at_the_candle(
@@ -304,6 +324,7 @@ def test_pages_and_findings_beside_the_bar_are_not_of_it(cli: Cli, store: Candle
         (("BTC-USDT", "1m", "2026-03-10T11:50:45"), "11:51Z, the one that this lies in at 2026-03-10T11:50Z"),
         (("BTC-USDT", "1m", "2026-03-10T11:50:00.000001"), "the nearest opens at 2026-03-10T11:50Z\n"),
         (("BTC-USDT", "1w", "2026-03-10"), "the nearest opens at 2026-03-09T00:00Z\n"),
+        (("BTC-USDT", "1m", "9999-12-31T23:59:59"), "the nearest opens at 9999-12-31T23:59Z\n"),
         (("BTC-USDT", "1m", "noon"), "'noon' is not a time"),
     ],
 )  # fmt: skip
