@@ -106,7 +106,7 @@ def _small(store: CandleStore, rounds: int) -> None:
 
 def _large(store: CandleStore, rounds: int) -> None:
     _make_ledgers(store.connection)
-    week, all_of_it = "the last week", "all five years"
+    week, all_of_it, states = "the last week", "all five years", "the state of each"
     watch = Stopwatch()
     found: dict[str, list[SeriesGaps]] = {}
     for _ in range(rounds + 1):
@@ -114,11 +114,15 @@ def _large(store: CandleStore, rounds: int) -> None:
         for what, which in ((week, selection(AT, 0, start=AT - WEEK)), (all_of_it, selection(AT, 0))):
             with watch.timing(what):
                 found[what] = find_gaps(store, which)
+        with watch.timing(states):
+            status = store.rows("select_sync_status", selection(AT, 0))
     del watch.rounds[0]
     print(f"{LARGE_SERIES:,} series x 5 years, {HOLES} holes each, {DENIED} of them denied; median of {rounds} (range)")
     for what, gaps in found.items():
         missing = sum(gap.missing_candles for gap in gaps)
         print(f"  {what:28}{spread(watch.seconds(what), '.2f')} s: {len(gaps):,} series lack {missing:,} candles")
+    ready = sum(row["ready"] for row in status)
+    print(f"  {states:28}{spread(watch.seconds(states), '.2f')} s: {ready:,} of {len(status):,} series are ready")
 
 
 def _make_candles(connection: Connection) -> None:

@@ -10,6 +10,7 @@ import pytest
 from backfill.domain.intervals import Interval
 from backfill.domain.timeframes import timeframe
 from backfill.jobs import prune_candles as module
+from backfill.jobs.audit import audit
 from backfill.jobs.find_gaps import find_gaps, selection
 from backfill.jobs.prune_candles import PruneReport, prune_candles
 from backfill.storage.candle_store import CandleStore, Selection, SeriesWindow, utc
@@ -223,6 +224,16 @@ def test_months_that_nobody_wants_are_dropped_and_the_rest_is_deleted(store: Can
     assert months(store) == ["candles_y2026m02", "candles_y2026m03"]
     assert removed(report) == {("BTC-USDT", "1h"): 80 * 24}
     assert_held_is_true(store.connection)
+
+
+def test_the_audit_has_nothing_to_say_of_what_is_left(store: CandleStore) -> None:
+    window = stored(store, wanted_series(store, timeframe="1h", history_ms=100 * DAY_MS))
+    keep(store, window, 20 * DAY_MS)
+    keep(store, stored(store, wanted_series(store, "ETH-USDT", "15m", history_ms=30 * DAY_MS)), 10 * DAY_MS)
+
+    assert prune_candles(store, at=NOW).totals()["partitions"] == 3
+
+    assert audit(store, at=NOW).lines == []
 
 
 def test_a_month_that_one_series_still_wants_stays(store: CandleStore) -> None:

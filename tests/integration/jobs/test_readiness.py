@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import random
 from datetime import datetime
 from typing import Any
 
 import pytest
 
-from backfill.domain.intervals import Interval
+from backfill.domain.intervals import Interval, union
 from backfill.errors import UnknownSymbol, UnknownTimeframe
 from backfill.jobs.readiness import SeriesReadiness, readiness
 from backfill.storage.candle_store import CandleStore, Selection, SeriesWindow, utc
+from backfill.storage.multiranges import to_multirange
 from integration.exchange import PaperBlofin, fill, punch
 from integration.helpers import (
     DAY_MS,
@@ -96,6 +98,46 @@ def test_the_universe_may_ask_for_more_or_fewer(store: CandleStore, days: Series
         store.connection.execute("UPDATE backfill.series SET ready_bars = %s", (bars,))
         assert ready(store) == (expected, 99)
     assert one(store.connection, "SELECT bars_ready FROM backfill.sync_status") == 0  # as of the real now
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_what_is_counted_is_what_counting_bars_one_by_one_says(store: CandleStore, seed: int) -> None:
+    window = wanted_series(store, history_ms=2 * HOUR_MS)
+    bars = opens(window.start_ms - HOUR_MS, window.end_ms)
+    dice = random.Random(seed)
+    for _ in range(40):
+        rarely = dice.choice((0.02, 0.2, 0.6))
+        missing = {ms for ms in bars if dice.random() < rarely}
+        absent, no_trade, lost = ({ms for ms in bars if dice.random() < 0.7 * dice.random()} for _ in range(3))
+        held = set(bars) - missing
+        write_ledger(store, window, held=held, absent=absent, no_trade=no_trade, lost=lost)
+
+        row = shown(store)
+
+        inside = [ms for ms in bars if ms >= window.start_ms]
+        explained = (absent | no_trade) - lost
+        holes = [ms for ms in inside if ms not in held and ms not in explained]
+        run = [ms for ms in inside if ms in held and (not holes or ms > holes[-1])]
+        assert (row["missing_candles"], row["bars_ready"]) == (len(holes), len(run))
+        assert row["absent_candles"] == len([ms for ms in inside if ms not in held and ms in explained])
+        assert row["expected_candles"] == len([ms for ms in inside if ms in held]) + len(holes)
+    write_ledger(store, window, held=set(), absent=set(), no_trade=set(), lost=set())  # no candle was really there
+
+
+def write_ledger(store: CandleStore, window: SeriesWindow, **bars: set[int]) -> None:
+    """Say of sets of minutes that they are held, denied, ...; no candles are written."""
+    told = {
+        name: to_multirange(union(Interval(ms, ms + MINUTE_MS) for ms in minutes)) for name, minutes in bars.items()
+    }
+    store.connection.execute(
+        "UPDATE backfill.series SET held = %(held)s, no_trade = %(no_trade)s, lost = %(lost)s", told
+    )
+    store.connection.execute("DELETE FROM backfill.absences")
+    if bars["absent"]:
+        store.connection.execute(
+            "INSERT INTO backfill.absences VALUES (%(id)s, 1, 1, '2100-01-01', %(absent)s)",
+            {"id": window.series_id, **told},
+        )
 
 
 # -- young instruments ---------------------------------------------------------------------------------------
