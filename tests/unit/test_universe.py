@@ -81,7 +81,7 @@ def test_what_the_default_file_shows_in_comments_is_valid_too(universe):
     text = re.sub(r"^# (exclude:|classes:|validation:|overrides:|  .*)", r"\1", text, flags=re.MULTILINE)
     text = re.sub(r"^timeframes:\n", "", text, flags=re.MULTILINE)
     text = re.sub(r"^# (?=A duration is)", "timeframes:\n# ", text, flags=re.MULTILINE)
-    text = re.sub(r"^(  (?:5m|1h|4h): \{.*?\}).*$", r"\1", text, flags=re.MULTILINE)
+    text = re.sub(r"^(  (?:5m|1h|4h|1d): \{.*?\}).*$", r"\1", text, flags=re.MULTILINE)
     asked = {(one.symbol, one.timeframe): one for one in universe(text).series()}
     assert ("TON-USDT", "1m") not in asked
     assert asked["ETH-USDT", "5m"].retention_ms == 180 * DAY_MS
