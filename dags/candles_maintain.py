@@ -1,6 +1,6 @@
 """Every day: what is listed now, what is past its retention, and is all that is said of the candles true?
 
-refresh_instruments; prune -> audit; find_outages
+refresh_instruments; prune -> audit -> validate -> find_outages
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from airflow.providers.common.compat.sdk import Param, dag
 from backfill.dag_defaults import TASK_ARGS
 from backfill.operators.audit import AuditOperator, FindOutagesOperator
 from backfill.operators.maintain import PruneOperator, RefreshInstrumentsOperator
+from backfill.operators.validate import ValidateOperator
 
 
 @dag(
@@ -32,11 +33,14 @@ from backfill.operators.maintain import PruneOperator, RefreshInstrumentsOperato
 )
 def candles_maintain() -> None:
     RefreshInstrumentsOperator(task_id="refresh_instruments")
-    # Whatever became of the pruning, the audit looks at what is there now.
-    PruneOperator(task_id="prune") >> AuditOperator(
-        task_id="audit", repair="{{ params.repair }}", trigger_rule="all_done"
+    # Whatever became of the one before: each looks at what is there now. The validation by day is thorough: it asks for
+    # the home's coarser bars also where nothing is missing. What it finds market-wide is then told as one outage.
+    (
+        PruneOperator(task_id="prune")
+        >> AuditOperator(task_id="audit", repair="{{ params.repair }}", trigger_rule="all_done")
+        >> ValidateOperator(task_id="validate", thorough=True, trigger_rule="all_done")
+        >> FindOutagesOperator(task_id="find_outages", trigger_rule="all_done")
     )
-    FindOutagesOperator(task_id="find_outages")
 
 
 candles_maintain()

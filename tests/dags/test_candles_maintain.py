@@ -62,10 +62,13 @@ def test_it_follows_the_list_prunes_audits_and_looks_for_outages(dag):
         "refresh_instruments": "RefreshInstrumentsOperator",
         "prune": "PruneOperator",
         "audit": "AuditOperator",
+        "validate": "ValidateOperator",
         "find_outages": "FindOutagesOperator",
     }
     assert {task.task_id: sorted(task.upstream_task_ids) for task in dag.tasks if task.upstream_task_ids} == {
-        "audit": ["prune"]
+        "audit": ["prune"],
+        "validate": ["audit"],
+        "find_outages": ["validate"],
     }
 
 
