@@ -18,6 +18,9 @@ NEXT_DAY = DAY + timedelta(days=1)
 RUN_AFTER = NEXT_DAY + timedelta(hours=5)
 A, B = datetime(2025, 1, 1, tzinfo=timezone.utc), datetime(2025, 1, 2, 3, 4, tzinfo=timezone.utc)
 
+# One page of each of two series.
+EVENING = {"timeframes": ["1m"], "start": "2025-03-02T18:00:00Z", "end": "2025-03-03T00:00:00Z"}
+
 
 def bars(db):
     """Symbol and timeframe → first and last open time and count of what is stored."""
@@ -128,12 +131,12 @@ def test_a_run_started_by_hand_keeps_to_its_form(db, catch_up):
 
 
 def test_a_dry_run_prints_the_plan_and_asks_and_writes_nothing(db, exchange, catch_up, capfd, caplog):
-    run = catch_up({"dry_run": True, "start": "2025-03-02T18:00:00Z", "end": "2025-03-03T00:00:00Z"})
+    run = catch_up({**EVENING, "dry_run": True})
     assert run.state == "success"
     assert run.tasks["fill_from_blofin"] == run.tasks["fill_from_fallback"] == "skipped"
     printed = "".join(capfd.readouterr()) + caplog.text
     assert "BTC-USDT 1m: 360 candles are missing in 1 gaps; blofin: 1 requests" in printed
-    assert "in all 732 candles are missing; 4 requests would fetch them" in printed
+    assert "in all 720 candles are missing; 2 requests would fetch them" in printed
     assert exchange.requests.total == 0
     assert db.execute("SELECT count(*) AS runs FROM gap_fill_runs").fetchone() == {"runs": 0}
 
@@ -151,7 +154,7 @@ def test_a_dry_run_prints_the_plan_and_asks_and_writes_nothing(db, exchange, cat
 def test_what_cannot_be_done_as_asked_fails_by_name_before_a_candle_is_asked_for(
     conf, error, sentence, db, exchange, catch_up
 ):
-    run = catch_up({"start": "2025-03-02T18:00:00Z", "end": "2025-03-03T00:00:00Z", **conf})
+    run = catch_up({**EVENING, **conf})
     assert run.state == "failed"
     assert type(run.errors[0]) is error
     assert sentence in str(run.errors[0])
@@ -159,8 +162,7 @@ def test_what_cannot_be_done_as_asked_fails_by_name_before_a_candle_is_asked_for
 
 
 def test_with_recheck_established_no_trade_minutes_are_asked_for_again(db, exchange, catch_up):
-    window = {"start": "2025-03-02T18:00:00Z", "end": "2025-03-03T00:00:00Z"}
-    catch_up(window)
+    catch_up(EVENING)
     db.execute("DELETE FROM candles WHERE open_time BETWEEN '2025-03-02T20:00Z' AND '2025-03-02T20:09Z'")
     db.execute(
         "INSERT INTO absences (series_id, source_id, confirmations, expires_at, absent) "
@@ -169,9 +171,9 @@ def test_with_recheck_established_no_trade_minutes_are_asked_for_again(db, excha
     )
     asked = exchange.requests.by_route[CANDLES]
 
-    assert catch_up(window).tasks["fill_from_blofin"] == "skipped"
+    assert catch_up(EVENING).tasks["fill_from_blofin"] == "skipped"
     assert exchange.requests.by_route[CANDLES] == asked
 
-    assert catch_up({**window, "recheck": True}).state == "success"
-    assert exchange.requests.by_route[CANDLES] == asked + 4
-    assert {held for _, _, held in bars(db).values()} == {360, 6}
+    assert catch_up({**EVENING, "recheck": True}).state == "success"
+    assert exchange.requests.by_route[CANDLES] == asked + 2
+    assert {held for _, _, held in bars(db).values()} == {360}
