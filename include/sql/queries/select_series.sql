@@ -1,6 +1,6 @@
 -- The wanted series of some symbols and timeframes with their windows as of a moment.
 SELECT w.series_id, i.symbol, w.timeframe, w.source_ids, w.start_ms, w.end_ms, i.state, epoch_ms(i.list_time) AS list_ms,
-       s.spot_proxy, s.objective_pct, s.roll_up
+       s.spot_proxy, s.objective_pct, s.roll_up, s.retention_ms IS NOT NULL AS is_pruned
 FROM windows_at(%(at)s, %(settle_ms)s, %(from_ms)s, %(to_ms)s) AS w
 JOIN series AS s ON s.id = w.series_id
 JOIN instruments AS i ON i.id = w.instrument_id

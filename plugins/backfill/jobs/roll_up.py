@@ -125,7 +125,8 @@ def reaching_back(store: CandleStore, windows: Sequence[SeriesWindow]) -> list[S
     """The windows of one symbol, from fine to coarse, each begun where the first bar begins that the next one lacks.
 
     A history is counted back from the end of the last bar, so 250 days of 1d begin up to a day before 250 days of 1h:
-    without those hours their first bar would cost a request. Where a listing bounds them there are no such hours.
+    without those hours their first bar would cost a request. Where a listing bounds them there are no such hours, and
+    where a retention does they would not stay.
     """
     wider: list[SeriesWindow] = []
     first_bar_ms = 0  # the longest bar that begins where the coarser window does
@@ -163,7 +164,8 @@ def _is_late_for(coarser: SeriesWindow, window: SeriesWindow, first_bar_ms: int)
     is_made_of_it = coarser.roll_up and coarser.source_ids[:1] == window.source_ids[:1]
     fits = timeframe(coarser.timeframe).step_ms % timeframe(window.timeframe).step_ms == 0
     is_listed = window.list_ms is None or window.list_ms <= coarser.start_ms
-    return is_made_of_it and fits and is_listed and 0 < window.start_ms - coarser.start_ms < first_bar_ms
+    could_begin = is_listed and not window.is_pruned
+    return is_made_of_it and fits and could_begin and 0 < window.start_ms - coarser.start_ms < first_bar_ms
 
 
 def _lacks_first_bar(store: CandleStore, window: SeriesWindow) -> bool:

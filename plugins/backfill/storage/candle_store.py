@@ -61,7 +61,10 @@ class Selection:
 
 
 class SeriesWindow(NamedTuple):
-    """A series and the half-open span of it that must be complete (ms, on its grid)."""
+    """A series and the half-open span of it that must be complete (ms, on its grid).
+
+    ``is_pruned``: it has a retention, so that what lies before the window will be removed.
+    """
 
     series_id: int
     symbol: str
@@ -74,6 +77,7 @@ class SeriesWindow(NamedTuple):
     spot_proxy: bool = False
     objective_pct: float = 99.9
     roll_up: bool = False
+    is_pruned: bool = False
 
 
 class OpenWork(NamedTuple):

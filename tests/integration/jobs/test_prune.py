@@ -36,6 +36,7 @@ from integration.helpers import (
     wanted_series,
     window_of,
 )
+from integration.jobs.rolled_up import fill_all, want
 
 NOW = utc(NOW_MS)
 DAY = timedelta(days=1)
@@ -103,6 +104,18 @@ def test_not_even_a_start_named_by_hand_or_a_recheck_reaches_behind_the_retentio
     assert min(stored_ms(store.connection, window)) == window.start_ms
     assert find_gaps(store, long_ago) == []
     assert store.windows(selection(NOW, 0, start=NOW - 300 * DAY, end=NOW - 15 * DAY)) == []
+
+
+def test_bars_before_the_retention_are_not_had_for_the_sake_of_coarser_ones(
+    store: CandleStore, exchange: PaperBlofin, database_uri: str
+) -> None:
+    quarters = keep(store, want(store, "15m", history_ms=3 * DAY_MS), 3 * DAY_MS)
+    days = want(store, "1d", history_ms=3 * DAY_MS)  # their first bar begins twelve hours earlier
+
+    fill_all(database_uri, exchange, [quarters, days])
+
+    assert min(stored_ms(store.connection, quarters)) == quarters.start_ms
+    assert find_gaps(store, selection(NOW, 5)) == []
 
 
 def test_what_is_left_is_what_the_exchange_says(store: CandleStore, exchange: PaperBlofin) -> None:

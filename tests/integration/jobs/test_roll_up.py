@@ -133,6 +133,7 @@ def test_a_history_reaches_further_back_only_for_a_bar_that_is_missing_and_can_b
 
     assert reaching_back(store, [hours, days]) == [hours._replace(start_ms=days.start_ms), days]
     assert reaching_back(store, [young, days]) == [young, days]
+    assert reaching_back(store, [hours._replace(is_pruned=True), days])[0].start_ms == hours.start_ms
     assert reaching_back(store, [hours, days._replace(roll_up=False)]) == [hours, days._replace(roll_up=False)]
     fill_all(database_uri, exchange, [days])
     assert reaching_back(store, [hours, days]) == [hours, days]
