@@ -40,10 +40,23 @@ CREATE TABLE listings (
     reason             text,
     overlap_bars       integer,
     median_close_ratio double precision,
+    proved_by          text,
+    contract_value     double precision,
+    market             jsonb,
     checked_at         timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (instrument_id, source_id, instrument_class)
 );
 COMMENT ON TABLE listings IS 'How one source names and scales an instrument, and whether overlap has proved it.';
+COMMENT ON COLUMN listings.proved_by IS 'Whose candles the overlap was with: the home exchange, or another source while the home has none.';
+COMMENT ON COLUMN listings.contract_value IS 'The instrument''s contract value when the listing was checked: when it changes the proof is due again.';
+COMMENT ON COLUMN listings.market IS 'What of the source''s market a client needs to ask for its candles.';
+
+-- The markets a source lists, so that not every task asks for them.
+CREATE TABLE venue_markets (
+    source_id smallint PRIMARY KEY REFERENCES sources (id),
+    markets   jsonb NOT NULL,
+    loaded_at timestamptz NOT NULL DEFAULT now()
+);
 
 -- Bar lengths in ms; NULL for a timeframe we do not know. The same table stands in domain/timeframes.py.
 CREATE FUNCTION step_ms(timeframe text) RETURNS bigint

@@ -18,13 +18,19 @@ CREATE TABLE rate_budgets (
 
 -- Reserves `wanted` requests and gives, for each, how many ms from now it may be sent. Gives one negative number,
 -- minus the ms left, while the source is paused.
+--
+-- After a pause nobody knows whether the source has forgiven (Blofin suspends for five minutes or for an hour and says
+-- the same): the first request is a probe, and the next ones wait until it has been heard whether that was refused.
 CREATE FUNCTION reserve_requests(of_source smallint, wanted integer) RETURNS bigint[]
 LANGUAGE plpgsql SET search_path = backfill, pg_temp AS $$
 DECLARE
+    heard_after_ms CONSTANT bigint := 2000;
     budget rate_budgets;
     now_ms bigint;
+    resumed_ms bigint;
     at_ms bigint;
     given bigint[] := '{}';
+    last integer;
     nth_before bigint;
     longest integer;
 BEGIN
@@ -33,14 +39,16 @@ BEGIN
     IF budget.paused_until > clock_timestamp() THEN
         RETURN ARRAY[-greatest(1, epoch_ms(budget.paused_until) - now_ms)];
     END IF;
+    resumed_ms := CASE WHEN isfinite(budget.paused_until) THEN epoch_ms(budget.paused_until) END;
     longest := (SELECT max(l) FROM unnest(budget.limits) AS l);
     FOR i IN 1 .. wanted LOOP
-        at_ms := now_ms;
-        IF cardinality(budget.recent_ms) > 0 THEN
-            at_ms := greatest(at_ms, budget.recent_ms[cardinality(budget.recent_ms)] + budget.spacing_ms);
+        last := cardinality(budget.recent_ms);
+        at_ms := greatest(now_ms, budget.recent_ms[last] + budget.spacing_ms);  -- of nothing and NULL: the other
+        IF budget.recent_ms[last] >= resumed_ms AND coalesce(budget.recent_ms[last - 1] < resumed_ms, true) THEN
+            at_ms := greatest(at_ms, budget.recent_ms[last] + heard_after_ms);
         END IF;
         FOR w IN 1 .. cardinality(budget.limits) LOOP
-            nth_before := budget.recent_ms[cardinality(budget.recent_ms) - budget.limits[w] + 1];
+            nth_before := budget.recent_ms[last - budget.limits[w] + 1];
             IF nth_before IS NOT NULL THEN
                 at_ms := greatest(at_ms, nth_before + budget.periods_ms[w]);
             END IF;
@@ -55,6 +63,9 @@ BEGIN
 END
 $$;
 
+-- The breaker of a source. Closed: everybody asks. Open: nobody does, but each new run may probe it once at once, and
+-- any run after a while. Half open: one caller probes it and the others wait for how that goes. All runs that have probed
+-- it are remembered, or two of them would hand the probe to and fro.
 CREATE TABLE source_health (
     source_id            smallint PRIMARY KEY REFERENCES sources (id),
     state                text NOT NULL DEFAULT 'closed' CHECK (state IN ('closed', 'open', 'half_open')),
@@ -62,9 +73,35 @@ CREATE TABLE source_health (
     open_until           timestamptz,
     last_error           text,
     last_success_at      timestamptz,
-    last_failure_at      timestamptz
+    first_failure_at     timestamptz,
+    last_failure_at      timestamptz,
+    probed_by            text[] NOT NULL DEFAULT '{}'
 );
 COMMENT ON TABLE source_health IS 'The circuit breaker of a source: open means that it is skipped until open_until.';
+COMMENT ON COLUMN source_health.first_failure_at IS 'When the failures began that no success has ended yet.';
+COMMENT ON COLUMN source_health.probed_by IS 'The runs that have probed the source since it is broken, or have found it so; the last one first.';
+
+-- What a caller of the run may do with a source now: `ask`, `probe`, `wait` or `skip`. Whoever is told to probe has until
+-- the lease runs out to say how it went.
+CREATE FUNCTION may_ask_source(of_source smallint, run text, probe_lease interval) RETURNS text
+LANGUAGE plpgsql SET search_path = backfill, pg_temp AS $$
+DECLARE
+    health source_health;
+BEGIN
+    SELECT * INTO health FROM source_health WHERE source_id = of_source FOR UPDATE;
+    IF NOT FOUND OR health.state = 'closed' THEN
+        RETURN 'ask';
+    END IF;
+    IF health.open_until <= clock_timestamp() OR (health.state = 'open' AND run <> ALL (health.probed_by)) THEN
+        UPDATE source_health
+        SET state = 'half_open', probed_by = (run || array_remove(probed_by, run))[1:50],
+            open_until = clock_timestamp() + probe_lease
+        WHERE source_id = of_source;
+        RETURN 'probe';
+    END IF;
+    RETURN CASE health.state WHEN 'half_open' THEN 'wait' ELSE 'skip' END;
+END
+$$;
 
 CREATE TABLE source_attempts (
     id          bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,

@@ -161,7 +161,7 @@ BEGIN ATOMIC
     ) AS need
     LEFT JOIN LATERAL (
         SELECT r.status, r.finished_at, r.error FROM gap_fill_runs AS r
-        WHERE r.series_id = w.series_id ORDER BY r.started_at DESC LIMIT 1
+        WHERE r.series_id = w.series_id AND r.validation IS NULL ORDER BY r.started_at DESC LIMIT 1
     ) AS last_run ON true;
 END;
 
