@@ -50,7 +50,7 @@ class SeriesWish:
     sources: tuple[str, ...]
     spot_proxy: bool
     objective_pct: float = 99.9
-    roll_up: bool = True
+    roll_up: bool = False
     ready_bars: int = READY_BARS
 
     def window_start_ms(self, now_ms: int, settle_ms: int = 0) -> int:
@@ -240,7 +240,7 @@ class Universe(_Section):
     sources: Sources = ("blofin",)
     classes: dict[StrictStr, AssetClass] = Field(default_factory=dict)
     spot_proxy: StrictBool = False
-    roll_up: StrictBool = True
+    roll_up: StrictBool = False
     ready_bars: Bars = READY_BARS
     validation: Validation = Validation()
     overrides: dict[Symbol, Override] = Field(default_factory=dict)

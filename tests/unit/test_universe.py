@@ -489,7 +489,7 @@ def test_the_source_names_that_the_file_accepts_are_those_the_settings_know(univ
     assert universe(text).series()[0].sources == SOURCES
 
 
-def test_missing_bars_are_made_of_finer_ones_unless_the_narrowest_word_is_no(universe):
+def test_missing_bars_are_made_of_finer_ones_where_the_narrowest_word_is_yes(universe):
     text = """
 instruments: [BTC-USDT, ETH-USDT, SOL-USDT]
 timeframes: {15m: 7d, 1h: {history: 7d, roll_up: false}, 4h: 7d, 1d: {history: 7d, roll_up: true}}
@@ -498,7 +498,11 @@ overrides:
   SOL-USDT: {roll_up: false, timeframes: {4h: {history: 9d, roll_up: true}, 1d: 9d}}
 """
     rolled_up = {
-        symbol: [one.timeframe for one in universe(text).series() if one.symbol == symbol and one.roll_up]
+        symbol: [
+            one.timeframe
+            for one in universe(f"roll_up: true\n{text}").series()
+            if (one.symbol, one.roll_up) == (symbol, True)
+        ]
         for symbol in ("BTC-USDT", "ETH-USDT", "SOL-USDT")
     }
     assert rolled_up == {
@@ -506,7 +510,7 @@ overrides:
         "ETH-USDT": ["15m", "1h", "4h", "1d"],
         "SOL-USDT": ["4h"],
     }
-    assert [one.timeframe for one in universe(f"roll_up: false\n{text}").series() if one.roll_up] == [
+    assert [one.timeframe for one in universe(text).series() if one.roll_up] == [
         *["1d"],
         *["15m", "1h", "4h", "1d"],
         *["4h"],

@@ -215,7 +215,7 @@ def test_the_audit_finds_nothing_amiss(store: CandleStore, exchange: PaperBlofin
 def test_the_universe_says_which_series_are_made_of_others(store: CandleStore, tmp_path: Path) -> None:
     universe = tmp_path / "universe.yaml"
     text = "instruments: [BTC-USDT]\ntimeframes: {15m: 7d, 1h: {history: 7d, roll_up: false}, 4h: 7d}\n"
-    for more, rolled_up in (("", ["15m", "4h"]), ("roll_up: false\n", [])):
+    for more, rolled_up in (("roll_up: true\n", ["15m", "4h"]), ("", [])):
         universe.write_text(text + more)
         declare_universe(store, Settings(universe=universe))
         windows = store.windows(Selection(store.now()))
