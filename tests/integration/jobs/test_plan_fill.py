@@ -27,6 +27,7 @@ timeframes:
   1m: {since: 2025-03-01, until: 2025-03-02}
   1h: {since: 2025-03-01, until: 2025-03-02, sources: [blofin]}
 sources: [blofin, okx]
+roll_up: true
 """
 Plan = Callable[..., FillPlan]
 
