@@ -58,13 +58,15 @@ test-airflow2: ## the Dags' tests and `airflow dags backfill` on Airflow 2.11, i
 test-system: install-dev ## the tests that ask a real exchange
 	@$(VENV)/bin/python -m pytest -m system
 
-bench: install ## print the figures of benchmarks/, in about seven minutes
+bench: install ## print the figures of benchmarks/, in about twelve minutes
 	@$(VENV)/bin/python benchmarks/store_candles.py
 	@$(VENV)/bin/python benchmarks/detect_gaps.py
 	@$(VENV)/bin/python benchmarks/compare_candles.py
 	@$(VENV)/bin/python benchmarks/first_fill.py
 	@$(VENV)/bin/python benchmarks/find_corruptions.py
 	@$(VENV)/bin/python benchmarks/real_faults.py
+	@$(VENV)/bin/python benchmarks/deep_history.py --scale 20
+	@$(VENV)/bin/python benchmarks/long_series.py
 
 lint: install-dev ## ruff and the direction of imports
 	@$(VENV)/bin/ruff check --quiet .

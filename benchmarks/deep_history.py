@@ -104,7 +104,7 @@ class Cost:
     requests: int = 0
 
     def __str__(self) -> str:
-        return f"{self.seconds:6.1f} s, {self.queries:7,} queries, {self.requests:5,} requests"
+        return f"{self.seconds:6.2f} s, {self.queries:6,} queries, {self.requests:5,} requests"
 
 
 @dataclass(frozen=True)
