@@ -26,8 +26,9 @@ WITH span AS (
                AS proved_lately
     FROM looks
 )
-SELECT asked * held AS held, asked * (held - stand_in) AS native,
-       asked * (held - stand_in - settled - absent) AS unsettled, asked - held AS missing,
-       (asked * absent) - held AS denied, (asked * absent) - held - no_trade - lost - proved_lately AS unexplained,
-       asked * compared AS compared, asked * unverified AS unverified, asked * proved AS proved
+SELECT (asked * held)::text AS held, (asked * (held - stand_in))::text AS native,
+       (asked * (held - stand_in - settled - absent))::text AS unsettled, (asked - held)::text AS missing,
+       ((asked * absent) - held)::text AS denied,
+       ((asked * absent) - held - no_trade - lost - proved_lately)::text AS unexplained,
+       (asked * compared)::text AS compared, (asked * unverified)::text AS unverified, (asked * proved)::text AS proved
 FROM span, said, checked

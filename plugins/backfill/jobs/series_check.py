@@ -18,7 +18,7 @@ from backfill.storage.candle_store import CandleStore, SeriesWindow, utc
 from backfill.storage.database import fetch_one, translated_errors
 from backfill.storage.findings import FindingsLog
 from backfill.storage.gap_fill_log import GapFillLog, Requests
-from backfill.storage.multiranges import to_intervals
+from backfill.storage.multiranges import intervals_in, to_intervals
 from backfill.storage.named_queries import query
 from backfill.storage.source_health import SourceHealth
 from backfill.universe_model import Validation
@@ -107,7 +107,7 @@ class SeriesCheck:
             "since": utc(self.at_ms - (self.validation.every_ms or FRESH_MS)),
         }
         with translated_errors():
-            return ToCheck(*map(to_intervals, fetch_one(self.store.connection, query("select_to_check"), params)))
+            return ToCheck(*map(intervals_in, fetch_one(self.store.connection, query("select_to_check"), params)))
 
     def known(self, kind: str, span: Interval) -> list[Interval]:
         """Where open findings of ``kind`` lie that were seen today: the home has been asked about them.

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
 from psycopg.types.multirange import Multirange
 
 from backfill.domain.intervals import Interval
+
+_RANGE = re.compile(r"\[(-?[0-9]+),(-?[0-9]+)\)")
 
 
 def to_multirange(intervals: Iterable[Interval]) -> str:
@@ -17,3 +20,8 @@ def to_multirange(intervals: Iterable[Interval]) -> str:
 def to_intervals(multirange: Multirange[int]) -> list[Interval]:
     """Its intervals, oldest first."""
     return [Interval(int(one.lower or 0), int(one.upper or 0)) for one in multirange]
+
+
+def intervals_in(literal: str) -> list[Interval]:
+    """The same of a multirange as text: with 100,000 holes in it, the driver's own objects take twice the memory."""
+    return [Interval(int(one[1]), int(one[2])) for one in _RANGE.finditer(literal)]

@@ -9,7 +9,7 @@ from psycopg.adapt import Transformer
 from psycopg.pq import Format
 
 from backfill.domain.intervals import Interval, union
-from backfill.storage.multiranges import to_intervals, to_multirange
+from backfill.storage.multiranges import intervals_in, to_intervals, to_multirange
 
 OID = adapters.types["int8multirange"].oid
 MS = st.integers(-(10**13), 10**13)
@@ -19,6 +19,7 @@ MS = st.integers(-(10**13), 10**13)
 def test_a_set_of_intervals_survives_the_way_there_and_back(intervals):
     loader = Transformer().get_loader(OID, Format.TEXT)
     assert to_intervals(loader.load(to_multirange(intervals).encode())) == intervals
+    assert intervals_in(to_multirange(intervals)) == intervals
 
 
 def test_the_literal_is_half_open():
