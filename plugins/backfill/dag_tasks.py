@@ -65,9 +65,9 @@ def fill_tasks(
 
     All are templates. ``start`` and ``end`` give the same text whenever a task of the run starts; an empty one leaves
     that side of the window to the universe. ``sources``: who may be asked, with commas; nobody named is everybody.
-    ``plan_only``: "True" ends the run with a log of what it would do. ``until``: when the fills of the run must end, with
-    what is left for the next one; empty: they have all the time they need. Not ``mapped``, one instance of each task works
-    on all symbols, some at once.
+    ``plan_only``: "True" ends the run with a log of what it would do. ``until``: when the fills of the run must end,
+    with what is left for the next one; empty: they have all the time they need. Not ``mapped``, one instance of each
+    task works on all symbols, some at once.
     """
     asked: dict[str, Any] = {
         "timeframes": TIMEFRAMES_ASKED, "start": start, "end": end, "sources": sources, "recheck": RECHECK

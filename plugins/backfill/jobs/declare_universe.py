@@ -35,7 +35,8 @@ def declare_universe(
     """Make the database's wish list the file's; give the wishes.
 
     ``instruments`` is asked when the descriptions are a day old, one is missing, or the exchange has since denied to
-    know an instrument of them; None asks nobody. If it fails the old ones serve, except for ``instruments: all`` where none is known to be live: there is nothing to go by.
+    know an instrument of them; None asks nobody. If it fails the old ones serve, except for ``instruments: all`` where
+    none is known to be live: there is nothing to go by.
     With ``ask_anyway`` it is asked however young they are, and its failure is the caller's.
     ``check`` sees the wishes before they are written; those that the file names, before anybody is asked.
     """

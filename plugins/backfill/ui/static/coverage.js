@@ -28,6 +28,8 @@ function cell(text, { className = "", title = "" } = {}) {
 }
 const numberCell = (n) => cell(count(n), { className: "number" });
 const timeCell = (iso) => cell(moment(iso), { title: tip(iso) });
+// A young coin's history is whole too; there is no more of it.
+const WHOLE = ["complete", "insufficient_history"];
 const statusCell = (status) => cell(status, { className: `status ${status}` });
 const longCell = (text) => cell(text, { className: "long quiet", title: text ?? "" });
 
@@ -91,7 +93,7 @@ async function refresh() {
     const [coverage, runs] = await Promise.all([read("api/coverage"), read("api/runs")]);
     shown.coverage = coverage.rows;
     shown.runs = runs.rows;
-    const complete = coverage.rows.filter((row) => row.status === "complete").length;
+    const complete = coverage.rows.filter((row) => WHOLE.includes(row.status)).length;
     byId("summary").textContent = `${complete} of ${coverage.rows.length} series complete, as of ${tip(coverage.read_at)}`;
     byId("problem").hidden = true;
     draw();
