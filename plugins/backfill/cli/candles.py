@@ -15,7 +15,7 @@ from backfill.jobs.plan_fill import FillPlan, plan_fill
 from backfill.jobs.progress import progress
 from backfill.jobs.supplies import Supplies
 from backfill.settings import load_settings
-from backfill.source_names import check_sources
+from backfill.source_names import check_sources, is_source
 from backfill.storage.candle_store import Selection, SeriesWindow
 from backfill.storage.database import connect
 from backfill.storage.gap_fill_log import GapFillLog, RunIdentity
@@ -54,7 +54,8 @@ def status(args: argparse.Namespace, output: Output) -> int:
     with _supplies(args) as supplies:
         which = _declared(supplies, args)
         rows = supplies.store.rows("select_sync_status", which)
-        sources = SourceHealth(supplies.store.connection, "status").all()
+        # Who is not asked, as what was made of finer bars, can be neither well nor ill.
+        sources = [row for row in SourceHealth(supplies.store.connection, "status").all() if is_source(row["source"])]
         missing = sum(row["missing_candles"] for row in rows)
         to_go = progress(supplies.store, which, missing, rows_per_page=supplies.settings.batch_limit)
     if output.as_json:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from backfill.exchanges.blofin_client import LIMITS_PER_PERIOD_S
 from backfill.exchanges.blofin_client import SOURCE as BLOFIN
 from backfill.exchanges.venues import venue
 from backfill.storage.candle_store import SERIES_LOCK, CandleStore, Selection, SeriesWindow
@@ -20,9 +21,9 @@ MOST_RUNS = 3
 class Progress:
     """What is left, in bars and in requests to the homes, and how fast the last runs were while they ran.
 
-    ``requests_left``: as if no bar could be made of finer ones. ``hours_left``: of work, at that rate, without the
-    pauses between runs. ``candles_per_hour`` and ``hours_left`` are None when no run of the last 24 hours has closed
-    anything; the latter is 0 when nothing is left.
+    ``requests_left``: as if no bar could be made of finer ones. ``hours_left``: of work, at that rate but no faster
+    than the homes may be asked, without the pauses between runs; 0 when nothing is left. It and ``candles_per_hour``
+    are None when no run of the last 24 hours has closed anything.
     """
 
     candles_left: int
@@ -50,20 +51,27 @@ def progress(store: CandleStore, which: Selection, candles_left: int, *, rows_pe
     with translated_errors():
         closed, runs, seconds = fetch_one(store.connection, query("select_fill_rate"), params)
     per_hour = 3600 * closed / seconds if closed and seconds else None
-    hours_left = candles_left / per_hour if per_hour else None
+    requests_left = _requests_left(store, which, rows_per_page) if candles_left else {}
+    at_least_h = max((_hours_at_the_limits(*left) for left in requests_left.items()), default=0.0)
     return Progress(
         candles_left=candles_left,
-        requests_left=_requests_left(store, which, rows_per_page) if candles_left else 0,
+        requests_left=sum(requests_left.values()),
         candles_per_hour=per_hour,
-        hours_left=hours_left if candles_left else 0.0,
+        hours_left=_hours_left(candles_left, per_hour, at_least_h),
         runs=runs,
     )
 
 
-def _requests_left(store: CandleStore, which: Selection, rows_per_page: int) -> int:
-    homes = _homes(store, store.windows(which))
-    pages = 0
-    for home in homes:
+def _hours_left(candles_left: int, per_hour: float | None, at_least_h: float) -> float | None:
+    if candles_left == 0:
+        return 0.0
+    return max(candles_left / per_hour, at_least_h) if per_hour else None
+
+
+def _requests_left(store: CandleStore, which: Selection, rows_per_page: int) -> dict[str, int]:
+    """By home."""
+    pages: dict[str, int] = {}
+    for home in _homes(store, store.windows(which)):
         params = {
             **which.as_params(),
             "home": home,
@@ -71,12 +79,18 @@ def _requests_left(store: CandleStore, which: Selection, rows_per_page: int) -> 
         }
         with translated_errors():
             rows = store.connection.execute(query("select_requests_needed"), params).fetchall()
-        pages += sum(needed for *_, needed in rows)
+        pages[home] = sum(needed for *_, needed in rows)
     return pages
 
 
 def _homes(store: CandleStore, windows: Sequence[SeriesWindow]) -> list[str]:
     return store.source_names(list(dict.fromkeys(window.source_ids[0] for window in windows)))
+
+
+def _hours_at_the_limits(home: str, requests: int) -> float:
+    """A short run is a burst, whose rate cannot last: a period passes for each time that its limit is used up."""
+    limits_per_period_s = LIMITS_PER_PERIOD_S if home == BLOFIN else venue(home).limits_per_period_s
+    return max(max(0, requests - 1) // limit * period_s for limit, period_s in limits_per_period_s) / 3600
 
 
 def _counted(count: int, what: str) -> str:

@@ -107,6 +107,17 @@ def test_only_the_last_few_runs_tell_the_rate(store: CandleStore, window: Series
     assert progress_of(store).candles_per_hour == pytest.approx(600)
 
 
+def test_a_burst_that_cannot_last_promises_nothing_that_the_limits_forbid(store: CandleStore) -> None:
+    years = wanted_series(store, history_ms=3650 * DAY_MS)
+    log_run(store, years, ended=MINUTE, took=timedelta(seconds=1), closed=10_000)
+
+    told = progress_of(store, left=3650 * 1440)
+
+    assert told.requests_left == 3650
+    assert told.hours_left == pytest.approx(2 * 300 / 3600)  # of 1500 requests in 300 s
+    assert str(told).endswith("10 min to go")
+
+
 def test_when_all_is_held_nothing_is_left_to_wait_for(store: CandleStore, window: SeriesWindow) -> None:
     log_run(store, window, ended=MINUTE, took=MINUTE, closed=10)
 
