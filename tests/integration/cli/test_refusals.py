@@ -23,7 +23,7 @@ HUSH = "hush-hush"
     ("arguments", "told"),
     [
         ("fill --symbols DOGE-USDT", "unknown symbol 'DOGE-USDT': not in the universe"),
-        ("fill --symbols BTCUSDT,ETH-USDT", "unknown symbol 'BTCUSDT'"),
+        ("fill --symbols BTCUSDT,ETH-USDT", "'BTCUSDT' is not an instrument's name; did you mean BTC-USDT?"),
         ("status --symbols btc-usdt", "unknown symbol 'btc-usdt'"),
         ("gaps --timeframes 7m", "unknown timeframe '7m'"),
         ("fill --timeframes 1M", "unknown timeframe '1M'"),
