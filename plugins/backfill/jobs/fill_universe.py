@@ -115,8 +115,10 @@ def fill_series(
 
 def _budget(supplies: Supplies, store: CandleStore, window: SeriesWindow, until: datetime | None) -> RunBudget:
     """Fair among all that the universe keeps; of a source other than Blofin, what it answers until then."""
-    if store.source_names(window.source_ids[:1]) != [BLOFIN]:
+    if until is None or store.source_names(window.source_ids[:1]) != [BLOFIN]:
         return RunBudget(until)
+    if store.open_work(window).missing_candles == 0:
+        return RunBudget(until)  # nothing to share: the needs of all others need not be counted
     return fair_budget(
         store,
         window,
