@@ -9,10 +9,10 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from backfill.errors import DatabaseError, ExchangeError
+from backfill.errors import DatabaseError, ExchangeError, SeriesBusy
 from backfill.jobs.ask_source import SourceAsked
 from backfill.jobs.candle_sources import CandleSource
 from backfill.jobs.roll_up import roll_up
@@ -25,6 +25,8 @@ log = logging.getLogger(__name__)
 
 # How long a run waits for another that works on the same series.
 PATIENCE_S = 600.0
+# And a run that must end before the next is due: the other one does the work, or the next run will.
+HURRIED_PATIENCE_S = 60.0
 MOST_ERRORS_TOLD = 5
 
 
@@ -76,6 +78,11 @@ def fill_gaps(
         return _Fill(store, window, who, within).run(sources, pages_in_flight, recheck=recheck)
 
 
+def leave_to_another(store: CandleStore, window: SeriesWindow, who: RunIdentity, busy: SeriesBusy) -> FillReport:
+    """Log that another run works on the series and no source was asked: what is missing is in its hands."""
+    return _Fill(store, window, who, UNLIMITED).left_to_another(busy)
+
+
 class _Fill:
     """One attempt and its counts."""
 
@@ -114,6 +121,10 @@ class _Fill:
         log.info("%s", report)
         return report
 
+    def left_to_another(self, busy: SeriesBusy) -> FillReport:
+        self.errors.append(busy)
+        return replace(self._finish(status="partial"), cause=None)  # nobody's fault
+
     def _ask(self, source: CandleSource, pages_in_flight: int, *, recheck: bool) -> None:
         source_id = self.store.source_id(source.name)
         work = self.store.open_work(self.window, source_id, recheck=recheck)
@@ -143,11 +154,11 @@ class _Fill:
             told[MOST_ERRORS_TOLD:] = [f"and {len(told) - MOST_ERRORS_TOLD} more"]
         return "; ".join(told)
 
-    def _finish(self) -> FillReport:
+    def _finish(self, status: str | None = None) -> FillReport:
         after = self.store.open_work(self.window)
         error = self._told_errors() or None
         rows = self.rolled_up + sum(asked.rows for asked in self.asked)
-        status = _status(after, rows, failed=bool(self.errors))
+        status = status or _status(after, rows, failed=bool(self.errors))
         requests = self._requests()
         totals = self.log.finish(self.fill_run_id, status, after, requests, error, requests_left=self.requests_left)
         return FillReport(

@@ -6,11 +6,12 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing
 from datetime import datetime
 
+from backfill.errors import SeriesBusy
 from backfill.exchanges.blofin_client import LIMITS_PER_PERIOD_S
 from backfill.exchanges.blofin_client import SOURCE as BLOFIN
 from backfill.jobs.choose_sources import sources_of
 from backfill.jobs.each_series import each_series
-from backfill.jobs.fill_gaps import FillReport, fill_gaps
+from backfill.jobs.fill_gaps import HURRIED_PATIENCE_S, PATIENCE_S, FillReport, fill_gaps, leave_to_another
 from backfill.jobs.find_gaps import selection
 from backfill.jobs.roll_up import in_turn, reaching_back
 from backfill.jobs.run_budget import RunBudget, fair_budget
@@ -89,20 +90,27 @@ def fill_series(
     """The report of each window's attempt as it ends.
 
     Sources are asked in the universe's order; ``only`` names the ones that may be asked, in an order of its own, and
-    ``leave_out`` those that may not. ``until``: when the run must end; what Blofin cannot answer by then is shared out.
+    ``leave_out`` those that may not. ``until``: when the run must end; what Blofin can answer by then is shared out,
+    and a series that another run works on is left to it.
     """
 
     def fill(store: CandleStore, window: SeriesWindow) -> FillReport:
         with closing(sources_of(supplies, store, window, who.run_id, only, leave_out)) as sources:
-            return fill_gaps(
-                store,
-                sources,
-                window,
-                who,
-                pages_in_flight=supplies.settings.pages_in_flight,
-                recheck=recheck,
-                within=_budget(supplies, store, window, until),
-            )
+            try:
+                return fill_gaps(
+                    store,
+                    sources,
+                    window,
+                    who,
+                    pages_in_flight=supplies.settings.pages_in_flight,
+                    recheck=recheck,
+                    within=_budget(supplies, store, window, until),
+                    patience_s=PATIENCE_S if until is None else HURRIED_PATIENCE_S,
+                )
+            except SeriesBusy as busy:
+                if until is None:
+                    raise
+                return leave_to_another(store, window, who, busy)
 
     chains = {chain[0].series_id: chain for chain in in_turn(windows)}
 

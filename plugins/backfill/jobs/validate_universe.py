@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from datetime import datetime
 
-from backfill.errors import ExchangeError
+from backfill.errors import ExchangeError, SeriesBusy
 from backfill.jobs.candle_sources import CandleSource
 from backfill.jobs.ccxt_source import CcxtSource
 from backfill.jobs.choose_sources import sources_of
 from backfill.jobs.each_series import each_series
+from backfill.jobs.fill_gaps import HURRIED_PATIENCE_S
 from backfill.jobs.supplies import Supplies
 from backfill.jobs.validate_series import ValidationReport, validate_series
 from backfill.source_names import SPOT_ONLY_SOURCES
@@ -18,6 +20,8 @@ from backfill.storage.candle_store import CandleStore, SeriesWindow
 from backfill.storage.gap_fill_log import RunIdentity
 from backfill.universe import load_universe
 from backfill.universe_model import Validation
+
+log = logging.getLogger(__name__)
 
 
 def declared_validation(supplies: Supplies) -> Validation:
@@ -35,20 +39,35 @@ def validate_universe(
     only: Sequence[str] | None = None,
     thorough: bool = False,
 ) -> Iterator[ValidationReport]:
-    """The report of each window as it is done. ``only``: who may be asked beside the home; None: all it has."""
+    """The report of each window as it is done. ``only``: who may be asked beside the home; None: all it has.
 
-    def validate(store: CandleStore, window: SeriesWindow) -> ValidationReport:
+    A series that another run works on has none: it changes under our eyes, and the next validation looks at it.
+    """
+
+    def validate(store: CandleStore, window: SeriesWindow) -> ValidationReport | None:
         home, *others = store.source_names(window.source_ids)
         asked = [name for name in others if name not in SPOT_ONLY_SOURCES and (only is None or name in only)]
         with (
             closing(sources_of(supplies, store, window, who.run_id, [home])) as at_home,
             closing(sources_of(supplies, store, window, who.run_id, asked)) as elsewhere,
         ):
-            return validate_series(
-                store, at_home, _perpetuals(elsewhere), window, who, validation, at=at, thorough=thorough
-            )
+            try:
+                return validate_series(
+                    store,
+                    at_home,
+                    _perpetuals(elsewhere),
+                    window,
+                    who,
+                    validation,
+                    at=at,
+                    thorough=thorough,
+                    patience_s=HURRIED_PATIENCE_S,
+                )
+            except SeriesBusy as busy:
+                log.warning("not validated: %s", busy)
+                return None
 
-    return each_series(supplies, windows, validate)
+    return (report for report in each_series(supplies, windows, validate) if report is not None)
 
 
 def _perpetuals(sources: Iterator[CandleSource | ExchangeError]) -> Iterator[CandleSource | ExchangeError]:
