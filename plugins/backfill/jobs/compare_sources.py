@@ -270,8 +270,7 @@ def _unverified(check: SeriesCheck, pages: Sequence[Interval], *, nobody_has_it:
             detail=detail,
         )  # fmt: skip
         check.findings.record([page], check.fill_run_id)
-        bars = sum(i.end - i.start for i in intersection(held, [span]))
-        check.counts["unverified"] += bars // check.timeframe.step_ms
+        check.counts["unverified"] += total_ms(intersection(held, [span])) // check.timeframe.step_ms
         find_suspicious(check, span, None, None)
 
 

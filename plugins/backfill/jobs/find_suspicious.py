@@ -30,8 +30,10 @@ def find_suspicious(
     check: SeriesCheck, span: Interval, other: pd.DataFrame | None, comparison: Comparison | None
 ) -> None:
     """Look at the stored bars of ``span``; ``other``: another source's, and how the two compare; None: nobody's."""
-    _find_flat_bars(check, span, other)
-    _find_jumps(check, span, comparison)
+    candles = check.candles(_around(check, span))
+    if _find_flat_bars(check, span, candles, other):
+        candles = check.candles(_around(check, span))
+    _find_jumps(check, span, candles, comparison)
 
 
 def _around(check: SeriesCheck, span: Interval) -> Interval:
@@ -40,26 +42,27 @@ def _around(check: SeriesCheck, span: Interval) -> Interval:
     return Interval(span.start - BARS_BEFORE * step_ms, span.end + BARS_AFTER * step_ms)
 
 
-def _find_flat_bars(check: SeriesCheck, span: Interval, other: pd.DataFrame | None) -> None:
-    """Flat bars without volume in a market that trades: the source's outage, unless the others were as quiet."""
+def _find_flat_bars(check: SeriesCheck, span: Interval, candles: pd.DataFrame, other: pd.DataFrame | None) -> bool:
+    """Flat bars without volume in a market that trades: the source's outage, unless the others were as quiet.
+
+    Whether the home has told any of them again, so that ``candles`` are no longer what is stored.
+    """
     step_ms = check.timeframe.step_ms
-
-    def runs() -> list[Interval]:
-        return intersection(flat_runs(check.candles(_around(check, span)), step_ms), [span])
-
-    flat = runs()
+    flat = intersection(flat_runs(candles, step_ms), [span])
     if not flat:
         check.findings.settle(["flat_bars"], check.window.series_id, span)
-        return
+        return False
     traded = _traded(other, step_ms)
     untrue = [run for run in flat if intersection([run], traded)]
     unsure = [run for run in flat if run not in untrue] if other is None else []
-    if check.ask_home_again(difference(untrue or unsure, check.known("flat_bars", span))):
-        still = runs()
+    was_told = check.ask_home_again(difference(untrue or unsure, check.known("flat_bars", span)))
+    if was_told:
+        still = intersection(flat_runs(check.candles(_around(check, span)), step_ms), [span])
         untrue, unsure = intersection(untrue, still), intersection(unsure, still)
-    found = [_finding(check, "flat_bars", "disagree", run) for run in untrue]
-    found += [_finding(check, "flat_bars", "suspect", run) for run in unsure]
+    found = [check.home_finding("flat_bars", "disagree", run) for run in untrue]
+    found += [check.home_finding("flat_bars", "suspect", run) for run in unsure]
     _replace(check, "flat_bars", span, found)
+    return was_told
 
 
 def _traded(other: pd.DataFrame | None, step_ms: int) -> list[Interval]:
@@ -68,25 +71,24 @@ def _traded(other: pd.DataFrame | None, step_ms: int) -> list[Interval]:
     return bar_intervals(other.loc[other["volume"] > 0, "open_ms"].to_numpy(), step_ms)
 
 
-def _find_jumps(check: SeriesCheck, span: Interval, comparison: Comparison | None) -> None:
+def _find_jumps(check: SeriesCheck, span: Interval, candles: pd.DataFrame, comparison: Comparison | None) -> None:
     """Moves beyond what the series has done around; a warning, and none where another source has moved as far."""
     step_ms = check.timeframe.step_ms
 
-    def unexplained() -> pd.DataFrame:
-        jumps = price_jumps(check.candles(_around(check, span)), step_ms)
+    def unexplained(candles: pd.DataFrame) -> pd.DataFrame:
+        jumps = price_jumps(candles, step_ms)
         jumps = jumps[jumps["open_ms"].between(span.start, span.end, inclusive="left")]
         if comparison is None:
             return jumps
         return jumps[jumps["open_ms"].isin({*comparison.disagreements["open_ms"], *comparison.only_stored})]
 
-    jumps = unexplained()
+    jumps = unexplained(candles)
     if len(jumps):
         bars = bar_intervals(jumps["open_ms"].to_numpy(), step_ms)
         if check.ask_home_again(difference(bars, check.known("price_jump", span))):
-            jumps = unexplained()
+            jumps = unexplained(check.candles(_around(check, span)))
     found = [
-        _finding(
-            check,
+        check.home_finding(
             "price_jump",
             "suspect",
             Interval(row["open_ms"], row["open_ms"] + step_ms),
@@ -107,8 +109,7 @@ def find_page_edges(check: SeriesCheck) -> None:
         edges = page_edges(check.to_check().missing, step_ms)
     found = (
         [
-            _finding(
-                check,
+            check.home_finding(
                 "page_edge",
                 "disagree",
                 Interval(edges.missing[0].start, edges.missing[-1].end),
@@ -128,7 +129,3 @@ def _replace(check: SeriesCheck, kind: str, span: Interval, found: Sequence[Find
         check.findings.settle([kind], check.window.series_id, span, still_there=still_there)
     if found:
         check.counts[kind] += len(found)
-
-
-def _finding(check: SeriesCheck, kind: str, verdict: str, bars: Interval, **more: object) -> Finding:
-    return Finding(kind, verdict, check.window.series_id, check.home_id, bars.start, bars.end, **more)  # type: ignore[arg-type]

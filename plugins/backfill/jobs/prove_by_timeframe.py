@@ -8,7 +8,7 @@ for gaps sees. Whatever does not add up is asked for again before it is called a
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from backfill.domain.answers import LATE_MS, bar_intervals
 from backfill.domain.intervals import Interval, difference, intersection, total_ms, union
@@ -68,13 +68,10 @@ class _Prover:
         self._check = check
         kept = self._kept_series()
         options = coarser(check.timeframe.name)
-        published = (one for one in options if self._is_published(one))
+        (home,) = check.store.source_names([check.home_id])
+        published = (one for one in options if home == BLOFIN or venue(home).serves(one.name))
         self._coarse = next((one for one in options if one.name in kept), next(published, None))
         self.stored_series_id = kept.get(self._coarse.name) if self._coarse else None
-
-    def _is_published(self, bars: Timeframe) -> bool:
-        (home,) = self._check.store.source_names([self._check.home_id])
-        return home == BLOFIN or venue(home).serves(bars.name)
 
     def _kept_series(self) -> dict[str, int]:
         """The timeframes that are kept of this instrument from the same home, and their series."""
@@ -158,7 +155,7 @@ class _Prover:
         fault = diagnose(whole, coarse_bars, step_ms=coarse.step_ms, same_venue=True)
         if fault is None:
             return None
-        return self._finding(
+        return self._check.home_finding(
             fault.fault,
             "disagree",
             Interval(int(proof.differing["open_ms"].min()), int(proof.differing["open_ms"].max()) + coarse.step_ms),
@@ -167,12 +164,14 @@ class _Prover:
 
     def _write_down(self, coarse: Timeframe, chunk: Interval, proof: Proof, fault: Finding | None) -> None:
         check = self._check
-        found = [self._finding("lost_bars", "lost", bars, detail={"timeframe": coarse.name}) for bars in proof.lost]
+        found = [
+            check.home_finding("lost_bars", "lost", bars, detail={"timeframe": coarse.name}) for bars in proof.lost
+        ]
         if fault is not None:
             found.append(fault)
         else:
             found += [
-                self._finding(
+                check.home_finding(
                     "timeframes",
                     "disagree",
                     Interval(row["open_ms"], row["open_ms"] + coarse.step_ms),
@@ -185,7 +184,7 @@ class _Prover:
                 for row in proof.differing.to_dict("records")
             ]
         wrong = proof.differing["open_ms"].nunique()
-        page = self._finding(
+        page = check.home_finding(
             "next_timeframe",
             "disagree" if wrong else "agree",
             chunk,
@@ -210,10 +209,6 @@ class _Prover:
                 KINDS, check.window.series_id, chunk, still_there=still_there, source_id=check.home_id
             )
         check.counts.update({f"{name}_proved": int(n) for name, n in page.detail.items() if name != "timeframe"})
-
-    def _finding(self, kind: str, verdict: str, bars: Interval, **more: Any) -> Finding:
-        check = self._check
-        return Finding(kind, verdict, check.window.series_id, check.home_id, bars.start, bars.end, **more)
 
 
 def _buckets(differing: pd.DataFrame, coarse: Timeframe) -> list[Interval]:

@@ -16,7 +16,7 @@ from backfill.jobs.ask_source import PAGE_ERRORS, SourceAsked
 from backfill.jobs.candle_sources import CandlePage, CandleSource
 from backfill.storage.candle_store import CandleStore, SeriesWindow, utc
 from backfill.storage.database import fetch_one, translated_errors
-from backfill.storage.findings import FindingsLog
+from backfill.storage.findings import Finding, FindingsLog
 from backfill.storage.gap_fill_log import GapFillLog, Requests
 from backfill.storage.multiranges import intervals_in, to_intervals
 from backfill.storage.named_queries import query
@@ -189,6 +189,10 @@ class SeriesCheck:
             if not isinstance(error, PAGE_ERRORS):
                 self._home_failure = error
         return asked.has_answered
+
+    def home_finding(self, kind: str, verdict: str, bars: Interval, **more: Any) -> Finding:
+        """A finding about ``bars`` of the home; ``more``: further fields of it."""
+        return Finding(kind, verdict, self.window.series_id, self.home_id, bars.start, bars.end, **more)
 
     def tell(self, errors: Sequence[ExchangeError | PaginationStalled]) -> None:
         """Remember why something could not be asked; nothing is failed for it."""
