@@ -14,8 +14,8 @@ import pandas as pd  # noqa: TID253
 from throw_away import Stopwatch, spread
 
 from backfill.domain.agreement import BP, CEILING, compare
+from backfill.domain.candle_columns import PRICES
 from backfill.domain.timeframes import MINUTE_MS
-from backfill.frames.candle_frame import PRICES
 
 BARS, WALKED = 1_000_000, 20_000
 START_MS = 1_700_000_040_000

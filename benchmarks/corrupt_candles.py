@@ -10,9 +10,9 @@ import numpy as np
 import pandas as pd  # noqa: TID253
 from numpy.typing import NDArray
 
+from backfill.domain.candle_columns import CANDLE_COLUMNS, PRICES
 from backfill.domain.next_timeframe import COMPARED, aggregate
 from backfill.domain.timeframes import DAY_MS, Timeframe, timeframe
-from backfill.frames.candle_frame import CANDLE_COLUMNS, PRICES
 from backfill.paper.candle_files import find_files, read_candles
 from backfill.paper.coins import LIQUID_COINS
 from backfill.paper.market import Candles

@@ -34,24 +34,25 @@ import psycopg
 import requests
 from throw_away import throw_away_database, throw_away_home
 
-from backfill.connections import SourceConnection
+from backfill.config.connections import SourceConnection
+from backfill.config.settings import load_settings
 from backfill.domain.intervals import Interval, difference
 from backfill.domain.page_plan import plan_pages
 from backfill.domain.timeframes import DAY_MS, timeframe
+from backfill.domain.venues import Venue, venue
 from backfill.exchanges.blofin_client import LIMITS_PER_PERIOD_S, ROWS_PER_PAGE
-from backfill.exchanges.venues import Venue, venue
-from backfill.jobs import supplies
-from backfill.jobs.fill_gaps import FillReport
-from backfill.jobs.fill_universe import fill_series
-from backfill.jobs.find_gaps import find_gaps, symbols_with_gaps
-from backfill.jobs.prune_candles import prune_candles
-from backfill.jobs.supplies import Supplies
+from backfill.jobs.fill.fill_gaps import FillReport
+from backfill.jobs.fill.fill_universe import fill_series
+from backfill.jobs.fill.find_gaps import find_gaps, symbols_with_gaps
+from backfill.jobs.maintain.prune_candles import prune_candles
+from backfill.jobs.universe.declare_universe import declare
 from backfill.paper.blofin_protocol import BlofinProtocol
 from backfill.paper.coins import FIRST_LISTING_MS, LIQUID_COINS, Coin, made_up_coins
 from backfill.paper.limits import NO_LIMITS, Doorkeeper
 from backfill.paper.server import PaperExchange, serve_together, wall_clock_ms
 from backfill.paper.synthetic_market import SyntheticMarket
-from backfill.settings import load_settings
+from backfill.sources import runtime
+from backfill.sources.runtime import Runtime
 from backfill.storage.candle_store import Selection, SeriesWindow
 from backfill.storage.database import fetch_one
 from backfill.storage.gap_fill_log import GapFillLog, RunIdentity
@@ -117,11 +118,11 @@ class Bench:
     at: datetime
 
     @contextmanager
-    def supplies(self, way: Way, database: str) -> Iterator[Supplies]:
+    def runtime(self, way: Way, database: str) -> Iterator[Runtime]:
         file = self.home / f"{way.name}.yaml"
         file.write_text(json.dumps(way.universe()))
         settings = load_settings({"BACKFILL_UNIVERSE": str(file)})
-        with Supplies(database, settings, lambda _: SourceConnection(base_url=self.exchange_url)) as opened:
+        with Runtime(database, settings, lambda _: SourceConnection(base_url=self.exchange_url)) as opened:
             yield opened
 
     @contextmanager
@@ -157,8 +158,8 @@ def main() -> None:
 def _plain(bench: Bench) -> None:
     with throw_away_database() as database:
         _first_fill(bench, PLAIN, database)
-        with bench.supplies(RETENTION, database) as opened:
-            opened.declare_universe(ask=False)
+        with bench.runtime(RETENTION, database) as opened:
+            declare(opened, ask=False)
             began = time.perf_counter()
             prune_candles(opened.store, settle_ms=opened.settle_ms, at=bench.at)
             took_s = time.perf_counter() - began
@@ -170,7 +171,7 @@ def _from_the_start(bench: Bench, way: Way) -> None:
     with throw_away_database() as database:
         _first_fill(bench, way, database)
         for when, later in (("nothing to do", 0), ("half an hour later", 30), ("a full hour later", 60)):
-            with bench.supplies(way, database) as opened:
+            with bench.runtime(way, database) as opened:
                 _maintain(bench, opened, when, bench.at + timedelta(minutes=later))
 
 
@@ -179,9 +180,9 @@ def _from_the_start(bench: Bench, way: Way) -> None:
 
 def _first_fill(bench: Bench, way: Way, database: str) -> None:
     sent_ms: list[int] = []
-    supplies.RateBudget = functools.partial(UnhurriedBudget, sent_ms=sent_ms)
-    with bench.supplies(way, database) as opened:
-        opened.declare_universe()
+    runtime.RateBudget = functools.partial(UnhurriedBudget, sent_ms=sent_ms)
+    with bench.runtime(way, database) as opened:
+        declare(opened)
         listing = len(sent_ms)
         windows = opened.store.windows(Selection(bench.at, opened.settle_ms))
         assert len(windows) == bench.instruments * len(DAYS), len(windows)
@@ -281,17 +282,17 @@ def _tell_help(windows: Sequence[SeriesWindow], way: Way, helper: Venue, alone_h
 # -- maintenance ---------------------------------------------------------------------------------------------
 
 
-def _maintain(bench: Bench, opened: Supplies, when: str, at: datetime) -> None:
+def _maintain(bench: Bench, opened: Runtime, when: str, at: datetime) -> None:
     """What the sensor does, and then what the task of each symbol with gaps does."""
     with bench.costing() as looking:
-        opened.declare_universe()
+        declare(opened)
         GapFillLog(opened.store.connection).abandon_dead_runs()
         gaps = find_gaps(opened.store, Selection(at, opened.settle_ms))
     until = datetime.now(timezone.utc) + timedelta(seconds=RUN_S)
     reports: list[FillReport] = []
     with bench.costing() as filling:
         for symbol in symbols_with_gaps(gaps):
-            opened.declare_universe()
+            declare(opened)
             windows = opened.store.windows(Selection(at, opened.settle_ms, [symbol]))
             GapFillLog(opened.store.connection).abandon_dead_runs()
             reports += fill_series(opened, windows, WHO, only=["blofin"], until=until)

@@ -14,7 +14,7 @@ from datetime import datetime, timedelta, timezone
 from psycopg.rows import dict_row
 from throw_away import Stopwatch, spread, throw_away_database
 
-from backfill.jobs.find_gaps import SeriesGaps, find_gaps, selection
+from backfill.jobs.fill.find_gaps import SeriesGaps, find_gaps, selection
 from backfill.storage.candle_store import CandleStore
 from backfill.storage.database import Connection, connect, fetch_one
 
@@ -92,7 +92,7 @@ def _small(store: CandleStore, rounds: int) -> None:
     for _ in range(rounds + 1):
         watch.start_round()
         with watch.timing(ledger):
-            gaps = store.rows("select_gaps", which)
+            gaps = store.rows("ledger/select_gaps", which)
         with watch.timing(scan), connection.cursor(row_factory=dict_row) as cursor:
             scanned = cursor.execute(SCAN, {"start": AT - WEEK, "end": AT}).fetchall()
         assert gaps == scanned, "the ledger and the candles tell different gaps"
@@ -115,7 +115,7 @@ def _large(store: CandleStore, rounds: int) -> None:
             with watch.timing(what):
                 found[what] = find_gaps(store, which)
         with watch.timing(states):
-            status = store.rows("select_sync_status", selection(AT, 0))
+            status = store.rows("series/select_sync_status", selection(AT, 0))
     del watch.rounds[0]
     print(f"{LARGE_SERIES:,} series x 5 years, {HOLES} holes each, {DENIED} of them denied; median of {rounds} (range)")
     for what, gaps in found.items():

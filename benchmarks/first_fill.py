@@ -21,14 +21,14 @@ from pathlib import Path
 import requests
 from throw_away import Stopwatch, spread, throw_away_home
 
+from backfill.config.settings import load_settings
+from backfill.config.universe_file import declared_series
 from backfill.domain.timeframes import DAY_MS, MINUTE_MS
 from backfill.errors import LocalStackFailed
 from backfill.local.embedded_postgres import EmbeddedPostgres
 from backfill.local.scenario import Scenario
 from backfill.local.stack import Stack, running_stack
-from backfill.settings import load_settings
 from backfill.storage.database import Connection, connect, fetch_one
-from backfill.universe import declared_series
 
 DAG_ID = "candles_fill_gaps"
 LATENCY_MS = 40

@@ -120,16 +120,16 @@ def _work(work: str) -> None:
 
 def _job() -> list[dict[str, Any]]:
     """What BlofinCandlesOperator does, from a plain Python."""
-    from backfill.connections import database_uri, source_from_environment
-    from backfill.jobs.fill_universe import fill_series, windows_to_fill
-    from backfill.jobs.supplies import Supplies
-    from backfill.settings import load_settings
+    from backfill.config.connections import database_uri, source_from_environment
+    from backfill.config.settings import load_settings
+    from backfill.jobs.fill.fill_universe import fill_series, windows_to_fill
+    from backfill.sources.runtime import Runtime
     from backfill.storage.gap_fill_log import RunIdentity
 
     who = RunIdentity("candles_fill_gaps", "benchmark", "fill_from_blofin")
-    with Supplies(database_uri(), load_settings(), source_from_environment) as supplies:
-        windows = windows_to_fill(supplies, symbols=[SYMBOL])
-        return [report.as_dict() for report in fill_series(supplies, windows, who, only=["blofin"])]
+    with Runtime(database_uri(), load_settings(), source_from_environment) as runtime:
+        windows = windows_to_fill(runtime, symbols=[SYMBOL])
+        return [report.as_dict() for report in fill_series(runtime, windows, who, only=["blofin"])]
 
 
 def _task(work: str) -> list[dict[str, Any]]:
@@ -141,8 +141,9 @@ def _task(work: str) -> list[dict[str, Any]]:
     ti = SimpleNamespace(dag_id="candles_fill_gaps", run_id="benchmark", task_id=work, map_index=-1, try_number=1)
     context = cast("Context", {"ti": ti})
     if work == "import":
-        from backfill.hooks import supplies_hook  # noqa: F401
-        from backfill.jobs import fill_universe, validate_universe  # noqa: F401
+        from backfill.hooks import runtime_hook  # noqa: F401
+        from backfill.jobs.fill import fill_universe  # noqa: F401
+        from backfill.jobs.validate import validate_universe  # noqa: F401
 
         return []
     if work == "fill":

@@ -29,17 +29,17 @@ import requests
 from throw_away import spread, throw_away_database, throw_away_home
 
 from backfill.cli import main as command_line
-from backfill.connections import database_uri, source_from_environment
+from backfill.config.connections import database_uri, source_from_environment
+from backfill.config.settings import load_settings
 from backfill.domain.timeframes import DAY_MS
 from backfill.errors import RateLimited
 from backfill.exchanges import blofin_client
-from backfill.jobs import supplies
-from backfill.jobs.fill_universe import fill_series, windows_to_fill
+from backfill.jobs.fill.fill_universe import fill_series, windows_to_fill
 from backfill.paper.coins import LIQUID_COINS, made_up_coins
 from backfill.paper.limits import Doorkeeper, HouseRules, Refusal, RequestWindow
 from backfill.paper.server import PaperExchange, serve_together, wall_clock_ms
 from backfill.paper.synthetic_market import SyntheticMarket
-from backfill.settings import load_settings
+from backfill.sources import runtime
 from backfill.storage.database import connect, fetch_one
 from backfill.storage.gap_fill_log import RunIdentity
 from backfill.storage.rate_budget import PERIOD_MARGIN_MS, RateBudget
@@ -70,8 +70,8 @@ class House:
         """Make this process's fills go by this house's numbers instead of Blofin's."""
         rules = replace(blofin_client.STATUS_RULES, ban_s=self.suspension_s, rate_limit_s=self.suspension_s)
         blofin_client.STATUS_RULES = rules
-        supplies.LIMITS_PER_PERIOD_S = self.limits_per_period_s
-        supplies.RateBudget = functools.partial(RateBudget, margin_ms=self.margin_ms)
+        runtime.LIMITS_PER_PERIOD_S = self.limits_per_period_s
+        runtime.RateBudget = functools.partial(RateBudget, margin_ms=self.margin_ms)
 
 
 BLOFIN = House()
@@ -220,7 +220,7 @@ def work_for_dag(house: House, start: Barrier, dag_id: str, number: int, symbols
 
 def _task_succeeds(symbols: Sequence[str], who: RunIdentity) -> bool:
     """What BlofinCandlesOperator does."""
-    with supplies.Supplies(database_uri(), load_settings(), source_from_environment) as opened:
+    with runtime.Runtime(database_uri(), load_settings(), source_from_environment) as opened:
         windows = windows_to_fill(opened, symbols=symbols)
         causes = [report.cause for report in fill_series(opened, windows, who, only=["blofin"]) if report.cause]
     for cause in causes:

@@ -88,7 +88,7 @@ def _take_turns(store: CandleStore, window: SeriesWindow, watch: Stopwatch) -> N
 
 
 def _store(store: CandleStore, window: SeriesWindow, pages: Sequence[pd.DataFrame]) -> list[StoredPage]:
-    """What a fill does once it has its answers: see ``backfill.jobs.fill_gaps``."""
+    """What a fill does once it has its answers: see ``backfill.jobs.fill.fill_gaps``."""
     (source_id,) = window.source_ids
     log = GapFillLog(store.connection)
     fill_run_id = log.start(WHO, window, store.open_work(window))

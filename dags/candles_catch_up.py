@@ -17,9 +17,9 @@ from datetime import datetime, timezone
 
 from airflow.providers.common.compat.sdk import Param, dag
 
-from backfill.dag_defaults import TASK_ARGS
-from backfill.dag_tasks import fill_tasks, window_form
-from backfill.source_names import SOURCES
+from backfill.config.source_names import SOURCES
+from backfill.dag_parts.defaults import TASK_ARGS
+from backfill.dag_parts.tasks import fill_tasks, window_form
 
 try:
     from airflow.sdk import CronDataIntervalTimetable

@@ -9,8 +9,8 @@ from datetime import datetime, timezone
 
 from airflow.providers.common.compat.sdk import dag
 
-from backfill.dag_defaults import TASK_ARGS
-from backfill.dag_tasks import fill_tasks, window_form
+from backfill.dag_parts.defaults import TASK_ARGS
+from backfill.dag_parts.tasks import fill_tasks, window_form
 
 # A run's own moment, so that all its tasks mean the same bars: one that closes in mid-run is the next run's.
 END = "{{ params.end or (dag_run.run_after | default('', true)) }}"

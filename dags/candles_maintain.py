@@ -9,7 +9,7 @@ from datetime import datetime, timezone
 
 from airflow.providers.common.compat.sdk import Param, dag
 
-from backfill.dag_defaults import TASK_ARGS
+from backfill.dag_parts.defaults import TASK_ARGS
 from backfill.operators.audit import AuditOperator, FindOutagesOperator
 from backfill.operators.maintain import PruneOperator, RefreshInstrumentsOperator
 from backfill.operators.validate import ValidateOperator

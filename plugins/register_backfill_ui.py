@@ -6,4 +6,4 @@ Where the project is also installed as a distribution, its entry point has regis
 from importlib.metadata import entry_points
 
 if not any(ep.value.startswith("backfill.") for ep in entry_points(group="airflow.plugins")):
-    from backfill.airflow_plugin import BackfillPlugin as BackfillPlugin
+    from backfill.ui.airflow_plugin import BackfillPlugin as BackfillPlugin

@@ -8,8 +8,8 @@ from types import SimpleNamespace
 
 import pytest
 
+from backfill.config.parameters import as_moment
 from backfill.errors import ConfigurationError, InvalidWindow, UnknownSymbol
-from backfill.window_params import as_moment
 
 ON_AIRFLOW_2 = version("apache-airflow").startswith("2.")
 CANDLES = "/api/v1/market/candles"

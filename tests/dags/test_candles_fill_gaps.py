@@ -7,8 +7,8 @@ from types import SimpleNamespace
 
 import pytest
 
+from backfill.config.parameters import as_moment
 from backfill.domain.timeframes import TIMEFRAMES
-from backfill.window_params import as_moment
 
 
 def test_it_runs_every_30_minutes_one_run_at_a_time_and_never_catches_up(fill_gaps_dag):

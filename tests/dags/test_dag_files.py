@@ -84,7 +84,7 @@ def test_what_is_mapped_or_templated_is_filled_in_before_a_task_runs(dags):
 
 
 def test_every_task_has_the_retries_and_the_policy_of_all(dags):
-    from backfill.dag_defaults import TASK_ARGS
+    from backfill.dag_parts.defaults import TASK_ARGS
 
     for dag in dags.values():
         for task in dag.tasks:

@@ -8,7 +8,7 @@ from urllib.parse import parse_qs, quote, urlsplit
 import pytest
 from psycopg.conninfo import conninfo_to_dict
 
-from backfill.connections import SourceConnection
+from backfill.config.connections import SourceConnection
 from backfill.errors import ConfigurationError, DatabaseUnreachable, SettingsInvalid
 from backfill.storage.database import fetch_one
 
@@ -124,10 +124,10 @@ def test_an_extra_that_nobody_reads_is_an_error(blofin):
 
 
 def test_the_setting_goes_before_the_connection(db, exchange, monkeypatch):
-    from backfill.hooks.supplies_hook import open_supplies
+    from backfill.hooks.runtime_hook import open_runtime
 
     monkeypatch.setenv("AIRFLOW_CONN_BLOFIN_DEFAULT", "blofin://http://127.0.0.1:1")
     monkeypatch.setenv("BACKFILL_BLOFIN_URL", exchange.url)
-    with open_supplies("candles_db", "blofin_default") as supplies:
-        _, instruments = supplies.ask_blofin_for_its_clock()
+    with open_runtime("candles_db", "blofin_default") as runtime:
+        _, instruments = runtime.ask_blofin_for_its_clock()
     assert instruments == 32

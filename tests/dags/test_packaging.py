@@ -22,7 +22,7 @@ FROM_THE_WHEEL = f"""
 import json
 from importlib.metadata import distribution
 import backfill
-from backfill import resources
+from backfill.config import resources
 from backfill.storage.migrations import known_migrations
 from backfill.storage.named_queries import query
 found = {{ep.group: ep.load().__name__ for ep in distribution({DISTRIBUTION!r}).entry_points}}
@@ -31,7 +31,7 @@ print(json.dumps({{
     "include": str(resources.include_dir()),
     "dags": sorted(file.name for file in resources.dags_dir().glob("*.py")),
     "migrations": len(known_migrations()),
-    "query": query("select_coverage"),
+    "query": query("series/select_coverage"),
     "entry_points": found,
 }}))
 """
@@ -116,7 +116,7 @@ def test_everything_is_found_from_the_wheel(installed_wheel: Path, bare_site: Pa
         "include": str(installed_wheel / "backfill" / "include"),
         "dags": sorted(file.name for file in (ROOT / "dags").glob("*.py")),
         "migrations": len(list((ROOT / "include" / "sql" / "schema").glob("*.sql"))),
-        "query": (ROOT / "include" / "sql" / "queries" / "select_coverage.sql").read_text(),
+        "query": (ROOT / "include" / "sql" / "queries" / "series" / "select_coverage.sql").read_text(),
         "entry_points": {
             "console_scripts": "main",
             "airflow.plugins": "BackfillPlugin",

@@ -30,7 +30,7 @@ pytestmark = pytest.mark.skipif(version("apache-airflow").startswith("2."), reas
 @pytest.fixture
 def decide(airflow_home):
     """What the policy says to an error on a task's first try of three."""
-    from backfill.dag_defaults import TASK_ARGS
+    from backfill.dag_parts.defaults import TASK_ARGS
 
     return lambda error: TASK_ARGS["retry_policy"].evaluate(error, 1, 3)
 
@@ -87,7 +87,7 @@ def test_what_may_pass_is_tried_again_as_the_task_says(error, decide):
 def test_the_policy_survives_the_way_to_the_scheduler(airflow_home):
     from airflow.sdk import ExceptionRetryPolicy
 
-    from backfill.dag_defaults import TASK_ARGS
+    from backfill.dag_parts.defaults import TASK_ARGS
 
     policy = TASK_ARGS["retry_policy"]
     back = ExceptionRetryPolicy.deserialize(policy.serialize())

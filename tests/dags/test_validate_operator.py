@@ -73,7 +73,7 @@ def report(db, context):
 @pytest.fixture
 def lines_of(db, database_uri):
     """What the report on a run says of its two series, a line each."""
-    from backfill.jobs.report_run import report_run
+    from backfill.jobs.status.report_run import report_run
     from backfill.storage.candle_store import CandleStore
     from backfill.storage.database import connect
 

@@ -10,13 +10,13 @@ import requests
 
 from backfill.domain.timeframes import timeframe as timeframe_named
 from backfill.exchanges.blofin_client import BlofinClient
-from backfill.jobs.candle_sources import BlofinSource
-from backfill.jobs.fill_gaps import FillReport, fill_gaps
+from backfill.jobs.fill.fill_gaps import FillReport, fill_gaps
 from backfill.paper.blofin_protocol import BlofinProtocol
 from backfill.paper.limits import NO_LIMITS
 from backfill.paper.market import Market
 from backfill.paper.protocol import Answer
 from backfill.paper.server import PaperExchange, wall_clock_ms
+from backfill.sources.blofin_source import BlofinSource
 from backfill.storage.candle_store import CandleStore, SeriesWindow
 from backfill.storage.gap_fill_log import RunIdentity
 from backfill.storage.rate_budget import RateBudget

@@ -163,7 +163,7 @@ def stored_ms(connection: psycopg.Connection[Any], window: SeriesWindow) -> list
 def missing_candles(store: CandleStore, window: SeriesWindow, now_ms: int = NOW_MS) -> int:
     """What the query behind `backfill gaps` says of the series."""
     which = Selection(utc(now_ms), symbols=[window.symbol], timeframes=[window.timeframe])
-    return sum(row["missing_candles"] for row in store.rows("select_gaps", which))
+    return sum(row["missing_candles"] for row in store.rows("ledger/select_gaps", which))
 
 
 def contents(connection: Connection) -> dict[str, list[tuple[Any, ...]]]:

@@ -10,11 +10,11 @@ from typing import Any
 
 import psycopg
 
-from backfill.connections import SourceConnection
-from backfill.jobs.fill_universe import fill_series, windows_to_fill
-from backfill.jobs.supplies import Supplies
+from backfill.config.connections import SourceConnection
+from backfill.config.settings import load_settings
+from backfill.jobs.fill.fill_universe import fill_series, windows_to_fill
 from backfill.paper.server import PaperExchange
-from backfill.settings import load_settings
+from backfill.sources.runtime import Runtime
 from backfill.storage.database import Connection
 from backfill.storage.gap_fill_log import RunIdentity
 from integration.helpers import one, rows
@@ -41,10 +41,10 @@ def fill_and_tear(database_uri: str, exchange: PaperExchange, universe: Path) ->
     """
     universe.write_text(UNIVERSE)
     settings = load_settings({"BACKFILL_UNIVERSE": str(universe)})
-    with Supplies(database_uri, settings, lambda _: SourceConnection(base_url=exchange.url)) as supplies:
-        for report in fill_series(supplies, windows_to_fill(supplies), RunIdentity("test", "before", "fill")):
+    with Runtime(database_uri, settings, lambda _: SourceConnection(base_url=exchange.url)) as runtime:
+        for report in fill_series(runtime, windows_to_fill(runtime), RunIdentity("test", "before", "fill")):
             assert report.status == "complete"
-        connection = supplies.store.connection
+        connection = runtime.store.connection
         connection.execute("TRUNCATE backfill.gap_fill_runs CASCADE")
         lost = sum(_lose(connection, *span) for span in _spans())
     exchange.reset_counts()

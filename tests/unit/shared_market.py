@@ -7,8 +7,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from backfill.domain.candle_columns import CANDLE_COLUMNS
 from backfill.domain.timeframes import timeframe
-from backfill.frames.candle_frame import CANDLE_COLUMNS
 from backfill.paper.candle_files import find_files, read_candles
 
 FOLDER = Path(__file__).parents[3] / "shared" / "market"

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from psycopg.conninfo import conninfo_to_dict
 
-from backfill.airflow_uri import ConnectionFields
-from backfill.connections import (
+from backfill.config.airflow_uri import ConnectionFields
+from backfill.config.connections import (
     DATABASE_VARIABLE,
     SourceConnection,
     database_connection,

@@ -6,10 +6,10 @@ from typing import Any
 import jsonschema
 import pytest
 
-from backfill.connections import EXTRA_KEYS
+from backfill.config.connections import EXTRA_KEYS
+from backfill.config.settings import MAX_TIMEOUT_S
 from backfill.hooks.airflow2_form import field_behaviour
-from backfill.provider_info import BLOFIN_CONNECTION, get_provider_info
-from backfill.settings import MAX_TIMEOUT_S
+from backfill.hooks.provider_info import BLOFIN_CONNECTION, get_provider_info
 
 
 def airflow_schema(name: str) -> dict[str, Any]:

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from backfill import resources
+from backfill.config import resources
 from backfill.errors import ConfigurationError
 
 

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from backfill.config.resources import include_dir
+from backfill.config.settings import Settings, load_settings
+from backfill.config.source_names import SOURCES
 from backfill.errors import SettingsInvalid
-from backfill.resources import include_dir
-from backfill.settings import Settings, load_settings
-from backfill.source_names import SOURCES
 
 ROOT = Path(__file__).parents[2]
 
@@ -192,7 +192,8 @@ def test_settings_cannot_be_changed_after_they_are_read():
 
 def test_settings_and_universe_load_no_heavy_package_while_airflow_parses_a_dag():
     heavy = "{'pandas', 'numpy', 'ccxt', 'psycopg', 'requests', 'airflow', 'pydantic_settings'}"
-    program = f"import sys, backfill.connections, backfill.universe; print(sorted({heavy} & sys.modules.keys()))"
+    modules = "backfill.config.connections, backfill.config.universe_file"
+    program = f"import sys, {modules}; print(sorted({heavy} & sys.modules.keys()))"
     loaded = subprocess.run(
         [sys.executable, "-c", program],
         capture_output=True,

@@ -9,13 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from backfill.config.resources import include_dir
+from backfill.config.settings import load_settings
+from backfill.config.source_names import SOURCES
+from backfill.config.universe_file import SeriesWish, declared_series, load_universe, select_series
+from backfill.config.universe_model import UNIT_MS, parse_duration
 from backfill.domain.timeframes import DAY_MS, HOUR_MS, MINUTE_MS, TIMEFRAMES
 from backfill.errors import ConfigurationError, UniverseInvalid, UnknownSymbol, UnknownTimeframe
-from backfill.resources import include_dir
-from backfill.settings import load_settings
-from backfill.source_names import SOURCES
-from backfill.universe import SeriesWish, declared_series, load_universe, select_series
-from backfill.universe_model import UNIT_MS, parse_duration
 
 WEEK_MS = 7 * DAY_MS
 NOW_MS = 1_763_601_435_678  # 2025-11-20T01:17:15.678Z, a Thursday

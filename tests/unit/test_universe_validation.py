@@ -6,11 +6,11 @@ import re
 
 import pytest
 
+from backfill.config.resources import include_dir
+from backfill.config.universe_file import load_universe
+from backfill.config.universe_model import Validation
 from backfill.domain.timeframes import DAY_MS, HOUR_MS
 from backfill.errors import UniverseInvalid
-from backfill.resources import include_dir
-from backfill.universe import load_universe
-from backfill.universe_model import Validation
 
 DEFAULT = include_dir() / "universe.yaml"
 MINIMAL = "instruments: [BTC-USDT, ETH-USDT]\ntimeframes: {1m: 7d, 1h: 30d}\n"

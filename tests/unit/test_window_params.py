@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from backfill.config.parameters import as_list, as_moment
 from backfill.errors import ConfigurationError
-from backfill.window_params import as_list, as_moment
 
 NOON = datetime(2026, 1, 31, 12, tzinfo=timezone.utc)
 

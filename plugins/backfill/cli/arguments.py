@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from backfill import __version__
+from backfill.config.parameters import as_list, as_moment
+from backfill.config.settings import MAX_BATCH_LIMIT, MAX_REQUEST_SLEEP_MS
+from backfill.config.universe_model import parse_symbol
 from backfill.errors import ConfigurationError
-from backfill.settings import MAX_BATCH_LIMIT, MAX_REQUEST_SLEEP_MS
-from backfill.universe_model import parse_symbol
-from backfill.window_params import as_list, as_moment
 
 
 def parser() -> argparse.ArgumentParser:

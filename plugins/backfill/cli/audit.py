@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 
 from backfill.cli.output import Output
-from backfill.connections import database_uri
-from backfill.jobs.audit import AuditReport, audit
+from backfill.config.connections import database_uri
+from backfill.jobs.maintain.audit import AuditReport, audit
 from backfill.storage.candle_store import CandleStore
 from backfill.storage.database import connect
 from backfill.storage.migrations import require_current_schema

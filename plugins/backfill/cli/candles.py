@@ -7,15 +7,15 @@ from collections.abc import Sequence
 from datetime import datetime, timezone
 
 from backfill.cli.output import Output
-from backfill.connections import database_uri, source_from_environment
+from backfill.config.connections import database_uri, source_from_environment
+from backfill.config.settings import load_settings
+from backfill.config.source_names import check_sources, is_source
 from backfill.domain.timeframes import timeframe
-from backfill.jobs.fill_gaps import FillReport
-from backfill.jobs.fill_universe import fill_series, select_declared
-from backfill.jobs.plan_fill import FillPlan, plan_fill
-from backfill.jobs.progress import progress
-from backfill.jobs.supplies import Supplies
-from backfill.settings import load_settings
-from backfill.source_names import check_sources, is_source
+from backfill.jobs.fill.fill_gaps import FillReport
+from backfill.jobs.fill.fill_universe import fill_series, select_declared
+from backfill.jobs.fill.plan_fill import FillPlan, plan_fill
+from backfill.jobs.fill.progress import progress
+from backfill.sources.runtime import Runtime
 from backfill.storage.candle_store import Selection, SeriesWindow
 from backfill.storage.database import connect
 from backfill.storage.gap_fill_log import GapFillLog, RunIdentity
@@ -51,13 +51,13 @@ def migrate(args: argparse.Namespace, output: Output) -> int:
 
 
 def status(args: argparse.Namespace, output: Output) -> int:
-    with _supplies(args) as supplies:
-        which = _declared(supplies, args)
-        rows = supplies.store.rows("select_sync_status", which)
+    with _runtime(args) as runtime:
+        which = _declared(runtime, args)
+        rows = runtime.store.rows("series/select_sync_status", which)
         # Who is not asked, as what was made of finer bars, can be neither well nor ill.
-        sources = [row for row in SourceHealth(supplies.store.connection, "status").all() if is_source(row["source"])]
+        sources = [row for row in SourceHealth(runtime.store.connection, "status").all() if is_source(row["source"])]
         missing = sum(row["missing_candles"] for row in rows)
-        to_go = progress(supplies.store, which, missing, rows_per_page=supplies.settings.batch_limit)
+        to_go = progress(runtime.store, which, missing, rows_per_page=runtime.settings.batch_limit)
     if output.as_json:
         output.document({"series": rows, "missing_candles": missing, "progress": to_go.as_dict(), "sources": sources})
     else:
@@ -68,8 +68,8 @@ def status(args: argparse.Namespace, output: Output) -> int:
 
 
 def gaps(args: argparse.Namespace, output: Output) -> int:
-    with _supplies(args) as supplies:
-        rows = supplies.store.rows("select_gaps", _declared(supplies, args))
+    with _runtime(args) as runtime:
+        rows = runtime.store.rows("ledger/select_gaps", _declared(runtime, args))
     if output.as_json:
         output.document({"gaps": rows, "missing_candles": sum(row["missing_candles"] for row in rows)})
     elif rows:
@@ -81,12 +81,12 @@ def gaps(args: argparse.Namespace, output: Output) -> int:
 
 def fill(args: argparse.Namespace, output: Output) -> int:
     check_sources("--sources", args.sources)
-    with _supplies(args) as supplies:
-        which = _declared(supplies, args)
-        GapFillLog(supplies.store.connection).abandon_dead_runs()
+    with _runtime(args) as runtime:
+        which = _declared(runtime, args)
+        GapFillLog(runtime.store.connection).abandon_dead_runs()
         if args.dry_run:
-            return _show_plan(plan_fill(supplies, which, only=args.sources, recheck=args.recheck), output)
-        reports = _fill_all(supplies, supplies.store.windows(which), args, output)
+            return _show_plan(plan_fill(runtime, which, only=args.sources, recheck=args.recheck), output)
+        reports = _fill_all(runtime, runtime.store.windows(which), args, output)
     if output.as_json:
         output.document({"runs": [report.as_dict() for report in reports], **_totals(reports)})
     else:
@@ -96,15 +96,15 @@ def fill(args: argparse.Namespace, output: Output) -> int:
     return GAPS_REMAIN if any(report.missing_after for report in reports) else COMPLETE
 
 
-def _supplies(args: argparse.Namespace) -> Supplies:
+def _runtime(args: argparse.Namespace) -> Runtime:
     said = {name: getattr(args, name, None) for name in ("batch_limit", "request_sleep_ms")}
     settings = load_settings().model_copy(update={name: value for name, value in said.items() if value is not None})
-    return Supplies(database_uri(args.db), settings, source_from_environment)
+    return Runtime(database_uri(args.db), settings, source_from_environment)
 
 
-def _declared(supplies: Supplies, args: argparse.Namespace) -> Selection:
+def _declared(runtime: Runtime, args: argparse.Namespace) -> Selection:
     return select_declared(
-        supplies,
+        runtime,
         symbols=args.symbols,
         timeframes=args.timeframes,
         start=getattr(args, "start", None),
@@ -114,12 +114,12 @@ def _declared(supplies: Supplies, args: argparse.Namespace) -> Selection:
 
 
 def _fill_all(
-    supplies: Supplies, windows: Sequence[SeriesWindow], args: argparse.Namespace, output: Output
+    runtime: Runtime, windows: Sequence[SeriesWindow], args: argparse.Namespace, output: Output
 ) -> list[FillReport]:
     who = RunIdentity("backfill", f"cli__{datetime.now(timezone.utc).isoformat()}", "fill")
     reports: list[FillReport] = []
     with output.progress(len(windows), "series") as bar:
-        for report in fill_series(supplies, windows, who, only=args.sources, recheck=args.recheck):
+        for report in fill_series(runtime, windows, who, only=args.sources, recheck=args.recheck):
             reports.append(report)
             line = (
                 f"{report.symbol} {report.timeframe}: {report.status}, {report.rows_inserted:,} inserted, "

@@ -11,11 +11,11 @@ from typing import Any
 
 from backfill.cli.lists import exact
 from backfill.cli.output import Output
-from backfill.connections import database_uri, source_from_environment
+from backfill.config.connections import database_uri, source_from_environment
+from backfill.config.settings import load_settings
 from backfill.errors import ConfigurationError
-from backfill.jobs.correct_candles import Corrections
-from backfill.jobs.supplies import Supplies
-from backfill.settings import load_settings
+from backfill.jobs.by_hand.correct_candles import Corrections
+from backfill.sources.runtime import Runtime
 
 APPLIED, FAILURE = 0, 1
 FIELDS = ("open", "high", "low", "close", "volume", "quote_volume")
@@ -27,8 +27,8 @@ def correct(args: argparse.Namespace, output: Output) -> int:
     asks = sys.stdin.isatty() and not args.yes and not args.dry_run
     if asks and output.as_json:
         raise ConfigurationError("--json shows nothing to agree to before it applies: add --yes or --dry-run")
-    with Supplies(database_uri(args.db), load_settings(), source_from_environment) as supplies:
-        corrections = Corrections.read(supplies.store, args.file, supplies.settle_ms)
+    with Runtime(database_uri(args.db), load_settings(), source_from_environment) as runtime:
+        corrections = Corrections.read(runtime.store, args.file, runtime.settle_ms)
         rows = corrections.changes()
         planned = Counter(row["change"] for row in rows)
         to_apply = planned["changed"] + planned["new"]

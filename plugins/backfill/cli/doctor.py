@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from backfill.cli.output import Output
-from backfill.jobs.doctor import examine
+from backfill.jobs.status.doctor import examine
 
 
 def doctor(args: argparse.Namespace, output: Output) -> int:

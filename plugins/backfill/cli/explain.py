@@ -10,10 +10,10 @@ from typing import Any
 
 from backfill.cli.lists import exact
 from backfill.cli.output import Output
-from backfill.connections import database_uri, source_from_environment
-from backfill.jobs.explain_candle import CandleStory, explain_candle
-from backfill.jobs.supplies import Supplies
-from backfill.settings import load_settings
+from backfill.config.connections import database_uri, source_from_environment
+from backfill.config.settings import load_settings
+from backfill.jobs.status.explain_candle import CandleStory, explain_candle
+from backfill.sources.runtime import Runtime
 
 THERE, NOT_THERE = 0, 3
 FIELDS = ("open", "high", "low", "close", "volume", "quote_volume")
@@ -32,10 +32,8 @@ Row = Mapping[str, Any]
 
 
 def explain(args: argparse.Namespace, output: Output) -> int:
-    with Supplies(database_uri(args.db), load_settings(), source_from_environment) as supplies:
-        story = explain_candle(
-            supplies.store, args.symbol, args.timeframe, args.open_time, settle_ms=supplies.settle_ms
-        )
+    with Runtime(database_uri(args.db), load_settings(), source_from_environment) as runtime:
+        story = explain_candle(runtime.store, args.symbol, args.timeframe, args.open_time, settle_ms=runtime.settle_ms)
     if output.as_json:
         output.document(vars(story))
     else:

@@ -7,10 +7,10 @@ from typing import Any
 
 from backfill.cli.lists import check_symbols, exact, show_newest
 from backfill.cli.output import Output
-from backfill.connections import database_uri, source_from_environment
-from backfill.jobs.dismiss_findings import dismiss_findings
-from backfill.jobs.supplies import Supplies
-from backfill.settings import load_settings
+from backfill.config.connections import database_uri, source_from_environment
+from backfill.config.settings import load_settings
+from backfill.jobs.by_hand.dismiss_findings import dismiss_findings
+from backfill.sources.runtime import Runtime
 from backfill.storage.candle_store import CandleStore
 from backfill.storage.findings import FindingsLog
 
@@ -23,15 +23,15 @@ COLUMNS = (
 
 
 def findings(args: argparse.Namespace, output: Output) -> int:
-    with Supplies(database_uri(args.db), load_settings(), source_from_environment) as supplies:
+    with Runtime(database_uri(args.db), load_settings(), source_from_environment) as runtime:
         if args.action == "dismiss":
-            dismiss_findings(supplies.store, args.ids, args.reason)
+            dismiss_findings(runtime.store, args.ids, args.reason)
             if output.as_json:
                 output.document({"dismissed": args.ids})
             else:
                 output.line(f"{len(args.ids):,} dismissed")
         else:
-            _list(supplies.store, args, output)
+            _list(runtime.store, args, output)
     return DONE
 
 

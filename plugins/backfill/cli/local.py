@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 
 from backfill.cli.output import Output
+from backfill.config.settings import load_settings
 from backfill.errors import ConfigurationError
-from backfill.settings import load_settings
 
 
 def demo(args: argparse.Namespace, output: Output) -> int:

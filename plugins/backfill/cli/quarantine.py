@@ -7,10 +7,10 @@ import json
 
 from backfill.cli.lists import check_symbols, show_newest
 from backfill.cli.output import Output
-from backfill.connections import database_uri, source_from_environment
-from backfill.jobs.quarantine import discard, quarantined, release
-from backfill.jobs.supplies import Supplies
-from backfill.settings import load_settings
+from backfill.config.connections import database_uri, source_from_environment
+from backfill.config.settings import load_settings
+from backfill.jobs.by_hand.quarantine import discard, quarantined, release
+from backfill.sources.runtime import Runtime
 from backfill.storage.candle_store import CandleStore
 
 DONE = 0
@@ -20,14 +20,14 @@ COLUMNS = (
 
 
 def quarantine(args: argparse.Namespace, output: Output) -> int:
-    with Supplies(database_uri(args.db), load_settings(), source_from_environment) as supplies:
+    with Runtime(database_uri(args.db), load_settings(), source_from_environment) as runtime:
         if args.action == "list":
-            _list(supplies.store, args, output)
+            _list(runtime.store, args, output)
         elif args.action == "discard":
-            discard(supplies.store, args.ids, args.reason)
+            discard(runtime.store, args.ids, args.reason)
             _tell(output, args, {})
         else:
-            written = release(supplies.store, args.ids, args.reason, supplies.settle_ms)
+            written = release(runtime.store, args.ids, args.reason, runtime.settle_ms)
             _tell(output, args, written._asdict())
     return DONE
 

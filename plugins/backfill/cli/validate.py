@@ -8,14 +8,14 @@ from datetime import datetime, timezone
 from typing import Any
 
 from backfill.cli.output import Output
-from backfill.connections import database_uri, source_from_environment
+from backfill.config.connections import database_uri, source_from_environment
+from backfill.config.settings import load_settings
+from backfill.config.source_names import check_sources
 from backfill.domain.timeframes import timeframe
-from backfill.jobs.fill_universe import windows_to_fill
-from backfill.jobs.supplies import Supplies
-from backfill.jobs.validate_series import ValidationReport
-from backfill.jobs.validate_universe import declared_validation, validate_universe
-from backfill.settings import load_settings
-from backfill.source_names import check_sources
+from backfill.jobs.fill.fill_universe import windows_to_fill
+from backfill.jobs.validate.validate_series import ValidationReport
+from backfill.jobs.validate.validate_universe import declared_validation, validate_universe
+from backfill.sources.runtime import Runtime
 from backfill.storage.candle_store import SeriesWindow
 from backfill.storage.gap_fill_log import GapFillLog, RunIdentity
 
@@ -28,12 +28,12 @@ COLUMNS = ("symbol", "timeframe", "coverage_pct", "missing", *COUNTS, "findings"
 def validate(args: argparse.Namespace, output: Output) -> int:
     """Check what is stored and mend what the home can mend; 3 while problems remain."""
     check_sources("--sources", args.sources)
-    with Supplies(database_uri(args.db), load_settings(), source_from_environment) as supplies:
+    with Runtime(database_uri(args.db), load_settings(), source_from_environment) as runtime:
         windows = windows_to_fill(
-            supplies, symbols=args.symbols, timeframes=args.timeframes, start=args.start, end=args.end
+            runtime, symbols=args.symbols, timeframes=args.timeframes, start=args.start, end=args.end
         )
-        GapFillLog(supplies.store.connection).abandon_dead_runs()
-        reports = _validate_all(supplies, windows, args, output)
+        GapFillLog(runtime.store.connection).abandon_dead_runs()
+        reports = _validate_all(runtime, windows, args, output)
     problems = sum(len(report.problems) for report in reports)
     if output.as_json:
         output.document({"series": [report.as_dict() for report in reports], "problems": problems})
@@ -43,17 +43,17 @@ def validate(args: argparse.Namespace, output: Output) -> int:
 
 
 def _validate_all(
-    supplies: Supplies, windows: Sequence[SeriesWindow], args: argparse.Namespace, output: Output
+    runtime: Runtime, windows: Sequence[SeriesWindow], args: argparse.Namespace, output: Output
 ) -> list[ValidationReport]:
     who = RunIdentity("backfill", f"cli__{datetime.now(timezone.utc).isoformat()}", "validate")
     reports: list[ValidationReport] = []
     with output.progress(len(windows), "series") as progress:
         for report in validate_universe(
-            supplies,
+            runtime,
             windows,
             who,
-            declared_validation(supplies),
-            at=supplies.store.now(),
+            declared_validation(runtime),
+            at=runtime.store.now(),
             only=args.sources,
             thorough=args.thorough,
         ):

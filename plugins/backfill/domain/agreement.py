@@ -31,7 +31,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from backfill.frames.candle_frame import PRICES
+from backfill.domain.candle_columns import PRICES
 
 Floats = NDArray[np.float64]
 Times = NDArray[np.int64]

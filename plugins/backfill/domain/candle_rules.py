@@ -5,7 +5,7 @@ rows. Its name is what the quarantine says. A row is reported under the first ru
 
 Not offences, since every source's answers have them: rows older than what was asked for (a full page reaches further
 back), equal repetitions, and a bar that has opened and is not over, whether it is marked as running or as closed. The
-last is not stored: ``backfill.jobs.candle_sources.is_over``.
+last is not stored: ``backfill.sources.candle_source.is_over``.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from typing import NamedTuple
 
 import pandas as pd
 
+from backfill.domain.candle_columns import CANDLE_COLUMNS, PRICES, VOLUMES
 from backfill.domain.timeframes import Timeframe
-from backfill.frames.candle_frame import CANDLE_COLUMNS, PRICES, VOLUMES
 
 # The clock that an answer comes with is told in seconds, and is not that of the machine which makes the bars.
 CLOCK_SLACK_MS = 60_000

@@ -24,8 +24,8 @@ import numpy as np
 import pandas as pd
 
 from backfill.domain.agreement import BP, CEILING, FLOAT_NOISE, Floats, Times, compare, in_common
+from backfill.domain.candle_columns import PRICES
 from backfill.domain.timeframes import DAY_MS, HOUR_MS
-from backfill.frames.candle_frame import PRICES
 
 Fault = Literal["hour_shift", "wrong_scale", "wrong_instrument"]
 

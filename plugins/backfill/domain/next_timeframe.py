@@ -20,9 +20,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from backfill.domain.answers import bar_intervals
+from backfill.domain.candle_columns import PRICES
 from backfill.domain.intervals import Interval, intersection, union
 from backfill.domain.timeframes import MINUTE_MS, TIMEFRAMES, Timeframe, timeframe
-from backfill.frames.candle_frame import PRICES
 
 # What two sums of the same numbers may differ by, relative to the larger.
 NOISE = 1e-9

@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Literal
 
-from backfill.exchanges.ccxt_markets import Market
-from backfill.exchanges.venues import Venue
+from backfill.domain.markets import Market
+from backfill.domain.venues import Venue
 
 # Powers of ten from a thousand on, before or after at least two characters that can be a name of their own. So 1INCH,
 # 42, 0G, C98, LUNA2, BANANAS31 and 1000X are names and nothing else.

@@ -13,6 +13,7 @@ import requests
 import urllib3.exceptions
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
+from backfill.domain.venues import StatusRules
 from backfill.errors import (
     BadPayload,
     ExchangeError,
@@ -21,7 +22,7 @@ from backfill.errors import (
     RequestRefused,
     SymbolNotListed,
 )
-from backfill.exchanges.http_answers import StatusRules, json_of, read_until, reason, server_ms, status_error
+from backfill.exchanges.http_answers import json_of, read_until, reason, server_ms, status_error
 
 SOURCE = "blofin"
 BASE_URL = "https://openapi.blofin.com"

@@ -16,12 +16,13 @@ from typing import Any, NamedTuple
 import requests
 from requests.adapters import BaseAdapter, HTTPAdapter
 
+from backfill.domain.markets import Market
+from backfill.domain.venues import Venue
 from backfill.errors import BackfillError, BadPayload, ExchangeError, RateLimited, RequestRefused, SymbolNotListed
 from backfill.exchanges.ccxt_errors import as_ours
-from backfill.exchanges.ccxt_markets import Market, can_be_kept, market_of
+from backfill.exchanges.ccxt_markets import can_be_kept, market_of
 from backfill.exchanges.ccxt_rows import CcxtRow, covered, has_empty_list, row_as_told, row_of, rows_told
 from backfill.exchanges.ccxt_wire import TRIES, CcxtWire
-from backfill.exchanges.venues import Venue
 
 # Sockets kept open to one exchange; more threads than this wait for one of them.
 POOLED_SOCKETS = 64

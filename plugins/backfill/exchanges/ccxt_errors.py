@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from backfill.domain.venues import Venue
 from backfill.errors import (
     BadPayload,
     ExchangeError,
@@ -14,7 +15,6 @@ from backfill.errors import (
     SymbolNotListed,
 )
 from backfill.exchanges.ccxt_wire import WireAnswer
-from backfill.exchanges.venues import Venue
 
 
 def as_ours(error: Exception, venue: Venue, what: str, answer: WireAnswer | None) -> ExchangeError:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
 from typing import Any
+
+from backfill.domain.markets import Market
 
 # What of ccxt's market a request for candles is built from; ``baseName`` is Hyperliquid's own spelling.
 _NEEDED = (
@@ -13,33 +14,6 @@ _NEEDED = (
     *("type", "subType", "spot", "margin", "swap", "future", "option", "contract", "linear", "inverse"),
     *("contractSize", "active", "created", "expiry", "stock"),
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Market:
-    """One market of a venue. ``told`` is ccxt's own description; all of it is plain JSON, to be kept anywhere.
-
-    ``base`` is spelled as the venue does where case matters (kPEPE), else as ccxt does, which tells coins of one name
-    apart. ``contract_size`` is in coins a contract; None: spot, or not told.
-    """
-
-    venue_symbol: str
-    market_id: str
-    base: str
-    quote: str
-    settle: str | None
-    is_swap: bool
-    is_spot: bool
-    is_linear: bool
-    is_inverse: bool
-    contract_size: float | None
-    is_active: bool | None
-    listed_ms: int | None
-    told: Mapping[str, Any]
-
-    def as_dict(self) -> dict[str, Any]:
-        """For a cache; ``Market(**kept)`` brings it back."""
-        return asdict(self)
 
 
 def can_be_kept(market: Market) -> bool:

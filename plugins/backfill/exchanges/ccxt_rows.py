@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from backfill.exchanges.venues import ANY_KEY, Venue
+from backfill.domain.venues import ANY_KEY, Venue
 
 # A page that a venue has cut shorter than we know of ends on such a number.
 ROUND_PAGE_ROWS = 100

@@ -19,9 +19,9 @@ import urllib3.exceptions
 from requests.adapters import BaseAdapter
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
+from backfill.domain.venues import Venue
 from backfill.errors import BadPayload, ExchangeError, ExchangeUnreachable, GeoBlocked, RateLimited, RequestRefused
 from backfill.exchanges.http_answers import json_of, read_until, reason, server_ms, status_error
-from backfill.exchanges.venues import Venue
 
 # Binance's list of spot markets is the largest answer, some 15 MB; a flood is cut off.
 MAX_ANSWER_BYTES = 64 * 1024 * 1024

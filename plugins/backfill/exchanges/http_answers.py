@@ -6,14 +6,14 @@ import io
 import json
 import re
 import time
-from dataclasses import dataclass
 from datetime import datetime, timezone
 from email.utils import parsedate_to_datetime
-from typing import Any, Literal
+from typing import Any
 
 import requests
 import urllib3
 
+from backfill.domain.venues import StatusRules
 from backfill.errors import AddressBanned, BadPayload, ExchangeError, ExchangeUnreachable, GeoBlocked, RateLimited
 
 # How CloudFront, Binance and others word it; lower case. The first is what Bybit's CDN says to the United States.
@@ -21,16 +21,6 @@ GEO_WORDS = ("block access from your country", "restricted location", "not avail
 CHUNK_BYTES = 64 * 1024
 # No exchange's answer has more than a few. Python reads up to a thousand, and then cannot write them down again.
 MOST_LEVELS = 32
-
-
-@dataclass(frozen=True, slots=True)
-class StatusRules:
-    """What 403 means at an exchange, and for how long its bans and rate limits hold where it does not say."""
-
-    forbidden: Literal["ban", "geo"]
-    ban_s: float
-    rate_limit_s: float
-    longest_s: float = 24 * 3600  # a Retry-After beyond this is not believed
 
 
 def status_error(

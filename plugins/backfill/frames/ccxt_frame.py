@@ -8,8 +8,9 @@ from typing import Any
 
 import pandas as pd
 
+from backfill.domain.candle_columns import PRICES
 from backfill.exchanges.ccxt_rows import CcxtRow
-from backfill.frames.candle_frame import PRICES, frame_of
+from backfill.frames.candle_frame import frame_of
 
 
 def ccxt_frame(rows: Sequence[CcxtRow], price_scale: float = 1.0, volume_scale: float = 1.0) -> pd.DataFrame:

@@ -6,9 +6,9 @@ from typing import Any
 
 from airflow.providers.common.compat.sdk import AirflowNotFoundException, BaseHook
 
-from backfill.connections import SourceConnection, source_connection
+from backfill.config.connections import SourceConnection, source_connection
 from backfill.hooks import airflow2_form
-from backfill.provider_info import BLOFIN_CONNECTION
+from backfill.hooks.provider_info import BLOFIN_CONNECTION
 
 
 class BlofinHook(BaseHook):

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import AirflowNotFoundException, BaseHook
 
-from backfill.connections import database_connection
+from backfill.config.connections import database_connection
 from backfill.errors import ConfigurationError
 
 if TYPE_CHECKING:

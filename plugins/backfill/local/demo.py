@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from psycopg.rows import dict_row
 
+from backfill.config.settings import Settings
 from backfill.errors import DatabaseError, LocalStackFailed
 from backfill.local.airflow_api import DagRun
 from backfill.local.fill_result import RunRows, exit_code, in_words, progress, series_results, shown_columns, totals
 from backfill.local.scenario import Scenario, live_scenario, replay_scenario, synthetic_scenario
 from backfill.local.stack import Stack, running_stack
-from backfill.settings import Settings
 from backfill.storage.candle_store import CandleStore, Selection
 from backfill.storage.database import connect, translated_errors
 from backfill.storage.named_queries import query
@@ -143,10 +143,10 @@ class _Play:
         until_ms = round(run.run_after.timestamp() * 1000) - settle_ms
         with CandleStore(connect(self.stack.database)) as store, translated_errors():
             which = Selection(store.now(), settle_ms, settings.symbols, settings.timeframes, to_ms=until_ms)
-            states, gaps = store.rows("select_sync_status", which), store.rows("select_gaps", which)
+            states, gaps = store.rows("series/select_sync_status", which), store.rows("ledger/select_gaps", which)
             cursor = store.connection.cursor(row_factory=dict_row)
             of_run = {"dag_id": DAG_ID, "run_id": run.run_id}
-            return RunRows(states, gaps, cursor.execute(query("select_dag_run_attempts"), of_run).fetchall())
+            return RunRows(states, gaps, cursor.execute(query("runs/select_dag_run_attempts"), of_run).fetchall())
 
 
 def _run(settings: Settings, output: Output, scenario: Scenario, *, once: bool) -> int:

@@ -11,10 +11,10 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from backfill.config.settings import load_settings
 from backfill.errors import BackfillError
 from backfill.local.embedded_postgres import EmbeddedPostgres
 from backfill.local.stack import stop_stack
-from backfill.settings import load_settings
 
 WRITTEN = ("airflow", "demo", "logs", "postgres", "replay-*", "stack.*")
 

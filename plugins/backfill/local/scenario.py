@@ -17,13 +17,13 @@ from typing import Any
 
 import yaml
 
+from backfill.config.settings import Settings
+from backfill.config.universe_file import declared_series
 from backfill.domain.timeframes import MINUTE_MS, TIMEFRAMES
 from backfill.errors import ConfigurationError
 from backfill.paper.market import Market
 from backfill.paper.replayed_market import ReplayedMarket
 from backfill.paper.synthetic_market import SyntheticMarket
-from backfill.settings import Settings
-from backfill.universe import declared_series
 
 # Who is on paper over the synthetic market. The universe names nobody else, so no request can leave the machine.
 STAND_INS = ("okx", "bybit", "binanceusdm")

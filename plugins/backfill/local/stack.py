@@ -20,6 +20,8 @@ from types import FrameType
 import psutil
 
 import backfill
+from backfill.config.resources import dags_dir
+from backfill.config.settings import Settings
 from backfill.errors import ConfigurationError, LocalStackFailed
 from backfill.local.airflow_api import AirflowApi
 from backfill.local.airflow_settings import MARK, AirflowSettings
@@ -30,8 +32,6 @@ from backfill.local.scheduler import Scheduler
 from backfill.local.supervisor import Component, Supervisor, end_processes, tail
 from backfill.paper.server import PaperExchange
 from backfill.paper.venues import paper_exchange
-from backfill.resources import dags_dir
-from backfill.settings import Settings
 from backfill.storage.database import connect, fetch_one
 from backfill.storage.migrations import migrate
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import BaseOperator
 
+from backfill.config.parameters import as_list
 from backfill.hooks.candle_store_hook import CANDLES_CONN_ID, CandleStoreHook
-from backfill.window_params import as_list
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -44,7 +44,7 @@ class AuditOperator(BaseOperator):
         self.candles_conn_id = candles_conn_id
 
     def execute(self, context: Context) -> dict[str, int]:
-        from backfill.jobs.audit import audit  # pandas loads here, not at parse
+        from backfill.jobs.maintain.audit import audit  # pandas loads here, not at parse
 
         with CandleStoreHook(self.candles_conn_id).get_conn() as store:
             report = audit(store, repair=str(self.repair) == "True", symbols=as_list(self.symbols))
@@ -73,7 +73,7 @@ class FindOutagesOperator(BaseOperator):
         self.candles_conn_id = candles_conn_id
 
     def execute(self, context: Context) -> int:
-        from backfill.jobs.market_wide_holes import market_wide_holes
+        from backfill.jobs.status.market_wide_holes import market_wide_holes
 
         with CandleStoreHook(self.candles_conn_id).get_conn() as store:
             at = store.now()

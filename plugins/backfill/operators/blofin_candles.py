@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import AirflowSkipException
 
+from backfill.config.parameters import as_list, as_moment
 from backfill.operators.window_operator import FillOperator
-from backfill.window_params import as_list, as_moment
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -28,21 +28,21 @@ class BlofinCandlesOperator(FillOperator):
     ui_color = "#ffe6cc"
 
     def execute(self, context: Context) -> list[dict[str, Any]]:
-        from backfill.hooks.supplies_hook import open_supplies  # pandas loads here, not at parse
+        from backfill.hooks.runtime_hook import open_runtime  # pandas loads here, not at parse
         from backfill.hooks.task_identity import run_identity
-        from backfill.jobs.fill_universe import fill_series
+        from backfill.jobs.fill.fill_universe import fill_series
         from backfill.storage.gap_fill_log import GapFillLog
 
         if "blofin" not in (as_list(self.sources) or ["blofin"]):
             raise AirflowSkipException("blofin is not among the sources to ask")
-        with open_supplies(self.candles_conn_id, self.blofin_conn_id) as supplies:
-            windows = self.windows(supplies)
-            blofin = supplies.store.source_id("blofin")
+        with open_runtime(self.candles_conn_id, self.blofin_conn_id) as runtime:
+            windows = self.windows(runtime)
+            blofin = runtime.store.source_id("blofin")
             windows = [window for window in windows if blofin in window.source_ids]
-            GapFillLog(supplies.store.connection).abandon_dead_runs()  # an earlier try of this task may be one
+            GapFillLog(runtime.store.connection).abandon_dead_runs()  # an earlier try of this task may be one
             reports = list(
                 fill_series(
-                    supplies,
+                    runtime,
                     windows,
                     run_identity(context),
                     only=["blofin"],

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import AirflowSkipException
 
+from backfill.config.parameters import as_list, as_moment
 from backfill.operators.window_operator import FillOperator
-from backfill.window_params import as_list, as_moment
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -27,26 +27,26 @@ class CcxtFallbackOperator(FillOperator):
     ui_color = "#d9d2f0"
 
     def execute(self, context: Context) -> list[dict[str, Any]]:
-        from backfill.hooks.supplies_hook import open_supplies  # pandas and ccxt load here, not at parse
+        from backfill.hooks.runtime_hook import open_runtime  # pandas and ccxt load here, not at parse
         from backfill.hooks.task_identity import run_identity
-        from backfill.jobs.fill_universe import fill_series, left_for_others
+        from backfill.jobs.fill.fill_universe import fill_series, left_for_others
 
         sources, recheck = as_list(self.sources), str(self.recheck) == "True"
         if sources == ["blofin"]:
             raise AirflowSkipException("only blofin is to be asked")
-        with open_supplies(self.candles_conn_id, self.blofin_conn_id) as supplies:
-            windows = self.windows(supplies)
+        with open_runtime(self.candles_conn_id, self.blofin_conn_id) as runtime:
+            windows = self.windows(runtime)
             who = run_identity(context)
             # What Blofin denies again stays absent; where it is not asked, a recheck is for the others to make.
             left = (
                 windows
                 if recheck and sources and "blofin" not in sources
-                else left_for_others(supplies.store, windows, who)
+                else left_for_others(runtime.store, windows, who)
             )
             if not left:
                 raise AirflowSkipException("nothing is left for other sources")
             reports = fill_series(
-                supplies,
+                runtime,
                 left,
                 who,
                 only=sources,

@@ -37,11 +37,11 @@ class RefreshInstrumentsOperator(BaseOperator):
         self.blofin_conn_id = blofin_conn_id
 
     def execute(self, context: Context) -> dict[str, int]:
-        from backfill.hooks.supplies_hook import open_supplies
-        from backfill.jobs.refresh_instruments import refresh_universe
+        from backfill.hooks.runtime_hook import open_runtime
+        from backfill.jobs.universe.refresh_universe import refresh_universe
 
-        with open_supplies(self.candles_conn_id, self.blofin_conn_id) as supplies:
-            report = refresh_universe(supplies)
+        with open_runtime(self.candles_conn_id, self.blofin_conn_id) as runtime:
+            report = refresh_universe(runtime)
         _tell(self, report.lines)
         return report.totals()
 
@@ -69,11 +69,11 @@ class PruneOperator(BaseOperator):
         self.blofin_conn_id = blofin_conn_id
 
     def execute(self, context: Context) -> dict[str, int]:
-        from backfill.hooks.supplies_hook import open_supplies
-        from backfill.jobs.prune_candles import prune_universe
+        from backfill.hooks.runtime_hook import open_runtime
+        from backfill.jobs.maintain.prune_candles import prune_universe
 
-        with open_supplies(self.candles_conn_id, self.blofin_conn_id) as supplies:
-            report = prune_universe(supplies, dry_run=str(self.plan_only) == "True")
+        with open_runtime(self.candles_conn_id, self.blofin_conn_id) as runtime:
+            report = prune_universe(runtime, dry_run=str(self.plan_only) == "True")
         _tell(self, report.lines)
         return report.totals()
 

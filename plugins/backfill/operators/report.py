@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSkipException, BaseOperator
 
+from backfill.config.parameters import as_list
+from backfill.config.settings import load_settings
 from backfill.hooks.candle_store_hook import CANDLES_CONN_ID, CandleStoreHook
-from backfill.settings import load_settings
-from backfill.window_params import as_list
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -41,7 +41,7 @@ class ReportOperator(BaseOperator):
         self.candles_conn_id = candles_conn_id
 
     def execute(self, context: Context) -> dict[str, Any]:
-        from backfill.jobs.report_run import report_run
+        from backfill.jobs.status.report_run import report_run
 
         ti = context["ti"]
         found: Sequence[str] | None = ti.xcom_pull(task_ids=self.detect_task_id)

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import AirflowFailException
 
+from backfill.config.parameters import as_list
 from backfill.operators.window_operator import WindowOperator
-from backfill.window_params import as_list
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -45,24 +45,24 @@ class ValidateOperator(WindowOperator):
         self.thorough = thorough
 
     def execute(self, context: Context) -> list[dict[str, Any]]:
-        from backfill.hooks.supplies_hook import open_supplies  # pandas and ccxt load here, not at parse
+        from backfill.hooks.runtime_hook import open_runtime  # pandas and ccxt load here, not at parse
         from backfill.hooks.task_identity import run_identity
-        from backfill.jobs.validate_universe import declared_validation, validate_universe
+        from backfill.jobs.validate.validate_universe import declared_validation, validate_universe
 
-        with open_supplies(self.candles_conn_id, self.blofin_conn_id) as supplies:
-            windows = self.windows(supplies)
+        with open_runtime(self.candles_conn_id, self.blofin_conn_id) as runtime:
+            windows = self.windows(runtime)
             if self.objective_pct is not None:
                 windows = [window._replace(objective_pct=self.objective_pct) for window in windows]
-            validation = declared_validation(supplies)
+            validation = declared_validation(runtime)
             if self.on_failure is not None:
                 validation = validation.model_copy(update={"on_failure": self.on_failure})
             reports = list(
                 validate_universe(
-                    supplies,
+                    runtime,
                     windows,
                     run_identity(context),
                     validation,
-                    at=supplies.store.now(),
+                    at=runtime.store.now(),
                     only=as_list(self.sources),
                     thorough=self.thorough,
                 )

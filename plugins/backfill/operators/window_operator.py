@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import BaseOperator
 
+from backfill.config.parameters import as_list, as_moment
 from backfill.hooks.blofin_hook import BlofinHook
 from backfill.hooks.candle_store_hook import CANDLES_CONN_ID
-from backfill.window_params import as_list, as_moment
 
 if TYPE_CHECKING:
-    from backfill.jobs.supplies import Supplies
+    from backfill.sources.runtime import Runtime
     from backfill.storage.candle_store import SeriesWindow
 
 
@@ -49,12 +49,12 @@ class WindowOperator(BaseOperator):
         self.candles_conn_id = candles_conn_id
         self.blofin_conn_id = blofin_conn_id
 
-    def windows(self, supplies: Supplies) -> list[SeriesWindow]:
+    def windows(self, runtime: Runtime) -> list[SeriesWindow]:
         """The universe as Postgres has it from now on, as far as this task is to work on it."""
-        from backfill.jobs.fill_universe import windows_to_fill
+        from backfill.jobs.fill.fill_universe import windows_to_fill
 
         return windows_to_fill(
-            supplies,
+            runtime,
             symbols=as_list(self.symbol),
             timeframes=as_list(self.timeframes),
             start=as_moment("start", self.start),

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import AirflowSensorTimeout, BaseSensorOperator, PokeReturnValue
 
+from backfill.config.parameters import as_list, as_moment
+from backfill.config.source_names import check_sources
 from backfill.hooks.blofin_hook import BlofinHook
 from backfill.hooks.candle_store_hook import CANDLES_CONN_ID
-from backfill.source_names import check_sources
-from backfill.window_params import as_list, as_moment
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -94,29 +94,29 @@ class GapDetectSensor(BaseSensorOperator):
         return None
 
     def poke(self, context: Context) -> PokeReturnValue:
-        from backfill.hooks.supplies_hook import open_supplies
-        from backfill.jobs.fill_universe import select_declared
-        from backfill.jobs.find_gaps import find_gaps, symbols_with_gaps
-        from backfill.jobs.plan_fill import plan_fill
+        from backfill.hooks.runtime_hook import open_runtime
+        from backfill.jobs.fill.fill_universe import select_declared
+        from backfill.jobs.fill.find_gaps import find_gaps, symbols_with_gaps
+        from backfill.jobs.fill.plan_fill import plan_fill
         from backfill.storage.gap_fill_log import GapFillLog
 
         sources, recheck, plan_only = as_list(self.sources), str(self.recheck) == "True", str(self.plan_only) == "True"
         check_sources("sources", sources)
-        with open_supplies(self.candles_conn_id, self.blofin_conn_id) as supplies:
+        with open_runtime(self.candles_conn_id, self.blofin_conn_id) as runtime:
             which = select_declared(
-                supplies,
+                runtime,
                 symbols=as_list(self.symbols),
                 timeframes=as_list(self.timeframes),
                 start=as_moment("start", self.start),
                 end=as_moment("end", self.end),
                 ask=not plan_only,
             )
-            abandoned = GapFillLog(supplies.store.connection).abandon_dead_runs()
+            abandoned = GapFillLog(runtime.store.connection).abandon_dead_runs()
             if sources or recheck or plan_only:
-                plan = plan_fill(supplies, which, only=sources, recheck=recheck)
+                plan = plan_fill(runtime, which, only=sources, recheck=recheck)
                 gaps = plan.series_to_ask_for()
             else:
-                gaps = find_gaps(supplies.store, which)
+                gaps = find_gaps(runtime.store, which)
         if abandoned:
             self.log.warning("%d runs of killed processes are marked as abandoned", abandoned)
         if plan_only:

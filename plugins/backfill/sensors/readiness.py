@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import BaseSensorOperator, PokeReturnValue
 
+from backfill.config.parameters import UNSET, as_list, as_moment
+from backfill.config.settings import load_settings
 from backfill.hooks.candle_store_hook import CANDLES_CONN_ID, CandleStoreHook
-from backfill.settings import load_settings
-from backfill.window_params import UNSET, as_list, as_moment
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -56,7 +56,7 @@ class ReadinessSensor(BaseSensorOperator):
         self.candles_conn_id = candles_conn_id
 
     def poke(self, context: Context) -> PokeReturnValue:
-        from backfill.jobs.readiness import readiness
+        from backfill.jobs.status.readiness import readiness
 
         bars = None if self.bars in (None, *UNSET) else int(self.bars)
         with CandleStoreHook(self.candles_conn_id).get_conn() as store:

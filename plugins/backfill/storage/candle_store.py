@@ -140,14 +140,14 @@ class CandleStore:
         """The number of a source, given to it when it is first named."""
         if name not in self._source_ids:
             with translated_errors():
-                rows = self.connection.execute(query("upsert_sources"), {"names": [name]}).fetchall()
+                rows = self.connection.execute(query("sources/upsert_sources"), {"names": [name]}).fetchall()
             self._source_ids.update({str(known): int(number) for known, number in rows})
         return self._source_ids[name]
 
     def source_names(self, source_ids: Sequence[int]) -> list[str]:
         """The names of sources by number, in the order given."""
         with translated_errors():
-            rows = self.connection.execute(query("select_source_names")).fetchall()
+            rows = self.connection.execute(query("sources/select_source_names")).fetchall()
         names = {int(number): str(name) for number, name in rows}
         return [names[source_id] for source_id in source_ids]
 
@@ -157,14 +157,14 @@ class CandleStore:
             return cursor.execute(query(name), selection.as_params()).fetchall()
 
     def windows(self, selection: Selection) -> list[SeriesWindow]:
-        return [SeriesWindow(**row) for row in self.rows("select_series", selection)]
+        return [SeriesWindow(**row) for row in self.rows("series/select_series", selection)]
 
     def open_work(self, window: SeriesWindow, source_id: int | None = None, *, recheck: bool = False) -> OpenWork:
         """What is missing of ``window``, and what of it ``source_id`` has yet to be asked for; None: any source."""
         with translated_errors():
             held, missing, gaps_found, askable = fetch_one(
                 self.connection,
-                query("select_open_work"),
+                query("ledger/select_open_work"),
                 {
                     "series_id": window.series_id,
                     "source_id": source_id,
@@ -179,13 +179,15 @@ class CandleStore:
         """Whether ``source_id`` has ever given a candle that opens before ``before_ms``."""
         params = {"series_id": window.series_id, "source_id": source_id, "before": utc(before_ms)}
         with translated_errors():
-            return bool(fetch_one(self.connection, query("select_has_older_candle"), params)[0])
+            return bool(fetch_one(self.connection, query("candles/select_has_older_candle"), params)[0])
 
     def candles(self, series_id: int, span: Interval) -> pd.DataFrame:
         """The stored candles that open in ``span``: the columns of ``frames.candle_frame`` and ``source_id``."""
         import pandas as pd
 
-        select = sql.SQL(query("select_candles")).format(  # COPY takes no parameters: psycopg quotes the literals
+        select = sql.SQL(
+            query("candles/select_candles")
+        ).format(  # COPY takes no parameters: psycopg quotes the literals
             series_id=sql.Literal(series_id), first=sql.Literal(utc(span.start)), past=sql.Literal(utc(span.end))
         )
         with translated_errors(), self.connection.cursor() as cursor, cursor.copy(select) as copy:
@@ -222,9 +224,9 @@ class CandleStore:
         if span in self._partitioned:
             return
         with translated_errors():
-            self.connection.execute(query("create_page_rows"))
+            self.connection.execute(query("candles/create_page_rows"))
             params = {"first": utc(window.start_ms), "past": utc(window.end_ms)}
-            self.connection.execute(query("ensure_candle_partitions"), params)
+            self.connection.execute(query("candles/ensure_candle_partitions"), params)
         self._partitioned.add(span)
 
     @contextmanager
@@ -266,7 +268,7 @@ class CandleStore:
             "first_life": FIRST_ABSENCE,
             "next_life": CONFIRMED_ABSENCE,
         }
-        write_down = "record_answer"
+        write_down = "ledger/record_answer"
         if len(candles):
             fresh, known = self._told_apart(window, candles, bars)
             if not self._copied(window, source_id, fresh):
@@ -276,7 +278,7 @@ class CandleStore:
             if inserted + revised < len(candles):
                 self._recount_ledger(answer, bars)
             else:  # rows that we wrote ourselves are ours until the commit: they are held
-                write_down = "hold_and_record_answer"
+                write_down = "ledger/hold_and_record_answer"
         for row in quarantined:
             self._quarantine(series, row, fill_run_id)
         newly_absent_ms = fetch_one(self.connection, query(write_down), answer)[0]
@@ -287,7 +289,7 @@ class CandleStore:
     ) -> tuple[pd.DataFrame, pd.DataFrame]:
         """The candles whose bars are not held yet, and the others; from here on the ledger is ours to keep."""
         params = {"series_id": window.series_id, "bars": to_multirange(bars)}
-        held = to_intervals(fetch_one(self.connection, query("take_over_ledger"), params)[0])
+        held = to_intervals(fetch_one(self.connection, query("ledger/take_over_ledger"), params)[0])
         if not held:
             return candles, candles.iloc[:0]
         open_ms = candles["open_ms"].to_numpy()
@@ -328,7 +330,7 @@ class CandleStore:
         """Inserted and replaced rows of a merge with what is there."""
         if not len(candles):
             return 0, 0
-        with self.connection.cursor() as cursor, cursor.copy(query("copy_page_rows")) as copy:
+        with self.connection.cursor() as cursor, cursor.copy(query("candles/copy_page_rows")) as copy:
             copy.write(packed(page_columns(candles), len(candles)))
         params = {
             "series_id": window.series_id,
@@ -338,19 +340,19 @@ class CandleStore:
             "past": utc(bars[-1].end),
             "fill_run_id": fill_run_id,
         }
-        inserted, revised = fetch_one(self.connection, query("merge_page"), params)
+        inserted, revised = fetch_one(self.connection, query("candles/merge_page"), params)
         return int(inserted), int(revised)
 
     def _recount_ledger(self, answer: dict[str, Any], bars: Sequence[Interval]) -> None:
         """Count the page's span anew: a row that was merely found there may have been deleted since."""
-        self.connection.execute(query("lock_ledger"), answer)
+        self.connection.execute(query("ledger/lock_ledger"), answer)
         span = {"start_ms": bars[0].start, "end_ms": bars[-1].end}
         times = {"first": utc(bars[0].start), "past": utc(bars[-1].end)}
-        self.connection.execute(query("recount_ledger"), {**answer, **span, **times})
+        self.connection.execute(query("ledger/recount_ledger"), {**answer, **span, **times})
 
     def _quarantine(self, series: dict[str, int], row: QuarantinedRow, fill_run_id: int | None) -> None:
         self.connection.execute(
-            query("insert_quarantined"),
+            query("candles/insert_quarantined"),
             {
                 **series,
                 "open_time": None if row.open_ms is None else utc(row.open_ms),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from psycopg.rows import dict_row
 
-from backfill.frames.candle_frame import EARLIEST_MS
+from backfill.domain.candle_columns import EARLIEST_MS
 from backfill.storage.binary_copy import INT2, INT4, INT8, Column, packed, page_columns
 from backfill.storage.candle_store import CandleStore, SeriesWindow, utc
 from backfill.storage.database import fetch_one, translated_errors
@@ -34,7 +34,7 @@ def writable_series(store: CandleStore, settle_ms: int) -> list[SeriesWindow]:
     """Every series there is; its window is where a bar of it may lie: over, and not older than what is kept."""
     params = {"settle_ms": settle_ms, "earliest_ms": EARLIEST_MS}
     with translated_errors(), store.connection.cursor(row_factory=dict_row) as cursor:
-        return [SeriesWindow(**row) for row in cursor.execute(query("select_writable_series"), params)]
+        return [SeriesWindow(**row) for row in cursor.execute(query("by_hand/select_writable_series"), params)]
 
 
 class CandlesByHand:
@@ -55,15 +55,15 @@ class CandlesByHand:
         keys = [Column(name, kind, candles[name].to_numpy()) for name, kind in
                 (("place", INT8), ("series_id", INT4), ("source_id", INT2))]  # fmt: skip
         with translated_errors():
-            store.connection.execute(query("create_rows_by_hand"))
-            with store.connection.cursor() as cursor, cursor.copy(query("copy_rows_by_hand")) as copy:
+            store.connection.execute(query("by_hand/create_rows"))
+            with store.connection.cursor() as cursor, cursor.copy(query("by_hand/copy_rows")) as copy:
                 copy.write(packed([*keys, *page_columns(candles)], len(candles)))
             self._compare()
 
     def changes(self) -> list[dict[str, Any]]:
         """What each bar would change, and what is held of it: changed bars first, then new ones, then the others."""
         with translated_errors(), self._store.connection.cursor(row_factory=dict_row) as cursor:
-            return cursor.execute(query("select_rows_by_hand")).fetchall()
+            return cursor.execute(query("by_hand/select_rows")).fetchall()
 
     @contextmanager
     def alone(self, series: Sequence[SeriesWindow]) -> Iterator[None]:
@@ -73,16 +73,16 @@ class CandlesByHand:
                 locks.enter_context(self._store.working_on(window, PATIENCE_S))
             with translated_errors():
                 # Not in the transaction: a new partition shuts everybody out of the candles until the commit.
-                self._store.connection.execute(query("partition_rows_by_hand"))
+                self._store.connection.execute(query("by_hand/partition_rows"))
                 with self._store.connection.transaction():
                     yield
 
     def write(self, note: str) -> Written:
         """Write what differs from what is held now, inside :meth:`alone`; former selves go to ``revisions``."""
         connection = self._store.connection
-        connection.execute(query("lock_rows_by_hand"), self._params)
+        connection.execute(query("by_hand/lock_rows"), self._params)
         self._compare()
-        return Written(*fetch_one(connection, query("write_rows_by_hand"), {**self._params, "note": note}))
+        return Written(*fetch_one(connection, query("by_hand/write_rows"), {**self._params, "note": note}))
 
     def _compare(self) -> None:
-        self._store.connection.execute(query("compare_rows_by_hand"), self._params)
+        self._store.connection.execute(query("by_hand/compare_rows"), self._params)

@@ -64,7 +64,7 @@ class FindingsLog:
             return []
         params = {"findings": Jsonb([one.as_row() for one in findings]), "fill_run_id": fill_run_id}
         with translated_errors():
-            return [int(row[0]) for row in self._connection.execute(query("record_findings"), params)]
+            return [int(row[0]) for row in self._connection.execute(query("findings/record_findings"), params)]
 
     def settle(
         self,
@@ -85,7 +85,7 @@ class FindingsLog:
             "still_there": list(still_there),
         }
         with translated_errors():
-            return self._connection.execute(query("settle_findings"), params).rowcount
+            return self._connection.execute(query("findings/settle_findings"), params).rowcount
 
     def all(
         self,
@@ -103,4 +103,4 @@ class FindingsLog:
             "max_rows": max_rows,
         }
         with translated_errors(), self._connection.cursor(row_factory=dict_row) as cursor:
-            return cursor.execute(query("select_findings"), params).fetchall()
+            return cursor.execute(query("findings/select_findings"), params).fetchall()

@@ -51,7 +51,7 @@ class GapFillLog:
             "validation": Jsonb({}) if to_validate else None,
         }
         with translated_errors():
-            return int(fetch_one(self._connection, query("insert_gap_fill_run"), params)[0])
+            return int(fetch_one(self._connection, query("runs/insert_gap_fill_run"), params)[0])
 
     def count(self, fill_run_id: int, source: str, stored: StoredPage, step_ms: int, asked: Requests) -> None:
         """Add a page's counts; ``asked``: by the run so far."""
@@ -66,7 +66,7 @@ class GapFillLog:
             "requests": asked.made,
         }
         with translated_errors():
-            self._connection.execute(query("count_page"), params)
+            self._connection.execute(query("candles/count_page"), params)
 
     def finish(
         self,
@@ -95,14 +95,14 @@ class GapFillLog:
             "validation": None if validation is None else Jsonb(validation),
         }
         with translated_errors():
-            row = fetch_one(self._connection, query("finish_gap_fill_run"), params)
+            row = fetch_one(self._connection, query("runs/finish_gap_fill_run"), params)
         names = ("rows_inserted", "rows_revised", "rows_quarantined", "absent_found", "sources")
         return dict(zip(names, row, strict=True))
 
     def abandon_dead_runs(self) -> int:
         """Mark the runs whose process has died; give their number. Call it before holding a series."""
         with translated_errors(), self._connection.transaction():
-            return self._connection.execute(query("abandon_dead_runs"), {"lock_class": SERIES_LOCK}).rowcount
+            return self._connection.execute(query("runs/abandon_dead_runs"), {"lock_class": SERIES_LOCK}).rowcount
 
     def attempt(
         self,
@@ -126,4 +126,4 @@ class GapFillLog:
             "latency_ms": latency_ms,
         }
         with translated_errors():
-            self._connection.execute(query("insert_source_attempt"), params)
+            self._connection.execute(query("runs/insert_source_attempt"), params)

@@ -6,8 +6,8 @@ import hashlib
 from pathlib import Path
 from typing import NamedTuple
 
+from backfill.config.resources import schema_files
 from backfill.errors import DatabaseError, SchemaMissing, SchemaTooNew, SchemaTooOld
-from backfill.resources import schema_files
 from backfill.storage.database import Connection, fetch_one, translated_errors
 
 # Any two processes that migrate the same database meet at this advisory lock ("bfil" in ASCII).

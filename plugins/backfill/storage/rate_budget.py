@@ -59,7 +59,7 @@ class RateBudget:
             "spacing_ms": spacing_ms,
         }
         with translated_errors():
-            connection.execute(query("upsert_rate_budget"), params)
+            connection.execute(query("sources/upsert_rate_budget"), params)
 
     def take_turn(self) -> None:
         """Wait until one request may be sent: at most the longest period, however much there is to do.
@@ -84,13 +84,13 @@ class RateBudget:
             "reason": str(error),
         }
         with self._lock, translated_errors():
-            self._connection.execute(query("pause_source"), params)
+            self._connection.execute(query("sources/pause_source"), params)
 
     def _reserve(self) -> _Turn:
         params = {"source_id": self._source_id, "wanted": 1}
         while True:
             with self._lock, translated_errors():
-                waits_ms, now_ms, resumed_ms = fetch_one(self._connection, query("reserve_requests"), params)
+                waits_ms, now_ms, resumed_ms = fetch_one(self._connection, query("sources/reserve_requests"), params)
             if waits_ms[0] >= 0:
                 return _Turn(now_ms + waits_ms[0], waits_ms[0], resumed_ms)
             self._look_unless_paused()  # unless the pause has just ended: then nothing is reserved yet
@@ -99,7 +99,7 @@ class RateBudget:
         """What time it is and when the last pause ended, in ms; raises :class:`RateLimited` in the middle of one."""
         params = {"source_id": self._source_id}
         with self._lock, translated_errors():
-            resumed_ms, reason, now_ms = fetch_one(self._connection, query("select_pause"), params)
+            resumed_ms, reason, now_ms = fetch_one(self._connection, query("sources/select_pause"), params)
         if resumed_ms > now_ms:
             raise RateLimited(self._source, f"paused for all processes: {reason}", (resumed_ms - now_ms) / 1000)
         return now_ms, resumed_ms

@@ -53,7 +53,7 @@ class SourceHealth:
         params = {"source_id": source_id, "run": self._run, "probe_lease": PROBE_LEASE}
         while True:
             with translated_errors():
-                verdict = fetch_one(self._connection, query("may_ask_source"), params)[0]
+                verdict = fetch_one(self._connection, query("sources/may_ask_source"), params)[0]
             if verdict == "probe":
                 self._probing.add(source_id)
             if verdict != "wait":
@@ -65,7 +65,7 @@ class SourceHealth:
         if source_id in self._probing:
             self._probing.discard(source_id)
             with suppress(DatabaseError), translated_errors():  # without a database the lease will run out
-                self._connection.execute(query("let_go_of_source"), {"source_id": source_id, "run": self._run})
+                self._connection.execute(query("sources/release_probe"), {"source_id": source_id, "run": self._run})
 
     def is_broken(self, source_id: int) -> bool:
         """Whether nobody asks the source now, not even a probe."""
@@ -76,7 +76,7 @@ class SourceHealth:
 
     def has_answered(self, source_id: int) -> None:
         with translated_errors():
-            self._connection.execute(query("source_has_answered"), {"source_id": source_id})
+            self._connection.execute(query("sources/source_has_answered"), {"source_id": source_id})
 
     def has_failed(self, source_id: int, error: ExchangeError, *, at_once: bool = False) -> None:
         """Count ``error`` if it is the source's state and not the question's fault; ``at_once``: one is enough."""
@@ -87,14 +87,14 @@ class SourceHealth:
             skip = skip._replace(threshold=1)
         params = {"source_id": source_id, "run": self._run, "error": str(error), **skip._asdict()}
         with translated_errors():
-            self._connection.execute(query("source_has_failed"), params)
+            self._connection.execute(query("sources/source_has_failed"), params)
 
     def _breaker(self, source_id: int) -> str:
         with translated_errors():
-            row = self._connection.execute(query("select_breaker"), {"source_id": source_id}).fetchone()
+            row = self._connection.execute(query("sources/select_breaker"), {"source_id": source_id}).fetchone()
         return "closed" if row is None else str(row[0])
 
     def all(self) -> list[dict[str, Any]]:
         """One row a source: breaker, pause, and what it answered in the last day."""
         with translated_errors(), self._connection.cursor(row_factory=dict_row) as cursor:
-            return cursor.execute(query("select_source_health")).fetchall()
+            return cursor.execute(query("sources/select_source_health")).fetchall()

@@ -56,11 +56,11 @@ def coverage_app(connect: Callable[[], Connection], guard: Callable[..., object]
 
     @app.get("/api/coverage")
     def coverage() -> dict[str, Any]:
-        return _answer(connect, "select_coverage", MAX_SERIES)
+        return _answer(connect, "series/select_coverage", MAX_SERIES)
 
     @app.get("/api/runs")
     def runs() -> dict[str, Any]:
-        return _answer(connect, "select_recent_runs", MAX_RUNS)
+        return _answer(connect, "runs/select_recent_runs", MAX_RUNS)
 
     @app.middleware("http")
     async def add_headers(request: Request, proceed: Callable[[Request], Awaitable[Response]]) -> Response:

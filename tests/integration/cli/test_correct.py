@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from backfill.domain.intervals import Interval
-from backfill.jobs.correct_candles import MANUAL, Corrections
+from backfill.jobs.by_hand.correct_candles import MANUAL, Corrections
 from backfill.storage import candles_by_hand
 from backfill.storage.candle_store import CandleStore, SeriesWindow, utc
 from backfill.storage.database import connect

@@ -13,11 +13,11 @@ import pytest
 from psycopg.types.json import Jsonb
 
 from backfill.domain.intervals import Interval
+from backfill.domain.venues import ANY_KEY, VENUES
 from backfill.errors import DecisionRefused
-from backfill.exchanges.venues import ANY_KEY, VENUES
 from backfill.frames.ccxt_frame import ccxt_frame
-from backfill.jobs.quarantine import discard, quarantined, release
-from backfill.jobs.quarantined_candle import QuarantineReader
+from backfill.jobs.by_hand.quarantine import discard, quarantined, release
+from backfill.jobs.by_hand.quarantined_candle import QuarantineReader
 from backfill.paper.protocol import Answer
 from backfill.storage.candle_store import CandleStore, QuarantinedRow, SeriesWindow, utc
 from backfill.storage.candles_by_hand import writable_series

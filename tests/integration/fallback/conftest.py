@@ -8,14 +8,14 @@ from typing import Any
 
 import pytest
 
-from backfill.connections import SourceConnection
-from backfill.jobs.supplies import Supplies
+from backfill.config.connections import SourceConnection
+from backfill.config.settings import Settings
 from backfill.paper.coins import LIQUID_COINS, MULTIPLIED_COINS, STOCK_LIKE_COINS
 from backfill.paper.limits import NO_LIMITS
 from backfill.paper.server import PaperExchange
 from backfill.paper.synthetic_market import SyntheticMarket
 from backfill.paper.venues import paper_exchange
-from backfill.settings import Settings
+from backfill.sources.runtime import Runtime
 from integration.helpers import NOW_MS
 
 COINS = {coin.instrument.symbol: coin for coin in (*LIQUID_COINS, *MULTIPLIED_COINS, *STOCK_LIKE_COINS)}
@@ -40,11 +40,11 @@ class Venues:
     def __getitem__(self, name: str) -> PaperExchange:
         return self.exchanges[name]
 
-    def open_supplies(self) -> Supplies:
+    def open_runtime(self) -> Runtime:
         def connection_of(source: str) -> SourceConnection:
             return SourceConnection(base_url=self[source].url, options=self.options.get(source, {}))
 
-        return Supplies(self.database_uri, self.settings, connection_of)
+        return Runtime(self.database_uri, self.settings, connection_of)
 
     def asked(self, name: str) -> int:
         return self[name].requests.total

@@ -6,8 +6,8 @@ import itertools
 from collections.abc import Sequence
 from typing import Any
 
-from backfill.jobs.fill_gaps import FillReport
-from backfill.jobs.fill_universe import fill_series
+from backfill.jobs.fill.fill_gaps import FillReport
+from backfill.jobs.fill.fill_universe import fill_series
 from backfill.storage.candle_store import CandleStore, SeriesWindow
 from backfill.storage.gap_fill_log import RunIdentity
 from integration.exchange import candles_in_database
@@ -30,8 +30,8 @@ def want(store: CandleStore, symbol: str = "BTC-USDT", *, sources: Sequence[str]
 def run(venues: Venues, windows: Sequence[SeriesWindow], run_id: str | None = None, **how: Any) -> list[FillReport]:
     """One run over all of them, in the order of their names."""
     who = RunIdentity("test", run_id or f"run {next(_numbers)}", "fill")
-    with venues.open_supplies() as supplies:
-        return sorted(fill_series(supplies, windows, who, **how), key=lambda report: (report.symbol, report.timeframe))
+    with venues.open_runtime() as runtime:
+        return sorted(fill_series(runtime, windows, who, **how), key=lambda report: (report.symbol, report.timeframe))
 
 
 def sources_stored(store: CandleStore, window: SeriesWindow) -> dict[str, int]:

@@ -6,7 +6,7 @@ import logging
 
 import pytest
 
-from backfill.jobs.report_run import report_run
+from backfill.jobs.status.report_run import report_run
 from backfill.storage.candle_store import CandleStore
 from integration.exchange import punch
 from integration.fallback.conftest import Open, Venues

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from backfill.config.settings import Settings
 from backfill.paper.limits import HouseRules, RequestWindow
-from backfill.settings import Settings
 from backfill.storage.candle_store import CandleStore
 from integration.exchange import candles_in_database, punch
 from integration.fallback.conftest import Open, Venues

@@ -7,10 +7,10 @@ from decimal import Decimal
 
 import pytest
 
-from backfill.exchanges.venues import venue
-from backfill.jobs.venue_markets import VenueMarkets
+from backfill.domain.venues import venue
 from backfill.paper.server import PaperExchange
 from backfill.paper.venue_market import VenueMarket
+from backfill.sources.venue_markets import VenueMarkets
 from backfill.storage.candle_store import CandleStore
 from backfill.storage.source_health import SourceHealth
 from integration.exchange import punch
@@ -172,8 +172,8 @@ def test_a_refusal_made_without_stand_ins_does_not_stand_in_the_way_of_one(store
 
 
 def test_kept_markets_are_loaded_anew_after_a_day(store: CandleStore, venues: Venues) -> None:
-    with venues.open_supplies() as supplies:
-        markets = VenueMarkets(store, supplies.new_ccxt_client, SourceHealth(store.connection, "run"))
+    with venues.open_runtime() as runtime:
+        markets = VenueMarkets(store, runtime.new_ccxt_client, SourceHealth(store.connection, "run"))
         first = markets.of(venue("bybit"))
         assert markets.of(venue("bybit")) == first
         assert venues.asked("bybit") == LOAD_OF_BYBIT

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from backfill.errors import AddressBanned, BadPayload, ExchangeUnreachable, GeoBlocked, RateLimited, SymbolNotListed
-from backfill.jobs.report_run import report_run
+from backfill.jobs.status.report_run import report_run
 from backfill.storage.candle_store import CandleStore
 from backfill.storage.database import connect
 from backfill.storage.source_health import SourceHealth

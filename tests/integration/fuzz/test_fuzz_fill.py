@@ -15,8 +15,9 @@ from backfill.domain.answers import bar_intervals
 from backfill.domain.intervals import Interval, intersection
 from backfill.domain.timeframes import MINUTE_MS, Timeframe
 from backfill.exchanges.blofin_client import BlofinClient
-from backfill.jobs.candle_sources import BlofinSource, CandlePage, CandleSource
-from backfill.jobs.fill_gaps import FillReport, fill_gaps
+from backfill.jobs.fill.fill_gaps import FillReport, fill_gaps
+from backfill.sources.blofin_source import BlofinSource
+from backfill.sources.candle_source import CandlePage, CandleSource
 from backfill.storage.candle_store import CandleStore, SeriesWindow
 from backfill.storage.gap_fill_log import RunIdentity
 from backfill.storage.multiranges import to_intervals

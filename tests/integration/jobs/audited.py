@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from backfill.jobs.audit import AuditReport, audit
+from backfill.jobs.maintain.audit import AuditReport, audit
 from backfill.storage.candle_store import CandleStore, utc
 from integration.helpers import NOW_MS, rows
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from backfill.connections import SourceConnection
-from backfill.jobs.fill_gaps import FillReport
-from backfill.jobs.fill_universe import fill_series
-from backfill.jobs.supplies import Supplies
-from backfill.settings import Settings
+from backfill.config.connections import SourceConnection
+from backfill.config.settings import Settings
+from backfill.jobs.fill.fill_gaps import FillReport
+from backfill.jobs.fill.fill_universe import fill_series
+from backfill.sources.runtime import Runtime
 from backfill.storage.candle_store import CandleStore, SeriesWindow
 from integration.exchange import (
     WHO,
@@ -69,10 +69,10 @@ def reaching(window: SeriesWindow, start_ms: int) -> SeriesWindow:
     return window._replace(start_ms=min(window.start_ms, start_ms))
 
 
-def open_supplies(database_uri: str, exchange: PaperBlofin) -> Supplies:
-    return Supplies(database_uri, Settings(), lambda _: SourceConnection(base_url=exchange.url))
+def open_runtime(database_uri: str, exchange: PaperBlofin) -> Runtime:
+    return Runtime(database_uri, Settings(), lambda _: SourceConnection(base_url=exchange.url))
 
 
 def fill_all(database_uri: str, exchange: PaperBlofin, windows: Sequence[SeriesWindow]) -> list[FillReport]:
-    with open_supplies(database_uri, exchange) as supplies:
-        return list(fill_series(supplies, windows, WHO))
+    with open_runtime(database_uri, exchange) as runtime:
+        return list(fill_series(runtime, windows, WHO))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from backfill.errors import UnknownSymbol
-from backfill.jobs.audit import audit
+from backfill.jobs.maintain.audit import audit
 from backfill.storage.candle_store import CandleStore, utc
 from integration.helpers import (
     DAY_MS,

@@ -7,7 +7,7 @@ import threading
 import pytest
 
 from backfill.domain.intervals import Interval
-from backfill.jobs.audit import audit
+from backfill.jobs.maintain.audit import audit
 from backfill.storage.candle_store import CandleStore, SeriesWindow, utc
 from backfill.storage.database import connect
 from integration.helpers import (

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from backfill.jobs.audit import audit
-from backfill.jobs.audit_checks import scope
+from backfill.jobs.maintain.audit import audit
+from backfill.jobs.maintain.checks import scope
 from backfill.storage.candle_store import CandleStore, SeriesWindow, utc
 from backfill.storage.database import connect
 from integration.helpers import (

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from backfill.domain.intervals import Interval
-from backfill.jobs.audit import audit
+from backfill.jobs.maintain.audit import audit
 from backfill.storage.candle_store import CandleStore, SeriesWindow, utc
 from backfill.storage.database import connect
 from integration.helpers import (

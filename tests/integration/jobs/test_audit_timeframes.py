@@ -7,8 +7,8 @@ import pytest
 
 from backfill.domain.next_timeframe import aggregate
 from backfill.domain.timeframes import timeframe
-from backfill.jobs.audit import audit
-from backfill.jobs.audit_checks import timeframes
+from backfill.jobs.maintain.audit import audit
+from backfill.jobs.maintain.checks import timeframes
 from backfill.storage.candle_store import CandleStore, SeriesWindow, utc
 from backfill.storage.findings import Finding, FindingsLog
 from integration.helpers import DAY_MS, HOUR_MS, MINUTE_MS, NOON_MS, candles, opens, rows, store_bars, wanted_series

@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
+from backfill.config.settings import Settings
+from backfill.config.universe_file import select_series
 from backfill.errors import BadPayload, ConfigurationError, ExchangeUnreachable, UnknownSymbol
-from backfill.jobs.declare_universe import declare_universe
-from backfill.settings import Settings
+from backfill.jobs.universe.declare_universe import declare_universe
 from backfill.storage.candle_store import CandleStore, Selection
 from backfill.storage.database import connect
-from backfill.universe import select_series
 from integration.helpers import (
     DAY_MS,
     HOUR_MS,

@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from backfill.errors import DatabaseUnreachable, SeriesBusy
-from backfill.jobs.report_run import report_run
+from backfill.jobs.status.report_run import report_run
 from backfill.paper.protocol import Answer
 from backfill.storage.candle_store import CandleStore, SeriesWindow
 from backfill.storage.database import Connection, connect

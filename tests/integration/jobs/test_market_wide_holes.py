@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from backfill.domain.intervals import Interval
-from backfill.jobs.market_wide_holes import market_wide_holes
+from backfill.jobs.status.market_wide_holes import market_wide_holes
 from backfill.storage.candle_store import CandleStore, SeriesWindow, utc
 from backfill.storage.findings import Finding, FindingsLog
 from integration.helpers import (

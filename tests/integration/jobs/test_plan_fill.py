@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from backfill.connections import SourceConnection
+from backfill.config.connections import SourceConnection
+from backfill.config.settings import load_settings
 from backfill.domain.intervals import Interval
 from backfill.errors import ConfigurationError
-from backfill.jobs.fill_universe import select_declared
-from backfill.jobs.plan_fill import FillPlan, plan_fill
-from backfill.jobs.supplies import Supplies
-from backfill.settings import load_settings
+from backfill.jobs.fill.fill_universe import select_declared
+from backfill.jobs.fill.plan_fill import FillPlan, plan_fill
+from backfill.sources.runtime import Runtime
 from backfill.storage.candle_store import CandleStore, Selection
 from backfill.storage.multiranges import to_multirange
 from integration.helpers import HOUR_MS, MINUTE_MS, candles, ms, opens, store_bars
@@ -40,9 +40,9 @@ def nobody(source: str) -> SourceConnection:
 def plan(database_uri: str, tmp_path: Path) -> Iterator[Plan]:
     universe = tmp_path / "universe.yaml"
     universe.write_text(UNIVERSE)
-    with Supplies(database_uri, load_settings({"BACKFILL_UNIVERSE": str(universe)}), nobody) as supplies:
-        which = select_declared(supplies, ask=False)
-        yield lambda **how: plan_fill(supplies, which, **how)
+    with Runtime(database_uri, load_settings({"BACKFILL_UNIVERSE": str(universe)}), nobody) as runtime:
+        which = select_declared(runtime, ask=False)
+        yield lambda **how: plan_fill(runtime, which, **how)
 
 
 def asked(plan: FillPlan) -> dict[tuple[str, str], tuple[int, int]]:

@@ -6,8 +6,8 @@ from datetime import timedelta
 
 import pytest
 
-from backfill.jobs.progress import Progress, progress
-from backfill.jobs.run_budget import RunBudget
+from backfill.jobs.fill.progress import Progress, progress
+from backfill.sources.request_budget import RunBudget
 from backfill.storage.candle_store import CandleStore, Selection, SeriesWindow, utc
 from integration.exchange import PaperBlofin, fill
 from integration.helpers import DAY_MS, NOON_MS, NOW_MS, wanted_series

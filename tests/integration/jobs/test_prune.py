@@ -9,10 +9,10 @@ import pytest
 
 from backfill.domain.intervals import Interval
 from backfill.domain.timeframes import timeframe
-from backfill.jobs import prune_candles as module
-from backfill.jobs.audit import audit
-from backfill.jobs.find_gaps import find_gaps, selection
-from backfill.jobs.prune_candles import PruneReport, prune_candles
+from backfill.jobs.fill.find_gaps import find_gaps, selection
+from backfill.jobs.maintain import prune_candles as module
+from backfill.jobs.maintain.audit import audit
+from backfill.jobs.maintain.prune_candles import PruneReport, prune_candles
 from backfill.storage.candle_store import CandleStore, Selection, SeriesWindow, utc
 from backfill.storage.database import connect
 from backfill.storage.findings import Finding, FindingsLog

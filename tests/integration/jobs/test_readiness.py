@@ -10,7 +10,7 @@ import pytest
 
 from backfill.domain.intervals import Interval, union
 from backfill.errors import UnknownSymbol, UnknownTimeframe
-from backfill.jobs.readiness import SeriesReadiness, readiness
+from backfill.jobs.status.readiness import SeriesReadiness, readiness
 from backfill.storage.candle_store import CandleStore, Selection, SeriesWindow, utc
 from backfill.storage.multiranges import to_multirange
 from integration.exchange import PaperBlofin, fill, punch
@@ -39,7 +39,7 @@ def days(store: CandleStore) -> SeriesWindow:
 
 
 def shown(store: CandleStore, at: datetime = NOW) -> dict[str, Any]:
-    (row,) = store.rows("select_sync_status", Selection(at))
+    (row,) = store.rows("series/select_sync_status", Selection(at))
     return row
 
 

@@ -9,12 +9,13 @@ from typing import Any
 
 import pytest
 
-from backfill.connections import SourceConnection
+from backfill.config.connections import SourceConnection
+from backfill.config.settings import Settings
 from backfill.errors import ExchangeUnreachable
-from backfill.jobs.declare_universe import declare_universe
-from backfill.jobs.refresh_instruments import RefreshReport, refresh_instruments, refresh_universe
-from backfill.jobs.supplies import Supplies
-from backfill.settings import Settings
+from backfill.jobs.universe.declare_universe import declare_universe
+from backfill.jobs.universe.refresh_instruments import refresh_instruments
+from backfill.jobs.universe.refresh_universe import RefreshReport, refresh_universe
+from backfill.sources.runtime import Runtime
 from backfill.storage.candle_store import CandleStore, Selection
 from backfill.storage.database import connect
 from integration.exchange import PaperBlofin, fill
@@ -152,7 +153,9 @@ def test_another_contract_value_makes_the_proofs_of_listings_due(store: CandleSt
 
     def is_due() -> bool:
         with store.connection.cursor() as cursor:
-            row = cursor.execute(query("select_listing"), {"symbol": "BTC-USDT", "source_id": okx}).fetchone()
+            row = cursor.execute(
+                query("instruments/select_listing"), {"symbol": "BTC-USDT", "source_id": okx}
+            ).fetchone()
             assert row is not None
             return not row[-1]
 
@@ -173,7 +176,7 @@ def delist(store: CandleStore, symbol: str, seen_ms: int) -> None:
 
 
 def state_of(store: CandleStore) -> dict[str, Any]:
-    (row,) = store.rows("select_sync_status", Selection(store.now()))
+    (row,) = store.rows("series/select_sync_status", Selection(store.now()))
     return row
 
 
@@ -263,15 +266,13 @@ def test_the_task_asks_although_the_list_is_fresh_and_follows_it(
     database_uri: str, universe: Callable[[str], Settings], exchange: PaperBlofin
 ) -> None:
     settings = universe(ALL)
-    with Supplies(database_uri, settings, lambda _: SourceConnection(base_url=exchange.url)) as supplies:
-        first = refresh_universe(supplies)
-        again = refresh_universe(supplies)
-        supplies.store.connection.execute(
-            "UPDATE backfill.instruments SET contract_value = 5 WHERE symbol = 'BTC-USDT'"
-        )
-        after_that = refresh_universe(supplies)
+    with Runtime(database_uri, settings, lambda _: SourceConnection(base_url=exchange.url)) as runtime:
+        first = refresh_universe(runtime)
+        again = refresh_universe(runtime)
+        runtime.store.connection.execute("UPDATE backfill.instruments SET contract_value = 5 WHERE symbol = 'BTC-USDT'")
+        after_that = refresh_universe(runtime)
         settings.universe.write_text(ALL + "exclude: [YOUNG-USDT]\n")
-        without = refresh_universe(supplies)
+        without = refresh_universe(runtime)
 
     assert (len(first.changes), first.series, first.ended) == (4, 4, [])
     assert "YOUNG-USDT" in first.added
@@ -285,5 +286,5 @@ def test_the_task_fails_if_the_exchange_does_not_tell(
 ) -> None:
     settings = universe("instruments: [BTC-USDT]\ntimeframes: {1h: 2d}")
     nowhere = SourceConnection(base_url="http://127.0.0.1:9", timeout_s=0.1)
-    with Supplies(database_uri, settings, lambda _: nowhere) as supplies, pytest.raises(ExchangeUnreachable):
-        refresh_universe(supplies)
+    with Runtime(database_uri, settings, lambda _: nowhere) as runtime, pytest.raises(ExchangeUnreachable):
+        refresh_universe(runtime)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from backfill.jobs.report_run import report_run
+from backfill.jobs.status.report_run import report_run
 from backfill.storage.candle_store import CandleStore
 from integration.exchange import WHO, PaperBlofin, fill
 from integration.helpers import HOUR_MS, MINUTE_MS, rows, wanted_series

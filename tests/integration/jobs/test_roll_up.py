@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from backfill.domain.intervals import Interval
-from backfill.jobs.plan_fill import plan_fill
-from backfill.jobs.roll_up import reaching_back
+from backfill.jobs.fill.plan_fill import plan_fill
+from backfill.jobs.fill.roll_up import reaching_back
 from backfill.paper.candle_files import find_files, read_candles
 from backfill.paper.given_market import GivenMarket
 from backfill.storage.candle_store import CandleStore, Selection, utc
@@ -38,7 +38,7 @@ from integration.jobs.rolled_up import (
     by_source,
     fill_all,
     held_quarters,
-    open_supplies,
+    open_runtime,
     quarters_of,
     reaching,
     want,
@@ -111,8 +111,8 @@ def test_deep_history_costs_nearly_half_as_many_requests(
         want(store, name, history_ms=(14 if name == "15m" else 250) * DAY_MS, roll_up=roll_up)
     windows = [window_of(store, "BTC-USDT", name, now_ms=NOW_MS + hours_later * HOUR_MS) for name in names]
 
-    with open_supplies(database_uri, exchange) as supplies:
-        plan = plan_fill(supplies, Selection(utc(NOW_MS + hours_later * HOUR_MS)))
+    with open_runtime(database_uri, exchange) as runtime:
+        plan = plan_fill(runtime, Selection(utc(NOW_MS + hours_later * HOUR_MS)))
     reports = fill_all(database_uri, exchange, windows)
 
     assert [row.requests_planned for row in plan.rows] == requests

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from backfill.jobs.audit import audit
-from backfill.jobs.declare_universe import declare_universe
-from backfill.settings import Settings
+from backfill.config.settings import Settings
+from backfill.jobs.maintain.audit import audit
+from backfill.jobs.universe.declare_universe import declare_universe
 from backfill.storage.candle_store import CandleStore, Selection, StoredPage, utc
 from backfill.storage.database import connect
 from integration.exchange import (

@@ -5,9 +5,9 @@ from __future__ import annotations
 import time
 from datetime import datetime, timedelta, timezone
 
-from backfill.jobs.fill_gaps import fill_gaps
-from backfill.jobs.fill_universe import left_for_others
-from backfill.jobs.run_budget import UNLIMITED, RunBudget, fair_budget
+from backfill.jobs.fill.fill_gaps import fill_gaps
+from backfill.jobs.fill.fill_universe import left_for_others
+from backfill.sources.request_budget import UNLIMITED, RunBudget, fair_budget
 from backfill.storage.candle_store import CandleStore, Selection, utc
 from integration.exchange import WHO, PaperBlofin, assert_equals_market, fill, run_log, source_of
 from integration.helpers import DAY_MS, MINUTE_MS, NOON_MS, NOW_MS, rows, wanted_series

@@ -8,8 +8,8 @@ from email.utils import formatdate
 import pytest
 
 from backfill.exchanges.blofin_client import BlofinClient
-from backfill.jobs.candle_sources import BlofinSource
-from backfill.jobs.fill_gaps import fill_gaps
+from backfill.jobs.fill.fill_gaps import fill_gaps
+from backfill.sources.blofin_source import BlofinSource
 from backfill.storage.candle_store import CandleStore
 from backfill.storage.gap_fill_log import RunIdentity
 from integration.helpers import MINUTE_MS, NOON_MS, one, stored_ms, wanted_series

@@ -13,11 +13,11 @@ from pathlib import Path
 
 import pytest
 
+from backfill.config.settings import load_settings
 from backfill.local.down import remove_home
 from backfill.local.scenario import Scenario
 from backfill.local.stack import Stack, running_stack
 from backfill.paper.synthetic_market import SyntheticMarket
-from backfill.settings import load_settings
 from backfill.storage.database import connect
 from integration.ten_days import DAYS, FIRST_DAY, LAST_DAY, assert_caught_up, days_by_start, fill_and_tear
 

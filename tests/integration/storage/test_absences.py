@@ -163,7 +163,7 @@ def gaps(store: CandleStore) -> list[Interval]:
     """Of the only series, oldest first, from the query of the command line."""
     found = [
         Interval(round(row["gap_start"].timestamp() * 1000), round(row["gap_end"].timestamp() * 1000))
-        for row in store.rows("select_gaps", Selection(utc(NOW_MS)))
+        for row in store.rows("ledger/select_gaps", Selection(utc(NOW_MS)))
     ]
     return sorted(found)
 
@@ -173,7 +173,7 @@ def askable(store: CandleStore, window: SeriesWindow, source: str, *, recheck: b
 
 
 def status(store: CandleStore) -> dict[str, object]:
-    (row,) = store.rows("select_sync_status", Selection(utc(NOW_MS)))
+    (row,) = store.rows("series/select_sync_status", Selection(utc(NOW_MS)))
     return row
 
 
@@ -311,7 +311,7 @@ def test_the_views_agree_with_the_queries_about_now(store: CandleStore) -> None:
     viewed = rows(store.connection, "SELECT gap_start, gap_end, missing_candles FROM backfill.gaps ORDER BY 1")
     asked = [
         (row["gap_start"], row["gap_end"], row["missing_candles"])
-        for row in store.rows("select_gaps", Selection(utc(now_ms)))
+        for row in store.rows("ledger/select_gaps", Selection(utc(now_ms)))
     ]
 
     assert viewed == sorted(asked)

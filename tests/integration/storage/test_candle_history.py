@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from backfill.resources import query_file
+from backfill.config.resources import query_file
 from backfill.storage.candle_store import CandleStore, SeriesWindow, utc
 from integration.cli.explained_bar import BAR_MS, give, kept_for_years
 from integration.helpers import MINUTE_MS, candles, one, rows, store_bars
@@ -77,10 +77,10 @@ def scanned(plan: dict[str, Any]) -> Iterator[tuple[str, str]]:
 @pytest.mark.parametrize(
     ("name", "tables"),
     [
-        ("candle", {"candles_y2026m03"}),
-        ("history", {"candles_y2026m03", "revisions"}),
-        ("findings", {"findings"}),
-        ("quarantine", {"quarantine"}),
+        ("candles/select_candle", {"candles_y2026m03"}),
+        ("candles/select_candle_history", {"candles_y2026m03", "revisions"}),
+        ("findings/select_findings_of_candle", {"findings"}),
+        ("by_hand/select_quarantine_of_candle", {"quarantine"}),
     ],
 )
 def test_a_bar_is_found_by_series_and_time_in_an_index(
@@ -90,7 +90,7 @@ def test_a_bar_is_found_by_series_and_time_in_an_index(
     store.connection.execute("SET enable_seqscan = off; SET enable_bitmapscan = off")  # the tables are empty
     params = {"series_id": window.series_id, "source_ids": window.source_ids, "symbol": "BTC-USDT", "timeframe": "1m",
               "open_time": utc(BAR_MS)}  # fmt: skip
-    text = query_file(f"explain_{name}").read_text()
+    text = query_file(name).read_text()
 
     plan = one(store.connection, f"EXPLAIN (FORMAT json) {text}", params)[0]["Plan"]
 

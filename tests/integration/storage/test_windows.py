@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
+from backfill.config.universe_model import SeriesWish
 from backfill.domain.timeframes import TIMEFRAMES
 from backfill.storage.candle_store import CandleStore, Selection, SeriesWindow, utc
-from backfill.universe_model import SeriesWish
 from integration.helpers import (
     DAY_MS,
     HOUR_MS,

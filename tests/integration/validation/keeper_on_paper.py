@@ -8,23 +8,23 @@ from contextlib import ExitStack
 from types import TracebackType
 from typing import Any
 
-from backfill.connections import SourceConnection
+from backfill.config.connections import SourceConnection
+from backfill.config.settings import Settings
+from backfill.config.universe_model import Validation
 from backfill.domain.timeframes import timeframe as timeframe_named
-from backfill.jobs.fill_universe import fill_series
-from backfill.jobs.supplies import Supplies
-from backfill.jobs.validate_series import ValidationReport
-from backfill.jobs.validate_universe import validate_universe
+from backfill.jobs.fill.fill_universe import fill_series
+from backfill.jobs.validate.validate_series import ValidationReport
+from backfill.jobs.validate.validate_universe import validate_universe
 from backfill.paper.given_market import GivenMarket
 from backfill.paper.limits import NO_LIMITS
 from backfill.paper.market import Candles
 from backfill.paper.server import PaperExchange
 from backfill.paper.venues import paper_exchange
-from backfill.settings import Settings
+from backfill.sources.runtime import Runtime
 from backfill.storage.candle_store import CandleStore, SeriesWindow, utc
 from backfill.storage.database import connect
 from backfill.storage.findings import FindingsLog
 from backfill.storage.gap_fill_log import RunIdentity
-from backfill.universe_model import Validation
 from integration.helpers import DAY_MS, one, rows, wanted_series
 
 Given = Mapping[tuple[str, str], Candles]
@@ -79,15 +79,15 @@ class Keeper:
 
     def fill(self, *windows: SeriesWindow, **how: Any) -> None:
         """One fill of each from the home."""
-        with self._supplies() as supplies:
-            for report in fill_series(supplies, windows, self._who("fill"), **{"only": [HOME], **how}):
+        with self._runtime() as runtime:
+            for report in fill_series(runtime, windows, self._who("fill"), **{"only": [HOME], **how}):
                 assert report.error is None, report
 
     def validate(self, *windows: SeriesWindow, validation: Validation = THOROUGH, **how: Any) -> list[ValidationReport]:
         """One validation of each."""
-        with self._supplies() as supplies:
+        with self._runtime() as runtime:
             who = self._who("validate")
-            return list(validate_universe(supplies, windows, who, validation, at=utc(self.at_ms), **how))
+            return list(validate_universe(runtime, windows, who, validation, at=utc(self.at_ms), **how))
 
     def validate_whole(self, window: SeriesWindow, **how: Any) -> ValidationReport:
         """As many validations as it takes until nothing is left to ask; the last report."""
@@ -139,11 +139,11 @@ class Keeper:
         )
         return rows(self.store.connection, sql, (window.series_id,))
 
-    def _supplies(self) -> Supplies:
+    def _runtime(self) -> Runtime:
         def connection_of(source: str) -> SourceConnection:
             return SourceConnection(base_url=self._exchanges[source].url)
 
-        return Supplies(self._database_uri, Settings(), connection_of)
+        return Runtime(self._database_uri, Settings(), connection_of)
 
     def _who(self, task_id: str) -> RunIdentity:
         return RunIdentity("real_faults", f"run {next(self._runs)}", task_id)

@@ -6,7 +6,8 @@ from datetime import datetime, timedelta, timezone
 
 import pytest
 
-from backfill.jobs import fill_universe, validate_universe
+from backfill.jobs.fill import fill_universe
+from backfill.jobs.validate import validate_universe
 from backfill.storage.candle_store import CandleStore
 from backfill.storage.database import connect
 from integration.fallback.conftest import Venues

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from itertools import pairwise
 
-from backfill.jobs.prove_by_timeframe import CHUNK_BARS
+from backfill.jobs.validate.prove_by_timeframe import CHUNK_BARS
 from backfill.storage.candle_store import CandleStore
 from integration.fallback.conftest import Venues
 from integration.fallback.fills import run, want

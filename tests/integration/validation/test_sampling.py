@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 
+from backfill.config.universe_model import Validation
 from backfill.domain.intervals import Interval, difference, total_ms
-from backfill.jobs.compare_sources import pages_due
-from backfill.jobs.series_check import SeriesCheck
+from backfill.jobs.validate.compare_sources import pages_due
+from backfill.jobs.validate.validation_context import ValidationContext
 from backfill.storage.candle_store import CandleStore, SeriesWindow, utc
 from backfill.storage.findings import Finding
 from backfill.storage.source_health import SourceHealth
-from backfill.universe_model import Validation
 from integration.exchange import punch
 from integration.fallback.conftest import Open, Venues
 from integration.fallback.fills import run, want
@@ -20,8 +20,8 @@ from integration.validation.validations import insert_native, page_checks, valid
 RUNS_A_WEEK = 7 * 48
 
 
-def check_of(store: CandleStore, window: SeriesWindow, *, at_ms: int = NOW_MS, **how: object) -> SeriesCheck:
-    return SeriesCheck(store, window, Validation(**how), 0, SourceHealth(store.connection, "run"), utc(at_ms))
+def check_of(store: CandleStore, window: SeriesWindow, *, at_ms: int = NOW_MS, **how: object) -> ValidationContext:
+    return ValidationContext(store, window, Validation(**how), 0, SourceHealth(store.connection, "run"), utc(at_ms))
 
 
 def hold(store: CandleStore, window: SeriesWindow, held: str) -> None:
@@ -29,7 +29,7 @@ def hold(store: CandleStore, window: SeriesWindow, held: str) -> None:
     store.connection.execute("UPDATE backfill.series SET held = %s WHERE id = %s", (held, window.series_id))
 
 
-def look_at(check: SeriesCheck, pages: list[Interval], verdict: str = "agree") -> None:
+def look_at(check: ValidationContext, pages: list[Interval], verdict: str = "agree") -> None:
     checked = [
         Finding("cross_source", verdict, check.window.series_id, 1, page.start, page.end, status="settled")
         for page in pages

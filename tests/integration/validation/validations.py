@@ -6,11 +6,11 @@ import itertools
 from collections.abc import Sequence
 from typing import Any
 
-from backfill.jobs.validate_series import ValidationReport
-from backfill.jobs.validate_universe import validate_universe
+from backfill.config.universe_model import Validation
+from backfill.jobs.validate.validate_series import ValidationReport
+from backfill.jobs.validate.validate_universe import validate_universe
 from backfill.storage.candle_store import CandleStore, SeriesWindow, utc
 from backfill.storage.gap_fill_log import RunIdentity
-from backfill.universe_model import Validation
 from integration.fallback.conftest import Venues
 from integration.fallback.fills import native_candles
 from integration.helpers import NOW_MS, rows
@@ -23,8 +23,8 @@ def validate(
 ) -> list[ValidationReport]:
     """One validation of each window."""
     who = RunIdentity("test", f"validation {next(_numbers)}", "validate")
-    with venues.open_supplies() as supplies:
-        reports = validate_universe(supplies, windows, who, Validation(**how), at=utc(at_ms), thorough=thorough)
+    with venues.open_runtime() as runtime:
+        reports = validate_universe(runtime, windows, who, Validation(**how), at=utc(at_ms), thorough=thorough)
         return sorted(reports, key=lambda report: (report.symbol, report.timeframe))
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from backfill.domain.agreement import BP
-from backfill.frames.candle_frame import CANDLE_COLUMNS, PRICES
+from backfill.domain.candle_columns import CANDLE_COLUMNS, PRICES
 
 STEP = 60_000
 T0 = 1_763_601_420_000

@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from backfill.domain.candle_columns import CANDLE_COLUMNS
 from backfill.domain.timeframes import timeframe
-from backfill.frames.candle_frame import CANDLE_COLUMNS
 
 FOLDER = Path(__file__).parents[4] / "shared" / "market"
 

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from backfill.domain.agreement import BP, CEILING, DISAGREEMENT_COLUMNS, FLOAT_NOISE, MAX_OFFSET, compare, votes
-from backfill.frames.candle_frame import PRICES
+from backfill.domain.candle_columns import PRICES
 from unit.domain.candle_walks import STEP, T0, at_another_venue, changed, market
 
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from backfill.domain.agreement import BP, FLOAT_NOISE, Comparison, compare, votes
+from backfill.domain.candle_columns import PRICES
 from backfill.domain.timeframes import timeframe
-from backfill.frames.candle_frame import PRICES
 from unit.domain.candle_walks import changed
 from unit.domain.real_candles import real_candles
 

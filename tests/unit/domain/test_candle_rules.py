@@ -10,9 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from backfill.domain.candle_columns import CANDLE_COLUMNS, EARLIEST_MS
 from backfill.domain.candle_rules import CLOCK_SLACK_MS, RULES, BrokenRow, sift
 from backfill.domain.timeframes import TIMEFRAMES, timeframe
-from backfill.frames.candle_frame import CANDLE_COLUMNS, EARLIEST_MS, frame_of
+from backfill.frames.candle_frame import frame_of
 
 MINUTE = timeframe("1m")
 T0 = 1_763_601_420_000

@@ -9,9 +9,9 @@ import pandas as pd
 import pytest
 
 from backfill.domain.agreement import BP, FLOAT_NOISE
+from backfill.domain.candle_columns import PRICES
 from backfill.domain.misfiled import Diagnosis, diagnose
 from backfill.domain.timeframes import DAY_MS, HOUR_MS
-from backfill.frames.candle_frame import PRICES
 from unit.domain.candle_walks import STEP, at_another_venue, late, market, times
 
 

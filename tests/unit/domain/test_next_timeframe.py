@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from backfill.domain.candle_columns import CANDLE_COLUMNS
 from backfill.domain.intervals import Interval, difference, union
 from backfill.domain.next_timeframe import Proof, aggregate, coarser, prove
 from backfill.domain.timeframes import TIMEFRAMES, timeframe
-from backfill.frames.candle_frame import CANDLE_COLUMNS
 
 MINUTE, FIVE = timeframe("1m"), timeframe("5m")
 MINUTE_MS, FIVE_MS = MINUTE.step_ms, FIVE.step_ms

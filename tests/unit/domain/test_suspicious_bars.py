@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from backfill.domain.candle_columns import PRICES
 from backfill.domain.intervals import Interval, union
 from backfill.domain.suspicious_bars import PageEdges, flat_runs, page_edges, price_jumps
-from backfill.frames.candle_frame import PRICES
 
 MINUTE_MS = 60_000
 T0 = 1_763_601_600_000

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from backfill.domain.markets import Market
 from backfill.domain.symbols import (
     NO_TWIN_ELSEWHERE,
     AmbiguousListing,
@@ -19,9 +20,8 @@ from backfill.domain.symbols import (
     prove,
     readings,
 )
-from backfill.exchanges.ccxt_markets import Market
+from backfill.domain.venues import VENUES, venue
 from backfill.exchanges.ccxt_rows import CcxtRow
-from backfill.exchanges.venues import VENUES, venue
 from backfill.frames.ccxt_frame import ccxt_frame
 from unit.exchanges.venue_markets import perpetual, spot
 

@@ -14,6 +14,7 @@ import requests
 from requests import exceptions
 
 from backfill.domain.timeframes import MINUTE_MS
+from backfill.domain.venues import VENUES, venue
 from backfill.errors import (
     AddressBanned,
     BadPayload,
@@ -24,7 +25,6 @@ from backfill.errors import (
     SymbolNotListed,
 )
 from backfill.exchanges.ccxt_client import CcxtClient
-from backfill.exchanges.venues import VENUES, venue
 from unit.exchanges.canned_answers import Answer, CannedAnswers
 from unit.exchanges.test_blofin_client import Drip
 from unit.exchanges.venue_markets import BITCOIN, SINCE_MS, Asked, json_answer, okx, okx_row, refused, spot

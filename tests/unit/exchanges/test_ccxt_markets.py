@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
+from backfill.domain.markets import Market
 from backfill.errors import BadPayload, ExchangeError, GeoBlocked
-from backfill.exchanges.ccxt_markets import Market
 from unit.exchanges.canned_answers import Answer
 from unit.exchanges.venue_markets import SINCE_MS, Asked, json_answer, okx, okx_row, refused
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from backfill.exchanges.ccxt_markets import Market
-from backfill.exchanges.venues import venue
+from backfill.domain.markets import Market
+from backfill.domain.venues import venue
 from unit.exchanges.canned_answers import Answer
 from unit.exchanges.venue_markets import Asked, perpetual, spot
 from unit.shared_payloads import shared_payload

@@ -9,8 +9,8 @@ from urllib.parse import parse_qsl, urlsplit
 import pytest
 
 from backfill.domain.timeframes import HOUR_MS, MINUTE_MS, TIMEFRAMES
+from backfill.domain.venues import VENUES, venue
 from backfill.errors import RequestRefused, SymbolNotListed
-from backfill.exchanges.venues import VENUES, venue
 from unit.exchanges.canned_answers import Answer
 from unit.exchanges.venue_markets import BASE_URL, Asked, perpetual
 

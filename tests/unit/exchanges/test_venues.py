@@ -5,10 +5,10 @@ from __future__ import annotations
 import ccxt
 import pytest
 
+from backfill.config.source_names import SOURCES, SPOT_ONLY_SOURCES
 from backfill.domain.timeframes import DAY_MS, HOUR_MS, MINUTE_MS, TIMEFRAMES
+from backfill.domain.venues import VENUES, venue
 from backfill.errors import ConfigurationError
-from backfill.exchanges.venues import VENUES, venue
-from backfill.source_names import SOURCES, SPOT_ONLY_SOURCES
 
 NOW_MS = 1_763_601_425_500
 

@@ -15,7 +15,7 @@ from backfill.domain.intervals import Interval
 from backfill.domain.page_plan import plan_pages
 from backfill.domain.timeframes import timeframe
 from backfill.errors import PaginationStalled
-from backfill.exchanges.walk_back import walk_back
+from backfill.sources.walk_back import walk_back
 
 MINUTE = timeframe("1m")
 STEP_MS = MINUTE.step_ms

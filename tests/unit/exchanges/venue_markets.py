@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 
+from backfill.domain.markets import Market
+from backfill.domain.venues import Venue, venue
 from backfill.errors import ExchangeError, RateLimited
 from backfill.exchanges.ccxt_client import CcxtClient
-from backfill.exchanges.ccxt_markets import Market, market_of
-from backfill.exchanges.venues import Venue, venue
+from backfill.exchanges.ccxt_markets import market_of
 from unit.exchanges.canned_answers import Answer, CannedAnswers
 
 SINCE_MS = 1_700_000_040_000

@@ -14,7 +14,7 @@ import atheris
 with atheris.instrument_imports(include=["backfill.exchanges", "backfill.frames", "backfill.domain", "backfill.jobs"]):
     from backfill.domain.timeframes import TIMEFRAMES
     from backfill.exchanges.blofin_client import BlofinClient
-    from backfill.jobs.candle_sources import BlofinSource
+    from backfill.sources.blofin_source import BlofinSource
 
 from unit.exchanges.canned_answers import session_with
 from unit.frames import hostile_payloads as hostile

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from backfill.domain.markets import Market
 from backfill.domain.symbols import Listing
 from backfill.domain.timeframes import TIMEFRAMES
+from backfill.domain.venues import venue
 from backfill.exchanges.ccxt_client import CcxtClient
-from backfill.exchanges.ccxt_markets import Market
-from backfill.exchanges.venues import venue
-from backfill.jobs.ccxt_source import CcxtSource
+from backfill.sources.ccxt_source import CcxtSource
 from unit.exchanges.venue_markets import BASE_URL, BITCOIN
 from unit.frames import hostile_payloads as hostile
 from unit.frames import judged_pages as judge

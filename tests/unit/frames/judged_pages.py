@@ -6,7 +6,7 @@ import math
 import re
 from typing import Any, NamedTuple
 
-from backfill.jobs.candle_sources import CandlePage
+from backfill.sources.candle_source import CandlePage
 
 MINUTE_MS = 60_000
 # Every page is asked for with this cursor, as a rule half an hour before the clock that it comes with.

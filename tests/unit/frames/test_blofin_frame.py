@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from backfill.domain.candle_columns import CANDLE_COLUMNS, FLAG_COLUMNS
 from backfill.frames.blofin_frame import blofin_frame
-from backfill.frames.candle_frame import CANDLE_COLUMNS, FLAG_COLUMNS
 from unit.shared_payloads import shared_payload
 
 RECORDED = Path(__file__).parents[2] / "recorded"

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backfill.frames.candle_frame import CANDLE_COLUMNS, EARLIEST_MS, FLAG_COLUMNS, LATEST_MS, frame_of, numbers
+from backfill.domain.candle_columns import CANDLE_COLUMNS, EARLIEST_MS, FLAG_COLUMNS, LATEST_MS
+from backfill.frames.candle_frame import frame_of, numbers
 
 FINITE = st.floats(allow_nan=False, allow_infinity=False)
 

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from backfill.domain.candle_columns import CANDLE_COLUMNS, FLAG_COLUMNS
 from backfill.domain.candle_rules import sift
 from backfill.domain.timeframes import TIMEFRAMES
 from backfill.exchanges.ccxt_rows import CcxtRow
-from backfill.frames.candle_frame import CANDLE_COLUMNS, FLAG_COLUMNS
 from backfill.frames.ccxt_frame import ccxt_frame
 
 SINCE_MS = 1_700_000_040_000

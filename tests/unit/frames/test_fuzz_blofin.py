@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from backfill.domain.timeframes import TIMEFRAMES
 from backfill.exchanges.blofin_client import BlofinClient
-from backfill.jobs.candle_sources import BlofinSource, CandlePage
+from backfill.sources.blofin_source import BlofinSource
+from backfill.sources.candle_source import CandlePage
 from unit.exchanges.canned_answers import session_with
 from unit.frames import hostile_payloads as hostile
 from unit.frames import judged_pages as judge

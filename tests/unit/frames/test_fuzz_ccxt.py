@@ -9,12 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from backfill.domain.timeframes import TIMEFRAMES
-from backfill.jobs.candle_sources import CandlePage
 from backfill.paper.binance_protocol import BinanceProtocol
 from backfill.paper.bybit_protocol import BybitProtocol
 from backfill.paper.coins import LIQUID_COINS
 from backfill.paper.okx_protocol import OkxProtocol
 from backfill.paper.synthetic_market import SyntheticMarket
+from backfill.sources.candle_source import CandlePage
 from unit.frames import hostile_payloads as hostile
 from unit.frames import judged_pages as judge
 from unit.frames.fuzzed_venues import FuzzedVenue

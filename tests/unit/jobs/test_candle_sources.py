@@ -9,11 +9,12 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
+from backfill.domain.candle_columns import CANDLE_COLUMNS
 from backfill.domain.candle_rules import BrokenRow
 from backfill.domain.timeframes import DAY_MS, MINUTE_MS, TIMEFRAMES, timeframe
 from backfill.exchanges.blofin_client import BlofinClient
-from backfill.frames.candle_frame import CANDLE_COLUMNS
-from backfill.jobs.candle_sources import BlofinSource, CandlePage
+from backfill.sources.blofin_source import BlofinSource
+from backfill.sources.candle_source import CandlePage
 from unit.exchanges.canned_answers import Answer, CannedAnswers, session_with
 
 RECORDED = Path(__file__).parents[2] / "recorded"

@@ -9,8 +9,8 @@ import pytest
 from backfill.domain.candle_rules import BrokenRow
 from backfill.domain.symbols import Listing
 from backfill.domain.timeframes import MINUTE_MS, TIMEFRAMES
-from backfill.jobs.candle_sources import CandlePage
-from backfill.jobs.ccxt_source import CcxtSource
+from backfill.sources.candle_source import CandlePage
+from backfill.sources.ccxt_source import CcxtSource
 from unit.exchanges.canned_answers import Answer
 from unit.exchanges.venue_markets import SINCE_MS, Asked, json_answer, okx_row
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from backfill.errors import InvalidWindow
-from backfill.jobs.find_gaps import SeriesGaps, selection, symbols_with_gaps
+from backfill.jobs.fill.find_gaps import SeriesGaps, selection, symbols_with_gaps
 
 NOW = datetime(2026, 1, 31, 12, tzinfo=timezone.utc)
 NOW_MS = 1_769_860_800_000

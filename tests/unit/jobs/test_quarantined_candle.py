@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from backfill.frames.blofin_frame import blofin_frame
-from backfill.jobs.quarantined_candle import what_is_missing
+from backfill.jobs.by_hand.quarantined_candle import what_is_missing
 from backfill.storage.candle_store import SeriesWindow
 
 END_MS = 1_773_144_000_000

@@ -9,10 +9,10 @@ from collections.abc import Sequence
 import pandas as pd
 import pytest
 
+from backfill.domain.candle_columns import CANDLE_COLUMNS
 from backfill.domain.intervals import Interval
 from backfill.domain.timeframes import timeframe
-from backfill.frames.candle_frame import CANDLE_COLUMNS
-from backfill.jobs.roll_up import in_turn, whole_bars
+from backfill.jobs.fill.roll_up import in_turn, whole_bars
 from backfill.storage.candle_store import SeriesWindow
 
 QUARTER, HOUR = timeframe("15m"), timeframe("1h")

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 import yaml
 
+from backfill.config.settings import Settings
+from backfill.config.universe_file import load_universe
 from backfill.domain.timeframes import DAY_MS, HOUR_MS, MINUTE_MS
 from backfill.errors import ConfigurationError
 from backfill.local.scenario import live_scenario, replay_scenario, synthetic_scenario, universe_of
-from backfill.settings import Settings
-from backfill.universe import load_universe
 
 MIDNIGHT_MS = 20_000 * DAY_MS
 

@@ -1,0 +1,246 @@
+"""Reads ``include/universe.yaml``: which series must exist and how far back.
+
+Every fault of the file is told at once, by line and key, in the words of the file; nothing is guessed.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from backfill.config.located_yaml import LocatedYaml, read_yaml
+from backfill.config.settings import Settings
+from backfill.config.source_names import SPOT_ONLY_SOURCES
+from backfill.config.universe_model import (
+    ALL,
+    AssetClass,
+    Override,
+    Rule,
+    SeriesWish,
+    Universe,
+    UniverseFile,
+    Validation,
+)
+from backfill.domain.timeframes import HOUR_MS, TIMEFRAMES
+from backfill.errors import UniverseInvalid, UnknownSymbol, UnknownTimeframe
+
+__all__ = ["SeriesWish", "Universe", "declared_series", "load_universe", "select_series"]
+
+Loc = tuple[int | str, ...]
+Fault = tuple[Loc, str]
+
+
+def load_universe(path: Path, profile: str | None = None) -> Universe:
+    """The universe of the file, or the profile of that name in it.
+
+    :class:`UniverseInvalid` holds a line for every rule that the file breaks.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        raise UniverseInvalid(str(path), [f"{reason}; set BACKFILL_UNIVERSE to the file's path"]) from error
+    except UnicodeDecodeError as error:
+        raise UniverseInvalid(str(path), ["not text in UTF-8; save the file as UTF-8"]) from error
+    located = read_yaml(text)
+    if located.problems:
+        raise UniverseInvalid(str(path), located.problems)
+    file = _checked(str(path), located)
+    if profile is None:
+        return file
+    if profile not in file.profiles:
+        known = ", ".join(file.profiles) or "none"
+        raise UniverseInvalid(str(path), [f"profiles: there is no profile {profile!r}; known are {known}"])
+    return file.profiles[profile]
+
+
+def declared_series(settings: Settings, listed: Sequence[str] | None = None) -> list[SeriesWish]:
+    """Every series to keep: the file's, each with BACKFILL_LOOKBACK_HOURS for a history if that is set.
+
+    ``listed`` as for :meth:`Universe.series`. BACKFILL_SYMBOLS and BACKFILL_TIMEFRAMES do not shorten the wish
+    list, only what a run works on: that is :func:`select_series`.
+    """
+    wishes = load_universe(settings.universe, settings.profile).series(listed)
+    if settings.lookback_hours is None:
+        return wishes
+    return [_with_history(wish, settings.lookback_hours * HOUR_MS) for wish in wishes]
+
+
+def select_series(
+    wishes: Sequence[SeriesWish],
+    symbols: Sequence[str] | None = None,
+    timeframes: Sequence[str] | None = None,
+) -> list[SeriesWish]:
+    """Those of ``wishes`` that are named, in their own order; None or nothing names all.
+
+    A symbol or timeframe that none of them has is :class:`UnknownSymbol` or :class:`UnknownTimeframe`.
+    """
+    known_symbols = dict.fromkeys(wish.symbol for wish in wishes)
+    known_timeframes = [name for name in TIMEFRAMES if any(wish.timeframe == name for wish in wishes)]
+    for symbol in symbols or ():
+        if symbol not in known_symbols:
+            raise UnknownSymbol(symbol, list(known_symbols))
+    for timeframe in timeframes or ():
+        if timeframe not in known_timeframes:
+            raise UnknownTimeframe(timeframe, known_timeframes)
+    return [
+        wish
+        for wish in wishes
+        if (not symbols or wish.symbol in symbols) and (not timeframes or wish.timeframe in timeframes)
+    ]
+
+
+def _with_history(wish: SeriesWish, history_ms: int) -> SeriesWish:
+    """``wish`` with another history, of at least one bar."""
+    step_ms = TIMEFRAMES[wish.timeframe].step_ms
+    return replace(wish, history_ms=max(history_ms, step_ms), since_ms=None)
+
+
+def _checked(path: str, located: LocatedYaml) -> UniverseFile:
+    if not isinstance(located.data, dict):
+        raise UniverseInvalid(path, ["holds no keys; it needs at least `instruments:` and `timeframes:`"])
+    faults: list[Fault] = []
+    try:
+        file = UniverseFile.model_validate(located.data)
+    except ValidationError as error:
+        faults = [_in_plain_words(fault) for fault in error.errors()]
+    else:
+        faults = [*_contradictions(file)]
+        for name, profile in file.profiles.items():
+            faults += [(("profiles", name, *loc), message) for loc, message in _contradictions(profile)]
+    if faults:
+        faults.sort(key=lambda fault: _line(located, fault[0]) or 0)
+        raise UniverseInvalid(path, [_problem(located, loc, message) for loc, message in faults])
+    return file
+
+
+def _contradictions(universe: Universe) -> Iterator[Fault]:
+    """What keys that are right by themselves say against each other."""
+    yield from _rule_faults(universe.timeframes, spot_proxy=universe.spot_proxy)
+    yield from _class_faults(universe)
+    yield from _home_faults(universe.sources, spot_proxy=universe.spot_proxy)
+    if universe.instruments is not None:
+        for index, symbol in enumerate(universe.exclude):
+            if symbol not in universe.instruments:
+                yield ("exclude", index), f"{symbol} is not among the instruments"
+        if not set(universe.instruments) - set(universe.exclude):
+            yield ("exclude",), "leaves no instrument"
+    for symbol, override in universe.overrides.items():
+        for loc, message in _override_faults(universe, symbol, override):
+            yield ("overrides", symbol, *loc), message
+
+
+def _class_faults(universe: Universe) -> Iterator[Fault]:
+    class_of: dict[str, str] = {}
+    for name, one in universe.classes.items():
+        for loc, message in _home_faults(one.sources, spot_proxy=universe.spot_proxy):
+            yield ("classes", name, *loc), message
+        for index, symbol in enumerate(one.instruments):
+            if universe.instruments is not None and symbol not in universe.instruments:
+                yield ("classes", name, "instruments", index), f"{symbol} is not among the instruments"
+            if class_of.setdefault(symbol, name) != name:
+                yield ("classes", name, "instruments", index), f"{symbol} is of the class {class_of[symbol]} already"
+
+
+def _override_faults(universe: Universe, symbol: str, override: Override) -> Iterator[Fault]:
+    if universe.instruments is not None and symbol not in universe.instruments:
+        yield (), f"{symbol} is not among the instruments"
+    spot_proxy = universe.spot_proxy if override.spot_proxy is None else override.spot_proxy
+    yield from _rule_faults(override.timeframes, spot_proxy=spot_proxy)
+    rules = {**universe.timeframes, **override.timeframes}
+    if not any(rules.values()):
+        yield ("timeframes",), f"leaves nothing of {symbol}; name it under `exclude` instead"
+    if override.sources:
+        yield from _home_faults(override.sources, spot_proxy=spot_proxy)
+    elif override.spot_proxy is False:  # the lists that it shares with others may need it
+        shared = {universe.sources_of(symbol, name) for name in rules if not override.timeframes.get(name)}
+        yield from (fault for sources in shared for fault in _home_faults(sources, spot_proxy=False))
+
+
+def _rule_faults(rules: Mapping[str, Rule | None], *, spot_proxy: bool) -> Iterator[Fault]:
+    for name, rule in rules.items():
+        if rule is None:
+            continue
+        if message := _rule_fault(rule, TIMEFRAMES[name].step_ms):
+            yield ("timeframes", name), message
+        for loc, message in _home_faults(rule.sources or (), spot_proxy=spot_proxy):
+            yield ("timeframes", name, *loc), message
+
+
+def _rule_fault(rule: Rule, step_ms: int) -> str | None:
+    history_ms, since_ms, until_ms, retention_ms = rule.history_ms, rule.since_ms, rule.until_ms, rule.retention_ms
+    if history_ms is None and since_ms is None:
+        return "does not say how far back; give it a `history` or a `since`"
+    if history_ms is not None and since_ms is not None:
+        return "has both a `history` and a `since`; keep one"
+    if history_ms is not None and history_ms < step_ms:
+        return "its `history` is shorter than one bar"
+    if history_ms is not None and rule.ready_bars is not None and history_ms < rule.ready_bars * step_ms:
+        return f"its `ready_bars` asks for {rule.ready_bars} bars, its `history` has {history_ms // step_ms}"
+    if since_ms is not None and until_ms is not None and until_ms - since_ms < step_ms:
+        return "its `until` is less than one bar after its `since`"
+    if retention_ms is not None and (since_ms is not None or until_ms is not None):
+        return "has a `retention`, which would in time drop what a fixed date asks for; keep one of the two"
+    if retention_ms is not None and history_ms is not None and retention_ms < history_ms:
+        return "its `retention` is shorter than its `history`: bars would be fetched only to be dropped"
+    return None
+
+
+def _home_faults(sources: Sequence[str], *, spot_proxy: bool) -> Iterator[Fault]:
+    if sources[:1] and sources[0] in SPOT_ONLY_SOURCES and not spot_proxy:
+        yield ("sources", 0), f"{sources[0]} has spot only and comes first; that needs `spot_proxy: true`"
+
+
+def _line(located: LocatedYaml, loc: Loc) -> int | None:
+    return located.line(tuple(map(str, loc)))
+
+
+def _problem(located: LocatedYaml, loc: Loc, message: str) -> str:
+    """``line 12: overrides.BTC-USDT.sources[1]: ...``"""
+    if loc[-1] == "history" and tuple(map(str, loc)) not in located.lines:
+        loc = loc[:-1]  # the short form `1m: 7d` has no such key
+    line = _line(located, loc)
+    key = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in loc).removeprefix(".")
+    return f"{f'line {line}: ' if line else ''}{key}: {message}"
+
+
+def _in_plain_words(fault: Mapping[str, Any]) -> Fault:
+    """A fault of pydantic's, said in the file's own terms."""
+    loc: Loc = tuple(part for part in fault["loc"] if part != "[key]")
+    kind = fault["type"]
+    if kind == "value_error":
+        return loc, str(fault["ctx"]["error"])
+    if kind == "extra_forbidden":
+        known = [field.alias or name for name, field in _section_at(loc).model_fields.items()]
+        close = difflib.get_close_matches(str(loc[-1]), known, n=1)
+        return (
+            loc,
+            f"unknown key; {f'did you mean {close[0]}?' if close else 'known are ' + ', '.join(known)}",
+        )
+    words = {
+        "missing": "is missing",
+        "too_short": "is empty",
+        "bool_type": "is neither true nor false",
+        "tuple_type": f"is not a list{f', nor the word {ALL}' if loc[-1] == 'instruments' else ''}",
+        "dict_type": "is not a mapping of keys to values",
+        "model_type": "is not a mapping of keys to values",
+    }
+    return loc, words.get(kind, fault["msg"])
+
+
+def _section_at(loc: Loc) -> type[BaseModel]:
+    """The section in which the last key of ``loc`` stands."""
+    if loc[0] == "profiles":
+        return _section_at(loc[2:]) if len(loc) > 3 else Universe
+    if "timeframes" in loc[:-1]:
+        return Rule
+    if loc[0] == "validation":
+        return Validation
+    if loc[0] == "classes":
+        return AssetClass
+    return Override if "overrides" in loc[:-1] else UniverseFile

@@ -1,0 +1,44 @@
+"""What a task needs to fill: the candles' Postgres and the exchanges, from their Airflow connections."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from airflow.providers.common.compat.sdk import AirflowNotFoundException, BaseHook
+
+from backfill.config.connections import SourceConnection, source_connection
+from backfill.config.settings import load_settings
+from backfill.hooks.candle_store_hook import CandleStoreHook
+
+if TYPE_CHECKING:
+    from backfill.sources.runtime import Runtime
+
+
+def open_runtime(candles_conn_id: str, blofin_conn_id: str) -> Runtime:
+    """To be closed by the caller.
+
+    Each source has a connection of its own, ``<source>_default`` except where ``blofin_conn_id`` says otherwise; one
+    without a connection is asked at its public address. BACKFILL_<SOURCE>_URL goes before the connection's host, as on
+    the command line.
+    """
+    from backfill.sources.runtime import Runtime
+
+    settings = load_settings()
+
+    def connection_of(source: str) -> SourceConnection:
+        conn_id = blofin_conn_id if source == "blofin" else f"{source}_default"
+        found = source_of_connection(conn_id)
+        url = settings.source_urls.get(source)
+        return found if url is None else replace(found, base_url=url)
+
+    return Runtime(CandleStoreHook(candles_conn_id).uri(), settings, connection_of)
+
+
+def source_of_connection(conn_id: str) -> SourceConnection:
+    """Where and how to reach a source. A connection that cannot be used raises :class:`SettingsInvalid`."""
+    try:
+        connection = BaseHook.get_connection(conn_id)
+    except AirflowNotFoundException:
+        return SourceConnection()
+    return source_connection(conn_id, connection)

@@ -1,0 +1,137 @@
+"""What a person decides on rows in quarantine: that they are wrong, or that they are stored all the same."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from psycopg.rows import dict_row
+
+from backfill.errors import DecisionRefused
+from backfill.jobs.by_hand.quarantined_candle import QuarantinedCandle, QuarantineReader
+from backfill.storage.candle_store import CandleStore
+from backfill.storage.candles_by_hand import CandlesByHand, Written, writable_series
+from backfill.storage.database import translated_errors
+from backfill.storage.named_queries import query
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+EVERYTHING = 1_000_000
+CURE = "give the bar with `backfill correct`"
+
+Row = Mapping[str, Any]
+
+
+class _Decision(NamedTuple):
+    """A row that is decided on, and the note that stays with it."""
+
+    quarantine_id: int
+    note: str | None
+
+
+def quarantined(
+    store: CandleStore,
+    *,
+    status: str | None = "held",
+    symbols: Sequence[str] | None = None,
+    ids: Sequence[int] | None = None,
+    max_rows: int = EVERYTHING,
+) -> list[dict[str, Any]]:
+    """Rows in quarantine, the last seen first; None: whatever it is."""
+    params = {
+        "status": status,
+        "symbols": None if symbols is None else list(symbols),
+        "ids": None if ids is None else list(ids),
+        "max_rows": max_rows,
+    }
+    with translated_errors(), store.connection.cursor(row_factory=dict_row) as cursor:
+        return cursor.execute(query("by_hand/select_quarantine"), params).fetchall()
+
+
+def discard(store: CandleStore, ids: Sequence[int], reason: str | None) -> None:
+    """A person agrees that the rows are wrong. Raises :class:`DecisionRefused`, and then decides on none."""
+    _undecided(store, ids, "discard")
+    with translated_errors(), store.connection.transaction():
+        _decide(store, "discard", "discarded", [_Decision(one, reason) for one in ids])
+
+
+def release(store: CandleStore, ids: Sequence[int], reason: str | None, settle_ms: int) -> Written:
+    """A person has the rows stored as they came, all or none, each under its source's name.
+
+    What was held of their bars goes to ``revisions``. Raises :class:`DecisionRefused` for a row that no candle can be
+    made of, and :class:`SeriesBusy`.
+    """
+    rows = _undecided(store, ids, "release")
+    series = {window.series_id: window for window in writable_series(store, settle_ms)}
+    reader = QuarantineReader(store)
+    read = [(row, reader.read(row, series[row["series_id"]])) for row in rows]
+    if problems := [*_lacking(read), *_contested(rows)]:
+        raise DecisionRefused("release", problems)
+    bars = CandlesByHand(store, _candles(read))
+    because = f": {reason}" if reason else ""
+    notes = [_Decision(row["id"], f"stored although {', '.join(candle.broken)}{because}") for row, candle in read]
+    with bars.alone([series[series_id] for series_id in {row["series_id"] for row in rows}]):
+        written = bars.write(f"released from quarantine{because}")
+        _decide(store, "release", "released", notes)
+    return written
+
+
+def _undecided(store: CandleStore, ids: Sequence[int], decision: str) -> list[dict[str, Any]]:
+    """The rows of ``ids``, in that order, unless one is not there or has been decided on."""
+    found = {row["id"]: row for row in quarantined(store, status=None, ids=ids)}
+    problems = [problem for one in ids if (problem := _why_not(one, found.get(one)))]
+    if problems:
+        raise DecisionRefused(decision, problems)
+    return [found[one] for one in ids]
+
+
+def _why_not(quarantine_id: int, row: Row | None) -> str | None:
+    if row is None:
+        return f"{quarantine_id}: there is no such row in quarantine"
+    if row["status"] != "held":
+        why = f" ({row['note']})" if row["note"] else ""
+        return f"{quarantine_id}: it was {row['status']} on {row['since']:%Y-%m-%d %H:%M}{why}"
+    return None
+
+
+def _decide(store: CandleStore, decision: str, status: str, decisions: Sequence[_Decision]) -> None:
+    """Inside the caller's transaction."""
+    params = {
+        "status": status,
+        "ids": [one.quarantine_id for one in decisions],
+        "notes": [one.note for one in decisions],
+    }
+    if store.connection.execute(query("by_hand/decide_quarantined"), params).rowcount < len(decisions):
+        raise DecisionRefused(decision, ["somebody else has decided on some of these rows just now"])
+
+
+def _lacking(read: Sequence[tuple[Row, QuarantinedCandle]]) -> list[str]:
+    return [f"{_named(row)}: it lacks {', '.join(candle.missing)}; {CURE}" for row, candle in read if candle.missing]
+
+
+def _contested(rows: Sequence[Row]) -> list[str]:
+    times = Counter((row["series_id"], row["open_time"]) for row in rows if row["open_time"] is not None)
+    return [
+        f"{_named(row)}: only one row of a bar can be released"
+        for row in rows
+        if times[row["series_id"], row["open_time"]] > 1
+    ]
+
+
+def _candles(read: Sequence[tuple[Row, QuarantinedCandle]]) -> pd.DataFrame:
+    """The rows as :class:`CandlesByHand` takes them."""
+    import pandas as pd
+
+    bars = [
+        candle.candle.assign(place=row["id"], series_id=row["series_id"], source_id=row["source_id"])
+        for row, candle in read
+        if candle.candle is not None
+    ]
+    return pd.concat(bars).astype({"open_ms": "int64"})
+
+
+def _named(row: Row) -> str:
+    at = "" if row["open_time"] is None else f" {row['open_time']:%Y-%m-%d %H:%M}"
+    return f"{row['id']} ({row['symbol']} {row['timeframe']}{at} from {row['source']})"

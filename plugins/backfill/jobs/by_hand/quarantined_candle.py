@@ -1,0 +1,127 @@
+"""Read a quarantined row once more as its source's own frame does, and say whether a candle can be made of it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from psycopg.rows import dict_row
+
+from backfill.domain.timeframes import timeframe
+from backfill.domain.venues import VENUES
+from backfill.exchanges.blofin_client import SOURCE as BLOFIN
+from backfill.exchanges.ccxt_rows import row_of
+from backfill.storage.candle_store import CandleStore, SeriesWindow, utc
+from backfill.storage.database import translated_errors
+from backfill.storage.named_queries import query
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+CANDLE_FIELDS = ("open", "high", "low", "close", "volume", "quote_volume")
+
+Row = Mapping[str, Any]
+
+
+class QuarantinedCandle(NamedTuple):
+    """A row of quarantine as an unchecked frame of one row; what it lacks to be a candle; the rules that it breaks."""
+
+    candle: pd.DataFrame | None
+    missing: list[str]
+    broken: list[str]
+
+
+class QuarantineReader:
+    """Reads rows of ``select_quarantine``. The first row of a venue behind ccxt imports ccxt (seconds of CPU)."""
+
+    def __init__(self, store: CandleStore) -> None:
+        self._store = store
+        self._exchanges: dict[str, Any] = {}
+
+    def read(self, row: Row, window: SeriesWindow) -> QuarantinedCandle:
+        """``window``: where a bar of the row's series may lie."""
+        candle = self._frame(row)
+        if isinstance(candle, str):
+            return QuarantinedCandle(None, [candle], [row["rule"]])
+        return QuarantinedCandle(candle, what_is_missing(candle, window), _broken(row["rule"], candle, window))
+
+    def _frame(self, row: Row) -> pd.DataFrame | str:
+        """The row as its source's frame has it, or what is missing to read it."""
+        if _was_stored(row["payload"]):
+            return _stored_frame(row)
+        if row["source"] == BLOFIN:
+            from backfill.frames.blofin_frame import blofin_frame
+
+            return blofin_frame([row["payload"]])
+        return self._ccxt_frame(row)
+
+    def _ccxt_frame(self, row: Row) -> pd.DataFrame | str:
+        from backfill.frames.ccxt_frame import ccxt_frame
+
+        # Of a venue that we do not know, nobody can say whether the payload is its row or ccxt's reading of it.
+        if row["source"] not in VENUES or not isinstance(row["payload"], list | dict):
+            return f"a payload that can be read as a row of {row['source']}"
+        listings = self._listings(row)
+        if len(listings) != 1 or listings[0]["status"] != "proved":
+            return f"one proved listing of {row['symbol']} at {row['source']} to tell its scale"
+        told = row_of(
+            self._exchange(row["source"]), VENUES[row["source"]], row["payload"], listings[0]["market"]["told"]
+        )
+        return ccxt_frame([told], listings[0]["price_scale"], listings[0]["volume_scale"])
+
+    def _listings(self, row: Row) -> list[dict[str, Any]]:
+        """Those whose market was found: the row may have come from any of them."""
+        params = {"symbol": row["symbol"], "source_id": row["source_id"]}
+        with translated_errors(), self._store.connection.cursor(row_factory=dict_row) as cursor:
+            return [
+                one for one in cursor.execute(query("instruments/select_listing"), params) if one["market"] is not None
+            ]
+
+    def _exchange(self, source: str) -> Any:
+        if source not in self._exchanges:
+            import ccxt
+
+            self._exchanges[source] = getattr(ccxt, VENUES[source].ccxt_id)()
+        return self._exchanges[source]
+
+
+def what_is_missing(candle: pd.DataFrame, window: SeriesWindow) -> list[str]:
+    """What a frame of one row lacks to be a candle of ``window``'s series, in words."""
+    from backfill.domain.candle_columns import PRICES
+
+    bar = candle.iloc[0]
+    missing = [f"a finite {name} above 0" for name in PRICES if not 0 < bar[name] < math.inf]
+    if not 0 <= bar["volume"] < math.inf:
+        missing.append("a finite volume of 0 or more")
+    if not (math.isnan(bar["quote_volume"]) or 0 <= bar["quote_volume"] < math.inf):
+        missing.append("a finite quote volume of 0 or more")
+    open_ms = bar["open_ms"]
+    if math.isnan(open_ms) or not timeframe(window.timeframe).is_on_grid(int(open_ms)) or open_ms % 1:
+        missing.append(f"an open time on the grid of {window.timeframe}")
+    elif not bar["closed"] or open_ms >= window.end_ms:
+        missing.append("the end of its bar, which was still running")
+    elif open_ms < window.start_ms:
+        missing.append(f"an open time that is kept ({utc(window.start_ms):%Y-%m-%d %H:%M} or later)")
+    return missing
+
+
+def _was_stored(payload: Any) -> bool:
+    """Whether it is a row of ``candles``, which the audit has moved, and not what a source has sent."""
+    return isinstance(payload, dict) and {"series_id", "source_id", "open_time", *CANDLE_FIELDS} <= payload.keys()
+
+
+def _stored_frame(row: Row) -> pd.DataFrame:
+    from backfill.frames.candle_frame import frame_of
+
+    cells = {name: [row["payload"][name]] for name in CANDLE_FIELDS}
+    return frame_of({"open_ms": [row["open_time"].timestamp() * 1000], **cells}, closed=[True])
+
+
+def _broken(rule: str, candle: pd.DataFrame, window: SeriesWindow) -> list[str]:
+    """The rule it was quarantined for, and whether high and low are out of order too."""
+    from backfill.domain.candle_rules import Asked, high_is_not_highest, low_is_not_lowest
+
+    asked = Asked(timeframe(window.timeframe))
+    also = [one.__name__ for one in (high_is_not_highest, low_is_not_lowest) if one(candle, asked).any()]
+    return list(dict.fromkeys([rule, *also]))

@@ -1,0 +1,186 @@
+"""Fill the gaps of one series: from each source in turn window - held - absent(source), newest first.
+
+Every page is stored as soon as it has come, so the work can be stopped anywhere and taken up again. One row of
+``gap_fill_runs`` tells of the attempt, whatever becomes of it.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from backfill.errors import DatabaseError, ExchangeError, SeriesBusy
+from backfill.jobs.fill.roll_up import roll_up
+from backfill.sources.candle_source import CandleSource
+from backfill.sources.fetch import SourceFetch
+from backfill.sources.request_budget import UNLIMITED, RunBudget
+from backfill.storage.candle_store import CandleStore, OpenWork, SeriesWindow
+from backfill.storage.gap_fill_log import GapFillLog, Requests, RunIdentity
+from backfill.storage.source_health import SourceHealth
+
+log = logging.getLogger(__name__)
+
+# How long a run waits for another that works on the same series.
+PATIENCE_S = 600.0
+# And a run that must end before the next is due: the other one does the work, or the next run will.
+HURRIED_PATIENCE_S = 60.0
+MOST_ERRORS_TOLD = 5
+
+
+@dataclass(frozen=True)
+class FillReport:
+    """What became of one attempt on one series: the fields of its row in ``gap_fill_runs``, counts in bars."""
+
+    symbol: str
+    timeframe: str
+    status: str
+    gaps_found: int
+    missing_before: int
+    missing_after: int
+    requests_planned: int
+    requests: int
+    requests_left: int
+    rows_inserted: int
+    rows_revised: int
+    rows_quarantined: int
+    absent_found: int
+    coverage_before: float
+    coverage_after: float
+    sources: dict[str, int]
+    error: str | None
+    cause: BaseException | None = field(default=None, repr=False, compare=False)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Without ``cause``, which is for whoever must decide what to do next."""
+        return {name: value for name, value in vars(self).items() if name != "cause"}
+
+
+def fill_gaps(
+    store: CandleStore,
+    sources: Iterable[CandleSource | ExchangeError],
+    window: SeriesWindow,
+    who: RunIdentity,
+    *,
+    pages_in_flight: int = 4,
+    recheck: bool = False,
+    within: RunBudget = UNLIMITED,
+    patience_s: float = PATIENCE_S,
+) -> FillReport:
+    """Store what ``window`` lacks: what finer bars make, then what ``sources`` give, each asked only for what is left.
+
+    In the place of a source may stand the reason why it cannot be asked. An exchange's error ends up in the report,
+    after all that came before it was stored; the database's errors and :class:`SeriesBusy` are raised.
+    """
+    with store.working_on(window, patience_s):
+        return _Fill(store, window, who, within).run(sources, pages_in_flight, recheck=recheck)
+
+
+def leave_to_another(store: CandleStore, window: SeriesWindow, who: RunIdentity, busy: SeriesBusy) -> FillReport:
+    """Log that another run works on the series and no source was asked: what is missing is in its hands."""
+    return _Fill(store, window, who, UNLIMITED).left_to_another(busy)
+
+
+class _Fill:
+    """One attempt and its counts."""
+
+    def __init__(self, store: CandleStore, window: SeriesWindow, who: RunIdentity, budget: RunBudget) -> None:
+        self.store = store
+        self.window = window
+        self.budget = budget
+        self.health = SourceHealth(store.connection, who.run_id)
+        self.log = GapFillLog(store.connection)
+        self.before = store.open_work(window)
+        self.fill_run_id = self.log.start(who, window, self.before)
+        self.rolled_up = 0
+        self.asked: list[SourceFetch] = []
+        self.errors: list[BaseException] = []
+
+    def run(
+        self, sources: Iterable[CandleSource | ExchangeError], pages_in_flight: int, *, recheck: bool
+    ) -> FillReport:
+        try:
+            self.store.prepare(self.window)
+            self.rolled_up = roll_up(self.store, self.window, self.fill_run_id, recheck=recheck)
+            for source in sources:
+                if isinstance(source, ExchangeError):
+                    self.errors.append(source)
+                else:
+                    self._ask(source, pages_in_flight, recheck=recheck)
+                if self.requests_left or self.store.open_work(self.window).missing_candles == 0:
+                    break  # what a source was not asked for is not what it could not serve
+        except BaseException as error:
+            # Stopped or broken in mid-run: say so if the database still listens; else the next run will.
+            self.errors.append(error)
+            with suppress(DatabaseError):
+                self._finish()
+            raise
+        report = self._finish()
+        log.info("%s", report)
+        return report
+
+    def left_to_another(self, busy: SeriesBusy) -> FillReport:
+        self.errors.append(busy)
+        return replace(self._finish(status="partial"), cause=None)  # nobody's fault
+
+    def _ask(self, source: CandleSource, pages_in_flight: int, *, recheck: bool) -> None:
+        source_id = self.store.source_id(source.name)
+        work = self.store.open_work(self.window, source_id, recheck=recheck)
+        if not work.askable:
+            return
+        asked = SourceFetch(self.store, source, self.window, self.fill_run_id, self._requests())
+        self.asked.append(asked)
+        asked.ask_for(work.askable, pages_in_flight, self.budget)
+        self.errors += asked.errors
+        asked.write_down()
+        if asked.has_answered:
+            self.health.has_answered(source_id)
+        elif isinstance(error := next(iter(asked.errors), None), ExchangeError):
+            self.health.has_failed(source_id, error)
+
+    def _requests(self) -> Requests:
+        return self.asked[-1].asked_so_far if self.asked else Requests(0, 0)
+
+    @property
+    def requests_left(self) -> int:
+        """Those for which the budget did not suffice; the next run makes them."""
+        return sum(asked.requests_left for asked in self.asked)
+
+    def _told_errors(self) -> str:
+        told = list(dict.fromkeys(str(e) or type(e).__name__ for e in self.errors))
+        if len(told) > MOST_ERRORS_TOLD:
+            told[MOST_ERRORS_TOLD:] = [f"and {len(told) - MOST_ERRORS_TOLD} more"]
+        return "; ".join(told)
+
+    def _finish(self, status: str | None = None) -> FillReport:
+        after = self.store.open_work(self.window)
+        error = self._told_errors() or None
+        rows = self.rolled_up + sum(asked.rows for asked in self.asked)
+        status = status or _status(after, rows, failed=bool(self.errors))
+        requests = self._requests()
+        totals = self.log.finish(self.fill_run_id, status, after, requests, error, requests_left=self.requests_left)
+        return FillReport(
+            symbol=self.window.symbol,
+            timeframe=self.window.timeframe,
+            status=status,
+            gaps_found=self.before.gaps_found,
+            missing_before=self.before.missing_candles,
+            missing_after=after.missing_candles,
+            requests_planned=requests.planned,
+            requests=requests.made,
+            requests_left=self.requests_left,
+            coverage_before=self.before.coverage_pct,
+            coverage_after=after.coverage_pct,
+            error=error,
+            cause=self.errors[0] if self.errors else None,
+            **totals,
+        )
+
+
+def _status(after: OpenWork, rows: int, *, failed: bool) -> str:
+    """An error that nothing is missing for has not kept the series from being complete."""
+    if after.missing_candles == 0:
+        return "complete"
+    return "failed" if failed and rows == 0 else "partial"

@@ -1,0 +1,81 @@
+"""Which series have something left to try: one query, however many series there are."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timezone
+from typing import NamedTuple
+
+from backfill.domain.timeframes import MINUTE_MS
+from backfill.errors import InvalidWindow
+from backfill.storage.candle_store import CandleStore, Selection
+
+
+class SeriesGaps(NamedTuple):
+    """What is left to try of one series, in bars, and where the newest of it ends (ms).
+
+    ``restorable_candles`` are held from another source and may be had from the home.
+    """
+
+    symbol: str
+    timeframe: str
+    missing_candles: int
+    newest_ms: int
+    restorable_candles: int = 0
+
+
+def selection(
+    at: datetime,
+    settle_s: float,
+    *,
+    symbols: Sequence[str] | None = None,
+    timeframes: Sequence[str] | None = None,
+    start: datetime | None = None,
+    end: datetime | None = None,
+) -> Selection:
+    """Check what a caller asks for against the clock ``at``.
+
+    Raises :class:`InvalidWindow` for a window that is upside down, or that asks for bars still to come.
+    """
+    from_ms, to_ms = _ms(start), _ms(end)
+    now_ms = round(at.timestamp() * 1000)
+    if from_ms is not None and from_ms >= (now_ms if to_ms is None else to_ms):
+        raise InvalidWindow(from_ms, now_ms if to_ms is None else to_ms, "the start is not before the end")
+    # A run may be dated by another clock than the database's: a minute ahead of it is still now.
+    if to_ms is not None and to_ms > now_ms + MINUTE_MS:
+        raise InvalidWindow(from_ms or now_ms, to_ms, "it ends in the future")
+    return Selection(
+        at=at,
+        settle_ms=round(settle_s * 1000),
+        symbols=symbols or None,
+        timeframes=timeframes or None,
+        from_ms=from_ms,
+        to_ms=to_ms,
+    )
+
+
+def find_gaps(store: CandleStore, which: Selection) -> list[SeriesGaps]:
+    """The series of ``which`` with something left to try, the newest first."""
+    return [
+        SeriesGaps(row["symbol"], row["timeframe"], row["missing_candles"], row["newest_ms"], row["restorable_candles"])
+        for row in store.rows("ledger/select_symbols_with_gaps", which)
+    ]
+
+
+def symbols_with_gaps(gaps: Sequence[SeriesGaps], most: int | None = None) -> list[str]:
+    """Each symbol once, in the order of ``gaps``.
+
+    More than ``most`` symbols are joined by commas into as many batches, dealt out in turn so that each batch
+    starts with the newest gaps.
+    """
+    symbols = list(dict.fromkeys(gap.symbol for gap in gaps))
+    if most is None or len(symbols) <= most:
+        return symbols
+    return [",".join(symbols[first::most]) for first in range(most)]
+
+
+def _ms(moment: datetime | None) -> int | None:
+    if moment is None:
+        return None
+    aware = moment if moment.tzinfo is not None else moment.replace(tzinfo=timezone.utc)
+    return round(aware.timestamp() * 1000)

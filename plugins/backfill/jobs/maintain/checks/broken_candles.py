@@ -1,0 +1,98 @@
+"""Candles in breach of a structural rule: our own writer lets none in, a stranger's INSERT may.
+
+Mended by moving them to the quarantine, with the row as its payload: the bar is missing then, and the next fill asks
+for it. Candles that a person has written or released are left alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+
+from backfill.domain.candle_rules import CLOCK_SLACK_MS
+from backfill.domain.intervals import Interval
+from backfill.jobs.maintain.checks.ledger import recount
+from backfill.jobs.maintain.checks.scope import MOST_TOLD, Row, Scope, after_repair, calendar_ms, some
+from backfill.storage.findings import Finding
+
+KINDS = ("broken_candle", "off_grid")
+OFF_GRID = "open_time_is_off_the_grid"
+
+
+@dataclass
+class _Found:
+    """The candles of one series that break one rule, in ms, and the first of them."""
+
+    bars: int
+    first_ms: int
+    past_ms: int
+    opens_ms: list[int]
+    not_mended: str | None = None
+
+    def add(self, more: _Found) -> None:
+        """Those of a later span."""
+        self.bars += more.bars
+        self.past_ms = more.past_ms
+        self.opens_ms = (self.opens_ms + more.opens_ms)[:MOST_TOLD]
+        self.not_mended = self.not_mended or more.not_mended
+
+
+def broken_candles(scope: Scope) -> Iterator[Finding]:
+    """One finding for each series and rule."""
+    found: dict[tuple[int, str], _Found] = {}
+    for span in scope.spans():
+        rows = _broken(scope, span, scope.series_ids)
+        not_mended = _mend(scope, span, rows)
+        for row in rows:
+            series_id, rule = row.pop("series_id"), row.pop("rule")
+            one = _Found(**row, not_mended=not_mended.get(series_id))
+            if (series_id, rule) in found:
+                found[series_id, rule].add(one)
+            else:
+                found[series_id, rule] = one
+    for (series_id, rule), one in found.items():
+        finding = Finding(
+            "off_grid" if rule == OFF_GRID else "broken_candle",
+            "broken",
+            series_id,
+            start_ms=calendar_ms(one.first_ms),
+            end_ms=calendar_ms(one.past_ms),
+            field=rule,
+            detail={"bars": one.bars, "opens_ms": one.opens_ms, "says": f"{some(one.bars)}: {rule.replace('_', ' ')}"},
+        )
+        yield after_repair(finding, one.not_mended) if scope.repair else finding
+
+
+def _broken(scope: Scope, span: Interval, series_ids: list[int] | None, *, repair: bool = False) -> list[Row]:
+    return scope.rows(
+        "audit/select_broken_candles",
+        first_ms=span.start,
+        past_ms=span.end,
+        series_ids=series_ids,
+        at=scope.at,
+        clock_slack_ms=CLOCK_SLACK_MS,
+        most_told=MOST_TOLD,
+        repair=repair,
+    )
+
+
+def _mend(scope: Scope, span: Interval, rows: list[Row]) -> dict[int, str | None]:
+    """Move the broken candles of a span to the quarantine; for each series why it could not be done, or None."""
+    if not scope.repair:
+        return {}
+    hulls: dict[int, Interval] = {}
+    for row in rows:
+        first_ms, past_ms = hulls.get(row["series_id"], Interval(row["first_ms"], row["past_ms"]))
+        hulls[row["series_id"]] = Interval(min(first_ms, row["first_ms"]), max(past_ms, row["past_ms"]))
+    return {series_id: scope.attempt(partial(_quarantine, scope, series_id, hull)) for series_id, hull in hulls.items()}
+
+
+def _quarantine(scope: Scope, series_id: int, hull: Interval) -> None:
+    """The candles first and the ledger after, as every writer does; the triggers keep out of it.
+
+    They would give up the bar of an open time that is a microsecond off, though the bar itself is there too.
+    """
+    scope.run("audit/keep_ledger")
+    _broken(scope, hull, [series_id], repair=True)
+    recount(scope, series_id, hull)

@@ -1,0 +1,82 @@
+"""The ledger against the candles: ``held``, ``stand_in`` and ``settled`` recomputed, series by series, month by month.
+
+Triggers and our own writer keep it true in the same transaction as the candles; DROP and DETACH of a partition, or a
+session that has silenced them, do not. One statement reads both as of one moment, so a page on its way in is no drift;
+the repair counts anew under the ledger's lock, after which whoever is writing adds his own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import partial
+
+from backfill.domain.intervals import Interval
+from backfill.jobs.maintain.checks.scope import MOST_TOLD, Row, Scope, after_repair, calendar_ms, some
+from backfill.storage.findings import Finding
+
+KINDS = ("held_drift", "stand_in_drift", "settled_drift")
+# What the query calls a drift: the finding's kind and what it says.
+DRIFTS = {
+    "untold": ("held_drift", "stored and not held"),
+    "vanished": ("held_drift", "held and not stored"),
+    "misattributed": ("stand_in_drift", "told to stand in for the home and do not, or the other way round"),
+    "unsettled": ("settled_drift", "settled and not held"),
+}
+
+
+@dataclass
+class _Drift:
+    """Everything of one kind that is wrong in one series: its hull in ms, the first intervals and counts of bars."""
+
+    hull: Interval
+    intervals: list[list[int]] = field(default_factory=list)
+    bars: dict[str, int] = field(default_factory=dict)
+    not_mended: str | None = None
+
+    def add(self, row: Row, not_mended: str | None) -> None:
+        self.hull = Interval(min(self.hull.start, row["first_ms"]), max(self.hull.end, row["past_ms"]))
+        self.intervals = sorted(self.intervals + row["intervals"])[:MOST_TOLD]
+        self.bars[row["name"]] = self.bars.get(row["name"], 0) + row["bars"]
+        self.not_mended = self.not_mended or not_mended
+
+
+def ledger(scope: Scope) -> Iterator[Finding]:
+    """One finding for each series and kind of drift."""
+    drifts: dict[tuple[int, str], _Drift] = {}
+    for span in scope.spans():
+        rows = scope.rows(
+            "audit/select_ledger_drift",
+            first_ms=span.start,
+            past_ms=span.end,
+            series_ids=scope.series_ids,
+            most_told=MOST_TOLD,
+        )
+        series_ids = dict.fromkeys(row["series_id"] for row in rows) if scope.repair else {}
+        not_mended = {one: scope.attempt(partial(recount, scope, one, span)) for one in series_ids}
+        for row in rows:
+            key = (row["series_id"], DRIFTS[row["name"]][0])
+            drift = drifts.setdefault(key, _Drift(Interval(row["first_ms"], row["past_ms"])))
+            drift.add(row, not_mended.get(row["series_id"]))
+    for (series_id, kind), drift in drifts.items():
+        finding = _finding(series_id, kind, drift)
+        yield after_repair(finding, drift.not_mended) if scope.repair else finding
+
+
+def recount(scope: Scope, series_id: int, span: Interval) -> None:
+    """Set the ledger of a span right, inside a transaction, whoever else is writing."""
+    params = {"series_id": series_id, "first_ms": span.start, "past_ms": span.end}
+    scope.run("ledger/lock_ledger", **params)
+    scope.run("audit/recount", **params)
+
+
+def _finding(series_id: int, kind: str, drift: _Drift) -> Finding:
+    says = " and ".join(f"{some(bars, 'bar')} {DRIFTS[name][1]}" for name, bars in drift.bars.items())
+    return Finding(
+        kind,
+        "drift",
+        series_id,
+        start_ms=calendar_ms(drift.hull.start),
+        end_ms=calendar_ms(drift.hull.end),
+        detail={"bars": drift.bars, "intervals_ms": drift.intervals, "says": says},
+    )

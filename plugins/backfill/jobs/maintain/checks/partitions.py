@@ -1,0 +1,114 @@
+"""The tables that candles are in: months without one, rows in the wrong one, tables that the ledger does not hear of.
+
+Mended: missing months are made, rows of the default partition move into their month, triggers are put back. Told only:
+a month that somebody has detached (his rows are out of sight, and maybe on purpose), and partitions that are not whole
+months or not called as we call them, beside which no month can be made.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+
+from psycopg import sql
+
+from backfill.domain.intervals import Interval, intersection, union
+from backfill.errors import DatabaseError
+from backfill.jobs.maintain.checks.scope import Row, Scope, after_repair, some
+from backfill.storage.candle_store import utc
+from backfill.storage.database import Connection, fetch_one, translated_errors
+from backfill.storage.findings import Finding
+from backfill.storage.named_queries import query
+
+KINDS = ("partition",)
+
+
+def partitions(scope: Scope) -> Iterator[Finding]:
+    """One finding for each table and what is wrong with it."""
+    tables = scope.rows("audit/select_partitions")
+    for table in tables:
+        if table["kind"] == "detached":
+            yield _detached(scope, table)
+            continue
+        if table["missing_triggers"]:
+            yield _unwatched(scope, table)
+        if table["kind"] == "partition" and not table["is_month"]:
+            yield _finding(
+                "bounds", table["name"], "its bounds are not one whole month of UTC: make it one, or detach it"
+            )
+        elif table["kind"] == "partition" and table["name"] != table["proper_name"]:
+            yield _finding("name", table["name"], f"it is not called {table['proper_name']}: rename it")
+    if not any(table["kind"] == "default" for table in tables):
+        yield _finding(
+            "missing", "candles_default", "rows of months without a partition are refused: make a default one"
+        )
+    yield from _waiting_rows(scope)
+
+
+def months(scope: Scope) -> Iterator[Finding]:
+    """The months that series need and that have no table, once the ledger is true: who holds nothing needs none yet."""
+    there = [
+        Interval(table["first_ms"], table["past_ms"])
+        for table in scope.rows("audit/select_partitions")
+        if table["kind"] == "partition" and table["first_ms"] is not None
+    ]
+    needed = [
+        Interval(row["first_ms"], row["past_ms"]) for row in scope.rows("audit/select_months_of_windows", at=scope.at)
+    ]
+    missing = [month for month in needed if not intersection([month], there)]
+    for run in union(missing):
+        of_run = [month for month in missing if run.start <= month.start < run.end]
+        says = f"series need {some(len(of_run), 'month')} from {utc(run.start):%Y-%m} on that have no partition"
+        finding = _finding("missing", "candles", says, run)
+        if scope.repair:
+            reasons = [scope.attempt(partial(_make_month, scope.store.connection, month)) for month in of_run]
+            finding = after_repair(finding, next(filter(None, reasons), None))
+        yield finding
+
+
+def _waiting_rows(scope: Scope) -> Iterator[Finding]:
+    for row in scope.rows("audit/select_months_of_default"):
+        month = Interval(row["first_ms"], row["past_ms"])
+        says = f"{some(row['bars'])} of {row['month']} in candles_default: the month has no partition of its own"
+        finding = _finding("misplaced", f"candles_default {row['month']}", says)
+        yield scope.mended(finding, partial(_make_month, scope.store.connection, month))
+
+
+def _make_month(connection: Connection, month: Interval) -> None:
+    params = {"first_ms": month.start, "past_ms": month.end}
+    with translated_errors():
+        made = fetch_one(connection, query("audit/make_months"), params)[0]
+    if not made:
+        raise DatabaseError("the month has a table that is not attached: attach it, or drop it")
+
+
+def _unwatched(scope: Scope, table: Row) -> Finding:
+    missing = ", ".join(table["missing_triggers"])
+    says = f"the ledger does not hear of what is written straight into it: it lacks the triggers {missing}"
+    return scope.mended(_finding("unwatched", table["name"], says), partial(_watch, scope.store.connection, table))
+
+
+def _watch(connection: Connection, table: Row) -> None:
+    drop = sql.SQL(query("audit/drop_triggers")).format(table=sql.Identifier("backfill", table["name"]))
+    with translated_errors():
+        connection.execute(drop)
+        connection.execute(query("audit/watch_candles"), table)
+
+
+def _detached(scope: Scope, table: Row) -> Finding:
+    count = sql.SQL(query("audit/count_detached")).format(table=sql.Identifier("backfill", table["name"]))
+    with translated_errors():
+        rows, twice = fetch_one(scope.store.connection, count)
+    says = f"it is not a partition of candles: {some(rows, 'row')} out of sight, {twice:,} of them in candles too; "
+    return _finding("detached", table["name"], says + "attach it, or drop it")
+
+
+def _finding(verdict: str, table: str, says: str, month: Interval | None = None) -> Finding:
+    return Finding(
+        "partition",
+        verdict,
+        start_ms=month.start if month else None,
+        end_ms=month.end if month else None,
+        field=f"{table} {verdict}",
+        detail={"table": table, "says": f"{table}: {says}"},
+    )

@@ -1,0 +1,65 @@
+"""Rows that belong nowhere: of a series that does not exist, or from a source that the series does not name.
+
+Series are never deleted and their numbers never used again, so an orphan means that somebody has deleted one by hand
+or that a stranger has made a number up. Nobody can say what its candles, revisions and quarantined rows are of, and
+whoever restores the series wants them back: they stay and are told. What sources have denied of it can be asked again,
+so the repair drops that, and settles the open findings.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+
+from backfill.jobs.maintain.checks.scope import Row, Scope, some
+from backfill.storage.findings import Finding
+
+KINDS = ("orphan", "foreign_source")
+REPAIRS = {"absences": "audit/drop_orphaned_absences", "findings": "audit/settle_orphaned_findings"}
+
+
+def strays(scope: Scope) -> Iterator[Finding]:
+    """Orphans by table and series, candles from unnamed sources by series and source."""
+    for row in scope.rows("audit/select_sources_drift", series_ids=scope.series_ids):
+        if row["is_orphan"]:
+            yield _orphan({"of_table": "candles", "series_id": row["series_id"], "rows": row["bars"]}, row["source_id"])
+        else:
+            yield _foreign(row)
+    if scope.is_whole:
+        for row in scope.rows("audit/select_orphans"):
+            finding = _orphan(row)
+            repair = REPAIRS.get(row["of_table"])
+            yield scope.mended(finding, partial(scope.run, repair, series_id=row["series_id"])) if repair else finding
+
+
+def _orphan(row: Row, source_id: int | None = None) -> Finding:
+    table, series_id, rows = row["of_table"], row["series_id"], row["rows"]
+    return Finding(
+        "orphan",
+        "orphan",
+        source_id=source_id,
+        field=f"{table} of series {series_id}",
+        detail={
+            "table": table,
+            "series_id": series_id,
+            "rows": rows,
+            "says": f"{some(rows, 'row')} of {table} name series {series_id}, which does not exist",
+        },
+    )
+
+
+def _foreign(row: Row) -> Finding:
+    """Only told: a person took the source off the list. One that does not exist hides its candles from `ohlcv`."""
+    nameless = row["source"] is None
+    named = f"source {row['source_id']}, which does not exist" if nameless else row["source"]
+    says = f"{some(row['bars'])} from {named}" + (
+        "" if nameless else ", which is not among the series' sources any more"
+    )
+    return Finding(
+        "foreign_source",
+        "nameless" if nameless else "not_listed",
+        row["series_id"],
+        row["source_id"],
+        detail={"bars": row["bars"], "says": says},
+        status="open" if nameless else "settled",
+    )

@@ -1,0 +1,159 @@
+"""Is everything in place? Each check says what it saw and, if that is not well, what to do."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+from backfill.config.connections import database_uri, source_from_environment
+from backfill.config.settings import Settings, load_settings
+from backfill.config.universe_file import Universe, load_universe
+from backfill.errors import BackfillError, ConfigurationError, DatabaseError, ExchangeError, GeoBlocked, RateLimited
+from backfill.exchanges.blofin_client import SOURCE as BLOFIN
+from backfill.sources.runtime import Runtime
+from backfill.storage.database import connect, fetch_one, translated_errors, without_password
+from backfill.storage.migrations import require_current_schema
+from backfill.storage.named_queries import query
+from backfill.storage.source_health import SourceHealth
+
+OLDEST_POSTGRES = 15
+# Bars are called closed `settle_s` after their end by the source's clock; a database this far off plans wrong windows.
+MOST_CLOCK_SKEW_S = 5.0
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One check: ``state`` is ok, warning or failed; ``advice`` is empty when all is well."""
+
+    check: str
+    state: str
+    detail: str
+    advice: str = ""
+
+
+def examine(db: str | None) -> Iterator[Finding]:
+    """Settings, universe, Postgres, schema, clocks and sources, in this order; what cannot be checked is left out."""
+    try:
+        settings = load_settings()
+        yield Finding("settings", "ok", "every BACKFILL_* variable is known and sound")
+    except ConfigurationError as error:
+        yield Finding("settings", "failed", str(error), "mend the named variables; docs/settings.md lists all")
+        return
+    sources: list[str] = []
+    try:
+        universe = load_universe(settings.universe, settings.profile)
+    except ConfigurationError as error:
+        advice = "mend the file; docs/decisions/0003-universe-file.md explains it"
+        yield Finding("universe", "failed", str(error), advice)
+    else:
+        yield _universe(settings, universe)
+        sources = universe.all_sources()
+    try:
+        uri = database_uri(db)
+    except ConfigurationError as error:
+        yield Finding("postgres", "failed", str(error), "name the database")
+        return
+    postgres = _postgres(uri)
+    yield postgres
+    if postgres.state == "failed":
+        return
+    schema = _schema(uri)
+    yield schema
+    if schema.state == "ok":
+        with Runtime(uri, settings, source_from_environment) as runtime:
+            yield from _blofin(runtime)
+            yield from _others(runtime, sources)
+
+
+def _universe(settings: Settings, universe: Universe) -> Finding:
+    if universe.instruments is None:
+        return Finding("universe", "ok", f"{settings.universe}: all that the home exchange lists")
+    return Finding("universe", "ok", f"{settings.universe}: {len(universe.series())} series")
+
+
+def _postgres(uri: str) -> Finding:
+    def look() -> str:
+        with connect(uri) as connection, translated_errors(uri):
+            major, database_s = fetch_one(connection, query("sources/select_server_facts"))
+        if major < OLDEST_POSTGRES:
+            raise DatabaseError(f"PostgreSQL {major} is too old: multirange aggregates came with {OLDEST_POSTGRES}")
+        skew_s = time.time() - float(database_s)
+        if abs(skew_s) > MOST_CLOCK_SKEW_S:
+            raise DatabaseError(f"its clock differs from this machine's by {skew_s:.1f} s: let both follow NTP")
+        return f"{without_password(uri)}: PostgreSQL {major}, clock within {abs(skew_s):.1f} s"
+
+    return _checked("postgres", look, "start Postgres, or mend the address, user or password")
+
+
+def _schema(uri: str) -> Finding:
+    def look() -> str:
+        with connect(uri) as connection:
+            require_current_schema(connection)
+        return "current"
+
+    return _checked("schema", look, "run `backfill migrate`")
+
+
+def _blofin(runtime: Runtime) -> Iterator[Finding]:
+    check = "source blofin"
+    try:
+        server_ms, listed = runtime.ask_blofin_for_its_clock()
+    except RateLimited as error:
+        yield Finding(check, "warning", str(error), "wait; nobody asks before the pause is over")
+    except GeoBlocked as error:
+        yield Finding(check, "failed", str(error), "use a proxy: extra `proxies` of the connection blofin_default")
+    except ExchangeError as error:
+        yield Finding(check, "failed", str(error), "check network, proxy and BACKFILL_BLOFIN_URL")
+    else:
+        yield Finding(check, "ok", f"answers, lists {listed} instruments")
+        if server_ms is not None:
+            yield _clock(runtime.store.now().timestamp() - server_ms / 1000)
+
+
+def _others(runtime: Runtime, sources: Sequence[str]) -> Iterator[Finding]:
+    """All at once and each once, so that all together take no longer than the slowest of them."""
+    health = {row["source"]: row for row in SourceHealth(runtime.store.connection, "doctor").all()}
+    others = [name for name in sources if name != BLOFIN]
+    with ThreadPoolExecutor(max(1, len(others)), thread_name_prefix="doctor") as threads:
+        yield from threads.map(lambda name: _other(runtime, name, name == sources[0], health.get(name, {})), others)
+
+
+def _other(runtime: Runtime, name: str, is_home: bool, health: Mapping[str, Any]) -> Finding:
+    """One venue behind ccxt, asked for its markets. Its failure is a warning unless it is home: others stand in."""
+    check, failed = f"source {name}", "failed" if is_home else "warning"
+    try:
+        client = runtime.new_ccxt_client(name, tries=1)
+    except ConfigurationError as error:
+        return Finding(check, "failed", str(error), f"mend the connection {name}_default")
+    try:
+        listed = len(client.markets())
+    except RateLimited as error:
+        return Finding(check, "warning", str(error), "wait; nobody asks before the pause is over")
+    except GeoBlocked as error:
+        proxy = f"use a proxy: extra `proxies` of the connection {name}_default; or take it out of `sources`"
+        return Finding(check, failed, str(error), proxy)
+    except ExchangeError as error:
+        return Finding(check, failed, str(error), f"check network, proxy and BACKFILL_{name.upper()}_URL")
+    finally:
+        client.close()
+    if health.get("state", "closed") != "closed":
+        seen = f"answers now, lists {listed} markets; it is skipped, since earlier: {health['last_error']}"
+        return Finding(check, "warning", seen, "nothing: the next run probes it")
+    return Finding(check, "ok", f"answers, lists {listed} markets")
+
+
+def _clock(skew_s: float) -> Finding:
+    # The exchange tells whole seconds.
+    if abs(skew_s) > MOST_CLOCK_SKEW_S + 1:
+        return Finding("clock", "failed", f"the database is {skew_s:+.0f} s off Blofin's clock", "let it follow NTP")
+    return Finding("clock", "ok", f"the database is within {abs(skew_s):.0f} s of Blofin's clock")
+
+
+def _checked(check: str, look: Callable[[], str], advice: str) -> Finding:
+    try:
+        return Finding(check, "ok", look())
+    except BackfillError as error:
+        return Finding(check, "failed", str(error), advice)

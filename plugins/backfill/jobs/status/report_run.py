@@ -1,0 +1,161 @@
+"""What one Dag run has done, from its rows in the run log, and how the sources are."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from psycopg.rows import dict_row
+
+from backfill.jobs.status.market_wide_holes import EXPLAINED, market_wide_holes
+from backfill.storage.candle_store import CandleStore
+from backfill.storage.database import translated_errors
+from backfill.storage.named_queries import query
+from backfill.storage.source_health import SourceHealth
+
+COUNTS = ("requests", "rows_inserted", "rows_revised", "rows_quarantined", "absent_found")
+MOST_FAILURES_TOLD = 10
+# Outages are looked for in what the last runs have brought; candles_maintain looks further back.
+MARKET_WIDE_LOOKBACK = timedelta(hours=24)
+# What a validation counts, in bars.
+VERDICTS = ("agreed", "disagree", "unverified", "no_trade_proved", "lost_proved", "rows_restored")
+
+Row = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class RunSummary:
+    """``totals``: the summed counts of all attempts, ``series``, ``missing_after`` and ``sources`` (rows by source).
+
+    ``failures``: one sentence each. ``outage``: the alert, when every external source has failed for too long.
+    """
+
+    totals: dict[str, Any]
+    lines: list[str]
+    failures: list[str]
+    outage: str | None
+
+
+@dataclass
+class _Series:
+    """All attempts on one series; its state is that of the last attempt to fill it.
+
+    ``was_served``: an attempt without an error has left something, so that is not for want of asking the home. A
+    stand-in that fails for it is told, and fails no run.
+    """
+
+    last: Row
+    missing_before: int
+    counts: Counter[str]
+    sources: Counter[str]
+    was_served: bool = False
+    validated: Row | None = None
+
+    @property
+    def failures(self) -> list[Row]:
+        """The attempts that fail the run: the last to fill it, and its validation."""
+        not_filled = self.last["status"] in ("abandoned", "running") or (
+            self.last["status"] == "failed" and not self.was_served
+        )
+        refused = self.validated is not None and self.validated["status"] in ("abandoned", "running", "failed")
+        return [row for row, bad in ((self.last, not_filled), (self.validated, refused)) if bad and row is not None]
+
+    @property
+    def missing_after(self) -> int:
+        return (self.validated or self.last)["missing_after"] or 0
+
+
+def report_run(
+    store: CandleStore, dag_id: str, run_id: str, symbols: Sequence[str], alert_after_hours: float
+) -> RunSummary:
+    """Sum up the attempts of a run. Every one of ``symbols`` must have one, and the last on each series not failed."""
+    series = _by_series(store, dag_id, run_id)
+    worst_first = sorted(
+        series.values(), key=lambda one: (-one.missing_after, one.last["symbol"], one.last["timeframe"])
+    )
+    totals: dict[str, Any] = {name: sum(one.counts[name] for one in worst_first) for name in COUNTS}
+    totals |= {
+        "series": len(series),
+        "missing_after": sum(one.missing_after for one in worst_first),
+        "sources": dict(sum((one.sources for one in worst_first), Counter())),
+    }
+    failures = [
+        f"{row['symbol']} {row['timeframe']} {row['status']}: {row['error'] or 'no reason given'}"
+        for one in worst_first
+        for row in one.failures
+    ]
+    logged = {symbol for symbol, _ in series}
+    failures += [f"{symbol}: no attempt was logged" for symbol in sorted(set(symbols) - logged)]
+    if len(failures) > MOST_FAILURES_TOLD:
+        failures[MOST_FAILURES_TOLD:] = [f"and {len(failures) - MOST_FAILURES_TOLD} more"]
+    lines = [_line(one) for one in worst_first] + _source_lines(store, run_id)
+    if any(map(_lacks_bars, worst_first)):
+        at = store.now()
+        lines += [str(hole.detail["says"]) for hole in market_wide_holes(store, at=at, since=at - MARKET_WIDE_LOOKBACK)]
+    lines.append(f"in all: {totals}")
+    return RunSummary(totals, lines, failures, _outage(store, alert_after_hours))
+
+
+def _by_series(store: CandleStore, dag_id: str, run_id: str) -> dict[tuple[str, str], _Series]:
+    with translated_errors(), store.connection.cursor(row_factory=dict_row) as cursor:
+        attempts = cursor.execute(
+            query("runs/select_dag_run_attempts"), {"dag_id": dag_id, "run_id": run_id}
+        ).fetchall()
+    series: dict[tuple[str, str], _Series] = {}
+    for row in attempts:
+        key = (row["symbol"], row["timeframe"])
+        one = series.setdefault(key, _Series(row, row["missing_before"], Counter(), Counter()))
+        if row["validation"] is not None:
+            one.validated = row
+        else:
+            one.last = row
+            one.was_served |= row["status"] == "partial" and row["error"] is None
+        one.counts.update({name: row[name] for name in COUNTS})
+        one.sources.update(row["sources"])
+    return series
+
+
+def _line(one: _Series) -> str:
+    last = one.last
+    return (
+        f"{last['symbol']} {last['timeframe']} {last['status']}: {one.counts['rows_inserted']} inserted, "
+        f"{dict(one.sources)} stored by source, {one.missing_after} of {one.missing_before} still missing, "
+        f"{one.counts['requests']} requests"
+        + (f"; {last['error']}" if last["error"] else "")
+        + (_verdict(one.validated) if one.validated else "")
+    )
+
+
+def _lacks_bars(one: _Series) -> bool:
+    """Whether the run has seen bars that a source lacks, which might be an outage of it."""
+    open_findings = one.validated["validation"].get("open_findings", {}) if one.validated else {}
+    return one.counts["absent_found"] > 0 or any(kind in open_findings for kind in EXPLAINED)
+
+
+def _verdict(validated: Row) -> str:
+    """What the validation says, in a few words: nobody's word is not the same as a good word."""
+    found = validated["validation"]
+    told = [f"{found[name]:,} {name}" for name in VERDICTS if found.get(name)]
+    return f"; validated: {', '.join(told) or 'nothing was due'}" + (
+        f"; {validated['error']}" if validated["error"] else ""
+    )
+
+
+def _source_lines(store: CandleStore, run_id: str) -> list[str]:
+    """A line for each source that is not well."""
+    return [
+        f"{source['source']} is not asked ({source['state']}): {source['last_error']}"
+        for source in SourceHealth(store.connection, run_id).all()
+        if source["state"] != "closed"
+    ]
+
+
+def _outage(store: CandleStore, alert_after_hours: float) -> str | None:
+    with translated_errors():
+        row = store.connection.execute(query("runs/select_external_outage")).fetchone()
+    if row is None or row[0] < alert_after_hours:
+        return None
+    return f"every external source has failed for {row[0]:.1f} hours: " + "; ".join(row[1])

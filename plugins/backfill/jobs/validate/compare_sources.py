@@ -1,0 +1,278 @@
+"""Compare stored candles with what another source of the same class says: the newest page, and a sample of old ones.
+
+What differs by more than the market allows is asked of its home again, and if that stands by it a third source votes.
+Where nobody else answers the page is `unverified`, which is neither good nor bad.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from backfill.domain.agreement import DISAGREEMENT_COLUMNS, Comparison, compare, votes
+from backfill.domain.answers import bar_intervals
+from backfill.domain.intervals import Interval, difference, intersection, total_ms
+from backfill.domain.misfiled import diagnose
+from backfill.domain.timeframes import MINUTE_MS
+from backfill.errors import ExchangeError, SymbolNotListed
+from backfill.jobs.validate.find_suspicious import find_page_edges, find_suspicious
+from backfill.jobs.validate.validation_context import ValidationContext, evidence
+from backfill.sources.candle_source import CandlePage, CandleSource
+from backfill.storage.findings import Finding
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+# How often the Dag runs: what the quota of old pages of one run is reckoned with.
+RUN_EVERY_MS = 30 * MINUTE_MS
+# A page that nobody could be asked for is as long as this.
+ROWS_OF_NOBODY = 300
+MISFILED = ("hour_shift", "wrong_scale", "wrong_instrument")
+KINDS = ("cross_source", *MISFILED)
+
+
+@dataclass
+class _Compared:
+    """One page beside another source's."""
+
+    span: Interval
+    source: CandleSource
+    source_id: int
+    page: CandlePage
+    comparison: Comparison
+    stored: pd.DataFrame
+    has_vote: bool = False
+
+    @property
+    def other(self) -> pd.DataFrame:
+        return _within(self.page.sound, self.span)
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether no third source needs to vote."""
+        return self.has_vote or self.comparison.disagreements.empty
+
+
+def compare_sources(check: ValidationContext, others: Iterator[CandleSource | ExchangeError]) -> None:
+    """Compare what is due. ``others``: the sources beside the home, best first; for one that cannot be asked, why."""
+    if not pages_due(check, ROWS_OF_NOBODY):
+        return
+    compared: list[_Compared] = []
+    left: list[Interval] | None = None
+    all_answered = True
+    for source in others:
+        if isinstance(source, ExchangeError):
+            check.tell([source])
+            all_answered &= isinstance(source, SymbolNotListed)
+            continue
+        _vote(check, source, compared)
+        done, left, answered = _compared(
+            check, source, pages_due(check, source.rows_per_page) if left is None else left
+        )
+        all_answered &= answered
+        compared += done
+        if not left and all(one.is_settled for one in compared):
+            break
+    for one in compared:
+        _write_down(check, one)
+        find_suspicious(check, one.span, one.other, one.comparison)
+    if left is None:
+        left = pages_due(check, ROWS_OF_NOBODY)
+    _unverified(check, left, nobody_has_it=all_answered)
+    find_page_edges(check)
+
+
+def pages_due(check: ValidationContext, rows: int) -> list[Interval]:
+    """The spans to compare now, ``rows`` bars long at most, on the window: the newest, and the run's share of old ones.
+
+    They start and end at multiples of half a page, so that the pages of many runs are few, and none is forgotten over a
+    shorter one that starts with it.
+    """
+    to_check, step_ms = check.to_check(), check.timeframe.step_ms
+    fresh = difference(to_check.held, to_check.compared)
+    slot_ms = max(1, rows // 2) * step_ms
+    pages: list[Interval] = []
+    if not check.validation.newest_page:
+        # Bars are old when their slot is over; else those that every run brings would be the share of each.
+        fresh = intersection(fresh, [Interval(0, check.at_ms // slot_ms * slot_ms)])
+    elif fresh and fresh[-1].end == to_check.held[-1].end:
+        pages.append(_page_before(fresh[-1].end, slot_ms, check.span))
+    if check.validation.every_ms is not None:
+        in_all = total_ms([check.span]) / (2 * slot_ms)
+        share = max(1, math.ceil(in_all / max(1.0, check.validation.every_ms / RUN_EVERY_MS)))
+        for _ in range(share):
+            fresh = difference(fresh, pages)
+            if not fresh:
+                break
+            # What nobody could verify is tried again after all others, so that it does not keep them waiting.
+            first = difference(fresh, to_check.unverified) or fresh
+            slot_end_ms = -(-first[-1].end // slot_ms) * slot_ms
+            pages.append(_page_before(min(slot_end_ms, to_check.held[-1].end), slot_ms, check.span))
+    return pages
+
+
+def _page_before(end_ms: int, slot_ms: int, span: Interval) -> Interval:
+    """From one to two slots before ``end_ms``."""
+    return Interval(max(span.start, (end_ms - 1) // slot_ms * slot_ms - slot_ms), end_ms)
+
+
+def _compared(
+    check: ValidationContext, source: CandleSource, pages: Sequence[Interval]
+) -> tuple[list[_Compared], list[Interval], bool]:
+    """What ``source`` says of ``pages``, those that it has no word on, and whether it has answered all questions."""
+    done: list[_Compared] = []
+    left: list[Interval] = []
+    from_ms = source.serves_from_ms()
+    for place, span in enumerate(pages):
+        is_served = from_ms is None or span.start >= from_ms
+        if not is_served or _comparable(check, check.store.source_id(source.name), span).empty:
+            left.append(span)
+            continue
+        try:
+            page = check.page(source, check.timeframe, span.end)
+        except ExchangeError as error:
+            check.tell([error])
+            return done, [*left, *pages[place:]], False
+        covered = intersection([span], [page.covers] if page.covers else [])
+        one = _compare(check, source, page, covered[0] if covered else Interval(span.end, span.end))
+        if one.comparison.compared:
+            _ask_home_again(check, one)
+            done.append(one)
+        else:
+            left.append(span)
+    return done, left, True
+
+
+def _comparable(check: ValidationContext, source_id: int, span: Interval) -> pd.DataFrame:
+    """The stored candles of ``span`` that a source can be asked about: neither its own, nor a spot market's."""
+    stored = check.candles(span)
+    return stored[~stored["source_id"].isin([source_id, *check.spot_ids])]
+
+
+def _compare(check: ValidationContext, source: CandleSource, page: CandlePage, span: Interval) -> _Compared:
+    source_id = check.store.source_id(source.name)
+    stored = _comparable(check, source_id, span)
+    comparison = compare(
+        stored, _within(page.sound, span), step_ms=check.timeframe.step_ms, ceiling=check.validation.ceiling_pct / 100
+    )
+    return _Compared(span, source, source_id, page, comparison, stored)
+
+
+def _ask_home_again(check: ValidationContext, one: _Compared) -> None:
+    """Let the home tell the disputed bars once more, unless it has done so before, and compare again.
+
+    Twice: many wrong bars excuse others by their noise, which is gone when they are mended.
+    """
+    asked = check.known("cross_source", one.span)
+    for _ in range(2):
+        disputed_ms = np.unique(one.comparison.disagreements["open_ms"].to_numpy(dtype=np.int64))
+        bars = difference(bar_intervals(disputed_ms, check.timeframe.step_ms), asked)
+        if not bars or not check.ask_home_again(bars):
+            return
+        asked = [*asked, *bars]
+        again = _compare(check, one.source, one.page, one.span)
+        one.comparison, one.stored = again.comparison, again.stored
+
+
+def _vote(check: ValidationContext, source: CandleSource, compared: Sequence[_Compared]) -> None:
+    """Add a third source's vote to what is disputed; it has none on candles of its own."""
+    voter_id = check.store.source_id(source.name)
+    for one in compared:
+        if one.is_settled:
+            continue
+        try:
+            third = _within(check.page(source, check.timeframe, one.span.end).sound, one.span)
+        except ExchangeError as error:
+            check.tell([error])
+            return
+        its_own = one.stored.loc[one.stored["source_id"] == voter_id, "open_ms"]
+        voted = votes(one.comparison.disagreements[DISAGREEMENT_COLUMNS], third[~third["open_ms"].isin(its_own)])
+        voted["voter"] = source.name
+        one.comparison = replace(one.comparison, disagreements=voted)
+        one.has_vote = bool((voted["vote"] != "missing").any())
+
+
+def _write_down(check: ValidationContext, one: _Compared) -> None:
+    comparison, disputed = one.comparison, one.comparison.disagreements
+    fault = diagnose(
+        one.stored, one.page.sound, step_ms=check.timeframe.step_ms, ceiling=check.validation.ceiling_pct / 100
+    )
+    if fault is not None:
+        found = [
+            Finding(
+                fault.fault, "disagree", check.window.series_id, one.source_id, one.span.start, one.span.end,
+                detail=evidence(fault),
+            )
+        ]  # fmt: skip
+    else:
+        found = [_disagreement(check, one, row) for row in disputed.to_dict("records")]
+    open_bars = len({finding.start_ms for finding in found if finding.status == "open"})
+    page = Finding(
+        "cross_source", "disagree" if open_bars else "agree", check.window.series_id, one.source_id,
+        one.span.start, one.span.end, status="settled",
+        detail={
+            "compared": comparison.compared,
+            "agreed": comparison.agreed,
+            "only_stored": len(comparison.only_stored),
+            "only_other": len(comparison.only_other),
+        },
+    )  # fmt: skip
+    with check.store.page_transaction():
+        still_there = check.findings.record([*found, page], check.fill_run_id)
+        check.findings.settle(KINDS, check.window.series_id, one.span, still_there=still_there, source_id=one.source_id)
+        check.forget_page_checks(one.span)
+    check.counts["compared"] += comparison.compared
+    check.counts["agreed"] += comparison.agreed
+    check.counts["disagree"] += open_bars
+    check.counts["only_stored"] += len(comparison.only_stored)
+    check.counts["only_other"] += len(comparison.only_other)
+
+
+def _disagreement(check: ValidationContext, one: _Compared, row: Mapping[Any, Any]) -> Finding:
+    vote = row.get("vote")
+    detail: dict[str, Any] = {"tolerance": row["tolerance"], "offset": row["offset"]}
+    if vote is not None:
+        detail |= {"vote": vote, "voter": row["voter"]}
+        if vote != "missing":
+            detail["third"] = row["third"]
+    upheld = vote == "stored"
+    return Finding(
+        "cross_source",
+        "agree" if upheld else "disagree",
+        check.window.series_id,
+        one.source_id,
+        row["open_ms"],
+        row["open_ms"] + check.timeframe.step_ms,
+        field=row["field"],
+        stored=row["stored"],
+        other=row["other"],
+        difference=row["difference"],
+        detail=detail,
+        status="settled" if upheld else "open",
+    )
+
+
+def _unverified(check: ValidationContext, pages: Sequence[Interval], *, nobody_has_it: bool) -> None:
+    """Say so, and look at the bars for themselves.
+
+    ``nobody_has_it``: whoever may be asked has answered, and has no bar of them: that holds as long as a comparison.
+    """
+    why = list(dict.fromkeys(str(error) for error in check.errors)) or ["no other source has these bars"]
+    detail: dict[str, Any] = {"why": why, "nobody_has_it": nobody_has_it}
+    held = check.to_check().held if pages else []
+    for span in pages:
+        page = Finding(
+            "cross_source", "unverified", check.window.series_id, None, span.start, span.end, status="settled",
+            detail=detail,
+        )  # fmt: skip
+        check.findings.record([page], check.fill_run_id)
+        check.counts["unverified"] += total_ms(intersection(held, [span])) // check.timeframe.step_ms
+        find_suspicious(check, span, None, None)
+
+
+def _within(candles: pd.DataFrame, span: Interval) -> pd.DataFrame:
+    return candles[(candles["open_ms"] >= span.start) & (candles["open_ms"] < span.end)]

@@ -1,0 +1,133 @@
+"""Find stored bars that look untrue by themselves: flat ones of a market that trades, jumps, holes at page edges.
+
+What another source says about them decides: it was as quiet, or moved as far. Where nobody says anything they stay
+suspects, which is a warning. The home is asked for them once more before they are called anything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from backfill.domain.answers import bar_intervals
+from backfill.domain.intervals import Interval, difference, intersection
+from backfill.domain.suspicious_bars import flat_runs, page_edges, price_jumps
+from backfill.jobs.validate.validation_context import ValidationContext
+from backfill.storage.findings import Finding
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from backfill.domain.agreement import Comparison
+
+
+# So many bars before a page show whether a market falls silent at times: short silences are told from an outage by
+# that. So many after it keep its end from cutting a silence short.
+BARS_BEFORE, BARS_AFTER = 5000, 240
+
+
+def find_suspicious(
+    check: ValidationContext, span: Interval, other: pd.DataFrame | None, comparison: Comparison | None
+) -> None:
+    """Look at the stored bars of ``span``; ``other``: another source's, and how the two compare; None: nobody's."""
+    candles = check.candles(_around(check, span))
+    if _find_flat_bars(check, span, candles, other):
+        candles = check.candles(_around(check, span))
+    _find_jumps(check, span, candles, comparison)
+
+
+def _around(check: ValidationContext, span: Interval) -> Interval:
+    """A span with the bars around it, by which its own are judged."""
+    step_ms = check.timeframe.step_ms
+    return Interval(span.start - BARS_BEFORE * step_ms, span.end + BARS_AFTER * step_ms)
+
+
+def _find_flat_bars(
+    check: ValidationContext, span: Interval, candles: pd.DataFrame, other: pd.DataFrame | None
+) -> bool:
+    """Flat bars without volume in a market that trades: the source's outage, unless the others were as quiet.
+
+    Whether the home has told any of them again, so that ``candles`` are no longer what is stored.
+    """
+    step_ms = check.timeframe.step_ms
+    flat = intersection(flat_runs(candles, step_ms), [span])
+    if not flat:
+        check.findings.settle(["flat_bars"], check.window.series_id, span)
+        return False
+    traded = _traded(other, step_ms)
+    untrue = [run for run in flat if intersection([run], traded)]
+    unsure = [run for run in flat if run not in untrue] if other is None else []
+    was_told = check.ask_home_again(difference(untrue or unsure, check.known("flat_bars", span)))
+    if was_told:
+        still = intersection(flat_runs(check.candles(_around(check, span)), step_ms), [span])
+        untrue, unsure = intersection(untrue, still), intersection(unsure, still)
+    found = [check.home_finding("flat_bars", "disagree", run) for run in untrue]
+    found += [check.home_finding("flat_bars", "suspect", run) for run in unsure]
+    _replace(check, "flat_bars", span, found)
+    return was_told
+
+
+def _traded(other: pd.DataFrame | None, step_ms: int) -> list[Interval]:
+    if other is None:
+        return []
+    return bar_intervals(other.loc[other["volume"] > 0, "open_ms"].to_numpy(), step_ms)
+
+
+def _find_jumps(check: ValidationContext, span: Interval, candles: pd.DataFrame, comparison: Comparison | None) -> None:
+    """Moves beyond what the series has done around; a warning, and none where another source has moved as far."""
+    step_ms = check.timeframe.step_ms
+
+    def unexplained(candles: pd.DataFrame) -> pd.DataFrame:
+        jumps = price_jumps(candles, step_ms)
+        jumps = jumps[jumps["open_ms"].between(span.start, span.end, inclusive="left")]
+        if comparison is None:
+            return jumps
+        return jumps[jumps["open_ms"].isin({*comparison.disagreements["open_ms"], *comparison.only_stored})]
+
+    jumps = unexplained(candles)
+    if len(jumps):
+        bars = bar_intervals(jumps["open_ms"].to_numpy(), step_ms)
+        if check.ask_home_again(difference(bars, check.known("price_jump", span))):
+            jumps = unexplained(check.candles(_around(check, span)))
+    found = [
+        check.home_finding(
+            "price_jump",
+            "suspect",
+            Interval(row["open_ms"], row["open_ms"] + step_ms),
+            field="close",
+            difference=row["jump"],
+            detail={"bound": row["bound"]},
+        )
+        for row in jumps.to_dict("records")
+    ]
+    _replace(check, "price_jump", span, found)
+
+
+def find_page_edges(check: ValidationContext) -> None:
+    """Holes of the window at one distance from each other: whoever fetched them dropped the edge of each page."""
+    step_ms = check.timeframe.step_ms
+    edges = page_edges(check.to_check().missing, step_ms)
+    if edges and check.ask_home_again(difference(edges.missing, check.known("page_edge", check.span))):
+        edges = page_edges(check.to_check().missing, step_ms)
+    found = (
+        [
+            check.home_finding(
+                "page_edge",
+                "disagree",
+                Interval(edges.missing[0].start, edges.missing[-1].end),
+                detail={"every_bars": edges.every_bars, "missing": len(edges.missing)},
+            )
+        ]
+        if edges
+        else []
+    )
+    _replace(check, "page_edge", check.span, found)
+
+
+def _replace(check: ValidationContext, kind: str, span: Interval, found: Sequence[Finding]) -> None:
+    """Write down what was found in a span, and settle what no longer is."""
+    with check.store.page_transaction():
+        still_there = check.findings.record(found, check.fill_run_id)
+        check.findings.settle([kind], check.window.series_id, span, still_there=still_there)
+    if found:
+        check.counts[kind] += len(found)

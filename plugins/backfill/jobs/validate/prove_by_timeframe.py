@@ -1,0 +1,215 @@
+"""Let the home's own coarser bars say whether its finer ones are whole and right.
+
+An exchange makes both from the same trades, so the minutes that are there add up to its five minutes, or something was
+lost or is wrong. Where bars are missing this tells "nobody traded" from "lost"; where none is, it finds what no search
+for gaps sees. Whatever does not add up is asked for again before it is called a fault.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from backfill.domain.answers import LATE_MS, bar_intervals
+from backfill.domain.intervals import Interval, difference, intersection, total_ms, union
+from backfill.domain.misfiled import diagnose
+from backfill.domain.next_timeframe import Proof, aggregate, coarser, prove
+from backfill.domain.page_plan import plan_pages
+from backfill.domain.timeframes import DAY_MS, Timeframe
+from backfill.domain.venues import venue
+from backfill.errors import ExchangeError
+from backfill.exchanges.blofin_client import ROWS_PER_PAGE
+from backfill.exchanges.blofin_client import SOURCE as BLOFIN
+from backfill.jobs.validate.validation_context import ValidationContext, evidence
+from backfill.storage.database import translated_errors
+from backfill.storage.findings import Finding
+from backfill.storage.multiranges import to_multirange
+from backfill.storage.named_queries import query
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+# So many pages of coarser bars are asked for in one run; the others wait for the next.
+MOST_PAGES = 4
+# Stored bars that are in memory at once, about 5 MB: a page of 1d would be four years of minutes.
+CHUNK_BARS = 50_000
+# Bars that are merely new are proved by the day: their proof is a question of its own.
+WORTH_A_PAGE_MS = DAY_MS
+# From so many buckets on, and with so many of them wrong, it is not the bars that are wrong but the series.
+FEWEST_BUCKETS, WRONG_SHARE = 10, 0.5
+KINDS = ("lost_bars", "timeframes", "hour_shift", "wrong_instrument", "wrong_scale")
+
+
+def prove_by_timeframe(check: ValidationContext, *, sample: bool) -> None:
+    """Prove what the home denies, and what it gave where coarser bars are kept beside it.
+
+    ``sample``: also where they are not, which costs questions.
+    """
+    prover = _Prover(check)
+    to_check = check.to_check()
+    due = list(to_check.unexplained)
+    fresh = difference(to_check.native, to_check.proved)
+    if (sample or prover.stored_series_id is not None) and total_ms(fresh) >= min(
+        WORTH_A_PAGE_MS, total_ms([check.span])
+    ):
+        due += fresh
+    for chunk in prover.chunks(due):
+        # Where there is nothing to add up to, the home's own word, once more, is the best there is.
+        if not prover.tells(chunk) and not (sample and check.ask_home_again(intersection(fresh, [chunk]))):
+            break
+    with translated_errors():
+        check.store.connection.execute(query("ledger/settle_lost_bars"), {"series_id": check.window.series_id})
+
+
+class _Prover:
+    """Proves spans of one series by the next timeframe that can be had."""
+
+    def __init__(self, check: ValidationContext) -> None:
+        self._check = check
+        kept = self._kept_series()
+        options = coarser(check.timeframe.name)
+        (home,) = check.store.source_names([check.home_id])
+        published = (one for one in options if home == BLOFIN or venue(home).serves(one.name))
+        self._coarse = next((one for one in options if one.name in kept), next(published, None))
+        self.stored_series_id = kept.get(self._coarse.name) if self._coarse else None
+
+    def _kept_series(self) -> dict[str, int]:
+        """The timeframes that are kept of this instrument from the same home, and their series."""
+        params = {"series_id": self._check.window.series_id}
+        with translated_errors():
+            rows = self._check.store.connection.execute(query("series/select_kept_timeframes"), params).fetchall()
+        return {str(name): int(series_id) for series_id, name in rows}
+
+    def chunks(self, due: Sequence[Interval]) -> list[Interval]:
+        """The spans that are to be proved, newest first: whole coarse bars that are over.
+
+        A page of them at most where the home is asked, else as many as memory should hold with their finer bars.
+        """
+        check, coarse = self._check, self._coarse
+        if not due or coarse is None or (self.stored_series_id is None and check.home is None):
+            return []
+        first = coarse.ceil(check.span.start)
+        over = coarse.floor(min(check.span.end, check.at_ms - LATE_MS))
+        buckets = union(Interval(coarse.floor(start), coarse.ceil(end)) for start, end in due)
+        if self.stored_series_id is None:
+            rows = check.home.rows_per_page if check.home else ROWS_PER_PAGE
+        else:  # nobody is asked, so a span need not be worth a question
+            rows = max(1, CHUNK_BARS * check.timeframe.step_ms // coarse.step_ms)
+        pages = plan_pages(intersection(buckets, [Interval(first, max(first, over))]), coarse.step_ms, rows)
+        return [Interval(page.reach_ms, page.after_ms) for page in pages][:MOST_PAGES]
+
+    def tells(self, chunk: Interval) -> bool:
+        """Prove one span; whether its coarser bars could be had and told anything."""
+        try:
+            proof = self._prove(chunk)
+        except ExchangeError as error:
+            self._check.tell([error])
+            return False
+        return any(len(told) for told in proof)
+
+    def _prove(self, chunk: Interval) -> Proof:
+        """Ask the home again for bars that do not add up, and write down what remains."""
+        check, coarse = self._check, self._coarse
+        assert coarse is not None  # noqa: S101 - it made the chunk
+        coarse_bars, covers, unpublished = self._coarse_bars(coarse, chunk)
+        fine, proof = self._proof(coarse, coarse_bars, covers, unpublished)
+        doubted = union([*proof.lost, *_buckets(proof.differing, coarse)])
+        if doubted and check.ask_home_again(intersection(doubted, [check.span])):
+            fine, proof = self._proof(coarse, coarse_bars, covers, unpublished)
+        self._write_down(coarse, chunk, proof, self._fault(coarse, fine, coarse_bars, proof))
+        return proof
+
+    def _coarse_bars(self, coarse: Timeframe, chunk: Interval) -> tuple[pd.DataFrame, Interval, list[Interval]]:
+        """The home's coarse bars of a span, the part of it that they speak for, and what they leave open there."""
+        check = self._check
+        if self.stored_series_id is None:
+            assert check.home is not None  # noqa: S101
+            page = check.page(check.home, coarse, chunk.end)
+            covers = intersection([chunk], [page.covers] if page.covers else [])
+            return page.sound, covers[0] if covers else Interval(chunk.end, chunk.end), []
+        stored = check.store.candles(self.stored_series_id, chunk)
+        stored = stored[stored["source_id"] == check.home_id]
+        there = bar_intervals(stored["open_ms"].to_numpy(), coarse.step_ms)
+        return stored, chunk, difference([chunk], there)
+
+    def _proof(
+        self, coarse: Timeframe, coarse_bars: pd.DataFrame, covers: Interval, unpublished: Sequence[Interval]
+    ) -> tuple[pd.DataFrame, Proof]:
+        """The home's fine bars of a span, and what the coarse ones say about them."""
+        check = self._check
+        fine = check.candles(covers)
+        foreign = fine[fine["source_id"] != check.home_id]["open_ms"].to_numpy()
+        excluded = [*bar_intervals(foreign, check.timeframe.step_ms), *unpublished]
+        fine = fine[fine["source_id"] == check.home_id]
+        denied = check.to_check().denied
+        return fine, prove(fine, coarse_bars, check.timeframe, coarse, covers, denied, union(excluded))
+
+    def _fault(self, coarse: Timeframe, fine: pd.DataFrame, coarse_bars: pd.DataFrame, proof: Proof) -> Finding | None:
+        """The one fault that explains it all, where most bars do not add up."""
+        wrong = proof.differing["open_ms"].nunique()
+        looked_at = wrong + total_ms(proof.equal) // coarse.step_ms
+        if looked_at < FEWEST_BUCKETS or wrong < WRONG_SHARE * looked_at:
+            return None
+        sums = aggregate(fine, coarse)
+        whole = sums[sums["bars"] == coarse.step_ms // self._check.timeframe.step_ms]
+        fault = diagnose(whole, coarse_bars, step_ms=coarse.step_ms, same_venue=True)
+        if fault is None:
+            return None
+        return self._check.home_finding(
+            fault.fault,
+            "disagree",
+            Interval(int(proof.differing["open_ms"].min()), int(proof.differing["open_ms"].max()) + coarse.step_ms),
+            detail={"timeframe": coarse.name, **evidence(fault)},
+        )
+
+    def _write_down(self, coarse: Timeframe, chunk: Interval, proof: Proof, fault: Finding | None) -> None:
+        check = self._check
+        found = [
+            check.home_finding("lost_bars", "lost", bars, detail={"timeframe": coarse.name}) for bars in proof.lost
+        ]
+        if fault is not None:
+            found.append(fault)
+        else:
+            found += [
+                check.home_finding(
+                    "timeframes",
+                    "disagree",
+                    Interval(row["open_ms"], row["open_ms"] + coarse.step_ms),
+                    field=row["field"],
+                    stored=row["lower_value"],
+                    other=row["higher_value"],
+                    difference=row["difference"],
+                    detail={"timeframe": coarse.name},
+                )
+                for row in proof.differing.to_dict("records")
+            ]
+        wrong = proof.differing["open_ms"].nunique()
+        page = check.home_finding(
+            "next_timeframe",
+            "disagree" if wrong else "agree",
+            chunk,
+            status="settled",
+            detail={
+                "timeframe": coarse.name,
+                "equal": total_ms(proof.equal) // coarse.step_ms,
+                "disagree": wrong,
+                "no_trade": total_ms(proof.no_trade) // check.timeframe.step_ms,
+                "lost": total_ms(proof.lost) // check.timeframe.step_ms,
+            },
+        )
+        params = {
+            "series_id": check.window.series_id,
+            "no_trade": to_multirange(proof.no_trade),
+            "lost": to_multirange(proof.lost),
+        }
+        with translated_errors(), check.store.connection.transaction():
+            check.store.connection.execute(query("ledger/record_proof"), params)
+            still_there = check.findings.record([*found, page], check.fill_run_id)
+            check.findings.settle(
+                KINDS, check.window.series_id, chunk, still_there=still_there, source_id=check.home_id
+            )
+        check.counts.update({f"{name}_proved": int(n) for name, n in page.detail.items() if name != "timeframe"})
+
+
+def _buckets(differing: pd.DataFrame, coarse: Timeframe) -> list[Interval]:
+    return bar_intervals(differing["open_ms"].drop_duplicates().sort_values().to_numpy(), coarse.step_ms)

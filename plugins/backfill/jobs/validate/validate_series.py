@@ -1,0 +1,197 @@
+"""Say of one series how far it can be trusted: is it whole, does it add up, do others agree?
+
+Everything that can be mended on the way is mended: the home is asked again for what looks wrong, and its newer word
+replaces the old one. What remains is a finding. One row of ``gap_fill_runs`` tells of the validation.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from backfill.config.universe_model import Validation
+from backfill.domain.intervals import Interval
+from backfill.domain.timeframes import MINUTE_MS
+from backfill.errors import DatabaseError, ExchangeError
+from backfill.jobs.fill.fill_gaps import PATIENCE_S
+from backfill.jobs.validate.compare_sources import compare_sources
+from backfill.jobs.validate.prove_by_timeframe import prove_by_timeframe
+from backfill.jobs.validate.reread_unsettled import reread_unsettled
+from backfill.jobs.validate.validation_context import ValidationContext
+from backfill.sources.candle_source import CandleSource
+from backfill.storage.candle_store import CandleStore, OpenWork, SeriesWindow, utc
+from backfill.storage.database import fetch_one, translated_errors
+from backfill.storage.gap_fill_log import GapFillLog, RunIdentity
+from backfill.storage.named_queries import query
+from backfill.storage.source_health import SourceHealth
+
+log = logging.getLogger(__name__)
+
+# A gap younger than two runs of the Dag is nobody's fault yet.
+EXCUSED_MS = 60 * MINUTE_MS
+WORST_GAPS_TOLD = 3
+
+
+@dataclass(frozen=True)
+class ValidationReport:
+    """What became of one validation: counts in bars, ``problems`` one sentence each; none means that all is well.
+
+    ``coverage_pct``: of the bars that exist, without gaps that are too young to count. ``counts``: what was compared
+    and proved; `unverified` are bars that nobody else could be asked about. ``notes``: what nobody is to blame for.
+    """
+
+    symbol: str
+    timeframe: str
+    coverage_pct: float
+    objective_pct: float
+    missing: int
+    counts: dict[str, int]
+    open_findings: dict[str, int]
+    quarantined: int
+    requests: int
+    problems: list[str]
+    notes: list[str]
+
+    def as_dict(self) -> dict[str, Any]:
+        return dict(vars(self))
+
+    def __str__(self) -> str:
+        told = "; ".join([*self.problems, *self.notes]) or "all is well"
+        return f"{self.symbol} {self.timeframe}: {self.coverage_pct:.2f} % held, {told}"
+
+
+def validate_series(
+    store: CandleStore,
+    home: Iterator[CandleSource | ExchangeError],
+    others: Iterator[CandleSource | ExchangeError],
+    window: SeriesWindow,
+    who: RunIdentity,
+    validation: Validation,
+    *,
+    at: datetime,
+    thorough: bool = False,
+    patience_s: float = PATIENCE_S,
+) -> ValidationReport:
+    """Check ``window`` and mend what the home can mend.
+
+    ``home``: the series' home as a source, or why it cannot be asked; ``others``: the rest, best first; each is taken
+    up only if it is needed. ``thorough``: also ask the home for coarser bars where there is nothing to explain.
+    A source's error ends up in the report. The database's errors and :class:`SeriesBusy` are raised.
+    """
+    with store.working_on(window, patience_s):
+        return _Validation(store, window, who, validation, at).run(home, others, thorough=thorough)
+
+
+class _Validation:
+    """One validation and its row in the log."""
+
+    def __init__(
+        self, store: CandleStore, window: SeriesWindow, who: RunIdentity, validation: Validation, at: datetime
+    ) -> None:
+        self.store = store
+        self.window = window
+        self.log = GapFillLog(store.connection)
+        self.fill_run_id = self.log.start(who, window, store.open_work(window), to_validate=True)
+        self.check = ValidationContext(
+            store, window, validation, self.fill_run_id, SourceHealth(store.connection, who.run_id), at
+        )
+
+    def run(
+        self,
+        home: Iterator[CandleSource | ExchangeError],
+        others: Iterator[CandleSource | ExchangeError],
+        *,
+        thorough: bool,
+    ) -> ValidationReport:
+        try:
+            self.store.prepare(self.window)
+            self.check.home_sources = home
+            reread_unsettled(self.check)
+            if self.check.validation.next_timeframe:
+                prove_by_timeframe(self.check, sample=thorough)
+            compare_sources(self.check, others)
+            self.check.forget_page_checks(Interval(self.window.start_ms, self.window.start_ms))
+            report = self._report()
+        except BaseException as error:
+            with suppress(DatabaseError):
+                self._finish("failed", str(error) or type(error).__name__)
+            raise
+        status = "complete" if report.missing == 0 else "partial"
+        if report.problems and self.check.validation.on_failure == "fail":
+            status = "failed"
+        self._finish(status, "; ".join(report.problems) or None, report)
+        log.info("%s", report)
+        return report
+
+    def _report(self) -> ValidationReport:
+        window, check = self.window, self.check
+        excused_ms = check.timeframe.floor(check.at_ms - EXCUSED_MS)
+        mature = window._replace(end_ms=max(window.start_ms, min(window.end_ms, excused_ms)))
+        work = self.store.open_work(mature) if mature.start_ms < mature.end_ms else OpenWork(0, 0, 0, [])
+        params = {"series_id": window.series_id, "first": utc(window.start_ms), "past": utc(window.end_ms)}
+        with translated_errors():
+            open_findings, suspects, quarantined = fetch_one(
+                self.store.connection, query("ledger/count_to_judge"), params
+            )
+        problems = []
+        if work.coverage_pct < window.objective_pct:
+            problems.append(
+                f"{work.coverage_pct:.3f} % of its bars are held, the objective is {window.objective_pct:g} %: "
+                f"{work.missing_candles:,} are missing, the worst gaps {self._worst_gaps(mature)}; "
+                "run `backfill fill`, or trigger candles_fill_gaps with recheck"
+            )
+        if open_findings:
+            told = ", ".join(f"{count} {kind}" for kind, count in sorted(open_findings.items()))
+            problems.append(f"open findings: {told}; look with `backfill findings --symbols {window.symbol}`")
+        if quarantined:
+            problems.append(
+                f"{quarantined} rows in quarantine; decide with `backfill quarantine list --symbols {window.symbol}`"
+            )
+        notes = []
+        if check.counts["unverified"]:
+            notes.append(f"{check.counts['unverified']} bars unverified: no other source has answered for them")
+        if suspects:
+            notes.append(
+                f"{suspects} suspects that no other source could clear; "
+                f"look with `backfill findings --symbols {window.symbol}`"
+            )
+        notes += list(dict.fromkeys(str(error) for error in check.errors))
+        return ValidationReport(
+            symbol=window.symbol,
+            timeframe=window.timeframe,
+            coverage_pct=work.coverage_pct,
+            objective_pct=window.objective_pct,
+            missing=self.store.open_work(window).missing_candles,
+            counts=dict(check.counts),
+            open_findings=open_findings,
+            quarantined=quarantined,
+            requests=check.requests.made,
+            problems=problems,
+            notes=notes,
+        )
+
+    def _worst_gaps(self, window: SeriesWindow) -> str:
+        """The largest gaps, in words."""
+        params = {
+            "series_id": window.series_id,
+            "start_ms": window.start_ms,
+            "end_ms": window.end_ms,
+            "most": WORST_GAPS_TOLD,
+        }
+        with translated_errors():
+            rows = self.store.connection.execute(query("ledger/select_worst_gaps"), params).fetchall()
+        return ", ".join(f"{start:%Y-%m-%d %H:%M} to {end:%Y-%m-%d %H:%M} ({bars:,})" for start, end, bars in rows)
+
+    def _finish(self, status: str, error: str | None, report: ValidationReport | None = None) -> None:
+        self.log.finish(
+            self.fill_run_id, status, self.store.open_work(self.window), self.check.requests, error,
+            validation={} if report is None else {
+                "coverage_pct": report.coverage_pct, "objective_pct": report.objective_pct,
+                "open_findings": report.open_findings, "quarantined": report.quarantined, **report.counts,
+                "notes": report.notes,
+            },
+        )  # fmt: skip

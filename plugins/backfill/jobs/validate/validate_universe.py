@@ -1,0 +1,75 @@
+"""Validate many series: what a mapped task does for its symbols and the command line for all."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from datetime import datetime
+
+from backfill.config.source_names import SPOT_ONLY_SOURCES
+from backfill.config.universe_file import load_universe
+from backfill.config.universe_model import Validation
+from backfill.errors import ExchangeError, SeriesBusy
+from backfill.jobs.fill.each_series import each_series
+from backfill.jobs.fill.fill_gaps import HURRIED_PATIENCE_S
+from backfill.jobs.validate.validate_series import ValidationReport, validate_series
+from backfill.sources.candle_source import CandleSource
+from backfill.sources.ccxt_source import CcxtSource
+from backfill.sources.choose_sources import sources_of
+from backfill.sources.runtime import Runtime
+from backfill.storage.candle_store import CandleStore, SeriesWindow
+from backfill.storage.gap_fill_log import RunIdentity
+
+log = logging.getLogger(__name__)
+
+
+def declared_validation(runtime: Runtime) -> Validation:
+    """How the universe wants its candles checked."""
+    return load_universe(runtime.settings.universe, runtime.settings.profile).validation
+
+
+def validate_universe(
+    runtime: Runtime,
+    windows: Sequence[SeriesWindow],
+    who: RunIdentity,
+    validation: Validation,
+    *,
+    at: datetime,
+    only: Sequence[str] | None = None,
+    thorough: bool = False,
+) -> Iterator[ValidationReport]:
+    """The report of each window as it is done. ``only``: who may be asked beside the home; None: all it has.
+
+    A series that another run works on has none: it changes under our eyes, and the next validation looks at it.
+    """
+
+    def validate(store: CandleStore, window: SeriesWindow) -> ValidationReport | None:
+        home, *others = store.source_names(window.source_ids)
+        asked = [name for name in others if name not in SPOT_ONLY_SOURCES and (only is None or name in only)]
+        with (
+            closing(sources_of(runtime, store, window, who.run_id, [home])) as at_home,
+            closing(sources_of(runtime, store, window, who.run_id, asked)) as elsewhere,
+        ):
+            try:
+                return validate_series(
+                    store,
+                    at_home,
+                    _perpetuals(elsewhere),
+                    window,
+                    who,
+                    validation,
+                    at=at,
+                    thorough=thorough,
+                    patience_s=HURRIED_PATIENCE_S,
+                )
+            except SeriesBusy as busy:
+                log.warning("not validated: %s", busy)
+                return None
+
+    return (report for report in each_series(runtime, windows, validate) if report is not None)
+
+
+def _perpetuals(sources: Iterator[CandleSource | ExchangeError]) -> Iterator[CandleSource | ExchangeError]:
+    """Without spot markets: their prices are not the perpetual's, for which they may stand in, but not judge it."""
+    return (source for source in sources if not (isinstance(source, CcxtSource) and source.is_spot))

@@ -1,0 +1,208 @@
+"""One validation of one series under way: whom it asks, what that costs, and what it writes down."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from backfill.config.universe_model import Validation
+from backfill.domain.intervals import Interval
+from backfill.domain.timeframes import DAY_MS, HOUR_MS, Timeframe, timeframe
+from backfill.errors import ExchangeError, PaginationStalled
+from backfill.sources.candle_source import CandlePage, CandleSource
+from backfill.sources.fetch import PAGE_ERRORS, SourceFetch
+from backfill.storage.candle_store import CandleStore, SeriesWindow, utc
+from backfill.storage.database import fetch_one, translated_errors
+from backfill.storage.findings import Finding, FindingsLog
+from backfill.storage.gap_fill_log import GapFillLog, Requests
+from backfill.storage.multiranges import intervals_in, to_intervals
+from backfill.storage.named_queries import query
+from backfill.storage.source_health import SourceHealth
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from backfill.domain.misfiled import Diagnosis
+
+# How long a look at a page counts where the universe does not say.
+FRESH_MS = 7 * DAY_MS
+# A proof that has left something open is tried again after this long.
+RETRY_AFTER_MS = 6 * HOUR_MS
+
+log = logging.getLogger(__name__)
+
+
+class ToCheck(NamedTuple):
+    """What there is to check of a window.
+
+    ``native``: bars that the home gave. ``unsettled``: those of them that it has neither told again since they settled
+    nor denied. ``missing``: bars that nobody has given; ``denied``: those the home says it has not; ``unexplained``:
+    those of them that no proof has explained. ``compared`` with another source, ``unverified`` since none could be,
+    and ``proved`` by coarser bars: spans looked at of late.
+    """
+
+    held: list[Interval]
+    native: list[Interval]
+    unsettled: list[Interval]
+    missing: list[Interval]
+    denied: list[Interval]
+    unexplained: list[Interval]
+    compared: list[Interval]
+    unverified: list[Interval]
+    proved: list[Interval]
+
+
+class ValidationContext:
+    """Asks sources on behalf of one validation, and remembers what became of it; ``at``: the moment it speaks of."""
+
+    def __init__(
+        self,
+        store: CandleStore,
+        window: SeriesWindow,
+        validation: Validation,
+        fill_run_id: int,
+        health: SourceHealth,
+        at: datetime,
+    ) -> None:
+        self.store = store
+        self.window = window
+        self.validation = validation
+        self.fill_run_id = fill_run_id
+        self.at_ms = round(at.timestamp() * 1000)
+        self.home_sources: Iterator[CandleSource | ExchangeError] = iter(())
+        self.span = Interval(window.start_ms, window.end_ms)
+        self.timeframe: Timeframe = timeframe(window.timeframe)
+        self.findings = FindingsLog(store.connection)
+        self.requests = Requests(0, 0)
+        self.counts: Counter[str] = Counter()
+        self.errors: list[BaseException] = []
+        self._health = health
+        # Once the home has failed it is let be: each failure takes its client's patience, and the series stays locked.
+        self._home_failure: ExchangeError | None = None
+        self._log = GapFillLog(store.connection)
+
+    @cached_property
+    def home(self) -> CandleSource | None:
+        """Who may be asked again for the home's bars; None: it cannot be asked now. Looked for when it is needed."""
+        source = next(self.home_sources, None)
+        if isinstance(source, ExchangeError):
+            self.tell([source])
+            return None
+        return source
+
+    @property
+    def home_id(self) -> int:
+        return self.window.source_ids[0]
+
+    def to_check(self) -> ToCheck:
+        params = {
+            "series_id": self.window.series_id,
+            "start_ms": self.span.start,
+            "end_ms": self.span.end,
+            "lately": utc(self.at_ms - RETRY_AFTER_MS),
+            "since": utc(self.at_ms - (self.validation.every_ms or FRESH_MS)),
+        }
+        with translated_errors():
+            return ToCheck(
+                *map(intervals_in, fetch_one(self.store.connection, query("findings/select_to_check"), params))
+            )
+
+    def known(self, kind: str, span: Interval) -> list[Interval]:
+        """Where open findings of ``kind`` lie that were seen today: the home has been asked about them.
+
+        A finding's days count from when it was found.
+        """
+        params = {
+            "series_id": self.window.series_id,
+            "kind": kind,
+            "at": utc(self.at_ms),
+            "first": utc(span.start),
+            "past": utc(span.end),
+        }
+        with translated_errors():
+            return to_intervals(fetch_one(self.store.connection, query("findings/select_known_findings"), params)[0])
+
+    def forget_page_checks(self, span: Interval) -> None:
+        """Drop what is too old to count, and that ``span`` was not verified."""
+        params = {
+            "series_id": self.window.series_id,
+            "before": utc(self.at_ms - 2 * (self.validation.every_ms or FRESH_MS)),
+            "first": utc(span.start),
+            "past": utc(span.end),
+        }
+        with translated_errors():
+            self.store.connection.execute(query("findings/forget_page_checks"), params)
+
+    @cached_property
+    def spot_ids(self) -> list[int]:
+        """The sources whose candles are a spot market's: they stand in for the perpetual's, and are not compared."""
+        params = {"series_id": self.window.series_id}
+        with translated_errors():
+            rows = self.store.connection.execute(query("sources/select_spot_sources"), params).fetchall()
+        return [int(source_id) for (source_id,) in rows]
+
+    def candles(self, span: Interval) -> pd.DataFrame:
+        """What is stored of the window in ``span``."""
+        return self.store.candles(
+            self.window.series_id, Interval(max(span.start, self.span.start), min(span.end, self.span.end))
+        )
+
+    def page(self, source: CandleSource, bars: Timeframe, after_ms: int) -> CandlePage:
+        """One page, to be looked at and not stored; its question is counted. Raises an :class:`ExchangeError`."""
+        if self._home_failure is not None and source is self.home:
+            raise self._home_failure
+        source_id = self.store.source_id(source.name)
+        before = source.requests_made
+        outcome, latency_ms = "compared", None
+        try:
+            page = source.ask(self.window.symbol, bars, after_ms)
+            latency_ms = page.latency_ms
+        except ExchangeError as error:
+            outcome = type(error).__name__
+            self._health.has_failed(source_id, error)
+            if source_id == self.home_id and not isinstance(error, PAGE_ERRORS):
+                self._home_failure = error
+            raise
+        finally:
+            made = source.requests_made - before
+            self.requests = Requests(self.requests.planned + 1, self.requests.made + made)
+            self._log.attempt(self.fill_run_id, source_id, outcome, made, 0, latency_ms)
+        self._health.has_answered(source_id)
+        return page
+
+    def ask_home_again(self, bars: Sequence[Interval], pages_in_flight: int = 4) -> bool:
+        """Have the home tell ``bars`` once more, and store what it says; whether it has answered."""
+        if not bars or self._home_failure is not None or self.home is None:
+            return False
+        asked = SourceFetch(self.store, self.home, self.window, self.fill_run_id, self.requests)
+        asked.ask_for(bars, pages_in_flight)
+        asked.write_down()
+        self.requests = asked.asked_so_far
+        self.counts["rows_restored"] += asked.rows
+        self.tell(asked.errors)
+        if asked.has_answered:
+            self._health.has_answered(self.home_id)
+        elif error := next((e for e in asked.errors if isinstance(e, ExchangeError)), None):
+            self._health.has_failed(self.home_id, error)
+            if not isinstance(error, PAGE_ERRORS):
+                self._home_failure = error
+        return asked.has_answered
+
+    def home_finding(self, kind: str, verdict: str, bars: Interval, **more: Any) -> Finding:
+        """A finding about ``bars`` of the home; ``more``: further fields of it."""
+        return Finding(kind, verdict, self.window.series_id, self.home_id, bars.start, bars.end, **more)
+
+    def tell(self, errors: Sequence[ExchangeError | PaginationStalled]) -> None:
+        """Remember why something could not be asked; nothing is failed for it."""
+        for error in errors:
+            log.warning("%s %s: %s", self.window.symbol, self.window.timeframe, error)
+        self.errors += errors
+
+
+def evidence(diagnosis: Diagnosis) -> dict[str, Any]:
+    """What shows that a page is misfiled, for a finding that bears the fault's name."""
+    return {name: value for name, value in vars(diagnosis).items() if name != "fault"}

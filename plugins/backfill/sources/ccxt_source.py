@@ -1,0 +1,76 @@
+"""One instrument at one venue behind ccxt, as a source of candles in the instrument's own denomination."""
+
+from __future__ import annotations
+
+import math
+import time
+
+from backfill.domain.candle_rules import sift
+from backfill.domain.intervals import Interval
+from backfill.domain.symbols import Listing
+from backfill.domain.timeframes import Timeframe
+from backfill.exchanges.ccxt_client import CcxtClient
+from backfill.frames.ccxt_frame import ccxt_frame
+from backfill.sources.candle_source import CandlePage, is_over
+
+
+class CcxtSource:
+    """Asks for the venue's market that ``listing`` names. ``step_ms`` and ``timeframe`` fix how a page is asked for."""
+
+    def __init__(self, client: CcxtClient, listing: Listing, timeframe: Timeframe, settle_ms: int = 0) -> None:
+        self.name = client.venue.source
+        self.rows_per_page = client.venue.rows(timeframe.name)
+        self._client = client
+        self._listing = listing
+        self._timeframe = timeframe
+        self._settle_ms = settle_ms
+
+    @property
+    def is_spot(self) -> bool:
+        """Whether it stands in for a perpetual."""
+        return self._listing.instrument_class == "spot_proxy"
+
+    @property
+    def requests_made(self) -> int:
+        return self._client.requests_made
+
+    def serves_from_ms(self) -> int | None:
+        return self._client.venue.oldest_open_ms(self._timeframe.step_ms, round(time.time() * 1000))
+
+    def ask(self, symbol: str, timeframe: Timeframe, after_ms: int) -> CandlePage:
+        """The page of bars just before ``after_ms``. What it speaks for is what the venue's ways allow."""
+        since_ms = after_ms - self.rows_per_page * timeframe.step_ms
+        answer = self._client.candles(self._listing.venue_symbol, timeframe.name, since_ms, self.rows_per_page)
+        frame = ccxt_frame(answer.rows, self._listing.price_scale, self._listing.volume_scale)
+        # Few venues mark the running bar, so without the venue's clock ours has to do.
+        now_ms = answer.server_ms if answer.server_ms is not None else round(time.time() * 1000)
+        sound, broken = sift(frame, timeframe, self._before_ms(after_ms), now_ms)
+        over = is_over(sound, timeframe, now_ms, self._settle_ms)
+        if self._client.venue.fills_no_trade and self.is_spot:
+            # A flat bar that the venue wrote where nobody traded says nothing about a perpetual.
+            traded = sound["volume"] > 0
+            sound, over = sound[traded], over[traded]
+        covers = Interval(*answer.covers_ms)
+        return CandlePage(
+            after_ms=after_ms,
+            rows=[row.raw for row in answer.rows],
+            sound=sound[over].reset_index(drop=True),
+            broken=broken,
+            oldest_ms=min(since_ms, covers.start),
+            newest_ms=int(sound["open_ms"].max()) if len(sound) else covers.start - timeframe.step_ms,
+            server_ms=answer.server_ms,
+            latency_ms=answer.latency_ms,
+            running_ms=sound["open_ms"][~over].tolist(),
+            covers=covers,
+        )
+
+    def _before_ms(self, after_ms: int) -> float:
+        """Where the bars end that may come: some venues give their newest ones, some the one at the end they are told.
+
+        The latter are those whose ``since`` is exclusive: ccxt 4.5.90 tells them the cursor itself as the end
+        (bitget: endTime, kucoinfutures: to), and no source says whether a bar that opens there belongs to the page.
+        """
+        venue = self._client.venue
+        if not venue.bounded:
+            return math.inf
+        return after_ms if venue.since_inclusive else after_ms + self._timeframe.step_ms

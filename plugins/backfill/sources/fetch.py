@@ -1,0 +1,235 @@
+"""Ask one source for what a series lacks, and store each answer in a transaction of its own."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import Counter, deque
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TYPE_CHECKING, NamedTuple
+
+from backfill.domain.answers import bar_intervals, denied
+from backfill.domain.intervals import Interval, intersection
+from backfill.domain.page_plan import PlannedPage, plan_pages
+from backfill.domain.timeframes import DAY_MS, HOUR_MS, Timeframe, timeframe
+from backfill.errors import BadPayload, ContradictoryAnswer, ExchangeError, PaginationStalled
+from backfill.sources.candle_source import CandlePage, CandleSource
+from backfill.sources.request_budget import UNLIMITED, RunBudget
+from backfill.sources.walk_back import walk_back
+from backfill.storage.candle_store import CandleStore, QuarantinedRow, SeriesWindow, utc
+from backfill.storage.gap_fill_log import GapFillLog, Requests
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+log = logging.getLogger(__name__)
+
+# A closed bar may be corrected for a while (fills that are reported late). What its home says this long after the bar's
+# end is its settled value, and until then the bar is to be read once more.
+SETTLED_AFTER_MS = 2 * HOUR_MS
+
+# Told of one page, these leave hope for the next; all other errors end the asking.
+PAGE_ERRORS = (BadPayload, PaginationStalled)
+
+
+class _Walk(NamedTuple):
+    """The pages that one planned page took, and what ended the walk before its time."""
+
+    pages: list[CandlePage]
+    error: ExchangeError | PaginationStalled | None
+
+
+class SourceFetch:
+    """One source's part in one attempt on one series, and its counts.
+
+    ``before``: what the attempt has asked of other sources already; its log row tells the sum.
+    """
+
+    def __init__(
+        self,
+        store: CandleStore,
+        source: CandleSource,
+        window: SeriesWindow,
+        fill_run_id: int,
+        before: Requests,
+    ) -> None:
+        self.source_id = store.source_id(source.name)
+        self.requests_planned = 0
+        self.requests_left = 0
+        self.rows = 0
+        self.errors: list[ExchangeError | PaginationStalled] = []
+        self._store = store
+        self._source = source
+        self._window = window
+        self._fill_run_id = fill_run_id
+        self._timeframe: Timeframe = timeframe(window.timeframe)
+        self._span = Interval(window.start_ms, window.end_ms)
+        self._log = GapFillLog(store.connection)
+        self._before = before
+        self._source_requests_before = source.requests_made
+        self._latency_ms = 0.0
+        self._outcomes: Counter[str] = Counter()
+        self._exhausted: list[CandlePage] = []
+
+    @property
+    def requests(self) -> int:
+        return self._source.requests_made - self._source_requests_before
+
+    @property
+    def asked_so_far(self) -> Requests:
+        """By the attempt, this source's part included."""
+        return Requests(self._before.planned + self.requests_planned, self._before.made + self.requests)
+
+    @property
+    def has_answered(self) -> bool:
+        """With candles or the word that it has none: an error is no answer."""
+        return self._outcomes["candles"] + self._outcomes["absent"] > 0
+
+    def ask_for(self, askable: Sequence[Interval], pages_in_flight: int, budget: RunBudget = UNLIMITED) -> None:
+        """Ask for ``askable``, some pages at once, and store each answer as it comes, newest first.
+
+        What the budget does not allow is neither planned nor asked for; ``requests_left`` counts it.
+        """
+        pages = plan_pages(self._servable(askable), self._timeframe.step_ms, self._source.rows_per_page)
+        waiting = deque(pages[: budget.most_requests])
+        self.requests_planned, self.requests_left = len(waiting), len(pages) - len(waiting)
+        asked: deque[Future[_Walk]] = deque()
+        with ThreadPoolExecutor(pages_in_flight, thread_name_prefix=self._source.name) as threads:
+            while waiting or asked:
+                while waiting and len(asked) < pages_in_flight and not budget.is_over:
+                    asked.append(threads.submit(self._walk, waiting.popleft()))
+                if not asked:  # there is time for none of what waits
+                    self.requests_planned -= len(waiting)
+                    self.requests_left += len(waiting)
+                    break
+                walk = asked.popleft().result()
+                try:
+                    for page in walk.pages:
+                        self._take(page)
+                    if walk.error:
+                        raise walk.error
+                except (ExchangeError, PaginationStalled) as error:
+                    log.warning("%s %s: %s", self._window.symbol, self._window.timeframe, error)
+                    self.errors.append(error)
+                    if not isinstance(error, PAGE_ERRORS):
+                        waiting.clear()
+        self._settle_exhausted()
+
+    def write_down(self) -> None:
+        """Count what the source answered, for its success rate."""
+        self._outcomes.update(type(e).__name__ for e in self.errors if isinstance(e, ExchangeError))
+        for outcome, answers in self._outcomes.items():
+            rows, latency_ms = (self.rows, self._latency_ms / answers) if outcome == "candles" else (0, None)
+            self._log.attempt(self._fill_run_id, self.source_id, outcome, answers, rows, latency_ms)
+
+    def _servable(self, askable: Sequence[Interval]) -> list[Interval]:
+        """Without what lies further back than the source reaches: that is neither asked for nor absent."""
+        from_ms = self._source.serves_from_ms()
+        if from_ms is None:
+            return list(askable)
+        return intersection(askable, [Interval(from_ms, max(from_ms, self._window.end_ms))])
+
+    def _walk(self, planned: PlannedPage) -> _Walk:
+        """The pages that cover one planned page: one, unless the source gives fewer rows than we ask for."""
+
+        def ask(after_ms: int) -> CandlePage:
+            return self._source.ask(self._window.symbol, self._timeframe, after_ms)
+
+        pages: list[CandlePage] = []
+        try:
+            for _, page in walk_back(ask, planned.after_ms, planned.reach_ms, self._source.name):
+                pages.append(page)
+        except (ExchangeError, PaginationStalled) as error:
+            return _Walk(pages, error)
+        return _Walk(pages, None)
+
+    def _take(self, page: CandlePage) -> None:
+        if page.is_the_end:
+            self._exhausted.append(page)
+            return
+        if page.covers is None or page.newest_ms is None:
+            self._write(page, page.sound, [], [])
+            raise BadPayload(self._source.name, f"no row before {utc(page.after_ms):%Y-%m-%dT%H:%MZ} can be believed")
+        open_ms = page.sound["open_ms"]
+        # What else is sound is ordinary: older than the window, since a full page reaches further back, or newer than
+        # the cursor at a source that always gives its newest bars. Elsewhere that breaks a rule.
+        inside = page.sound[(open_ms >= self._span.start) & (open_ms < min(self._span.end, page.after_ms))]
+        bars = bar_intervals(inside["open_ms"].to_numpy(), self._timeframe.step_ms)
+        self._write(page, inside, bars, self._denied(page, page.covers, page.newest_ms, bars))
+        self._outcomes["candles" if page.rows else "absent"] += 1
+        self._latency_ms += page.latency_ms
+
+    def _denied(self, page: CandlePage, covers: Interval, newest_ms: int, bars: Sequence[Interval]) -> list[Interval]:
+        doubtful = [*page.running_ms, *(row.open_ms for row in page.broken)]
+        if None in doubtful:
+            return []  # a row that could be any bar: nothing can be called absent
+        return denied(
+            window=self._span,
+            asked_before_ms=covers.end,
+            oldest_ms=covers.start,
+            newest_ms=newest_ms,
+            given=bars,
+            doubtful_ms=[ms for ms in doubtful if ms is not None],
+            timeframe=self._timeframe,
+            now_ms=self._now_ms(page),
+        )
+
+    def _settle_exhausted(self) -> None:
+        """Believe "there is nothing older" only when nothing we know speaks against it.
+
+        Asked last, so that what the other pages brought can speak. A source that has said one untruth of this kind
+        is not believed in the others: an outage that looks like an empty exchange denies the whole window.
+        """
+        for page in self._exhausted:
+            if self._is_contradicted(page):
+                self.errors.append(
+                    ContradictoryAnswer(
+                        self._source.name,
+                        f"says that {self._window.symbol} {self._window.timeframe} has nothing before "
+                        f"{utc(page.after_ms):%Y-%m-%dT%H:%MZ}, yet it must have",
+                    )
+                )
+                return
+        for page in self._exhausted:
+            nothing_older = intersection([self._span], [Interval(self._span.start, page.after_ms)])
+            self._write(page, page.sound, [], nothing_older)
+            self._outcomes["absent"] += 1
+
+    def _is_contradicted(self, page: CandlePage) -> bool:
+        """Whether the source gave older candles before, or denies the recent bars of an instrument that trades."""
+        if self._store.has_older_candle(self._window, self.source_id, page.after_ms):
+            return True
+        day_ago_ms = self._now_ms(page) - DAY_MS
+        listed_ms = self._window.list_ms
+        long_listed = listed_ms is not None and listed_ms < day_ago_ms
+        return self._window.state == "live" and long_listed and page.after_ms > day_ago_ms
+
+    def _settled(self, page: CandlePage, bars: Sequence[Interval]) -> list[Interval]:
+        """Those of ``bars`` that the home tells so late that it will not change its mind."""
+        if self.source_id != self._window.source_ids[0]:
+            return []
+        settled_ms = self._timeframe.floor(self._now_ms(page) - SETTLED_AFTER_MS)
+        return intersection(bars, [Interval(self._span.start, max(self._span.start, settled_ms))])
+
+    def _now_ms(self, page: CandlePage) -> int:
+        return page.server_ms if page.server_ms is not None else round(time.time() * 1000)
+
+    def _write(
+        self, page: CandlePage, candles: pd.DataFrame, bars: Sequence[Interval], absent: Sequence[Interval]
+    ) -> None:
+        """One transaction: candles, revisions, quarantine, ledger, absences and the run's counts."""
+        quarantined = [QuarantinedRow(row.open_ms, row.rule, page.rows[row.place]) for row in page.broken]
+        with self._store.page_transaction():
+            stored = self._store.store_page(
+                self._window,
+                self.source_id,
+                candles,
+                bars=bars,
+                absent=absent,
+                settled=self._settled(page, bars),
+                quarantined=quarantined,
+                fill_run_id=self._fill_run_id,
+            )
+            self._log.count(self._fill_run_id, self._source.name, stored, self._timeframe.step_ms, self.asked_so_far)
+        self.rows += stored.inserted + stored.revised
