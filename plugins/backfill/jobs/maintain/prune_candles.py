@@ -19,13 +19,13 @@ from psycopg.rows import dict_row
 
 from backfill.domain.timeframes import timeframe
 from backfill.errors import DatabaseError, DatabaseUnreachable, SeriesBusy
+from backfill.jobs.universe.declare_universe import declare
 from backfill.storage.candle_store import CandleStore, Selection, SeriesWindow, utc
 from backfill.storage.database import fetch_one, translated_errors
 from backfill.storage.named_queries import query
 
 if TYPE_CHECKING:
-    from backfill.jobs.universe.declare_universe import declare
-from backfill.sources.runtime import Runtime
+    from backfill.sources.runtime import Runtime
 
 # A transaction of so many bars takes some ten ms.
 BARS_AT_ONCE = 10_000
