@@ -9,14 +9,11 @@ from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
+from backfill.domain.venues import VENUES
 from backfill.errors import ConfigurationError
 
-# okx and bybit have perpetuals and spot; the last three serve us spot only.
-SPOT_ONLY_SOURCES = ("binance", "kraken", "coinbase")
-SOURCES = (
-    *("blofin", "okx", "bybit", "binanceusdm", "bitget", "gate", "kucoinfutures", "hyperliquid", "mexc"),
-    *SPOT_ONLY_SOURCES,
-)
+SOURCES = tuple(VENUES)
+SPOT_ONLY_SOURCES = tuple(name for name, known in VENUES.items() if not known.perpetuals)
 
 
 def is_source(name: object) -> bool:

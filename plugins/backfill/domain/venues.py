@@ -1,7 +1,8 @@
-"""What each exchange behind ccxt can do and how it wants to be asked: data, with the source of every figure.
+"""What each source can do and how it wants to be asked: data, with the source of every figure.
 
 "ccxt" is the Python package 4.5.90 (its ``features`` and the code of each exchange's ``fetch_ohlcv``); "docs" are the
-exchange's own API documentation; "from memory" has no source that was at hand, so a figure is on the safe side.
+exchange's own API documentation; "second-hand" was read in somebody else's code or issue; "no source" means that none
+was found, so the figure is a safe default.
 """
 
 from __future__ import annotations
@@ -38,7 +39,9 @@ class Venue:
     """One exchange as a source of candles. The defaults are safe for one that we know nothing about."""
 
     source: str
-    ccxt_id: str
+    # Which of our clients speaks to it.
+    client: Literal["blofin", "ccxt"] = "ccxt"
+    ccxt_id: str = ""
     # Which of its markets may stand for an instrument: linear perpetuals, spot stand-ins, or both.
     perpetuals: bool = True
     spot: bool = True
@@ -65,6 +68,7 @@ class Venue:
     spacing_ms: int = 1000
     rules: StatusRules = CAUTIOUS_RULES
     rate_codes: frozenset[str] = frozenset()  # in the body: asked too often
+    unlisted_codes: frozenset[str] = frozenset()  # in the body: no such symbol here
     outage_codes: frozenset[str] = frozenset()  # in the body: unwell, ask again
     geo_codes: frozenset[str] = frozenset()  # in the body: our country is not served
 
@@ -97,6 +101,26 @@ _MINUTES = ("1m", "3m", "5m", "15m", "30m")
 
 _VENUES = (
     Venue(
+        source="blofin",
+        client="blofin",
+        spot=False,
+        rows_per_page=1440,  # docs, Get Candlesticks: "The maximum is 1440"; honoured in 2026 (djorgens2/blofin-data)
+        # docs, Get Candlesticks; days open 00:00 UTC (ccxt's static test data). Weeks: no source; a bar that does not
+        # open on Monday is refused as off the grid.
+        timeframes=("1m", "3m", "5m", "15m", "30m", "1h", "2h", "4h", "6h", "8h", "12h", "1d", "1w"),
+        volume="base",  # column 6, volCurrency
+        quote_volume_at=7,  # docs: volCurrencyQuote
+        confirm_at=8,  # docs: confirm
+        # docs, Rate Limits: suspended for 5 minutes above 500 requests a minute, for an hour above 1500 in 5 minutes.
+        limits_per_period_s=((500, 60), (1500, 300)),
+        spacing_ms=0,
+        # docs, Network Firewall Restrictions: a 403 is a five-minute ban, longer if repeated.
+        rules=StatusRules(forbidden="ban", ban_s=300, rate_limit_s=300),
+        rate_codes=frozenset({"429"}),
+        outage_codes=frozenset({"500"}),
+        unlisted_codes=frozenset({"152014"}),  # docs, Error Code: Instrument ID does not exist
+    ),
+    Venue(
         source="okx",
         ccxt_id="okx",
         # ccxt clamps to 300; history-candles serve 300 since August 2025 (ccxt #26705).
@@ -109,7 +133,7 @@ _VENUES = (
         rows_at=("data",),
         quote_volume_at=7,  # docs: volCcyQuote
         confirm_at=8,  # docs: confirm
-        # history-candles: 20 requests per 2 s (nautilus_trader, crates/adapters/okx/src/http/client.rs).
+        # history-candles: 20 requests per 2 s (second-hand: ccxt #20756, nautilus_trader); a tenth is left free.
         limits_per_period_s=((540, 60),),
         spacing_ms=110,
         rules=StatusRules(forbidden="geo", ban_s=300, rate_limit_s=10),  # rate limits are 429 with 50011
@@ -122,15 +146,17 @@ _VENUES = (
         source="bybit",
         ccxt_id="bybit",
         rows_per_page=1000,  # docs, Get Kline; ccxt features
-        timeframes=(*_MINUTES, *_HOURS, "1d", "1w"),  # D opens 00:00 UTC (recorded); W on Monday, from memory
+        # D opens 00:00 UTC (recorded). W: no source; a bar that does not open on Monday is refused as off the grid.
+        timeframes=(*_MINUTES, *_HOURS, "1d", "1w"),
         sends_until=True,  # ccxt sends `start` alone
         bounded=True,
         volume="base",  # column 5 of a linear market (bybit.py, parse_ohlcv)
         rows_at=("result", "list"),
         quote_volume_at=6,  # docs: turnover, in quote currency for linear and spot
-        # docs, Rate Limit Rules: 600 requests per 5 s and address; then "403, access too frequent", wait 10 minutes.
-        limits_per_period_s=((600, 60),),
-        spacing_ms=50,
+        # docs, Rate Limit Rules: 600 requests per 5 s and address, and the advice to stay away from the edge: half of
+        # it. Above: "403, access too frequent", wait 10 minutes.
+        limits_per_period_s=((300, 5),),
+        spacing_ms=15,
         rules=StatusRules(forbidden="ban", ban_s=600, rate_limit_s=10),
         rate_codes=frozenset({"10006", "10018"}),  # docs; bybit.py, exceptions
         outage_codes=frozenset({"10000", "10016"}),  # docs, Error Codes: server timeout, internal error
@@ -143,14 +169,14 @@ _VENUES = (
         ccxt_id="binanceusdm",
         spot=False,
         rows_per_page=1000,  # ccxt clamps; the exchange would give 1500 (nautilus_trader, futures/http/query.rs:65)
-        timeframes=(*_MINUTES, *_HOURS, "8h", "1d", "1w"),  # UTC; weeks open on Monday, from memory
+        timeframes=(*_MINUTES, *_HOURS, "8h", "1d", "1w"),  # UTC; weeks open on Monday (docs, sample of Kline)
         sends_until=True,  # ccxt sends startTime alone
         bounded=True,
         fills_no_trade=True,  # 43,200 recorded minutes of ALGO-USDT: 446 without volume, none missing
         volume="base",  # contractSize 1
         rows_at=(),
         quote_volume_at=7,  # docs: quote asset volume
-        # Weight 2400 a minute (nautilus_trader, docs/integrations/binance.md), a page weighs 5 (docs): half of it.
+        # docs: weight 2400 a minute and address; a page of 500 to 1000 rows weighs 5: half of it.
         limits_per_period_s=((240, 60),),
         spacing_ms=50,
         # 403: the firewall, gone after 10 minutes (Binance.Net #115). 418: 2 minutes to 3 days, told in Retry-After.
@@ -173,7 +199,7 @@ _VENUES = (
         volume="base",  # column 5 of a linear market (bitget.py, parse_ohlcv)
         rows_at=("data",),
         quote_volume_at=6,  # docs: quote volume
-        limits_per_period_s=((540, 60),),  # docs: 20 per second and address; half of it
+        limits_per_period_s=((540, 60),),  # second-hand (ccxt): 20 a second, and 3000 per 5 minutes
         spacing_ms=100,
         rate_codes=frozenset({"429", "1001", "30014", "30026"}),  # bitget.py, exceptions
         outage_codes=frozenset({"500", "40015", "40200", "40604"}),
@@ -191,9 +217,10 @@ _VENUES = (
         volume="contracts",  # `v` (ccxt #18941)
         rows_at=(),
         quote_volume_at="sum",  # docs, futures candlesticks: in quote currency
-        limits_per_period_s=((540, 60),),  # docs: public endpoints 200 per 10 s, address and endpoint; half of it
+        limits_per_period_s=((540, 60),),  # second-hand (ccxt): 200 per 10 s, address and endpoint; half of it
         spacing_ms=100,
-        rules=StatusRules(forbidden="geo", ban_s=300, rate_limit_s=10),  # from memory: label FORBIDDEN
+        # The label FORBIDDEN exists (gate.py); that it means geography has no source: the next source is asked.
+        rules=StatusRules(forbidden="geo", ban_s=300, rate_limit_s=10),
         rate_codes=frozenset({"TOO_FAST", "TOO_MANY_REQUESTS"}),  # gate.py, exceptions
         outage_codes=frozenset({"INTERNAL", "SERVER_ERROR", "TOO_BUSY"}),
         options=_types("swap"),
@@ -211,10 +238,11 @@ _VENUES = (
         fills_no_trade=False,  # passivbot, candlestick_manager.py:1217; its PR #1414
         volume="contracts",  # ccxt's own fixture: 354348 contracts of 0.001 BTC
         rows_at=("data",),
-        limits_per_period_s=((300, 60),),  # docs, from memory: 2000 per 30 s in the public pool, a page weighs 3
-        spacing_ms=100,
-        # 429000 is an overload of the server, even on a first call: "retry at once" (kucoin-python-sdk #83).
-        rules=StatusRules(forbidden="ban", ban_s=300, rate_limit_s=10),
+        # docs, Rate Limit: the public pool has 2000 per 30 s, a page weighs 3 (kucoin.py): half of it.
+        limits_per_period_s=((330, 30),),
+        spacing_ms=50,
+        # docs: 429000 means that the pool is used up; it is filled again after 30 s.
+        rules=StatusRules(forbidden="ban", ban_s=300, rate_limit_s=30),
         rate_codes=frozenset({"429", "429000"}),
         outage_codes=frozenset({"500", "503", "500000"}),  # kucoin.py, exceptions
         geo_codes=frozenset({"400500"}),
@@ -232,7 +260,8 @@ _VENUES = (
         volume="base",
         k_is_thousand=True,  # passivbot, tests/test_live_coins_reload.py
         rows_at=(),
-        # docs, Rate limits: weight 1200 a minute; candleSnapshot 20 and 1 per 60 bars: 104 for a full page.
+        # docs, Rate limits: weight 1200 a minute, an info request weighs 20; and 1 per 60 bars (second-hand): 104 for a
+        # full page.
         limits_per_period_s=((10, 60),),
         spacing_ms=500,
         options=_types("swap"),
@@ -245,11 +274,11 @@ _VENUES = (
         timeframes=("1m", "5m", "15m", "30m", "1h", "4h", "8h"),  # where its days begin is not known
         sends_until=True,  # ccxt sends `start` alone
         bounded=True,
-        volume="contracts",  # `vol`, from memory
+        volume="contracts",  # `vol`: amount / (vol x price) is the contract's size in ccxt's sample bars
         rows_at=("data", "time"),  # columns, not rows
         limits_per_period_s=((480, 60),),  # docs: 20 per 2 s
         spacing_ms=125,
-        rules=StatusRules(forbidden="ban", ban_s=600, rate_limit_s=10),  # from memory: 403 is the firewall's
+        rules=StatusRules(forbidden="ban", ban_s=600, rate_limit_s=10),  # 403: no source; read as the firewall's
         rate_codes=frozenset({"429", "510"}),  # mexc.py, exceptions
         outage_codes=frozenset({"500", "501", "503", "504", "801"}),
     ),
@@ -281,14 +310,16 @@ _VENUES = (
         # 720 and the running one, newest only: an older `since` silently gets the same 720 (recorded; freqtrade #2134).
         rows_per_page=720,
         reach_bars=720,
-        timeframes=("1m", "5m", "15m", "30m", "1h", "4h", "1d"),  # its week opens on Thursday, from memory
+        timeframes=("1m", "5m", "15m", "30m", "1h", "4h", "1d"),  # no 1w: on which day it opens has no source
         fills_no_trade=True,  # 216 of 721 recorded minutes are flat, without volume
         volume="base",
         rows_at=("result", ANY_KEY),
-        limits_per_period_s=((50, 60),),  # about one a second (docs, from memory); ccxt waits 1,200 ms
+        limits_per_period_s=((50, 60),),  # second-hand: ccxt waits 1,200 ms
         spacing_ms=1200,
-        rules=StatusRules(forbidden="ban", ban_s=900, rate_limit_s=60),  # docs, from memory: lockouts of 15 minutes
+        # docs, an older page: lockouts of 15 minutes.
+        rules=StatusRules(forbidden="ban", ban_s=900, rate_limit_s=60),
         rate_codes=frozenset({"EGeneral:Too many requests", "EAPI:Rate limit exceeded", "EGeneral:Temporary lockout"}),
+        unlisted_codes=frozenset({"EQuery:Unknown asset pair"}),  # second-hand, in error reports
         outage_codes=frozenset(
             {"EService:Unavailable", "EService:Busy", "EGeneral:Internal error", "EDatabase:Internal error"}
         ),
@@ -298,13 +329,14 @@ _VENUES = (
         ccxt_id="coinbase",
         perpetuals=False,
         rows_per_page=300,  # ccxt clamps; N+1 bars fail the whole page (ccxt #9268)
-        timeframes=("1m", "5m", "15m", "30m", "1h", "2h", "6h", "1d"),  # UTC, from memory
+        # That they open in UTC has no source; a bar that does not is refused as off the grid.
+        timeframes=("1m", "5m", "15m", "30m", "1h", "2h", "6h", "1d"),
         sends_until=True,  # ccxt's own end is one bar too far
         bounded=True,
         fills_no_trade=False,  # "omits intervals without ticks" (go-coinbasepro #86)
         volume="base",
         rows_at=("candles",),
-        limits_per_period_s=((300, 60),),  # docs, from memory: 10 public requests per second and address; half of it
+        limits_per_period_s=((300, 60),),  # docs: 10 a second and address, bursts of 15; half of it
         spacing_ms=150,
     ),
 )

@@ -13,7 +13,7 @@ import requests
 import urllib3.exceptions
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
-from backfill.domain.venues import StatusRules
+from backfill.domain.venues import venue
 from backfill.errors import (
     BadPayload,
     ExchangeError,
@@ -24,13 +24,9 @@ from backfill.errors import (
 )
 from backfill.exchanges.http_answers import json_of, read_until, reason, server_ms, status_error
 
-SOURCE = "blofin"
+VENUE = venue("blofin")
+SOURCE = VENUE.source
 BASE_URL = "https://openapi.blofin.com"
-# "limit: max 1440, default 500" ("Get Candlesticks").
-ROWS_PER_PAGE = 1440
-# "500 requests per minute ... suspended for 5 minutes; 1500 requests per 5 minutes ... 1 hour" ("Rate Limits").
-LIMITS_PER_PERIOD_S = ((500, 60), (1500, 300))
-SUSPENSION_S = 300
 # Spelled in upper case from the hour on; 1m is a minute, 1M would be a month.
 BARS = {
     "1m": "1m", "3m": "3m", "5m": "5m", "15m": "15m", "30m": "30m", "1h": "1H", "2h": "2H", "4h": "4H",
@@ -38,8 +34,6 @@ BARS = {
 }  # fmt: skip
 # A page of 1440 rows is 150 kB; a firewall's or captive portal's page is never this large.
 MAX_ANSWER_BYTES = 8 * 1024 * 1024
-# "Network Firewall Restrictions": a 403 is usually too many requests, a five-minute ban, longer if repeated.
-STATUS_RULES = StatusRules(forbidden="ban", ban_s=SUSPENSION_S, rate_limit_s=SUSPENSION_S)
 TRIES = 3
 
 
@@ -76,7 +70,7 @@ class BlofinClient:
         self._timeout_s = timeout_s
         self._sleep = sleep
 
-    def candles(self, inst_id: str, bar: str, after_ms: int, limit: int = ROWS_PER_PAGE) -> BlofinAnswer:
+    def candles(self, inst_id: str, bar: str, after_ms: int, limit: int = VENUE.rows_per_page) -> BlofinAnswer:
         """Up to ``limit`` rows that open before ``after_ms``, newest first, as Blofin spells them.
 
         ``after`` means older than, and is exclusive. Rows are nine strings: open time in ms, open, high, low,
@@ -129,7 +123,7 @@ class BlofinClient:
 
 def _raise_for_http_status(response: requests.Response, path: str) -> None:
     """Blofin answers errors with status 200; only its rate limit and its firewall use others."""
-    if error := status_error(SOURCE, response, path, STATUS_RULES):
+    if error := status_error(SOURCE, response, path, VENUE.rules):
         raise error
     if response.is_redirect:  # to a portal, most likely
         raise BadPayload(SOURCE, f"{path}: sent on to {response.headers['Location']!r:.100}")
@@ -154,10 +148,10 @@ def _named_error(code: str, message: str, path: str, params: dict[str, str]) -> 
     """The error that Blofin means by ``code`` ("Error Code")."""
     # Both may be of any length and have characters in them that no database takes.
     told = f"{path}: code {ascii(code)[1:-1]:.40} {message!r:.200}"
-    if code == "429":
-        return RateLimited(SOURCE, told, SUSPENSION_S)
-    if code == "500":
+    if code in VENUE.rate_codes:
+        return RateLimited(SOURCE, told, VENUE.rules.rate_limit_s)
+    if code in VENUE.outage_codes:
         return ExchangeUnreachable(SOURCE, told)
-    if code == "152014":
+    if code in VENUE.unlisted_codes:
         return SymbolNotListed(SOURCE, params.get("instId", ""), told)
     return RequestRefused(SOURCE, told)

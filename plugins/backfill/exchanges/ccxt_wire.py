@@ -20,7 +20,15 @@ from requests.adapters import BaseAdapter
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
 from backfill.domain.venues import Venue
-from backfill.errors import BadPayload, ExchangeError, ExchangeUnreachable, GeoBlocked, RateLimited, RequestRefused
+from backfill.errors import (
+    BadPayload,
+    ExchangeError,
+    ExchangeUnreachable,
+    GeoBlocked,
+    RateLimited,
+    RequestRefused,
+    SymbolNotListed,
+)
 from backfill.exchanges.http_answers import json_of, read_until, reason, server_ms, status_error
 
 # Binance's list of spot markets is the largest answer, some 15 MB; a flood is cut off.
@@ -160,6 +168,8 @@ class CcxtWire(BaseAdapter):
             return RateLimited(venue.source, f"{where}: {_told(document)}", venue.rules.rate_limit_s)
         if codes & venue.geo_codes:
             return GeoBlocked(venue.source, f"{where}: {_told(document)}")
+        if codes & venue.unlisted_codes:
+            return SymbolNotListed(venue.source, where, _told(document))
         if codes & venue.outage_codes:
             return ExchangeUnreachable(venue.source, f"{where}: {_told(document)}")
         return None

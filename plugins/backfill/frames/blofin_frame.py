@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from backfill.frames.candle_frame import frame_of
+from backfill.frames.candle_frame import frame_of, scaled
 
 # ts, o, h, l, c, vol (contracts), volCurrency (base), volCurrencyQuote (quote), confirm. Contracts are left out: they
 # are base volume / contractValue, and the contract's value may change.
@@ -16,13 +16,17 @@ _CONFIRM = 8
 _BROKEN_ROW = ["broken row"] * 9
 
 
-def blofin_frame(rows: Sequence[Any]) -> pd.DataFrame:
-    """One unchecked candle a row, in the order of the answer; a row of another shape is marked malformed."""
+def blofin_frame(rows: Sequence[Any], price_scale: float = 1.0, volume_scale: float = 1.0) -> pd.DataFrame:
+    """One unchecked candle a row, in the order of the answer; a row of another shape is marked malformed.
+
+    For the scales see :func:`scaled`.
+    """
     whole = [row if _is_whole(row) else _BROKEN_ROW for row in rows]
-    return frame_of(
+    frame = frame_of(
         {name: [row[place] for row in whole] for name, place in _PLACES.items()},
         closed=[str(row[_CONFIRM]) == "1" for row in whole],
     )
+    return scaled(frame, price_scale, volume_scale)
 
 
 def _is_whole(row: object) -> bool:

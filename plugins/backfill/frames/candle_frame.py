@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from backfill.domain.candle_columns import CANDLE_COLUMNS, EARLIEST_MS, LATEST_MS
+from backfill.domain.candle_columns import CANDLE_COLUMNS, EARLIEST_MS, LATEST_MS, PRICES
 
 # Python takes more than these for numbers: "nan", "1_000", " 1", digits of other scripts.
 _DECIMALS = re.compile(r"[0-9.eE+-]*")
@@ -60,3 +60,21 @@ def frame_of(columns: dict[str, Sequence[Any]], closed: Sequence[bool]) -> pd.Da
     no_time = (open_ms < EARLIEST_MS) | (open_ms > LATEST_MS)
     open_ms[no_time] = np.nan
     return pd.DataFrame({**parsed, "closed": np.array(closed, dtype=bool), "malformed": malformed | no_time})
+
+
+def scaled(frame: pd.DataFrame, price_scale: float, volume_scale: float) -> pd.DataFrame:
+    """``frame`` in the instrument's own denomination: contracts become coins, coins of another unit ours.
+
+    What was paid is the same in both, so the quote volume stays.
+    """
+    frame[PRICES] = _times(frame[PRICES], price_scale)
+    frame["volume"] = _times(frame["volume"], volume_scale)
+    return frame
+
+
+def _times(values: Any, scale: float) -> Any:
+    """A thousandth is divided by a thousand, which gives the nearest float to the decimal that was sent."""
+    if scale == 1:
+        return values
+    whole = round(1 / scale)
+    return values / whole if whole > 1 and math.isclose(whole * scale, 1, rel_tol=1e-12) else values * scale

@@ -7,7 +7,7 @@ from contextlib import ExitStack
 
 import pytest
 
-from backfill.exchanges.blofin_client import LIMITS_PER_PERIOD_S
+from backfill.exchanges.blofin_client import VENUE
 from backfill.paper.protocol import Answer
 from backfill.storage.candle_store import CandleStore, SeriesWindow
 from backfill.storage.database import connect
@@ -36,7 +36,7 @@ def budgets(store: CandleStore, database_uri: str) -> Iterator[list[RateBudget]]
                 opened.enter_context(connect(database_uri)),
                 "blofin",
                 store.source_id("blofin"),
-                LIMITS_PER_PERIOD_S,
+                VENUE.limits_per_period_s,
                 sleep=lambda _: None,
             )
             for _ in range(2)

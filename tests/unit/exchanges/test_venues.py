@@ -14,7 +14,7 @@ NOW_MS = 1_763_601_425_500
 
 
 def test_every_source_that_a_universe_may_name_is_in_the_table_and_no_other():
-    assert set(VENUES) == set(SOURCES) - {"blofin"}
+    assert set(VENUES) == set(SOURCES)
     assert {name for name, known in VENUES.items() if not known.perpetuals} == set(SPOT_ONLY_SOURCES)
 
 
