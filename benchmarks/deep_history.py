@@ -40,7 +40,7 @@ from backfill.domain.intervals import Interval, difference
 from backfill.domain.page_plan import plan_pages
 from backfill.domain.timeframes import DAY_MS, timeframe
 from backfill.domain.venues import Venue, venue
-from backfill.exchanges.blofin_client import LIMITS_PER_PERIOD_S, ROWS_PER_PAGE
+from backfill.exchanges.blofin_client import VENUE
 from backfill.jobs.fill.fill_gaps import FillReport
 from backfill.jobs.fill.fill_universe import fill_series
 from backfill.jobs.fill.find_gaps import find_gaps, symbols_with_gaps
@@ -53,10 +53,10 @@ from backfill.paper.server import PaperExchange, serve_together, wall_clock_ms
 from backfill.paper.synthetic_market import SyntheticMarket
 from backfill.sources import runtime
 from backfill.sources.runtime import Runtime
-from backfill.storage.candle_store import Selection, SeriesWindow
 from backfill.storage.database import fetch_one
 from backfill.storage.gap_fill_log import GapFillLog, RunIdentity
 from backfill.storage.rate_budget import PERIOD_MARGIN_MS, SPARE_PERCENT, RateBudget
+from backfill.storage.series import Selection, SeriesWindow
 
 INSTRUMENTS = 311
 DAYS = {"1d": 250, "4h": 250, "1h": 250, "15m": 250}
@@ -152,7 +152,7 @@ def main() -> None:
         _plain(bench)
         for way in (RETENTION, ROLL_UPS):
             _from_the_start(bench, way)
-        print(f"  an 'hour' is one at Blofin's real limits: {_said_of(LIMITS_PER_PERIOD_S)}")
+        print(f"  an 'hour' is one at Blofin's real limits: {_said_of(VENUE.limits_per_period_s)}")
 
 
 def _plain(bench: Bench) -> None:
@@ -218,7 +218,7 @@ def _rows_by_source(reports: Sequence[FillReport]) -> Counter[str]:
 
 
 def _fewest_requests(windows: Sequence[SeriesWindow], way: Way) -> int:
-    return sum(_pages(windows, way, lambda _: ROWS_PER_PAGE).values())
+    return sum(_pages(windows, way, lambda _: VENUE.rows_per_page).values())
 
 
 def _pages(windows: Sequence[SeriesWindow], way: Way, rows_per_page: Callable[[str], int]) -> Counter[str]:
@@ -256,7 +256,7 @@ def _seconds_for(count: int) -> float:
     at_s = [0.0] * count
     for n in range(1, count):
         at_s[n] = at_s[n - 1]
-        for limit, period_s in LIMITS_PER_PERIOD_S:
+        for limit, period_s in VENUE.limits_per_period_s:
             ours = limit - limit * SPARE_PERCENT // 100
             if n >= ours:
                 at_s[n] = max(at_s[n], at_s[n - ours] + period_s + PERIOD_MARGIN_MS / 1000)
@@ -265,7 +265,7 @@ def _seconds_for(count: int) -> float:
 
 def _tell_help(windows: Sequence[SeriesWindow], way: Way, helper: Venue, alone_h: float) -> None:
     """Split the symbols so that both are ready at once; what the helper brings counts as a stand-in's."""
-    ours = list(_pages(windows, way, lambda _: ROWS_PER_PAGE).values())
+    ours = list(_pages(windows, way, lambda _: VENUE.rows_per_page).values())
     theirs = list(_pages(windows, way, helper.rows).values())
     slowest_s = max(helper.spacing_ms / 1000, *(period_s / limit for limit, period_s in helper.limits_per_period_s))
     together_s, helped = min(

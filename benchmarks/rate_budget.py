@@ -32,6 +32,7 @@ from backfill.cli import main as command_line
 from backfill.config.connections import database_uri, source_from_environment
 from backfill.config.settings import load_settings
 from backfill.domain.timeframes import DAY_MS
+from backfill.domain.venues import VENUES
 from backfill.errors import RateLimited
 from backfill.exchanges import blofin_client
 from backfill.jobs.fill.fill_universe import fill_series, windows_to_fill
@@ -57,20 +58,22 @@ PROCESSES = multiprocessing.get_context("spawn")
 class House:
     """What the exchange permits, and what of it our budget leaves as a margin."""
 
-    limits_per_period_s: tuple[tuple[int, int], ...] = blofin_client.LIMITS_PER_PERIOD_S
-    suspension_s: int = blofin_client.SUSPENSION_S
+    limits_per_period_s: tuple[tuple[int, int], ...] = blofin_client.VENUE.limits_per_period_s
+    suspension_s: float = blofin_client.VENUE.rules.ban_s
     margin_ms: int = PERIOD_MARGIN_MS
     least_share: float = 0.95
 
     def rules(self) -> HouseRules:
-        windows = [RequestWindow(n, 1000 * s, 1000 * self.suspension_s) for n, s in self.limits_per_period_s]
+        windows = [RequestWindow(n, 1000 * s, round(1000 * self.suspension_s)) for n, s in self.limits_per_period_s]
         return HouseRules(tuple(windows))
 
     def obey(self) -> None:
         """Make this process's fills go by this house's numbers instead of Blofin's."""
-        rules = replace(blofin_client.STATUS_RULES, ban_s=self.suspension_s, rate_limit_s=self.suspension_s)
-        blofin_client.STATUS_RULES = rules
-        runtime.LIMITS_PER_PERIOD_S = self.limits_per_period_s
+        blofin = blofin_client.VENUE
+        rules = replace(blofin.rules, ban_s=self.suspension_s, rate_limit_s=self.suspension_s)
+        VENUES["blofin"] = blofin_client.VENUE = replace(
+            blofin, rules=rules, limits_per_period_s=self.limits_per_period_s
+        )
         runtime.RateBudget = functools.partial(RateBudget, margin_ms=self.margin_ms)
 
 

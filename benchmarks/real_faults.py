@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING
 
 from throw_away import throw_away_home
 
+from backfill.domain.timeframes import utc
 from backfill.local.embedded_postgres import EmbeddedPostgres
-from backfill.storage.candle_store import utc
 from backfill.storage.database import connect
 from backfill.storage.migrations import migrate
 

@@ -19,9 +19,10 @@ from throw_away import Stopwatch, spread, throw_away_database
 from backfill.domain.answers import bar_intervals
 from backfill.domain.timeframes import MINUTE_MS
 from backfill.storage.binary_copy import HEADER, TRAILER, candle_columns, packed
-from backfill.storage.candle_store import CandleStore, SeriesWindow, StoredPage
+from backfill.storage.candle_store import CandleStore, StoredPage
 from backfill.storage.database import Connection, connect, fetch_one
 from backfill.storage.gap_fill_log import GapFillLog, Requests, RunIdentity
+from backfill.storage.series import SeriesWindow
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -17,9 +17,10 @@ from backfill.paper.market import Market
 from backfill.paper.protocol import Answer
 from backfill.paper.server import PaperExchange, wall_clock_ms
 from backfill.sources.blofin_source import BlofinSource
-from backfill.storage.candle_store import CandleStore, SeriesWindow
+from backfill.storage.candle_store import CandleStore
 from backfill.storage.gap_fill_log import RunIdentity
 from backfill.storage.rate_budget import RateBudget
+from backfill.storage.series import SeriesWindow
 from integration.helpers import NOW_MS, rows
 
 WHO = RunIdentity("test", "run", "fill")

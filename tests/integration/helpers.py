@@ -14,9 +14,11 @@ import psycopg
 from backfill.domain.answers import bar_intervals
 from backfill.domain.intervals import Interval
 from backfill.domain.timeframes import timeframe as timeframe_named
+from backfill.domain.timeframes import utc
 from backfill.local.embedded_postgres import EmbeddedPostgres
-from backfill.storage.candle_store import CandleStore, QuarantinedRow, Selection, SeriesWindow, StoredPage, utc
+from backfill.storage.candle_store import CandleStore, QuarantinedRow, StoredPage
 from backfill.storage.database import Connection
+from backfill.storage.series import Selection, SeriesWindow
 
 MINUTE_MS = 60_000
 HOUR_MS = 60 * MINUTE_MS
@@ -74,9 +76,9 @@ def wanted_series(
     """Declare a series and give its window as of ``now_ms``."""
     instrument_id = one(
         store.connection,
-        "INSERT INTO backfill.instruments (symbol, state, list_time) VALUES (%s, %s, %s) "
+        "INSERT INTO backfill.instruments (symbol, state, list_time, described_by) VALUES (%s, %s, %s, %s) "
         "ON CONFLICT (symbol) DO UPDATE SET symbol = excluded.symbol RETURNING id",
-        (symbol, state, None if list_ms is None else utc(list_ms)),
+        (symbol, state, None if list_ms is None else utc(list_ms), store.source_id("blofin")),
     )
     store.connection.execute(
         "INSERT INTO backfill.series (instrument_id, timeframe, wanted, history_ms, source_ids) "

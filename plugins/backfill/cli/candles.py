@@ -16,10 +16,10 @@ from backfill.jobs.fill.fill_universe import fill_series, select_declared
 from backfill.jobs.fill.plan_fill import FillPlan, plan_fill
 from backfill.jobs.fill.progress import progress
 from backfill.sources.runtime import Runtime
-from backfill.storage.candle_store import Selection, SeriesWindow
 from backfill.storage.database import connect
 from backfill.storage.gap_fill_log import GapFillLog, RunIdentity
 from backfill.storage.migrations import migrate as apply_migrations
+from backfill.storage.series import Selection, SeriesWindow
 from backfill.storage.source_health import SourceHealth
 
 COMPLETE, FAILURE, GAPS_REMAIN = 0, 1, 3
@@ -57,7 +57,7 @@ def status(args: argparse.Namespace, output: Output) -> int:
         # Who is not asked, as what was made of finer bars, can be neither well nor ill.
         sources = [row for row in SourceHealth(runtime.store.connection, "status").all() if is_source(row["source"])]
         missing = sum(row["missing_candles"] for row in rows)
-        to_go = progress(runtime.store, which, missing, rows_per_page=runtime.settings.batch_limit)
+        to_go = progress(runtime.store, which, missing, rows_per_page=runtime.rows_per_page)
     if output.as_json:
         output.document({"series": rows, "missing_candles": missing, "progress": to_go.as_dict(), "sources": sources})
     else:

@@ -16,8 +16,8 @@ from backfill.jobs.fill.fill_universe import windows_to_fill
 from backfill.jobs.validate.validate_series import ValidationReport
 from backfill.jobs.validate.validate_universe import declared_validation, validate_universe
 from backfill.sources.runtime import Runtime
-from backfill.storage.candle_store import SeriesWindow
 from backfill.storage.gap_fill_log import GapFillLog, RunIdentity
+from backfill.storage.series import SeriesWindow
 
 ALL_WELL, PROBLEMS_REMAIN = 0, 3
 # What was counted, in bars: a column each. `disagree` are those that are open.

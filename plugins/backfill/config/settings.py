@@ -83,6 +83,7 @@ class Settings(BaseModel):
     alert_after_hours: float = Field(default=6.0, gt=0, le=HUNDRED_YEARS_H)
     settle_s: float = Field(default=5.0, ge=0, le=3600)
     batch_limit: int = Field(default=MAX_BATCH_LIMIT, ge=1, le=MAX_BATCH_LIMIT)
+    drop_series: bool = False
     pages_in_flight: int = Field(default=4, ge=1, le=64)
     request_sleep_ms: int = Field(default=0, ge=0, le=MAX_REQUEST_SLEEP_MS)
     http_timeout_s: float = Field(default=10.0, gt=0, le=MAX_TIMEOUT_S)

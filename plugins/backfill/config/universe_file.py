@@ -14,7 +14,6 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from backfill.config.located_yaml import LocatedYaml, read_yaml
-from backfill.config.settings import Settings
 from backfill.config.source_names import SPOT_ONLY_SOURCES
 from backfill.config.universe_model import (
     ALL,
@@ -59,16 +58,18 @@ def load_universe(path: Path, profile: str | None = None) -> Universe:
     return file.profiles[profile]
 
 
-def declared_series(settings: Settings, listed: Sequence[str] | None = None) -> list[SeriesWish]:
-    """Every series to keep: the file's, each with BACKFILL_LOOKBACK_HOURS for a history if that is set.
+def declared_series(
+    universe: Universe, lookback_hours: int | None = None, listed: Sequence[str] | None = None
+) -> list[SeriesWish]:
+    """Every series to keep: the universe's, each with ``lookback_hours`` for a history if that is set.
 
     ``listed`` as for :meth:`Universe.series`. BACKFILL_SYMBOLS and BACKFILL_TIMEFRAMES do not shorten the wish
     list, only what a run works on: that is :func:`select_series`.
     """
-    wishes = load_universe(settings.universe, settings.profile).series(listed)
-    if settings.lookback_hours is None:
+    wishes = universe.series(listed)
+    if lookback_hours is None:
         return wishes
-    return [_with_history(wish, settings.lookback_hours * HOUR_MS) for wish in wishes]
+    return [_with_history(wish, lookback_hours * HOUR_MS) for wish in wishes]
 
 
 def select_series(

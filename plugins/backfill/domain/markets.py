@@ -9,7 +9,7 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Market:
-    """One market of a venue. ``told`` is ccxt's own description; all of it is plain JSON, to be kept anywhere.
+    """One market of a venue. ``told`` is the client's own description; all of it is plain JSON, to be kept anywhere.
 
     ``base`` is spelled as the venue does where case matters (kPEPE), else as ccxt does, which tells coins of one name
     apart. ``contract_size`` is in coins a contract; None: spot, or not told.
@@ -28,6 +28,9 @@ class Market:
     is_active: bool | None
     listed_ms: int | None
     told: Mapping[str, Any]
+    state: str | None = None
+    tick_size: float | None = None
+    expires_ms: int | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """For a cache; ``Market(**kept)`` brings it back."""

@@ -60,6 +60,42 @@ class Instrument:
 
 
 @dataclass(frozen=True, slots=True)
+class InstrumentDescription:
+    """What a source's list says of an instrument, under the name that we keep it by; None: not said.
+
+    ``contract_value``: coins a contract; ``state``: `live`, or the source's own word for anything else.
+    """
+
+    symbol: str
+    base_currency: str | None
+    quote_currency: str | None
+    settle_currency: str | None
+    contract_type: str | None
+    contract_value: float | None
+    tick_size: float | None
+    state: str | None
+    list_ms: int | None
+    expire_ms: int | None
+
+
+def described(symbol: str, market: Market) -> InstrumentDescription:
+    """The market that stands for ``symbol``, as a description. A spot book is no contract: it describes no terms."""
+    contract_type = "linear" if market.is_linear else "inverse" if market.is_inverse else None
+    return InstrumentDescription(
+        symbol=symbol,
+        base_currency=market.base if contract_type else None,
+        quote_currency=market.quote if contract_type else None,
+        settle_currency=market.settle,
+        contract_type=contract_type,
+        contract_value=market.contract_size,
+        tick_size=market.tick_size,
+        state=market.state or ("suspend" if market.is_active is False else "live"),
+        list_ms=market.listed_ms,
+        expire_ms=market.expires_ms,
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class Listing:
     """How a venue names and scales an instrument: ours = theirs x scale, the volume becoming coins of ours."""
 
@@ -84,7 +120,7 @@ class AmbiguousListing(Refusal):
 
 
 @dataclass(frozen=True, slots=True)
-class Proof:
+class ListingProof:
     """What the overlap says of a listing. ``median_ratio``: their scaled close / ours; None: too few bars."""
 
     overlap_bars: int
@@ -127,7 +163,7 @@ def find_listing(
     return found or Refusal(_nothing_found(instrument, venue, spot_proxy))
 
 
-def prove(our_closes: Mapping[int, float], their_scaled_closes: Mapping[int, float]) -> Proof:
+def prove(our_closes: Mapping[int, float], their_scaled_closes: Mapping[int, float]) -> ListingProof:
     """Whether a listing is our instrument: the median ratio of closes (by open time in ms) must be near one."""
     ratios = [
         theirs / ours
@@ -135,11 +171,11 @@ def prove(our_closes: Mapping[int, float], their_scaled_closes: Mapping[int, flo
         if (theirs := their_scaled_closes.get(open_ms)) is not None and _is_price(ours) and _is_price(theirs)
     ]
     if len(ratios) < MIN_OVERLAP_BARS:
-        return Proof(len(ratios), None, False, f"{len(ratios)} bars in common, {MIN_OVERLAP_BARS} are needed")
+        return ListingProof(len(ratios), None, False, f"{len(ratios)} bars in common, {MIN_OVERLAP_BARS} are needed")
     ratio = median(ratios)
     ok = abs(ratio - 1) <= MAX_CLOSE_RATIO_OFF
     verdict = "the same instrument" if ok else "another coin, or another multiplier"
-    return Proof(len(ratios), ratio, ok, f"their close / ours is {ratio:.6g} in {len(ratios)} bars: {verdict}")
+    return ListingProof(len(ratios), ratio, ok, f"their close / ours is {ratio:.6g} in {len(ratios)} bars: {verdict}")
 
 
 def _is_like(market: Market, instrument: Instrument) -> bool:

@@ -6,6 +6,7 @@ which opens on Monday 00:00 UTC (the epoch was a Thursday).
 
 from __future__ import annotations
 
+from datetime import datetime, timezone
 from typing import NamedTuple
 
 from backfill.errors import UnknownTimeframe
@@ -14,6 +15,11 @@ MINUTE_MS = 60_000
 HOUR_MS = 60 * MINUTE_MS
 DAY_MS = 24 * HOUR_MS
 FIRST_MONDAY_MS = 4 * DAY_MS
+
+
+def utc(ms: int) -> datetime:
+    """Epoch milliseconds as an aware UTC time."""
+    return datetime.fromtimestamp(ms / 1000, tz=timezone.utc)
 
 
 class Timeframe(NamedTuple):

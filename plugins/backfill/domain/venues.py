@@ -41,6 +41,8 @@ class Venue:
     source: str
     # Which of our clients speaks to it.
     client: Literal["blofin", "ccxt"] = "ccxt"
+    # Our instruments bear its names: as a primary it needs no look-up of a listing.
+    names_are_ours: bool = False
     ccxt_id: str = ""
     # Which of its markets may stand for an instrument: linear perpetuals, spot stand-ins, or both.
     perpetuals: bool = True
@@ -103,6 +105,7 @@ _VENUES = (
     Venue(
         source="blofin",
         client="blofin",
+        names_are_ours=True,
         spot=False,
         rows_per_page=1440,  # docs, Get Candlesticks: "The maximum is 1440"; honoured in 2026 (djorgens2/blofin-data)
         # docs, Get Candlesticks; days open 00:00 UTC (ccxt's static test data). Weeks: no source; a bar that does not

@@ -5,14 +5,17 @@ Facts are from Blofin's API documentation (index.md at commit e3600b7, 2026-03-2
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import requests
 import urllib3.exceptions
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
+from backfill.domain.markets import Market
+from backfill.domain.timeframes import utc
 from backfill.domain.venues import venue
 from backfill.errors import (
     BadPayload,
@@ -63,6 +66,8 @@ class BlofinClient:
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self.requests_made = 0
+        # The exchange's clock when it was last asked for its markets; None: not known.
+        self.server_ms: int | None = None
         self._session = session
         self._base_url = base_url.rstrip("/")
         self._before_request = before_request
@@ -81,9 +86,14 @@ class BlofinClient:
             {"instId": inst_id, "bar": bar, "after": str(after_ms), "limit": str(limit)},
         )
 
-    def instruments(self) -> BlofinAnswer:
-        """Every open contract; delisted ones are not told."""
-        return self._get("/api/v1/market/instruments", {})
+    def markets(self) -> list[Market]:
+        """Every open contract; delisted ones are left out. Raises :class:`BadPayload` for an empty list too."""
+        answer = self._get("/api/v1/market/instruments", {})
+        self.server_ms = answer.server_ms
+        return markets_of(answer.data)
+
+    def close(self) -> None:
+        """Nothing: the session is the caller's."""
 
     def _get(self, path: str, params: dict[str, str]) -> BlofinAnswer:
         """One question, repeated while the exchange is only unwell; each try takes its turn in the budget."""
@@ -119,6 +129,61 @@ class BlofinClient:
             raise BadPayload(SOURCE, f"{path}: sent on to no address: {error!r:.100}") from error
         latency_ms = (time.monotonic() - began) * 1000
         return BlofinAnswer(_data(body, path, params), server_ms(response), latency_ms)
+
+
+def markets_of(instruments: Sequence[Any]) -> list[Market]:
+    """The answer to "Get Instruments". None at all is a :class:`BadPayload`: `instruments: all` would keep nothing."""
+    if not instruments:
+        raise BadPayload(SOURCE, "lists no instrument at all")
+    return [_market_of(instrument) for instrument in instruments]
+
+
+def _market_of(instrument: Any) -> Market:
+    """One row of "Get Instruments". An empty field is unknown, never a guess."""
+    try:
+        symbol = _name(instrument["instId"])
+        base, _, quote = symbol.partition("-")
+        contract_type = instrument.get("contractType")
+        return Market(
+            venue_symbol=symbol,
+            market_id=symbol,
+            base=instrument.get("baseCurrency") or base,
+            quote=instrument.get("quoteCurrency") or quote,
+            # Missing from answers before 2025: linear contracts then settled in their quote currency.
+            settle=instrument.get("settleCurrency") or None,
+            is_swap=True,
+            is_spot=False,
+            is_linear=contract_type == "linear",
+            is_inverse=contract_type == "inverse",
+            contract_size=_size(instrument.get("contractValue")),
+            is_active=instrument.get("state") == "live",
+            listed_ms=_time_ms(instrument.get("listTime")),
+            told={},
+            state=instrument.get("state"),
+            tick_size=_size(instrument.get("tickSize")),
+            expires_ms=_time_ms(instrument.get("expireTime")),
+        )
+    except (AttributeError, KeyError, TypeError, ValueError, OverflowError, OSError) as error:
+        raise BadPayload(SOURCE, f"an instrument that cannot be read ({error!r}): {instrument!r:.200}") from error
+
+
+def _name(symbol: Any) -> str:
+    if not isinstance(symbol, str) or not symbol:
+        raise ValueError("it has no name")
+    return symbol
+
+
+def _size(text: Any) -> float | None:
+    if text in (None, ""):
+        return None
+    size = float(text)
+    if not 0 < size < math.inf:
+        raise ValueError("a size that is none")
+    return size
+
+
+def _time_ms(ms: Any) -> int | None:
+    return None if ms in (None, "", "0") else round(utc(int(ms)).timestamp() * 1000)
 
 
 def _raise_for_http_status(response: requests.Response, path: str) -> None:

@@ -95,6 +95,12 @@ class CcxtClient:
     def requests_made(self) -> int:
         return self._wire.requests_made
 
+    @property
+    def server_ms(self) -> int | None:
+        """The venue's clock by this thread's last answer; None: not known."""
+        answer = self._wire.last_answer
+        return None if answer is None else answer.server_ms
+
     def close(self) -> None:
         self._wire.close()
 

@@ -28,4 +28,3 @@ def ccxt_frame(rows: Sequence[CcxtRow], price_scale: float = 1.0, volume_scale: 
 
 def _told(cell: Any) -> Any:
     return math.inf if cell is None or cell != cell else cell  # NaN differs from itself
-

@@ -9,6 +9,7 @@ from airflow.providers.common.compat.sdk import AirflowNotFoundException, BaseHo
 
 from backfill.config.connections import SourceConnection, source_connection
 from backfill.config.settings import load_settings
+from backfill.hooks.blofin_hook import BlofinHook
 from backfill.hooks.candle_store_hook import CandleStoreHook
 
 if TYPE_CHECKING:
@@ -25,10 +26,10 @@ def open_runtime(candles_conn_id: str, blofin_conn_id: str) -> Runtime:
     from backfill.sources.runtime import Runtime
 
     settings = load_settings()
+    conn_ids = {BlofinHook.conn_type: blofin_conn_id}
 
     def connection_of(source: str) -> SourceConnection:
-        conn_id = blofin_conn_id if source == "blofin" else f"{source}_default"
-        found = source_of_connection(conn_id)
+        found = source_of_connection(conn_ids.get(source, f"{source}_default"))
         url = settings.source_urls.get(source)
         return found if url is None else replace(found, base_url=url)
 

@@ -18,9 +18,10 @@ from backfill.local.airflow_api import DagRun
 from backfill.local.fill_result import RunRows, exit_code, in_words, progress, series_results, shown_columns, totals
 from backfill.local.scenario import Scenario, live_scenario, replay_scenario, synthetic_scenario
 from backfill.local.stack import Stack, running_stack
-from backfill.storage.candle_store import CandleStore, Selection
+from backfill.storage.candle_store import CandleStore
 from backfill.storage.database import connect, translated_errors
 from backfill.storage.named_queries import query
+from backfill.storage.series import Selection
 
 if TYPE_CHECKING:
     from rich.progress import Progress

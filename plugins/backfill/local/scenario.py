@@ -18,7 +18,7 @@ from typing import Any
 import yaml
 
 from backfill.config.settings import Settings
-from backfill.config.universe_file import declared_series
+from backfill.config.universe_file import declared_series, load_universe
 from backfill.domain.timeframes import MINUTE_MS, TIMEFRAMES
 from backfill.errors import ConfigurationError
 from backfill.paper.market import Market
@@ -69,7 +69,11 @@ def synthetic_scenario(settings: Settings) -> Scenario:
     settle_ms = round(settings.settle_s * 1000)
     market = SyntheticMarket()
     spans: Spans = {}
-    for wish in declared_series(settings, [instrument.symbol for instrument in market.instruments]):
+    for wish in declared_series(
+        load_universe(settings.universe, settings.profile),
+        settings.lookback_hours,
+        [instrument.symbol for instrument in market.instruments],
+    ):
         end_ms = TIMEFRAMES[wish.timeframe].last_closed_end(now_ms, settle_ms)
         span = (
             wish.window_start_ms(now_ms, settle_ms),

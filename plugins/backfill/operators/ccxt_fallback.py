@@ -1,4 +1,4 @@
-"""Fill what one symbol still lacks from other exchanges, through ccxt."""
+"""Fill what one symbol still lacks from the sources that the run has not asked yet."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ if TYPE_CHECKING:
 
 
 class CcxtFallbackOperator(FillOperator):
-    """Asks the other sources of the universe, in its order, each for what is left: window - held - absent(source).
+    """Asks the sources that this run has not asked yet, in the universe's order, each for what is left.
 
-    A source that is broken is skipped, one whose listing is not proved gives nothing; what others give is stored and
-    names them, until the home's own candle replaces it. With nothing left to ask for the task skips itself. Like the
-    Blofin operator it may be cleared, retried or killed at any moment. A source's failure fails no task: the run log
-    names it, and `report` judges the run by what is still missing.
+    Left is window - held - absent(source). A source that is broken is skipped, one whose listing is not proved gives
+    nothing; what others give is stored and names them, until the primary's own candle replaces it. With nothing left
+    to ask for the task skips itself. It may be cleared, retried or killed at any moment. A source's failure fails no
+    task: the run log names it, and `report` judges the run by what is still missing.
 
-    Parameters are those of :class:`FillOperator`. ``sources`` are asked in their order; blofin is passed over.
+    Parameters are those of :class:`FillOperator`. ``sources`` are asked in their order.
     """
 
     ui_color = "#d9d2f0"
@@ -32,25 +32,17 @@ class CcxtFallbackOperator(FillOperator):
         from backfill.jobs.fill.fill_universe import fill_series, left_for_others
 
         sources, recheck = as_list(self.sources), str(self.recheck) == "True"
-        if sources == ["blofin"]:
-            raise AirflowSkipException("only blofin is to be asked")
         with open_runtime(self.candles_conn_id, self.blofin_conn_id) as runtime:
-            windows = self.windows(runtime)
             who = run_identity(context)
-            # What Blofin denies again stays absent; where it is not asked, a recheck is for the others to make.
-            left = (
-                windows
-                if recheck and sources and "blofin" not in sources
-                else left_for_others(runtime.store, windows, who)
-            )
-            if not left:
+            left = left_for_others(runtime.store, self.windows(runtime), who, sources, recheck=recheck)
+            if not left.windows:
                 raise AirflowSkipException("nothing is left for other sources")
             reports = fill_series(
                 runtime,
-                left,
+                left.windows,
                 who,
                 only=sources,
-                leave_out=["blofin"],
+                leave_out=left.asked,
                 recheck=recheck,
                 until=as_moment("until", self.until),
             )

@@ -13,7 +13,7 @@ from backfill.hooks.candle_store_hook import CANDLES_CONN_ID
 
 if TYPE_CHECKING:
     from backfill.sources.runtime import Runtime
-    from backfill.storage.candle_store import SeriesWindow
+    from backfill.storage.series import SeriesWindow
 
 
 class WindowOperator(BaseOperator):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from backfill.domain.candle_rules import BrokenRow
 from backfill.domain.intervals import Interval
+from backfill.domain.markets import Market
 from backfill.domain.timeframes import Timeframe
 
 if TYPE_CHECKING:
@@ -62,6 +63,26 @@ class CandleSource(Protocol):
     def ask(self, symbol: str, timeframe: Timeframe, after_ms: int) -> CandlePage:
         """The newest page of bars that open before ``after_ms``; raises an :class:`ExchangeError`."""
         ...
+
+    def close(self) -> None: ...
+
+
+class MarketClient(Protocol):
+    """What a source's client can say of its markets."""
+
+    @property
+    def requests_made(self) -> int: ...
+
+    @property
+    def server_ms(self) -> int | None:
+        """The source's clock by its last answer; None: not known."""
+        ...
+
+    def markets(self) -> list[Market]:
+        """Every market of the kinds that may be kept; raises an :class:`ExchangeError`."""
+        ...
+
+    def close(self) -> None: ...
 
 
 def is_over(candles: pd.DataFrame, timeframe: Timeframe, server_ms: int | None, settle_ms: int) -> pd.Series:

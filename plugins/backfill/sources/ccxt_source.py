@@ -15,11 +15,24 @@ from backfill.sources.candle_source import CandlePage, is_over
 
 
 class CcxtSource:
-    """Asks for the venue's market that ``listing`` names. ``step_ms`` and ``timeframe`` fix how a page is asked for."""
+    """Asks for the venue's market that ``listing`` names. ``timeframe`` fixes how a page is asked for.
 
-    def __init__(self, client: CcxtClient, listing: Listing, timeframe: Timeframe, settle_ms: int = 0) -> None:
+    ``stands_in``: its candles are another source's stand-ins, so a flat bar of spot says nothing about a perpetual.
+    """
+
+    def __init__(
+        self,
+        client: CcxtClient,
+        listing: Listing,
+        timeframe: Timeframe,
+        settle_ms: int = 0,
+        *,
+        rows_per_page: int | None = None,
+        stands_in: bool = True,
+    ) -> None:
         self.name = client.venue.source
-        self.rows_per_page = client.venue.rows(timeframe.name)
+        self.rows_per_page = rows_per_page or client.venue.rows(timeframe.name)
+        self._stands_in = stands_in
         self._client = client
         self._listing = listing
         self._timeframe = timeframe
@@ -27,12 +40,15 @@ class CcxtSource:
 
     @property
     def is_spot(self) -> bool:
-        """Whether it stands in for a perpetual."""
+        """Whether its market is a spot book and no perpetual."""
         return self._listing.instrument_class == "spot_proxy"
 
     @property
     def requests_made(self) -> int:
         return self._client.requests_made
+
+    def close(self) -> None:
+        self._client.close()
 
     def serves_from_ms(self) -> int | None:
         return self._client.venue.oldest_open_ms(self._timeframe.step_ms, round(time.time() * 1000))
@@ -46,7 +62,7 @@ class CcxtSource:
         now_ms = answer.server_ms if answer.server_ms is not None else round(time.time() * 1000)
         sound, broken = sift(frame, timeframe, self._before_ms(after_ms), now_ms)
         over = is_over(sound, timeframe, now_ms, self._settle_ms)
-        if self._client.venue.fills_no_trade and self.is_spot:
+        if self._client.venue.fills_no_trade and self.is_spot and self._stands_in:
             # A flat bar that the venue wrote where nobody traded says nothing about a perpetual.
             traded = sound["volume"] > 0
             sound, over = sound[traded], over[traded]

@@ -1,19 +1,17 @@
-"""Who may be asked for a series now, best first: sources that are well, and whose listing is proved."""
+"""Who may be asked for a series now, best first: sources that are well, and whose listing may be used."""
 
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator, Sequence
 
 from backfill.domain.symbols import Refusal
-from backfill.domain.timeframes import timeframe
 from backfill.domain.venues import venue
 from backfill.errors import ExchangeError, SourceSkipped, SymbolNotListed
-from backfill.exchanges.blofin_client import SOURCE as BLOFIN
 from backfill.sources.candle_source import CandleSource
-from backfill.sources.ccxt_source import CcxtSource
 from backfill.sources.listing_proof import ListingProver
 from backfill.sources.runtime import Runtime
-from backfill.storage.candle_store import CandleStore, SeriesWindow
+from backfill.storage.candle_store import CandleStore
+from backfill.storage.series import SeriesWindow
 from backfill.storage.source_health import SourceHealth
 
 
@@ -27,10 +25,10 @@ def sources_of(
 ) -> Generator[CandleSource | ExchangeError, None, None]:
     """The sources of ``window`` in the universe's order, or just those of ``only``; for one that cannot be asked, why.
 
-    Each is looked at only when the one before has left something, so a source nobody needs costs nothing. Whoever stops
-    early closes the generator: it gives back what it holds of the source before.
+    Each is looked at only when the one before has left something, so a source that is not needed costs nothing. A
+    caller that stops early closes the generator, which gives back what it holds of the source before.
     """
-    health = SourceHealth(store.connection, run)
+    health = store.health(run)
     allowed = store.source_names(window.source_ids)
     for name in allowed if only is None else only:
         if name in leave_out:
@@ -38,22 +36,19 @@ def sources_of(
         if name not in allowed:
             yield SymbolNotListed(name, window.symbol, "the universe does not name this source for it")
             continue
-        if name != BLOFIN and not venue(name).serves(window.timeframe):
+        if not venue(name).serves(window.timeframe):
             continue
         source_id = store.source_id(name)
         if not health.may_ask(source_id):
             yield SourceSkipped(name, "skipped, since it has failed again and again; the next run probes it")
             continue
         try:
-            if name == BLOFIN:
-                yield runtime.new_blofin_source()
-            else:
-                yield from _through_ccxt(runtime, store, window, name, allowed, health)
+            yield from _with_a_listing(runtime, store, window, name, allowed, health)
         finally:
-            health.let_go(source_id)
+            health.release_probe(source_id)
 
 
-def _through_ccxt(
+def _with_a_listing(
     runtime: Runtime,
     store: CandleStore,
     window: SeriesWindow,
@@ -61,19 +56,20 @@ def _through_ccxt(
     allowed: Sequence[str],
     health: SourceHealth,
 ) -> Iterator[CandleSource | ExchangeError]:
-    """The venue with its proved listing, or why it has none for this instrument."""
-    prover = ListingProver(store, window, runtime.new_ccxt_client, health, spot_proxy=window.spot_proxy)
-    others = [venue(other) for other in allowed if other not in (name, BLOFIN)]
+    """The source with its listing of the instrument, or why it has none."""
+    others = [venue(other) for other in allowed[1:] if other != name]
     try:
-        proved = prover.proved(venue(name), others)
+        found = ListingProver(runtime, store, window, health).proved(venue(name), others)
     except ExchangeError as error:
         yield error
         return
-    if isinstance(proved, Refusal):
-        yield SymbolNotListed(name, window.symbol, proved.reason)
+    if isinstance(found, Refusal):
+        yield SymbolNotListed(name, window.symbol, found.reason)
         return
-    client = runtime.new_ccxt_client(name, [proved.market])
+    source = runtime.candle_source(
+        venue(name), found.listing, found.market, window.timeframe, stands_in=name != allowed[0]
+    )
     try:
-        yield CcxtSource(client, proved.listing, timeframe(window.timeframe), runtime.settle_ms)
+        yield source
     finally:
-        client.close()
+        source.close()

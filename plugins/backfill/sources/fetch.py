@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING, NamedTuple
 from backfill.domain.answers import bar_intervals, denied
 from backfill.domain.intervals import Interval, intersection
 from backfill.domain.page_plan import PlannedPage, plan_pages
-from backfill.domain.timeframes import DAY_MS, HOUR_MS, Timeframe, timeframe
+from backfill.domain.timeframes import DAY_MS, HOUR_MS, Timeframe, timeframe, utc
 from backfill.errors import BadPayload, ContradictoryAnswer, ExchangeError, PaginationStalled
 from backfill.sources.candle_source import CandlePage, CandleSource
 from backfill.sources.request_budget import UNLIMITED, RunBudget
 from backfill.sources.walk_back import walk_back
-from backfill.storage.candle_store import CandleStore, QuarantinedRow, SeriesWindow, utc
+from backfill.storage.candle_store import CandleStore, QuarantinedRow
 from backfill.storage.gap_fill_log import GapFillLog, Requests
+from backfill.storage.series import SeriesWindow
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -8,9 +8,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from backfill.domain.fair_share import fair_share
-from backfill.storage.candle_store import CandleStore, Selection, SeriesWindow
-from backfill.storage.database import translated_errors
-from backfill.storage.named_queries import query
+from backfill.storage.candle_store import CandleStore
+from backfill.storage.series import Selection, SeriesWindow
 
 
 @dataclass(frozen=True)
@@ -33,12 +32,12 @@ def fair_budget(
     window: SeriesWindow,
     which: Selection,
     *,
-    home: str,
+    primary: str,
     until: datetime | None,
     limits_per_period_s: tuple[tuple[int, int], ...],
     rows_per_page: int,
 ) -> RunBudget:
-    """The share of one series in what ``home`` answers until then, if all that ``which`` selects needs more.
+    """The share of one series in what ``primary`` answers until then, if all that ``which`` selects needs more.
 
     Symbols share alike, and so do the timeframes of a symbol. What others do not need, or have had, is free for all:
     the shares are worked out when they are taken.
@@ -47,14 +46,12 @@ def fair_budget(
         return UNLIMITED
     seconds = max(0.0, until.timestamp() - time.time())
     capacity = int(seconds * min(limit / period_s for limit, period_s in limits_per_period_s))
-    params = {**which.as_params(), "home": home, "rows_per_page": rows_per_page}
-    with translated_errors():
-        rows = store.connection.execute(query("runs/select_requests_needed"), params).fetchall()
+    needed = store.run_log.requests_needed(which, primary, rows_per_page)
     of_symbol: Counter[str] = Counter()
-    for symbol, _, pages in rows:
-        of_symbol[symbol] += pages
+    for one in needed:
+        of_symbol[one.symbol] += one.pages
     if sum(of_symbol.values()) <= capacity:
         return RunBudget(until)
     share = fair_share(of_symbol, capacity).get(window.symbol, 0)
-    own = {timeframe: pages for symbol, timeframe, pages in rows if symbol == window.symbol}
+    own = {one.timeframe: one.pages for one in needed if one.symbol == window.symbol}
     return RunBudget(until, fair_share(own, share).get(window.timeframe, 0))

@@ -1,24 +1,30 @@
-"""What a fill needs from outside, opened from addresses: stores over Postgres, clients of exchanges, rate budgets."""
+"""What jobs need from outside, opened from addresses: stores over Postgres, clients of sources, rate budgets."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from functools import cached_property
-from typing import Any
 
 import requests
 from requests.adapters import HTTPAdapter
 
 from backfill.config.connections import SourceConnection
-from backfill.config.settings import Settings
+from backfill.config.settings import MAX_BATCH_LIMIT, Settings
+from backfill.config.universe_file import load_universe
+from backfill.config.universe_model import Universe
 from backfill.domain.markets import Market
-from backfill.domain.venues import venue
-from backfill.exchanges.blofin_client import BASE_URL, LIMITS_PER_PERIOD_S, SOURCE, BlofinClient
+from backfill.domain.symbols import Listing
+from backfill.domain.timeframes import timeframe
+from backfill.domain.venues import Venue, venue
+from backfill.exchanges.blofin_client import BASE_URL, BlofinClient
+from backfill.exchanges.blofin_client import SOURCE as BLOFIN
 from backfill.exchanges.ccxt_client import CcxtClient
 from backfill.exchanges.ccxt_wire import TRIES
 from backfill.sources.blofin_source import BlofinSource
+from backfill.sources.candle_source import CandleSource, MarketClient
+from backfill.sources.ccxt_source import CcxtSource
 from backfill.storage.candle_store import CandleStore
 from backfill.storage.database import connect
 from backfill.storage.migrations import require_current_schema
@@ -31,7 +37,7 @@ POOLED_SOCKETS = 64
 class Runtime:
     """Opens what is asked for and closes it all at its end. Stores are for one thread each, sources for one fill.
 
-    ``connection_of`` tells where and how to reach a source, by its name.
+    ``connection_of`` gives where and how to reach a source, by its name.
     """
 
     def __init__(self, database_uri: str, settings: Settings, connection_of: Callable[[str], SourceConnection]) -> None:
@@ -62,16 +68,37 @@ class Runtime:
     def settle_ms(self) -> int:
         return round(self.settings.settle_s * 1000)
 
-    def new_blofin_source(self) -> BlofinSource:
-        return BlofinSource(
-            self._new_blofin_client(), rows_per_page=self.settings.batch_limit, settle_ms=self.settle_ms
-        )
+    @cached_property
+    def universe(self) -> Universe:
+        """The universe file, read once."""
+        return load_universe(self.settings.universe, self.settings.profile)
 
-    def new_ccxt_client(self, source: str, markets: Sequence[Market] = (), *, tries: int = TRIES) -> CcxtClient:
-        """A client of the venue; given markets it loads none. The caller closes it."""
-        connection = self._connection_of(source)
-        of_venue = venue(source)
-        budget = self._budget(source, of_venue.limits_per_period_s, of_venue.spacing_ms)
+    def rows_per_page(self, source: str, timeframe_name: str | None = None) -> int:
+        """How many rows are asked for at once: what the source gives, unless BACKFILL_BATCH_LIMIT asks for fewer."""
+        of_venue, limit = venue(source), self.settings.batch_limit
+        rows = of_venue.rows_per_page if timeframe_name is None else of_venue.rows(timeframe_name)
+        return rows if limit == MAX_BATCH_LIMIT else min(rows, limit)
+
+    def new_client(self, source: str, *, tries: int = TRIES) -> MarketClient:
+        """A client that can say what the source lists. The caller closes it."""
+        client: MarketClient = (
+            self._blofin_client() if venue(source).client == "blofin" else self._ccxt_client(source, tries=tries)
+        )
+        return client
+
+    def candle_source(
+        self, of_venue: Venue, listing: Listing, market: Market | None, timeframe_name: str, *, stands_in: bool = True
+    ) -> CandleSource:
+        """A source that asks for ``listing``. The caller closes it."""
+        bars, rows = timeframe(timeframe_name), self.rows_per_page(of_venue.source, timeframe_name)
+        if of_venue.client == "blofin":
+            return BlofinSource(self._blofin_client(), rows, self.settle_ms, listing)
+        client = self._ccxt_client(of_venue.source, [market] if market else ())
+        return CcxtSource(client, listing, bars, self.settle_ms, rows_per_page=rows, stands_in=stands_in)
+
+    def _ccxt_client(self, source: str, markets: Sequence[Market] = (), *, tries: int = TRIES) -> CcxtClient:
+        """Given markets it loads none."""
+        connection, of_venue, budget = self._connection_of(source), venue(source), self._budget(source)
         return CcxtClient(
             of_venue,
             base_url=connection.base_url,
@@ -87,19 +114,10 @@ class Runtime:
             tries=tries,
         )
 
-    def ask_blofin_for_its_clock(self) -> tuple[int | None, int]:
-        """Blofin's time in ms (None: it did not say) and how many instruments it lists; one request."""
-        answer = self._new_blofin_client().instruments()
-        return answer.server_ms, len(answer.data)
-
-    def instruments(self) -> Sequence[Mapping[str, Any]]:
-        """What Blofin lists, as it describes it."""
-        return self._new_blofin_client().instruments().data
-
-    def _new_blofin_client(self) -> BlofinClient:
-        budget = self._budget(SOURCE, LIMITS_PER_PERIOD_S, 0)
+    def _blofin_client(self) -> BlofinClient:
+        budget = self._budget(BLOFIN)
         return BlofinClient(
-            self._session,
+            self._blofin_session,
             self._blofin.base_url or BASE_URL,
             before_request=budget.take_turn,
             on_ban=budget.pause,
@@ -108,10 +126,10 @@ class Runtime:
 
     @cached_property
     def _blofin(self) -> SourceConnection:
-        return self._connection_of(SOURCE)
+        return self._connection_of(BLOFIN)
 
     @cached_property
-    def _session(self) -> requests.Session:
+    def _blofin_session(self) -> requests.Session:
         session = self._opened.enter_context(requests.Session())
         adapter = HTTPAdapter(pool_maxsize=POOLED_SOCKETS)
         session.mount("https://", adapter)
@@ -121,15 +139,16 @@ class Runtime:
             session.trust_env = False  # else HTTPS_PROXY of the environment would win over the connection's own
         return session
 
-    def _budget(self, source: str, limits_per_period_s: tuple[tuple[int, int], ...], spacing_ms: int) -> RateBudget:
+    def _budget(self, source: str) -> RateBudget:
         with self._lock:
             if source not in self._budgets:
+                of_venue = venue(source)
                 store = self._opened.enter_context(self.new_store())
                 self._budgets[source] = RateBudget(
                     store.connection,
                     source,
                     store.source_id(source),
-                    limits_per_period_s,
-                    spacing_ms=max(spacing_ms, self.settings.request_sleep_ms),
+                    of_venue.limits_per_period_s,
+                    spacing_ms=max(of_venue.spacing_ms, self.settings.request_sleep_ms),
                 )
             return self._budgets[source]

@@ -6,9 +6,10 @@ import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime, timedelta, timezone
+from datetime import datetime, timedelta
+from functools import cached_property
 from time import monotonic, sleep
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import psycopg
@@ -17,82 +18,26 @@ from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
 
 from backfill.domain.intervals import Interval
+from backfill.domain.timeframes import utc
 from backfill.errors import SeriesBusy
 from backfill.storage.binary_copy import CANDLE_WIRE_TYPES, candle_columns, packed, page_columns, unpacked
 from backfill.storage.database import Connection, fetch_one, translated_errors
+from backfill.storage.gap_fill_log import GapFillLog
+from backfill.storage.instruments import Instruments
+from backfill.storage.listings import Listings
 from backfill.storage.multiranges import to_intervals, to_multirange
 from backfill.storage.named_queries import query
+from backfill.storage.series import SERIES_LOCK, OpenWork, Selection, SeriesWindow, StoredPage
+from backfill.storage.source_health import SourceHealth
+from backfill.storage.wishes import WishList
 
 if TYPE_CHECKING:
     import pandas as pd
 
-# First key of the advisory locks that say "somebody works on this series" ("bfsl" in ASCII); the second is its id.
-SERIES_LOCK = 0x6266_736C
 LOCK_POLL_S = 0.25
 
 FIRST_ABSENCE = timedelta(hours=24)
 CONFIRMED_ABSENCE = timedelta(days=7)
-
-
-def utc(ms: int) -> datetime:
-    return datetime.fromtimestamp(ms / 1000, tz=timezone.utc)
-
-
-@dataclass(frozen=True)
-class Selection:
-    """Which series, seen when: None names all; a window replaces the declared one as far as its bounds allow."""
-
-    at: datetime
-    settle_ms: int = 0
-    symbols: Sequence[str] | None = None
-    timeframes: Sequence[str] | None = None
-    from_ms: int | None = None
-    to_ms: int | None = None
-
-    def as_params(self) -> dict[str, Any]:
-        return {
-            "at": self.at,
-            "settle_ms": self.settle_ms,
-            "symbols": list(self.symbols) if self.symbols is not None else None,
-            "timeframes": list(self.timeframes) if self.timeframes is not None else None,
-            "from_ms": self.from_ms,
-            "to_ms": self.to_ms,
-        }
-
-
-class SeriesWindow(NamedTuple):
-    """A series and the half-open span of it that must be complete (ms, on its grid).
-
-    ``is_pruned``: it has a retention, so that what lies before the window will be removed.
-    """
-
-    series_id: int
-    symbol: str
-    timeframe: str
-    source_ids: list[int]
-    start_ms: int
-    end_ms: int
-    state: str | None
-    list_ms: int | None
-    spot_proxy: bool = False
-    objective_pct: float = 99.9
-    roll_up: bool = False
-    is_pruned: bool = False
-
-
-class OpenWork(NamedTuple):
-    """What a window lacks: in bars for the log, in intervals for the source that is to be asked."""
-
-    held_candles: int
-    missing_candles: int
-    gaps_found: int
-    askable: list[Interval]
-
-    @property
-    def coverage_pct(self) -> float:
-        """Of the bars that exist anywhere; established absences are not counted as bars."""
-        known = self.held_candles + self.missing_candles
-        return 100.0 if known == 0 else 100.0 * self.held_candles / known
 
 
 @dataclass(frozen=True)
@@ -102,16 +47,6 @@ class QuarantinedRow:
     open_ms: int | None
     rule: str
     payload: Any
-
-
-@dataclass(frozen=True)
-class StoredPage:
-    """What one transaction has changed: rows, and the length of what is newly absent in ms."""
-
-    inserted: int
-    revised: int
-    quarantined: int
-    newly_absent_ms: int
 
 
 class CandleStore:
@@ -127,6 +62,26 @@ class CandleStore:
 
     def __exit__(self, *_: object) -> None:
         self.connection.close()
+
+    @cached_property
+    def instruments(self) -> Instruments:
+        return Instruments(self.connection)
+
+    @cached_property
+    def listings(self) -> Listings:
+        return Listings(self.connection)
+
+    @cached_property
+    def wishes(self) -> WishList:
+        return WishList(self.connection)
+
+    @cached_property
+    def run_log(self) -> GapFillLog:
+        return GapFillLog(self.connection)
+
+    def health(self, run: str) -> SourceHealth:
+        """The breakers of the sources, read and moved on behalf of ``run``."""
+        return SourceHealth(self.connection, run)
 
     # -- what is there ---------------------------------------------------------------------------------------
 

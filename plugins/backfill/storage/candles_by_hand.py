@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from psycopg.rows import dict_row
 
 from backfill.domain.candle_columns import EARLIEST_MS
+from backfill.domain.timeframes import utc
 from backfill.storage.binary_copy import INT2, INT4, INT8, Column, packed, page_columns
-from backfill.storage.candle_store import CandleStore, SeriesWindow, utc
+from backfill.storage.candle_store import CandleStore
 from backfill.storage.database import fetch_one, translated_errors
 from backfill.storage.named_queries import query
+from backfill.storage.series import SeriesWindow
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -11,7 +11,7 @@ from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
 
 from backfill.domain.intervals import Interval
-from backfill.storage.candle_store import utc
+from backfill.domain.timeframes import utc
 from backfill.storage.database import Connection, translated_errors
 from backfill.storage.named_queries import query
 

@@ -7,9 +7,10 @@ from typing import Any, NamedTuple
 
 from psycopg.types.json import Jsonb
 
-from backfill.storage.candle_store import SERIES_LOCK, OpenWork, SeriesWindow, StoredPage, utc
+from backfill.domain.timeframes import utc
 from backfill.storage.database import Connection, fetch_one, translated_errors
 from backfill.storage.named_queries import query
+from backfill.storage.series import SERIES_LOCK, OpenWork, Selection, SeriesWindow, StoredPage
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,14 @@ class Requests(NamedTuple):
 
     planned: int
     made: int
+
+
+class PagesNeeded(NamedTuple):
+    """How many pages one series needs."""
+
+    symbol: str
+    timeframe: str
+    pages: int
 
 
 class GapFillLog:
@@ -103,6 +112,34 @@ class GapFillLog:
         """Mark the runs whose process has died; give their number. Call it before holding a series."""
         with translated_errors(), self._connection.transaction():
             return self._connection.execute(query("runs/abandon_dead_runs"), {"lock_class": SERIES_LOCK}).rowcount
+
+    def carried_over(self, who: RunIdentity) -> set[int]:
+        """The series that this run had no more time to ask their primary source for."""
+        params = {"dag_id": who.dag_id, "run_id": who.run_id}
+        with translated_errors():
+            return {int(row[0]) for row in self._connection.execute(query("runs/select_carried_over"), params)}
+
+    def asked_by_other_tasks(self, who: RunIdentity) -> dict[int, list[str]]:
+        """By series, the sources that other tasks of this run have asked for candles."""
+        asked: dict[int, list[str]] = {}
+        with translated_errors():
+            for series_id, source in self._connection.execute(query("runs/select_asked_in_run"), vars(who)):
+                asked.setdefault(int(series_id), []).append(str(source))
+        return asked
+
+    def fill_rate(self, which: Selection, most_runs: int) -> tuple[int, int, float | None]:
+        """Bars closed by the last runs over ``which``, how many runs, and how long they took together in seconds."""
+        params = {**which.as_params(), "lock_class": SERIES_LOCK, "most_runs": most_runs}
+        with translated_errors():
+            closed, runs, seconds = fetch_one(self._connection, query("runs/select_fill_rate"), params)
+        return closed, runs, seconds
+
+    def requests_needed(self, which: Selection, primary: str, rows_per_page: int) -> list[PagesNeeded]:
+        """About how many pages each series of ``which`` needs whose primary source is ``primary``."""
+        params = {**which.as_params(), "primary": primary, "rows_per_page": rows_per_page}
+        with translated_errors():
+            rows = self._connection.execute(query("runs/select_requests_needed"), params).fetchall()
+        return [PagesNeeded(*row) for row in rows]
 
     def attempt(
         self,

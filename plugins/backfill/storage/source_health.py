@@ -48,7 +48,7 @@ class SourceHealth:
     def may_ask(self, source_id: int) -> bool:
         """Whether the source is well or this caller is its probe; while another probes it, that is waited for.
 
-        Whoever was told yes calls :meth:`let_go` in the end.
+        Whoever was told yes calls :meth:`release_probe` in the end.
         """
         params = {"source_id": source_id, "run": self._run, "probe_lease": PROBE_LEASE}
         while True:
@@ -60,8 +60,8 @@ class SourceHealth:
                 return verdict in ("ask", "probe")
             self._sleep(WAIT_FOR_PROBE_S)
 
-    def let_go(self, source_id: int) -> None:
-        """Leave the probe to the next one, unless it was said how the source is: perhaps there was nothing to ask."""
+    def release_probe(self, source_id: int) -> None:
+        """Release the probe unless an outcome was recorded: perhaps there was nothing to ask."""
         if source_id in self._probing:
             self._probing.discard(source_id)
             with suppress(DatabaseError), translated_errors():  # without a database the lease will run out

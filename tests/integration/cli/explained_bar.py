@@ -7,9 +7,10 @@ from typing import Any
 
 from backfill.domain.answers import bar_intervals
 from backfill.domain.intervals import Interval
-from backfill.storage.candle_store import CandleStore, OpenWork, QuarantinedRow, SeriesWindow
+from backfill.storage.candle_store import CandleStore, QuarantinedRow
 from backfill.storage.findings import Finding
 from backfill.storage.gap_fill_log import GapFillLog, RunIdentity
+from backfill.storage.series import OpenWork, SeriesWindow
 from integration.cli.conftest import Cli
 from integration.helpers import DAY_MS, MINUTE_MS, NOON_MS, candles, wanted_series
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from backfill.storage.candle_store import CandleStore, utc
+from backfill.domain.timeframes import utc
+from backfill.storage.candle_store import CandleStore
 from integration.cli.conftest import Cli
 from integration.helpers import HOUR_MS, NOON_MS, candles, one, opens, store_bars, wanted_series
 

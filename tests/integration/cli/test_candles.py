@@ -12,7 +12,8 @@ from datetime import datetime, timedelta
 import pytest
 
 from backfill.paper.protocol import Answer
-from backfill.storage.candle_store import CandleStore, Selection
+from backfill.storage.candle_store import CandleStore
+from backfill.storage.series import Selection
 from integration.cli.conftest import PLUGINS, Cli
 from integration.exchange import PaperBlofin, assert_equals_market, bars_of, data_of, punch, run_log, saying
 from integration.helpers import contents, one, rows

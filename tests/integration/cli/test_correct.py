@@ -11,11 +11,13 @@ from typing import Any
 import pytest
 
 from backfill.domain.intervals import Interval
+from backfill.domain.timeframes import utc
 from backfill.jobs.by_hand.correct_candles import MANUAL, Corrections
 from backfill.storage import candles_by_hand
-from backfill.storage.candle_store import CandleStore, SeriesWindow, utc
+from backfill.storage.candle_store import CandleStore
 from backfill.storage.database import connect
 from backfill.storage.findings import Finding, FindingsLog
+from backfill.storage.series import SeriesWindow
 from integration.cli.conftest import Cli, Said
 from integration.helpers import (
     HOUR_MS,

@@ -8,8 +8,9 @@ from unittest.mock import ANY
 
 import pytest
 
-from backfill.storage.candle_store import CandleStore, QuarantinedRow, SeriesWindow
+from backfill.storage.candle_store import CandleStore, QuarantinedRow
 from backfill.storage.findings import Finding, FindingsLog
+from backfill.storage.series import SeriesWindow
 from integration.cli.conftest import Cli
 from integration.cli.explained_bar import (
     BAR,

@@ -9,8 +9,10 @@ from typing import Any
 import pytest
 
 from backfill.domain.intervals import Interval
-from backfill.storage.candle_store import CandleStore, QuarantinedRow, SeriesWindow, utc
+from backfill.domain.timeframes import utc
+from backfill.storage.candle_store import CandleStore, QuarantinedRow
 from backfill.storage.findings import FindingsLog
+from backfill.storage.series import SeriesWindow
 from integration.cli.conftest import Cli
 from integration.cli.explained_bar import BAR, BAR_MS, BROKEN, give, kept_for_years, list_market, proof, story, verdicts
 from integration.helpers import DAY_MS, MINUTE_MS, NOON_MS, candles, store_bars, wanted_series

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from backfill.storage.candle_store import CandleStore, SeriesWindow
+from backfill.storage.candle_store import CandleStore
 from backfill.storage.findings import Finding, FindingsLog
+from backfill.storage.series import SeriesWindow
 from integration.cli.conftest import Cli
 from integration.helpers import MINUTE_MS, NOON_MS, rows, wanted_series
 

@@ -13,7 +13,8 @@ from subprocess import Popen
 import pytest
 
 from backfill.paper.coins import LIQUID_COINS
-from backfill.storage.candle_store import CandleStore, Selection
+from backfill.storage.candle_store import CandleStore
+from backfill.storage.series import Selection
 from integration.cli.conftest import Cli
 from integration.exchange import PaperBlofin, assert_equals_market, run_log
 from integration.helpers import DAY_MS, assert_held_is_true, one, rows

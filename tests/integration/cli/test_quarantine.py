@@ -13,15 +13,17 @@ import pytest
 from psycopg.types.json import Jsonb
 
 from backfill.domain.intervals import Interval
+from backfill.domain.timeframes import utc
 from backfill.domain.venues import ANY_KEY, VENUES
 from backfill.errors import DecisionRefused
 from backfill.frames.ccxt_frame import ccxt_frame
 from backfill.jobs.by_hand.quarantine import discard, quarantined, release
 from backfill.jobs.by_hand.quarantined_candle import QuarantineReader
 from backfill.paper.protocol import Answer
-from backfill.storage.candle_store import CandleStore, QuarantinedRow, SeriesWindow, utc
+from backfill.storage.candle_store import CandleStore, QuarantinedRow
 from backfill.storage.candles_by_hand import writable_series
 from backfill.storage.database import connect
+from backfill.storage.series import SeriesWindow
 from integration.cli.conftest import Cli
 from integration.exchange import PaperBlofin, data_of, fill, saying
 from integration.helpers import (

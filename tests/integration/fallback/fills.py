@@ -8,8 +8,9 @@ from typing import Any
 
 from backfill.jobs.fill.fill_gaps import FillReport
 from backfill.jobs.fill.fill_universe import fill_series
-from backfill.storage.candle_store import CandleStore, SeriesWindow
+from backfill.storage.candle_store import CandleStore
 from backfill.storage.gap_fill_log import RunIdentity
+from backfill.storage.series import SeriesWindow
 from integration.exchange import candles_in_database
 from integration.fallback.conftest import MARKET, Venues
 from integration.helpers import HOUR_MS, one, rows, wanted_series
@@ -30,6 +31,8 @@ def want(store: CandleStore, symbol: str = "BTC-USDT", *, sources: Sequence[str]
 def run(venues: Venues, windows: Sequence[SeriesWindow], run_id: str | None = None, **how: Any) -> list[FillReport]:
     """One run over all of them, in the order of their names."""
     who = RunIdentity("test", run_id or f"run {next(_numbers)}", "fill")
+    if "leave_out" in how:
+        how["leave_out"] = {window.series_id: how["leave_out"] for window in windows}
     with venues.open_runtime() as runtime:
         return sorted(fill_series(runtime, windows, who, **how), key=lambda report: (report.symbol, report.timeframe))
 

@@ -173,7 +173,7 @@ def test_a_refusal_made_without_stand_ins_does_not_stand_in_the_way_of_one(store
 
 def test_kept_markets_are_loaded_anew_after_a_day(store: CandleStore, venues: Venues) -> None:
     with venues.open_runtime() as runtime:
-        markets = VenueMarkets(store, runtime.new_ccxt_client, SourceHealth(store.connection, "run"))
+        markets = VenueMarkets(store, runtime.new_client, SourceHealth(store.connection, "run"))
         first = markets.of(venue("bybit"))
         assert markets.of(venue("bybit")) == first
         assert venues.asked("bybit") == LOAD_OF_BYBIT

@@ -18,9 +18,10 @@ from backfill.exchanges.blofin_client import BlofinClient
 from backfill.jobs.fill.fill_gaps import FillReport, fill_gaps
 from backfill.sources.blofin_source import BlofinSource
 from backfill.sources.candle_source import CandlePage, CandleSource
-from backfill.storage.candle_store import CandleStore, SeriesWindow
+from backfill.storage.candle_store import CandleStore
 from backfill.storage.gap_fill_log import RunIdentity
 from backfill.storage.multiranges import to_intervals
+from backfill.storage.series import SeriesWindow
 from integration.exchange import candles_in_database
 from integration.helpers import held_ms, one, rows, stored_ms, wanted_series
 from unit.exchanges.canned_answers import session_with

@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from backfill.domain.timeframes import utc
 from backfill.jobs.maintain.audit import AuditReport, audit
-from backfill.storage.candle_store import CandleStore, utc
+from backfill.storage.candle_store import CandleStore
 from integration.helpers import NOW_MS, rows
 
 AT = utc(NOW_MS)

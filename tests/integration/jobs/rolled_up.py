@@ -10,7 +10,8 @@ from backfill.config.settings import Settings
 from backfill.jobs.fill.fill_gaps import FillReport
 from backfill.jobs.fill.fill_universe import fill_series
 from backfill.sources.runtime import Runtime
-from backfill.storage.candle_store import CandleStore, SeriesWindow
+from backfill.storage.candle_store import CandleStore
+from backfill.storage.series import SeriesWindow
 from integration.exchange import (
     WHO,
     PaperBlofin,

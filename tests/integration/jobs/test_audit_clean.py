@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from backfill.domain.timeframes import utc
 from backfill.errors import UnknownSymbol
 from backfill.jobs.maintain.audit import audit
-from backfill.storage.candle_store import CandleStore, utc
+from backfill.storage.candle_store import CandleStore
 from integration.helpers import (
     DAY_MS,
     HOUR_MS,

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import pytest
 
+from backfill.domain.timeframes import utc
 from backfill.jobs.maintain.audit import audit
 from backfill.jobs.maintain.checks import scope
-from backfill.storage.candle_store import CandleStore, SeriesWindow, utc
+from backfill.storage.candle_store import CandleStore
 from backfill.storage.database import connect
+from backfill.storage.series import SeriesWindow
 from integration.helpers import (
     DAY_MS,
     HOUR_MS,

@@ -9,9 +9,11 @@ from typing import Any
 import pytest
 
 from backfill.domain.intervals import Interval
+from backfill.domain.timeframes import utc
 from backfill.jobs.maintain.audit import audit
-from backfill.storage.candle_store import CandleStore, SeriesWindow, utc
+from backfill.storage.candle_store import CandleStore
 from backfill.storage.database import connect
+from backfill.storage.series import SeriesWindow
 from integration.helpers import (
     DAY_MS,
     HOUR_MS,

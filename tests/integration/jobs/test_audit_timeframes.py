@@ -6,11 +6,12 @@ import pandas as pd
 import pytest
 
 from backfill.domain.next_timeframe import aggregate
-from backfill.domain.timeframes import timeframe
+from backfill.domain.timeframes import timeframe, utc
 from backfill.jobs.maintain.audit import audit
 from backfill.jobs.maintain.checks import timeframes
-from backfill.storage.candle_store import CandleStore, SeriesWindow, utc
+from backfill.storage.candle_store import CandleStore
 from backfill.storage.findings import Finding, FindingsLog
+from backfill.storage.series import SeriesWindow
 from integration.helpers import DAY_MS, HOUR_MS, MINUTE_MS, NOON_MS, candles, opens, rows, store_bars, wanted_series
 from integration.jobs.audited import AT
 

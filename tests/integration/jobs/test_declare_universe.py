@@ -11,11 +11,15 @@ from typing import Any
 import pytest
 
 from backfill.config.settings import Settings
-from backfill.config.universe_file import select_series
+from backfill.config.universe_file import load_universe, select_series
+from backfill.config.universe_model import SeriesWish
+from backfill.domain.markets import Market
 from backfill.errors import BadPayload, ConfigurationError, ExchangeUnreachable, UnknownSymbol
-from backfill.jobs.universe.declare_universe import declare_universe
-from backfill.storage.candle_store import CandleStore, Selection
+from backfill.exchanges.blofin_client import markets_of
+from backfill.jobs.universe import declare_universe as declare
+from backfill.storage.candle_store import CandleStore
 from backfill.storage.database import connect
+from backfill.storage.series import Selection
 from integration.helpers import (
     DAY_MS,
     HOUR_MS,
@@ -30,7 +34,7 @@ from integration.helpers import (
     stored_ms,
 )
 
-Tell = Callable[[], Sequence[Mapping[str, Any]]]
+Tell = Callable[[str], Sequence[Market]]
 TWO_COINS = "instruments: [BTC-USDT, ETH-USDT]\ntimeframes: {1m: 7d, 1h: 30d}\n"
 WANTED = (
     "SELECT i.symbol, s.timeframe FROM backfill.series AS s JOIN backfill.instruments AS i ON i.id = s.instrument_id "
@@ -64,11 +68,31 @@ class Exchange:
         self.error: Exception | None = None
         self.asked = 0
 
-    def __call__(self) -> Sequence[Mapping[str, Any]]:
+    def __call__(self, source: str) -> list[Market]:
+        assert source == "blofin"
         self.asked += 1
         if self.error:
             raise self.error
-        return self.instruments
+        return markets_of(self.instruments)
+
+
+def declare_universe(
+    store: CandleStore,
+    settings: Settings,
+    ask: Tell | None = None,
+    check: Callable[[Sequence[SeriesWish]], object] = lambda _: None,
+    *,
+    drop: bool = True,
+) -> list[SeriesWish]:
+    """As `backfill declare` does it."""
+    return declare.declare_universe(
+        store,
+        load_universe(settings.universe, settings.profile),
+        ask,
+        check,
+        drop=drop,
+        lookback_hours=settings.lookback_hours,
+    )
 
 
 @pytest.fixture

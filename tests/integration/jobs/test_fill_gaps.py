@@ -11,7 +11,8 @@ import pytest
 from backfill.domain.intervals import Interval
 from backfill.paper.protocol import Answer
 from backfill.paper.synthetic_market import SyntheticMarket
-from backfill.storage.candle_store import CandleStore, SeriesWindow
+from backfill.storage.candle_store import CandleStore
+from backfill.storage.series import SeriesWindow
 from integration.exchange import (
     PaperBlofin,
     Question,

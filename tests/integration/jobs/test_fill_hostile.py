@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 
 from backfill.paper.protocol import Answer
-from backfill.storage.candle_store import CandleStore, SeriesWindow
+from backfill.storage.candle_store import CandleStore
+from backfill.storage.series import SeriesWindow
 from integration.exchange import (
     Misbehaviour,
     PaperBlofin,

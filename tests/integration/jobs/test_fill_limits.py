@@ -9,9 +9,10 @@ import pytest
 
 from backfill.exchanges.blofin_client import VENUE
 from backfill.paper.protocol import Answer
-from backfill.storage.candle_store import CandleStore, SeriesWindow
+from backfill.storage.candle_store import CandleStore
 from backfill.storage.database import connect
 from backfill.storage.rate_budget import RateBudget
+from backfill.storage.series import SeriesWindow
 from integration.exchange import PaperBlofin, Question, assert_equals_market, fill, run_log, saying
 from integration.helpers import DAY_MS, NOON_MS, one, rows, wanted_series
 

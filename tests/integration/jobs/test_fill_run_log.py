@@ -12,9 +12,10 @@ import pytest
 from backfill.errors import DatabaseUnreachable, SeriesBusy
 from backfill.jobs.status.report_run import report_run
 from backfill.paper.protocol import Answer
-from backfill.storage.candle_store import CandleStore, SeriesWindow
+from backfill.storage.candle_store import CandleStore
 from backfill.storage.database import Connection, connect
 from backfill.storage.gap_fill_log import GapFillLog
+from backfill.storage.series import SeriesWindow
 from integration.exchange import WHO, PaperBlofin, Question, assert_equals_market, bars_of, fill, run_log
 from integration.helpers import DAY_MS, NOON_MS, assert_held_is_true, one, rows, stored_ms, wanted_series
 

@@ -9,9 +9,11 @@ import pandas as pd
 import pytest
 
 from backfill.domain.intervals import Interval
+from backfill.domain.timeframes import utc
 from backfill.jobs.status.market_wide_holes import market_wide_holes
-from backfill.storage.candle_store import CandleStore, SeriesWindow, utc
+from backfill.storage.candle_store import CandleStore
 from backfill.storage.findings import Finding, FindingsLog
+from backfill.storage.series import SeriesWindow
 from integration.helpers import (
     DAY_MS,
     HOUR_MS,

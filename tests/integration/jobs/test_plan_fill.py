@@ -14,8 +14,9 @@ from backfill.errors import ConfigurationError
 from backfill.jobs.fill.fill_universe import select_declared
 from backfill.jobs.fill.plan_fill import FillPlan, plan_fill
 from backfill.sources.runtime import Runtime
-from backfill.storage.candle_store import CandleStore, Selection
+from backfill.storage.candle_store import CandleStore
 from backfill.storage.multiranges import to_multirange
+from backfill.storage.series import Selection
 from integration.helpers import HOUR_MS, MINUTE_MS, candles, ms, opens, store_bars
 
 MIDNIGHT_MS = ms("2025-03-01")

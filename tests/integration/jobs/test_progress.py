@@ -6,9 +6,11 @@ from datetime import timedelta
 
 import pytest
 
+from backfill.domain.timeframes import utc
 from backfill.jobs.fill.progress import Progress, progress
 from backfill.sources.request_budget import RunBudget
-from backfill.storage.candle_store import CandleStore, Selection, SeriesWindow, utc
+from backfill.storage.candle_store import CandleStore
+from backfill.storage.series import Selection, SeriesWindow
 from integration.exchange import PaperBlofin, fill
 from integration.helpers import DAY_MS, NOON_MS, NOW_MS, wanted_series
 
@@ -22,7 +24,7 @@ def window(store: CandleStore) -> SeriesWindow:
 
 
 def progress_of(store: CandleStore, left: int = WEEK_BARS, **which: list[str]) -> Progress:
-    return progress(store, Selection(AT, **which), left, rows_per_page=1440)  # type: ignore[arg-type]
+    return progress(store, Selection(AT, **which), left, rows_per_page=lambda _: 1440)  # type: ignore[arg-type]
 
 
 def log_run(
@@ -132,7 +134,9 @@ def test_a_run_cut_short_by_its_budget_tells_when_the_next_ones_will_be_done(
     report = fill(store, exchange, window, within=RunBudget(most_requests=3))
     at = store.now()
 
-    told = progress(store, Selection(at, symbols=["BTC-USDT"], to_ms=NOON_MS), report.missing_after, rows_per_page=1440)
+    told = progress(
+        store, Selection(at, symbols=["BTC-USDT"], to_ms=NOON_MS), report.missing_after, rows_per_page=lambda _: 1440
+    )
 
     assert report.requests_left == 4
     assert told.candles_per_hour

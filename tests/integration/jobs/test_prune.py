@@ -8,14 +8,15 @@ from datetime import timedelta
 import pytest
 
 from backfill.domain.intervals import Interval
-from backfill.domain.timeframes import timeframe
+from backfill.domain.timeframes import timeframe, utc
 from backfill.jobs.fill.find_gaps import find_gaps, selection
 from backfill.jobs.maintain import prune_candles as module
 from backfill.jobs.maintain.audit import audit
 from backfill.jobs.maintain.prune_candles import PruneReport, prune_candles
-from backfill.storage.candle_store import CandleStore, Selection, SeriesWindow, utc
+from backfill.storage.candle_store import CandleStore
 from backfill.storage.database import connect
 from backfill.storage.findings import Finding, FindingsLog
+from backfill.storage.series import Selection, SeriesWindow
 from integration.exchange import PaperBlofin, assert_equals_market, fill
 from integration.helpers import (
     DAY_MS,

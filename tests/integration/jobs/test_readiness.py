@@ -9,10 +9,12 @@ from typing import Any
 import pytest
 
 from backfill.domain.intervals import Interval, union
+from backfill.domain.timeframes import utc
 from backfill.errors import UnknownSymbol, UnknownTimeframe
 from backfill.jobs.status.readiness import SeriesReadiness, readiness
-from backfill.storage.candle_store import CandleStore, Selection, SeriesWindow, utc
+from backfill.storage.candle_store import CandleStore
 from backfill.storage.multiranges import to_multirange
+from backfill.storage.series import Selection, SeriesWindow
 from integration.exchange import PaperBlofin, fill, punch
 from integration.helpers import (
     DAY_MS,

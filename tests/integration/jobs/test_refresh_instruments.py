@@ -11,16 +11,25 @@ import pytest
 
 from backfill.config.connections import SourceConnection
 from backfill.config.settings import Settings
+from backfill.domain.markets import Market
+from backfill.domain.venues import venue
 from backfill.errors import ExchangeUnreachable
-from backfill.jobs.universe.declare_universe import declare_universe
-from backfill.jobs.universe.refresh_instruments import refresh_instruments
+from backfill.exchanges.blofin_client import markets_of
+from backfill.jobs.universe import refresh_instruments as refreshing
 from backfill.jobs.universe.refresh_universe import RefreshReport, refresh_universe
 from backfill.sources.runtime import Runtime
-from backfill.storage.candle_store import CandleStore, Selection
+from backfill.storage.candle_store import CandleStore
 from backfill.storage.database import connect
+from backfill.storage.series import Selection
 from integration.exchange import PaperBlofin, fill
 from integration.helpers import DAY_MS, HOUR_MS, candles, ms, one, opens, rows, store_bars, wanted_series
-from integration.jobs.test_declare_universe import Exchange, told
+from integration.jobs.test_declare_universe import Exchange, Tell, declare_universe, told
+
+
+def refresh_instruments(store: CandleStore, ask: Tell, wished: set[str]) -> None:
+    """Write down all that Blofin lists, and what of these it does not."""
+    refreshing.refresh_instruments(store, ask, venue("blofin"), dict.fromkeys(wished, False), keep_all=True)
+
 
 LOG = "SELECT instrument, what, old, new FROM backfill.instrument_log ORDER BY id"
 ALL = "instruments: all\ntimeframes: {1h: 2d}\n"
@@ -129,9 +138,9 @@ def test_refreshes_at_once_log_each_change_once(store: CandleStore, database_uri
 def test_an_answer_that_was_asked_for_before_a_newer_one_changes_nothing(store: CandleStore, refresh: Refresh) -> None:
     refresh("BTC-USDT")
 
-    def slow() -> list[dict[str, Any]]:
-        refresh("BTC-USDT", "NEW-USDT")  # somebody else asks later and is told sooner
-        return [told("BTC-USDT", contractValue="7")]
+    def slow(_: str) -> list[Market]:
+        refresh("BTC-USDT", "NEW-USDT")  # another worker asks later and is answered sooner
+        return markets_of([told("BTC-USDT", contractValue="7")])
 
     refresh_instruments(store, slow, set())
 
@@ -271,14 +280,22 @@ def test_the_task_asks_although_the_list_is_fresh_and_follows_it(
         again = refresh_universe(runtime)
         runtime.store.connection.execute("UPDATE backfill.instruments SET contract_value = 5 WHERE symbol = 'BTC-USDT'")
         after_that = refresh_universe(runtime)
-        settings.universe.write_text(ALL + "exclude: [YOUNG-USDT]\n")
-        without = refresh_universe(runtime)
+    settings.universe.write_text(ALL + "exclude: [YOUNG-USDT]\n")
+    kept, dropped = (
+        _refreshed(database_uri, settings.model_copy(update={"drop_series": drop}), exchange) for drop in (False, True)
+    )
 
     assert (len(first.changes), first.series, first.ended) == (4, 4, [])
     assert "YOUNG-USDT" in first.added
     assert again == RefreshReport([], 4, [], [])
     assert [line.split(":")[0] for line in after_that.lines] == ["BTC-USDT contract value changed"]
-    assert without.ended == ["YOUNG-USDT"]
+    assert kept.ended == [], "a file that names fewer series drops none by itself"
+    assert dropped.ended == ["YOUNG-USDT"]
+
+
+def _refreshed(database_uri: str, settings: Settings, exchange: PaperBlofin) -> RefreshReport:
+    with Runtime(database_uri, settings, lambda _: SourceConnection(base_url=exchange.url)) as runtime:
+        return refresh_universe(runtime)
 
 
 def test_the_task_fails_if_the_exchange_does_not_tell(

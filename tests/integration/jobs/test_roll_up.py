@@ -7,11 +7,13 @@ from pathlib import Path
 import pytest
 
 from backfill.domain.intervals import Interval
+from backfill.domain.timeframes import utc
 from backfill.jobs.fill.plan_fill import plan_fill
 from backfill.jobs.fill.roll_up import reaching_back
 from backfill.paper.candle_files import find_files, read_candles
 from backfill.paper.given_market import GivenMarket
-from backfill.storage.candle_store import CandleStore, Selection, utc
+from backfill.storage.candle_store import CandleStore
+from backfill.storage.series import Selection
 from integration.exchange import (
     PaperBlofin,
     assert_equals_market,

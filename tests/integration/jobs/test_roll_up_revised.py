@@ -8,11 +8,13 @@ from typing import Any
 
 import pytest
 
-from backfill.config.settings import Settings
+from backfill.config.universe_file import load_universe
+from backfill.domain.timeframes import utc
 from backfill.jobs.maintain.audit import audit
 from backfill.jobs.universe.declare_universe import declare_universe
-from backfill.storage.candle_store import CandleStore, Selection, StoredPage, utc
+from backfill.storage.candle_store import CandleStore, StoredPage
 from backfill.storage.database import connect
+from backfill.storage.series import Selection
 from integration.exchange import (
     PaperBlofin,
     assert_equals_market,
@@ -217,6 +219,6 @@ def test_the_universe_says_which_series_are_made_of_others(store: CandleStore, t
     text = "instruments: [BTC-USDT]\ntimeframes: {15m: 7d, 1h: {history: 7d, roll_up: false}, 4h: 7d}\n"
     for more, rolled_up in (("roll_up: true\n", ["15m", "4h"]), ("", [])):
         universe.write_text(text + more)
-        declare_universe(store, Settings(universe=universe))
+        declare_universe(store, load_universe(universe))
         windows = store.windows(Selection(store.now()))
         assert [window.timeframe for window in windows if window.roll_up] == rolled_up

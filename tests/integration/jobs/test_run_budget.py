@@ -5,10 +5,12 @@ from __future__ import annotations
 import time
 from datetime import datetime, timedelta, timezone
 
+from backfill.domain.timeframes import utc
 from backfill.jobs.fill.fill_gaps import fill_gaps
 from backfill.jobs.fill.fill_universe import left_for_others
 from backfill.sources.request_budget import UNLIMITED, RunBudget, fair_budget
-from backfill.storage.candle_store import CandleStore, Selection, utc
+from backfill.storage.candle_store import CandleStore
+from backfill.storage.series import Selection
 from integration.exchange import WHO, PaperBlofin, assert_equals_market, fill, run_log, source_of
 from integration.helpers import DAY_MS, MINUTE_MS, NOON_MS, NOW_MS, rows, wanted_series
 
@@ -67,7 +69,7 @@ def test_what_time_did_not_suffice_for_is_no_other_sources_business(store: Candl
     fill_gaps(store, others(), window, WHO, within=RunBudget(most_requests=1))
 
     assert asked == []
-    assert left_for_others(store, [window], WHO) == []
+    assert left_for_others(store, [window], WHO).windows == []
 
 
 def test_symbols_share_alike_what_does_not_suffice_for_all(store: CandleStore) -> None:
@@ -78,7 +80,7 @@ def test_symbols_share_alike_what_does_not_suffice_for_all(store: CandleStore) -
 
     def budget(window, seconds):  # type: ignore[no-untyped-def]
         return fair_budget(
-            store, window, which, home="blofin", until=in_s(seconds), limits_per_period_s=LIMITS, rows_per_page=1440
+            store, window, which, primary="blofin", until=in_s(seconds), limits_per_period_s=LIMITS, rows_per_page=1440
         )
 
     assert budget(large, 1000).most_requests is None, "it suffices"
@@ -87,7 +89,7 @@ def test_symbols_share_alike_what_does_not_suffice_for_all(store: CandleStore) -
     assert budget(small, 20).most_requests == 1
     assert budget(large, -10).most_requests == 0
     assert fair_budget(
-        store, large, which, home="blofin", until=None, limits_per_period_s=LIMITS, rows_per_page=1440
+        store, large, which, primary="blofin", until=None, limits_per_period_s=LIMITS, rows_per_page=1440
     ) is UNLIMITED  # fmt: skip
 
 
@@ -98,7 +100,7 @@ def test_the_timeframes_of_a_symbol_share_its_part(store: CandleStore) -> None:
     which = Selection(at=utc(NOW_MS))
     shares = [
         fair_budget(
-            store, window, which, home="blofin", until=in_s(10.15), limits_per_period_s=LIMITS, rows_per_page=1440
+            store, window, which, primary="blofin", until=in_s(10.15), limits_per_period_s=LIMITS, rows_per_page=1440
         ).most_requests
         for window in (minutes, hours)
     ]

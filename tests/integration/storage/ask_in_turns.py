@@ -42,7 +42,7 @@ def ask_for_ever(client: BlofinClient) -> None:
 def ask(client: BlofinClient) -> None:
     """Once; who is refused or held back is impatient: it is for the budget to keep it from asking."""
     try:
-        client.instruments()
+        client.markets()
     except RateLimited as error:
         time.sleep(min(error.retry_after_s, 1))
 

@@ -8,7 +8,9 @@ from datetime import timedelta
 import pytest
 
 from backfill.domain.intervals import Interval, union
-from backfill.storage.candle_store import CandleStore, Selection, SeriesWindow, utc
+from backfill.domain.timeframes import utc
+from backfill.storage.candle_store import CandleStore
+from backfill.storage.series import Selection, SeriesWindow
 from integration.helpers import (
     DAY_MS,
     HOUR_MS,

@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 
 from backfill.config.resources import query_file
-from backfill.storage.candle_store import CandleStore, SeriesWindow, utc
+from backfill.domain.timeframes import utc
+from backfill.storage.candle_store import CandleStore
+from backfill.storage.series import SeriesWindow
 from integration.cli.explained_bar import BAR_MS, give, kept_for_years
 from integration.helpers import MINUTE_MS, candles, one, rows, store_bars
 

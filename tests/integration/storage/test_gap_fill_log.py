@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 
 from backfill.errors import SeriesBusy
-from backfill.storage.candle_store import SERIES_LOCK, CandleStore, SeriesWindow, StoredPage
+from backfill.storage.candle_store import CandleStore, StoredPage
 from backfill.storage.database import connect
 from backfill.storage.gap_fill_log import GapFillLog, Requests, RunIdentity
+from backfill.storage.series import SERIES_LOCK, SeriesWindow
 from integration.helpers import MINUTE_MS, one, rows, wait_until_blocked, wanted_series
 
 WHO = RunIdentity("candles_fill_gaps", "scheduled__1", "one_symbol.fill_from_blofin", map_index=3, try_number=2)

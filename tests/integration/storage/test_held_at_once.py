@@ -11,8 +11,10 @@ import psycopg
 import pytest
 
 from backfill.domain.intervals import Interval
-from backfill.storage.candle_store import CandleStore, SeriesWindow, utc
+from backfill.domain.timeframes import utc
+from backfill.storage.candle_store import CandleStore
 from backfill.storage.database import connect
+from backfill.storage.series import SeriesWindow
 from integration.helpers import (
     DAY_MS,
     HOUR_MS,

@@ -10,7 +10,9 @@ import psycopg
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from backfill.storage.candle_store import CandleStore, SeriesWindow, utc
+from backfill.domain.timeframes import utc
+from backfill.storage.candle_store import CandleStore
+from backfill.storage.series import SeriesWindow
 from integration.helpers import (
     HOUR_MS,
     MINUTE_MS,

@@ -9,8 +9,9 @@ import pytest
 
 from backfill.domain.intervals import Interval
 from backfill.errors import BadPayload, DatabaseError
-from backfill.storage.candle_store import CandleStore, QuarantinedRow, SeriesWindow, StoredPage
+from backfill.storage.candle_store import CandleStore, QuarantinedRow, StoredPage
 from backfill.storage.database import connect
+from backfill.storage.series import SeriesWindow
 from integration.helpers import (
     DAY_MS,
     HOUR_MS,

@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from backfill.config.universe_model import SeriesWish
-from backfill.domain.timeframes import TIMEFRAMES
-from backfill.storage.candle_store import CandleStore, Selection, SeriesWindow, utc
+from backfill.domain.timeframes import TIMEFRAMES, utc
+from backfill.storage.candle_store import CandleStore
+from backfill.storage.series import Selection, SeriesWindow
 from integration.helpers import (
     DAY_MS,
     HOUR_MS,

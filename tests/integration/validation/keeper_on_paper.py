@@ -12,6 +12,7 @@ from backfill.config.connections import SourceConnection
 from backfill.config.settings import Settings
 from backfill.config.universe_model import Validation
 from backfill.domain.timeframes import timeframe as timeframe_named
+from backfill.domain.timeframes import utc
 from backfill.jobs.fill.fill_universe import fill_series
 from backfill.jobs.validate.validate_series import ValidationReport
 from backfill.jobs.validate.validate_universe import validate_universe
@@ -21,10 +22,11 @@ from backfill.paper.market import Candles
 from backfill.paper.server import PaperExchange
 from backfill.paper.venues import paper_exchange
 from backfill.sources.runtime import Runtime
-from backfill.storage.candle_store import CandleStore, SeriesWindow, utc
+from backfill.storage.candle_store import CandleStore
 from backfill.storage.database import connect
 from backfill.storage.findings import FindingsLog
 from backfill.storage.gap_fill_log import RunIdentity
+from backfill.storage.series import SeriesWindow
 from integration.helpers import DAY_MS, one, rows, wanted_series
 
 Given = Mapping[tuple[str, str], Candles]

@@ -14,11 +14,10 @@ import numpy as np
 
 from backfill.domain.answers import bar_intervals
 from backfill.domain.intervals import Interval, intersection, total_ms, union
-from backfill.domain.timeframes import HOUR_MS, MINUTE_MS
+from backfill.domain.timeframes import HOUR_MS, MINUTE_MS, utc
 from backfill.jobs.status.market_wide_holes import market_wide_holes
 from backfill.paper.candle_files import find_files, read_candles
 from backfill.paper.market import Candles
-from backfill.storage.candle_store import utc
 from integration.helpers import ms
 from integration.validation.keeper_on_paper import HOME, Keeper
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from backfill.domain.timeframes import utc
 from backfill.errors import DatabaseError
-from backfill.storage.candle_store import CandleStore, SeriesWindow, utc
+from backfill.storage.candle_store import CandleStore
+from backfill.storage.series import SeriesWindow
 from integration.exchange import candles_in_database, punch
 from integration.fallback.conftest import Open, Venues
 from integration.fallback.fills import native_candles, run, want

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from backfill.storage.candle_store import CandleStore, utc
+from backfill.domain.timeframes import utc
+from backfill.storage.candle_store import CandleStore
 from integration.exchange import Clock, assert_equals_market
 from integration.fallback.conftest import MARKET, Open, Venues
 from integration.fallback.fills import run, want

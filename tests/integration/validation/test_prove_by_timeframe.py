@@ -8,11 +8,13 @@ import numpy as np
 import pytest
 
 from backfill.domain.timeframes import timeframe as timeframe_named
+from backfill.domain.timeframes import utc
 from backfill.paper.bars import grouped
 from backfill.paper.coins import LIQUID_COINS
 from backfill.paper.market import Candles, Market
 from backfill.paper.synthetic_market import SyntheticMarket
-from backfill.storage.candle_store import CandleStore, SeriesWindow, utc
+from backfill.storage.candle_store import CandleStore
+from backfill.storage.series import SeriesWindow
 from integration.exchange import assert_equals_market, bars_of
 from integration.fallback.conftest import MARKET, Open, Venues
 from integration.fallback.fills import run, want

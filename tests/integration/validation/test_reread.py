@@ -6,7 +6,8 @@ from collections.abc import Collection
 
 import pytest
 
-from backfill.storage.candle_store import CandleStore, SeriesWindow
+from backfill.storage.candle_store import CandleStore
+from backfill.storage.series import SeriesWindow
 from integration.exchange import Clock, assert_equals_market, candles_in_database, punch
 from integration.fallback.conftest import MARKET, Open, Venues
 from integration.fallback.fills import HOURS, native_candles, run, want

@@ -6,10 +6,12 @@ import pytest
 
 from backfill.config.universe_model import Validation
 from backfill.domain.intervals import Interval, difference, total_ms
+from backfill.domain.timeframes import utc
 from backfill.jobs.validate.compare_sources import pages_due
 from backfill.jobs.validate.validation_context import ValidationContext
-from backfill.storage.candle_store import CandleStore, SeriesWindow, utc
+from backfill.storage.candle_store import CandleStore
 from backfill.storage.findings import Finding
+from backfill.storage.series import SeriesWindow
 from backfill.storage.source_health import SourceHealth
 from integration.exchange import punch
 from integration.fallback.conftest import Open, Venues

@@ -14,7 +14,8 @@ from backfill.paper.bars import grouped
 from backfill.paper.coins import LIQUID_COINS
 from backfill.paper.market import Candles, Market
 from backfill.paper.synthetic_market import SyntheticMarket
-from backfill.storage.candle_store import CandleStore, SeriesWindow
+from backfill.storage.candle_store import CandleStore
+from backfill.storage.series import SeriesWindow
 from integration.exchange import candles_in_database
 from integration.fallback.conftest import Open, Venues
 from integration.fallback.fills import native_candles, run, want

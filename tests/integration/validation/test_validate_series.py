@@ -10,15 +10,16 @@ import psycopg
 import pytest
 
 from backfill.config.universe_model import Validation
-from backfill.domain.timeframes import Timeframe
+from backfill.domain.timeframes import Timeframe, utc
 from backfill.errors import DatabaseError, ExchangeError, ExchangeUnreachable
 from backfill.jobs.status.report_run import report_run
 from backfill.jobs.validate.validate_series import ValidationReport, validate_series
 from backfill.sources.candle_source import CandlePage, CandleSource
-from backfill.storage.candle_store import CandleStore, QuarantinedRow, SeriesWindow, utc
+from backfill.storage.candle_store import CandleStore, QuarantinedRow
 from backfill.storage.database import connect
 from backfill.storage.findings import Finding, FindingsLog
 from backfill.storage.gap_fill_log import GapFillLog, Requests, RunIdentity
+from backfill.storage.series import SeriesWindow
 from integration.exchange import punch
 from integration.fallback.conftest import Venues
 from integration.fallback.fills import run, want

@@ -7,10 +7,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from backfill.config.universe_model import Validation
+from backfill.domain.timeframes import utc
 from backfill.jobs.validate.validate_series import ValidationReport
 from backfill.jobs.validate.validate_universe import validate_universe
-from backfill.storage.candle_store import CandleStore, SeriesWindow, utc
+from backfill.storage.candle_store import CandleStore
 from backfill.storage.gap_fill_log import RunIdentity
+from backfill.storage.series import SeriesWindow
 from integration.fallback.conftest import Venues
 from integration.fallback.fills import native_candles
 from integration.helpers import NOW_MS, rows

@@ -100,7 +100,7 @@ def test_a_full_page_is_asked_for_unless_told_otherwise():
 
 def test_instruments_are_asked_for_without_parameters():
     asked = Asked(envelope([{"instId": "BTC-USDT"}]))
-    assert asked.client.instruments().data == [{"instId": "BTC-USDT"}]
+    assert [market.venue_symbol for market in asked.client.markets()] == ["BTC-USDT"]
     assert asked.adapter.requests[0].url == "https://blofin.example/api/v1/market/instruments"
 
 
@@ -414,6 +414,6 @@ def test_an_error_shows_neither_a_proxys_password_nor_an_objects_address(url):
     session.auth = ("key", "s3cret")
     client = BlofinClient(session, url, timeout_s=1, sleep=lambda _: None)
     with pytest.raises(ExchangeUnreachable, match="proxy") as caught:  # nobody listens on port 1
-        client.instruments()
+        client.markets()
     for hidden in ("pa55word", "user", "key", "s3cret", " object at 0x"):
         assert hidden not in str(caught.value)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from backfill.domain.timeframes import DAY_MS, timeframe
 from backfill.errors import CorrectionsInvalid
 from backfill.jobs.by_hand.correction_file import CorrectionFile, read_corrections
-from backfill.storage.candle_store import SeriesWindow
+from backfill.storage.series import SeriesWindow
 
 NOON_MS = 1_773_144_000_000  # 2026-03-10T12:00:00Z
 HEADER = "symbol,timeframe,open_time,open,high,low,close,volume,quote_volume"

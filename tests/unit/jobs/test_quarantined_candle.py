@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from backfill.frames.blofin_frame import blofin_frame
 from backfill.jobs.by_hand.quarantined_candle import what_is_missing
-from backfill.storage.candle_store import SeriesWindow
+from backfill.storage.series import SeriesWindow
 
 END_MS = 1_773_144_000_000
 WINDOW = SeriesWindow(1, "BTC-USDT", "1m", [1], END_MS - 3_600_000, END_MS, None, None)

@@ -13,7 +13,7 @@ from backfill.domain.candle_columns import CANDLE_COLUMNS
 from backfill.domain.intervals import Interval
 from backfill.domain.timeframes import timeframe
 from backfill.jobs.fill.roll_up import in_turn, whole_bars
-from backfill.storage.candle_store import SeriesWindow
+from backfill.storage.series import SeriesWindow
 
 QUARTER, HOUR = timeframe("15m"), timeframe("1h")
 T0 = 1_763_600_400_000  # a full hour

@@ -1,9 +1,10 @@
--- What the home exchange said of its instruments when it was asked. The listing time only ever moves back: it is a hint
--- that the exchange has changed before, and what is held already must stay inside the bound. Told twice, it counts once;
--- what somebody else has been told since is newer, and stays.
+-- What a source said of its instruments when it was asked. The listing time only ever moves back while the same source
+-- describes the instrument: it is a hint that exchanges have changed before, and what is held already must stay inside
+-- the bound. A description that another worker has written since is newer, and stays.
 INSERT INTO instruments AS i (symbol, base_currency, quote_currency, settle_currency, contract_type, contract_value,
-                              tick_size, state, list_time, list_time_told, expire_time, refreshed_at, last_listed_at)
-SELECT DISTINCT ON (symbol) told.*, %(asked_at)s::timestamptz, %(asked_at)s::timestamptz
+                              tick_size, state, list_time, list_time_told, expire_time, refreshed_at, last_listed_at,
+                              described_by)
+SELECT DISTINCT ON (symbol) told.*, %(asked_at)s::timestamptz, %(asked_at)s::timestamptz, %(source_id)s::smallint
 FROM jsonb_to_recordset(%(instruments)s::jsonb) AS told (
     symbol text, base_currency text, quote_currency text, settle_currency text, contract_type text,
     contract_value double precision, tick_size double precision, state text, list_time timestamptz,
@@ -13,6 +14,8 @@ ON CONFLICT (symbol) DO UPDATE
 SET base_currency = excluded.base_currency, quote_currency = excluded.quote_currency,
     settle_currency = excluded.settle_currency, contract_type = excluded.contract_type,
     contract_value = excluded.contract_value, tick_size = excluded.tick_size, state = excluded.state,
-    list_time = least(i.list_time, excluded.list_time), list_time_told = excluded.list_time_told,
+    list_time = CASE WHEN i.described_by IS NOT DISTINCT FROM excluded.described_by
+                     THEN least(i.list_time, excluded.list_time) ELSE excluded.list_time END,
+    described_by = excluded.described_by, list_time_told = excluded.list_time_told,
     expire_time = excluded.expire_time, refreshed_at = excluded.refreshed_at, last_listed_at = excluded.last_listed_at
 WHERE i.refreshed_at IS NULL OR i.refreshed_at < excluded.refreshed_at

@@ -1,4 +1,4 @@
--- About how many pages of so many bars each series needs that lacks something, from its home: its gaps one by one where
+-- About how many pages of so many bars each series needs that lacks something, from its primary source: its gaps one by one where
 -- they lie far apart, else what they span.
 SELECT g.symbol, g.timeframe, least(g.pages_apart, g.pages_in_span)::integer AS pages
 FROM (
@@ -7,7 +7,7 @@ FROM (
            ceil((max(upper(gap)) - min(lower(gap)))::numeric / (o.step_ms * %(rows_per_page)s)) AS pages_in_span
     FROM gaps_at(%(at)s, %(settle_ms)s, %(from_ms)s, %(to_ms)s) AS o
     JOIN series AS s ON s.id = o.series_id
-    JOIN sources AS home ON home.id = s.source_ids[1] AND home.name = %(home)s
+    JOIN sources AS prime ON prime.id = s.source_ids[1] AND prime.name = %(primary)s
     JOIN instruments AS i ON i.id = o.instrument_id
     CROSS JOIN LATERAL unnest(o.gaps) AS gap
     GROUP BY i.symbol, o.timeframe, o.step_ms

@@ -1,4 +1,4 @@
--- The wish list, whole: its series are wanted as it says, all others no longer are. Instruments that nobody has
+-- The wish list: its series are wanted as it says, the dropped ones no longer are. Instruments that no source has
 -- described yet are made by name. Rows that already say so are left alone: not written, not locked, no number used up.
 WITH wish AS MATERIALIZED (
     SELECT * FROM jsonb_to_recordset(%(wishes)s::jsonb) AS w (
@@ -17,7 +17,8 @@ WITH wish AS MATERIALIZED (
     UPDATE series AS s SET wanted = false
     FROM instruments AS i
     WHERE i.id = s.instrument_id AND s.wanted
-      AND NOT EXISTS (SELECT FROM wish AS w WHERE w.symbol = i.symbol AND w.timeframe = s.timeframe)
+      AND EXISTS (SELECT FROM jsonb_to_recordset(%(dropped)s::jsonb) AS d (symbol text, timeframe text)
+                  WHERE d.symbol = i.symbol AND d.timeframe = s.timeframe)
 )
 INSERT INTO series (instrument_id, timeframe, wanted, history_ms, since, until, retention_ms, source_ids, spot_proxy,
                     objective_pct, roll_up, ready_bars)

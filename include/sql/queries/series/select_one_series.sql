@@ -8,8 +8,8 @@ SELECT s.id AS series_id, s.wanted, s.source_ids,
        s.held @> bar.ms AS held, s.settled @> bar.ms AS settled, s.no_trade @> bar.ms AS no_trade, s.lost @> bar.ms AS lost,
        (SELECT absent @> bar.ms FROM absent_everywhere(s.id, s.source_ids, %(at)s)) AS absent,
        w.start_ms, w.end_ms,
-       CASE WHEN home.is_blofin THEN grid_floor(epoch_ms(i.list_time), s.step_ms, s.anchor_ms) END AS listed_from_ms,
-       CASE WHEN home.is_blofin
+       CASE WHEN prime.describes THEN grid_floor(epoch_ms(i.list_time), s.step_ms, s.anchor_ms) END AS listed_from_ms,
+       CASE WHEN prime.describes
             THEN grid_floor(least(epoch_ms(i.expire_time), CASE i.state WHEN 'unlisted' THEN epoch_ms(i.last_listed_at) END),
                             s.step_ms, s.anchor_ms) END AS listed_until_ms,
        grid_ceil(w.end_ms - s.retention_ms, s.step_ms, s.anchor_ms) AS kept_from_ms,
@@ -17,7 +17,7 @@ SELECT s.id AS series_id, s.wanted, s.source_ids,
 FROM series AS s
 JOIN instruments AS i ON i.id = s.instrument_id
 CROSS JOIN LATERAL (SELECT %(open_ms)s::bigint AS ms) AS bar
-CROSS JOIN LATERAL (SELECT s.source_ids[1] = (SELECT id FROM sources WHERE name = 'blofin') AS is_blofin) AS home
+CROSS JOIN LATERAL (SELECT s.source_ids[1] = i.described_by AS describes) AS prime
 LEFT JOIN LATERAL (
     SELECT one.start_ms, one.end_ms FROM windows_at(%(at)s, %(settle_ms)s) AS one WHERE one.series_id = s.id
 ) AS w ON true

@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backfill.config.parameters import as_moment
-from backfill.domain.timeframes import TIMEFRAMES
+from backfill.domain.timeframes import TIMEFRAMES, utc
 from backfill.errors import ConfigurationError, CorrectionsInvalid
-from backfill.storage.candle_store import SeriesWindow, utc
+from backfill.storage.series import SeriesWindow
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from psycopg.rows import dict_row
 
-from backfill.domain.timeframes import timeframe
+from backfill.domain.timeframes import timeframe, utc
 from backfill.domain.venues import VENUES
-from backfill.exchanges.blofin_client import SOURCE as BLOFIN
 from backfill.exchanges.ccxt_rows import row_of
-from backfill.storage.candle_store import CandleStore, SeriesWindow, utc
+from backfill.storage.candle_store import CandleStore
 from backfill.storage.database import translated_errors
 from backfill.storage.named_queries import query
+from backfill.storage.series import SeriesWindow
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -50,7 +50,7 @@ class QuarantineReader:
         """The row as its source's frame has it, or what is missing to read it."""
         if _was_stored(row["payload"]):
             return _stored_frame(row)
-        if row["source"] == BLOFIN:
+        if row["source"] in VENUES and VENUES[row["source"]].client == "blofin":
             from backfill.frames.blofin_frame import blofin_frame
 
             return blofin_frame([row["payload"]])

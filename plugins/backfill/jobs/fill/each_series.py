@@ -9,7 +9,10 @@ from contextlib import ExitStack
 from typing import TypeVar
 
 from backfill.sources.runtime import Runtime
-from backfill.storage.candle_store import CandleStore, SeriesWindow
+from backfill.storage.candle_store import CandleStore
+
+# One worker stores a page while the others wait for theirs; more than a few only queue for the rate budget.
+from backfill.storage.series import SeriesWindow
 
 # One worker stores a page while the others wait for theirs; more than a few only queue for the rate budget.
 SERIES_AT_ONCE = 4

@@ -17,8 +17,9 @@ from backfill.jobs.fill.roll_up import roll_up
 from backfill.sources.candle_source import CandleSource
 from backfill.sources.fetch import SourceFetch
 from backfill.sources.request_budget import UNLIMITED, RunBudget
-from backfill.storage.candle_store import CandleStore, OpenWork, SeriesWindow
+from backfill.storage.candle_store import CandleStore
 from backfill.storage.gap_fill_log import GapFillLog, Requests, RunIdentity
+from backfill.storage.series import OpenWork, SeriesWindow
 from backfill.storage.source_health import SourceHealth
 
 log = logging.getLogger(__name__)

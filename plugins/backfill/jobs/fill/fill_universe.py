@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import closing
 from datetime import datetime
+from typing import NamedTuple
 
 from backfill.config.universe_file import select_series
-from backfill.errors import SeriesBusy
-from backfill.exchanges.blofin_client import LIMITS_PER_PERIOD_S
-from backfill.exchanges.blofin_client import SOURCE as BLOFIN
+from backfill.domain.venues import venue
+from backfill.errors import ExchangeError, SeriesBusy
 from backfill.jobs.fill.each_series import each_series
 from backfill.jobs.fill.fill_gaps import HURRIED_PATIENCE_S, PATIENCE_S, FillReport, fill_gaps, leave_to_another
 from backfill.jobs.fill.find_gaps import selection
 from backfill.jobs.fill.roll_up import in_turn, reaching_back
 from backfill.jobs.universe.declare_universe import declare
+from backfill.sources.candle_source import CandleSource
 from backfill.sources.choose_sources import sources_of
 from backfill.sources.request_budget import RunBudget, fair_budget
 from backfill.sources.runtime import Runtime
-from backfill.storage.candle_store import CandleStore, Selection, SeriesWindow
-from backfill.storage.database import translated_errors
+from backfill.storage.candle_store import CandleStore
 from backfill.storage.gap_fill_log import RunIdentity
-from backfill.storage.named_queries import query
+from backfill.storage.series import Selection, SeriesWindow
 
 
 def select_declared(
@@ -61,21 +61,53 @@ def windows_to_fill(
     return runtime.store.windows(which)
 
 
-def left_for_others(store: CandleStore, windows: Sequence[SeriesWindow], who: RunIdentity) -> list[SeriesWindow]:
-    """The windows that lack something and have more sources than their home.
+class LeftForOthers(NamedTuple):
+    """``windows`` with something left to ask for; ``asked``: by series, the sources that this run has asked before."""
 
-    Not those whose home the run merely had no more time to ask: that is the next run's, and no other source's.
+    windows: list[SeriesWindow]
+    asked: dict[int, list[str]]
+
+
+def left_for_others(
+    store: CandleStore,
+    windows: Sequence[SeriesWindow],
+    who: RunIdentity,
+    only: Sequence[str] | None = None,
+    *,
+    recheck: bool = False,
+) -> LeftForOthers:
+    """What an earlier task of this run has left for the sources that it did not ask; ``only``: who may be asked.
+
+    Not the series whose primary the run merely had no more time to ask: that is the next run's, and no other source's.
     """
-    params = {"dag_id": who.dag_id, "run_id": who.run_id}
-    with translated_errors():
-        carried_over = {row[0] for row in store.connection.execute(query("runs/select_carried_over"), params)}
-    return [
-        window
-        for window in windows
-        if len(window.source_ids) > 1
-        and window.series_id not in carried_over
-        and store.open_work(window).missing_candles > 0
-    ]
+    carried_over = store.run_log.carried_over(who)
+    asked = store.run_log.asked_by_other_tasks(who)
+    left: list[SeriesWindow] = []
+    for window in windows:
+        names = store.source_names(window.source_ids)
+        others = [name for name in names if name not in asked.get(window.series_id, ())]
+        if only is not None:
+            others = [name for name in others if name in only]
+        if not others or window.series_id in carried_over:
+            continue
+        primary_asked = names[0] not in others
+        # A recheck is for the primary to make; where it is not asked, for the others.
+        if (
+            store.open_work(window).missing_candles > 0
+            or (not primary_asked and store.open_work(window, window.source_ids[0], recheck=recheck).askable)
+            or (recheck and only is not None and names[0] not in only)
+        ):
+            left.append(window)
+    return LeftForOthers(left, {series_id: list(names) for series_id, names in asked.items()})
+
+
+def with_primary_among(
+    store: CandleStore, windows: Sequence[SeriesWindow], names: Sequence[str] | None
+) -> list[SeriesWindow]:
+    """The windows whose primary source is one of ``names``; None: all."""
+    if names is None:
+        return list(windows)
+    return [window for window in windows if store.source_names(window.source_ids[:1])[0] in names]
 
 
 def fill_series(
@@ -84,23 +116,29 @@ def fill_series(
     who: RunIdentity,
     *,
     only: Sequence[str] | None = None,
-    leave_out: Sequence[str] = (),
+    primary_only: bool = False,
+    leave_out: Mapping[int, Sequence[str]] | None = None,
     recheck: bool = False,
     until: datetime | None = None,
 ) -> Iterator[FillReport]:
     """The report of each window's attempt as it ends.
 
-    Sources are asked in the universe's order; ``only`` names the ones that may be asked, in an order of its own, and
-    ``leave_out`` those that may not. ``until``: when the run must end; what Blofin can answer by then is shared out,
-    and a series that another run works on is left to it.
+    Sources are asked in the universe's order; ``only`` names the ones that may be asked, in an order of its own,
+    ``primary_only`` leaves all but the first, and ``leave_out`` has, by series, those that may not be asked.
+    ``until``: when the run must end; what a primary can answer by then is shared out, and a series that another run
+    works on is left to it.
     """
 
+    def sources(store: CandleStore, window: SeriesWindow) -> Generator[CandleSource | ExchangeError, None, None]:
+        allowed = store.source_names(window.source_ids[:1]) if primary_only else only
+        return sources_of(runtime, store, window, who.run_id, allowed, (leave_out or {}).get(window.series_id, ()))
+
     def fill(store: CandleStore, window: SeriesWindow) -> FillReport:
-        with closing(sources_of(runtime, store, window, who.run_id, only, leave_out)) as sources:
+        with closing(sources(store, window)) as asked:
             try:
                 return fill_gaps(
                     store,
-                    sources,
+                    asked,
                     window,
                     who,
                     pages_in_flight=runtime.settings.pages_in_flight,
@@ -123,17 +161,16 @@ def fill_series(
 
 
 def _budget(runtime: Runtime, store: CandleStore, window: SeriesWindow, until: datetime | None) -> RunBudget:
-    """Fair among all that the universe keeps; of a source other than Blofin, what it answers until then."""
-    if until is None or store.source_names(window.source_ids[:1]) != [BLOFIN]:
-        return RunBudget(until)
-    if store.open_work(window).missing_candles == 0:
+    """A fair share, among all that the universe keeps, of what the primary source answers until then."""
+    if until is None or store.open_work(window).missing_candles == 0:
         return RunBudget(until)  # nothing to share: the needs of all others need not be counted
+    (primary,) = store.source_names(window.source_ids[:1])
     return fair_budget(
         store,
         window,
         Selection(at=store.now(), settle_ms=runtime.settle_ms),
-        home=BLOFIN,
+        primary=primary,
         until=until,
-        limits_per_period_s=LIMITS_PER_PERIOD_S,
-        rows_per_page=runtime.settings.batch_limit,
+        limits_per_period_s=venue(primary).limits_per_period_s,
+        rows_per_page=runtime.rows_per_page(primary, window.timeframe),
     )

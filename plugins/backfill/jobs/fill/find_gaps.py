@@ -8,7 +8,8 @@ from typing import NamedTuple
 
 from backfill.domain.timeframes import MINUTE_MS
 from backfill.errors import InvalidWindow
-from backfill.storage.candle_store import CandleStore, Selection
+from backfill.storage.candle_store import CandleStore
+from backfill.storage.series import Selection
 
 
 class SeriesGaps(NamedTuple):

@@ -11,11 +11,10 @@ from backfill.domain.page_plan import plan_pages
 from backfill.domain.timeframes import timeframe
 from backfill.domain.venues import Venue, venue
 from backfill.errors import ConfigurationError
-from backfill.exchanges.blofin_client import SOURCE as BLOFIN
 from backfill.jobs.fill.find_gaps import SeriesGaps
 from backfill.jobs.fill.roll_up import in_turn, reaching_back, will_be_made
 from backfill.sources.runtime import Runtime
-from backfill.storage.candle_store import Selection, SeriesWindow
+from backfill.storage.series import Selection, SeriesWindow
 
 
 class PlannedSource(NamedTuple):
@@ -104,12 +103,11 @@ def _plan_series(
     asked_before = will_be_made(store, window, will_be_held)
     will_be_held[window.series_id] = asked_before
     for name in allowed if only is None else only:
-        if name not in allowed or not (name == BLOFIN or venue(name).serves(window.timeframe)):
+        if name not in allowed or not venue(name).serves(window.timeframe):
             continue
         work = store.open_work(window, store.source_id(name), recheck=recheck)
-        askable, rows_per_page = work.askable, runtime.settings.batch_limit
-        if name != BLOFIN:
-            askable, rows_per_page = _within_reach(askable, window, venue(name)), venue(name).rows(window.timeframe)
+        askable = _within_reach(work.askable, window, venue(name))
+        rows_per_page = runtime.rows_per_page(name, window.timeframe)
         if name == allowed[0]:
             will_be_held[window.series_id] = union([*asked_before, *askable])
         theirs = difference(askable, asked_before)

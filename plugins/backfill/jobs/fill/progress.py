@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from backfill.domain.venues import venue
-from backfill.exchanges.blofin_client import LIMITS_PER_PERIOD_S
-from backfill.exchanges.blofin_client import SOURCE as BLOFIN
-from backfill.storage.candle_store import SERIES_LOCK, CandleStore, Selection, SeriesWindow
-from backfill.storage.database import fetch_one, translated_errors
-from backfill.storage.named_queries import query
+from backfill.storage.candle_store import CandleStore
+from backfill.storage.series import Selection, SeriesWindow
 
 # The rate is that of so many runs: one alone may have been cut short, older ones had other work to do.
 MOST_RUNS = 3
@@ -45,11 +42,11 @@ class Progress:
         )
 
 
-def progress(store: CandleStore, which: Selection, candles_left: int, *, rows_per_page: int) -> Progress:
-    """Of what ``which`` selects, of which ``candles_left`` are missing; ``rows_per_page``: of Blofin's pages."""
-    params = {**which.as_params(), "lock_class": SERIES_LOCK, "most_runs": MOST_RUNS}
-    with translated_errors():
-        closed, runs, seconds = fetch_one(store.connection, query("runs/select_fill_rate"), params)
+def progress(
+    store: CandleStore, which: Selection, candles_left: int, *, rows_per_page: Callable[[str], int]
+) -> Progress:
+    """Of what ``which`` selects, of which ``candles_left`` are missing; ``rows_per_page``: of a source's pages."""
+    closed, runs, seconds = store.run_log.fill_rate(which, MOST_RUNS)
     per_hour = 3600 * closed / seconds if closed and seconds else None
     requests_left = _requests_left(store, which, rows_per_page) if candles_left else {}
     at_least_h = max((_hours_at_the_limits(*left) for left in requests_left.items()), default=0.0)
@@ -68,28 +65,22 @@ def _hours_left(candles_left: int, per_hour: float | None, at_least_h: float) ->
     return max(candles_left / per_hour, at_least_h) if per_hour else None
 
 
-def _requests_left(store: CandleStore, which: Selection, rows_per_page: int) -> dict[str, int]:
-    """By home."""
+def _requests_left(store: CandleStore, which: Selection, rows_per_page: Callable[[str], int]) -> dict[str, int]:
+    """By primary source."""
     pages: dict[str, int] = {}
-    for home in _homes(store, store.windows(which)):
-        params = {
-            **which.as_params(),
-            "home": home,
-            "rows_per_page": rows_per_page if home == BLOFIN else venue(home).rows_per_page,
-        }
-        with translated_errors():
-            rows = store.connection.execute(query("runs/select_requests_needed"), params).fetchall()
-        pages[home] = sum(needed for *_, needed in rows)
+    for primary in _primaries(store, store.windows(which)):
+        needed = store.run_log.requests_needed(which, primary, rows_per_page(primary))
+        pages[primary] = sum(one.pages for one in needed)
     return pages
 
 
-def _homes(store: CandleStore, windows: Sequence[SeriesWindow]) -> list[str]:
+def _primaries(store: CandleStore, windows: Sequence[SeriesWindow]) -> list[str]:
     return store.source_names(list(dict.fromkeys(window.source_ids[0] for window in windows)))
 
 
-def _hours_at_the_limits(home: str, requests: int) -> float:
+def _hours_at_the_limits(source: str, requests: int) -> float:
     """A short run is a burst, whose rate cannot last: a period passes for each time that its limit is used up."""
-    limits_per_period_s = LIMITS_PER_PERIOD_S if home == BLOFIN else venue(home).limits_per_period_s
+    limits_per_period_s = venue(source).limits_per_period_s
     return max(max(0, requests - 1) // limit * period_s for limit, period_s in limits_per_period_s) / 3600
 
 

@@ -20,11 +20,12 @@ from backfill.domain.intervals import Interval, difference, intersection, union
 from backfill.domain.next_timeframe import NOISE, aggregate
 from backfill.domain.page_plan import plan_pages
 from backfill.domain.timeframes import Timeframe, timeframe
-from backfill.storage.candle_store import CandleStore, SeriesWindow
+from backfill.storage.candle_store import CandleStore
 from backfill.storage.database import translated_errors
 from backfill.storage.gap_fill_log import GapFillLog, Requests
 from backfill.storage.multiranges import to_intervals
 from backfill.storage.named_queries import query
+from backfill.storage.series import SeriesWindow
 
 if TYPE_CHECKING:
     import pandas as pd

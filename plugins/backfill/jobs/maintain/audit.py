@@ -14,10 +14,11 @@ from datetime import datetime
 from time import monotonic
 from typing import Any
 
+from backfill.domain.timeframes import utc
 from backfill.errors import UnknownSymbol
 from backfill.jobs.maintain.checks import broken_candles, counts, ledger, partitions, strays, timeframes
 from backfill.jobs.maintain.checks.scope import Scope
-from backfill.storage.candle_store import CandleStore, utc
+from backfill.storage.candle_store import CandleStore
 from backfill.storage.findings import Finding, FindingsLog
 
 Check = Callable[[Scope], Iterator[Finding]]

@@ -17,12 +17,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from psycopg import sql
 from psycopg.rows import dict_row
 
-from backfill.domain.timeframes import timeframe
+from backfill.domain.timeframes import timeframe, utc
 from backfill.errors import DatabaseError, DatabaseUnreachable, SeriesBusy
 from backfill.jobs.universe.declare_universe import declare
-from backfill.storage.candle_store import CandleStore, Selection, SeriesWindow, utc
+from backfill.storage.candle_store import CandleStore
 from backfill.storage.database import fetch_one, translated_errors
 from backfill.storage.named_queries import query
+from backfill.storage.series import Selection, SeriesWindow
 
 if TYPE_CHECKING:
     from backfill.sources.runtime import Runtime

@@ -12,12 +12,10 @@ from backfill.config.connections import database_uri, source_from_environment
 from backfill.config.settings import Settings, load_settings
 from backfill.config.universe_file import Universe, load_universe
 from backfill.errors import BackfillError, ConfigurationError, DatabaseError, ExchangeError, GeoBlocked, RateLimited
-from backfill.exchanges.blofin_client import SOURCE as BLOFIN
 from backfill.sources.runtime import Runtime
 from backfill.storage.database import connect, fetch_one, translated_errors, without_password
 from backfill.storage.migrations import require_current_schema
 from backfill.storage.named_queries import query
-from backfill.storage.source_health import SourceHealth
 
 OLDEST_POSTGRES = 15
 # Bars are called closed `settle_s` after their end by the source's clock; a database this far off plans wrong windows.
@@ -64,13 +62,12 @@ def examine(db: str | None) -> Iterator[Finding]:
     yield schema
     if schema.state == "ok":
         with Runtime(uri, settings, source_from_environment) as runtime:
-            yield from _blofin(runtime)
-            yield from _others(runtime, sources)
+            yield from _sources(runtime, sources)
 
 
 def _universe(settings: Settings, universe: Universe) -> Finding:
     if universe.instruments is None:
-        return Finding("universe", "ok", f"{settings.universe}: all that the home exchange lists")
+        return Finding("universe", "ok", f"{settings.universe}: all that its first source lists")
     return Finding("universe", "ok", f"{settings.universe}: {len(universe.series())} series")
 
 
@@ -97,59 +94,49 @@ def _schema(uri: str) -> Finding:
     return _checked("schema", look, "run `backfill migrate`")
 
 
-def _blofin(runtime: Runtime) -> Iterator[Finding]:
-    check = "source blofin"
+def _sources(runtime: Runtime, sources: Sequence[str]) -> Iterator[Finding]:
+    """All at once and each once, so that all together take no longer than the slowest of them; the primary first."""
+    health = {row["source"]: row for row in runtime.store.health("doctor").all()}
+    with ThreadPoolExecutor(max(1, len(sources)), thread_name_prefix="doctor") as threads:
+        answers = threads.map(lambda name: _source(runtime, name, name == sources[0], health.get(name, {})), sources)
+        for finding, server_ms in answers:
+            yield finding
+            if server_ms is not None and finding.check == f"source {sources[0]}":
+                yield _clock(sources[0], runtime.store.now().timestamp() - server_ms / 1000)
+
+
+def _source(runtime: Runtime, name: str, is_primary: bool, health: Mapping[str, Any]) -> tuple[Finding, int | None]:
+    """One source, asked for its markets, and its clock in ms. Only a primary's failure is more than a warning."""
+    check, failed = f"source {name}", "failed" if is_primary else "warning"
     try:
-        server_ms, listed = runtime.ask_blofin_for_its_clock()
-    except RateLimited as error:
-        yield Finding(check, "warning", str(error), "wait; nobody asks before the pause is over")
-    except GeoBlocked as error:
-        yield Finding(check, "failed", str(error), "use a proxy: extra `proxies` of the connection blofin_default")
-    except ExchangeError as error:
-        yield Finding(check, "failed", str(error), "check network, proxy and BACKFILL_BLOFIN_URL")
-    else:
-        yield Finding(check, "ok", f"answers, lists {listed} instruments")
-        if server_ms is not None:
-            yield _clock(runtime.store.now().timestamp() - server_ms / 1000)
-
-
-def _others(runtime: Runtime, sources: Sequence[str]) -> Iterator[Finding]:
-    """All at once and each once, so that all together take no longer than the slowest of them."""
-    health = {row["source"]: row for row in SourceHealth(runtime.store.connection, "doctor").all()}
-    others = [name for name in sources if name != BLOFIN]
-    with ThreadPoolExecutor(max(1, len(others)), thread_name_prefix="doctor") as threads:
-        yield from threads.map(lambda name: _other(runtime, name, name == sources[0], health.get(name, {})), others)
-
-
-def _other(runtime: Runtime, name: str, is_home: bool, health: Mapping[str, Any]) -> Finding:
-    """One venue behind ccxt, asked for its markets. Its failure is a warning unless it is home: others stand in."""
-    check, failed = f"source {name}", "failed" if is_home else "warning"
-    try:
-        client = runtime.new_ccxt_client(name, tries=1)
+        client = runtime.new_client(name, tries=1)
     except ConfigurationError as error:
-        return Finding(check, "failed", str(error), f"mend the connection {name}_default")
+        return Finding(check, "failed", str(error), f"mend the connection {name}_default"), None
     try:
-        listed = len(client.markets())
+        listed, server_ms = len(client.markets()), client.server_ms
     except RateLimited as error:
-        return Finding(check, "warning", str(error), "wait; nobody asks before the pause is over")
+        return Finding(check, "warning", str(error), "wait; nobody asks before the pause is over"), None
     except GeoBlocked as error:
-        proxy = f"use a proxy: extra `proxies` of the connection {name}_default; or take it out of `sources`"
-        return Finding(check, failed, str(error), proxy)
+        proxy = f"use a proxy: extra `proxies` of the connection {name}_default"
+        return Finding(
+            check, failed, str(error), proxy if is_primary else f"{proxy}; or take it out of `sources`"
+        ), None
     except ExchangeError as error:
-        return Finding(check, failed, str(error), f"check network, proxy and BACKFILL_{name.upper()}_URL")
+        return Finding(check, failed, str(error), f"check network, proxy and BACKFILL_{name.upper()}_URL"), None
     finally:
         client.close()
     if health.get("state", "closed") != "closed":
         seen = f"answers now, lists {listed} markets; it is skipped, since earlier: {health['last_error']}"
-        return Finding(check, "warning", seen, "nothing: the next run probes it")
-    return Finding(check, "ok", f"answers, lists {listed} markets")
+        return Finding(check, "warning", seen, "nothing: the next run probes it"), server_ms
+    return Finding(check, "ok", f"answers, lists {listed} markets"), server_ms
 
 
-def _clock(skew_s: float) -> Finding:
-    # The exchange tells whole seconds.
+def _clock(source: str, skew_s: float) -> Finding:
+    # The source gives whole seconds.
     if abs(skew_s) > MOST_CLOCK_SKEW_S + 1:
-        return Finding("clock", "failed", f"the database is {skew_s:+.0f} s off Blofin's clock", "let it follow NTP")
-    return Finding("clock", "ok", f"the database is within {abs(skew_s):.0f} s of Blofin's clock")
+        detail = f"the database is {skew_s:+.0f} s off the clock of {source}"
+        return Finding("clock", "failed", detail, "let it follow NTP")
+    return Finding("clock", "ok", f"the database is within {abs(skew_s):.0f} s of the clock of {source}")
 
 
 def _checked(check: str, look: Callable[[], str], advice: str) -> Finding:

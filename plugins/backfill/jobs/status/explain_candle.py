@@ -9,10 +9,10 @@ from typing import Any
 
 from psycopg.rows import dict_row
 
-from backfill.domain.timeframes import Timeframe, timeframe
+from backfill.domain.timeframes import Timeframe, timeframe, utc
 from backfill.errors import ConfigurationError, UnknownSymbol
 from backfill.jobs.validate.compare_sources import MISFILED
-from backfill.storage.candle_store import CandleStore, utc
+from backfill.storage.candle_store import CandleStore
 from backfill.storage.candles_by_hand import writable_series
 from backfill.storage.database import translated_errors
 from backfill.storage.named_queries import query

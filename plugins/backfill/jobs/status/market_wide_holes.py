@@ -12,7 +12,8 @@ from typing import Any
 
 from psycopg.rows import dict_row
 
-from backfill.storage.candle_store import CandleStore, utc
+from backfill.domain.timeframes import utc
+from backfill.storage.candle_store import CandleStore
 from backfill.storage.database import translated_errors
 from backfill.storage.findings import Finding, FindingsLog
 from backfill.storage.named_queries import query

@@ -3,67 +3,27 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Collection, Mapping, Sequence
 
-from psycopg.types.json import Jsonb
-
-from backfill.config.settings import Settings
-from backfill.config.universe_file import SeriesWish, declared_series
-from backfill.domain.venues import VENUES, Venue
+from backfill.config.universe_file import declared_series
+from backfill.config.universe_model import SeriesWish, Universe
+from backfill.domain.markets import Market
+from backfill.domain.venues import VENUES, Venue, venue
 from backfill.errors import ExchangeError
-from backfill.exchanges.blofin_client import SOURCE as BLOFIN
-from backfill.jobs.universe.refresh_instruments import Instruments, refresh_instruments
+from backfill.jobs.universe.refresh_instruments import AskForMarkets, refresh_instruments
 from backfill.sources.runtime import Runtime
-from backfill.storage.candle_store import CandleStore, utc
-from backfill.storage.database import fetch_one, translated_errors
-from backfill.storage.named_queries import query
+from backfill.sources.venue_markets import load_markets
+from backfill.storage.candle_store import CandleStore
+from backfill.storage.instruments import KnownInstrument
+from backfill.storage.wishes import Wishes, wish_rows
 
 log = logging.getLogger(__name__)
 
-# Listings change a few times a week; the home exchange is asked for them once a day.
+# Listings change a few times a week; a primary source is asked for them once a day.
 INSTRUMENTS_LIVE_S = 24 * 3600
+MAX_NAMED = 8
 
-
-def declare_universe(
-    store: CandleStore,
-    settings: Settings,
-    instruments: Instruments | None = None,
-    check: Callable[[Sequence[SeriesWish]], object] = lambda _: None,
-    *,
-    ask_anyway: bool = False,
-) -> list[SeriesWish]:
-    """Make the database's wish list the file's; give the wishes.
-
-    ``instruments`` is asked when the descriptions are a day old, one is missing, or the exchange has since denied to
-    know an instrument of them; None asks nobody. If it fails the old ones serve, except for ``instruments: all`` where
-    none is known to be live: there is nothing to go by.
-    With ``ask_anyway`` it is asked however young they are, and its failure is the caller's.
-    ``check`` sees the wishes before they are written; those that the file names, before anybody is asked.
-    """
-    known = _known_instruments(store)
-    wishes = None if _needs_listing(settings) else declared_series(settings)
-    if wishes is not None:
-        check(wishes)
-    symbols = {wish.symbol for wish in wishes} if wishes is not None else set(known)
-    failure: ExchangeError | None = None
-    if instruments is not None and (ask_anyway or _is_due(known, symbols) or _is_doubted(store)):
-        try:
-            refresh_instruments(store, instruments, symbols)
-        except ExchangeError as error:
-            if ask_anyway:
-                raise
-            log.warning("listings stay as they are: %s", error)
-            failure = error
-        known = _known_instruments(store)
-    if wishes is None:
-        listed = sorted(symbol for symbol, known_as in known.items() if _is_live_usdt_perpetual(known_as))
-        if failure and not listed:
-            raise failure
-        wishes = declared_series(settings, listed or None)
-        check(wishes)
-    _declare(store, wishes)
-    return wishes
+Check = Callable[[Sequence[SeriesWish]], object]
 
 
 def declare(
@@ -71,72 +31,165 @@ def declare(
     *,
     ask: bool = True,
     ask_anyway: bool = False,
-    check: Callable[[Sequence[SeriesWish]], object] = lambda _: None,
+    drop: bool | None = None,
+    check: Check = lambda _: None,
 ) -> list[SeriesWish]:
-    """:func:`declare_universe` with what ``runtime`` has open; without ``ask`` no exchange is asked."""
-    instruments = runtime.instruments if ask else None
-    return declare_universe(runtime.store, runtime.settings, instruments, check, ask_anyway=ask_anyway)
+    """:func:`declare_universe` with what ``runtime`` has open; without ``ask`` no source is asked.
+
+    ``drop`` None: as BACKFILL_DROP_SERIES says.
+    """
+
+    def ask_for_markets(source: str) -> Sequence[Market]:
+        return load_markets(runtime.store, runtime.new_client(source), runtime.store.source_id(source))
+
+    return declare_universe(
+        runtime.store,
+        runtime.universe,
+        ask_for_markets if ask else None,
+        check,
+        ask_anyway=ask_anyway,
+        drop=runtime.settings.drop_series if drop is None else drop,
+        lookback_hours=runtime.settings.lookback_hours,
+    )
 
 
-def _needs_listing(settings: Settings) -> bool:
-    from backfill.config.universe_file import load_universe
+def declare_universe(
+    store: CandleStore,
+    universe: Universe,
+    ask: AskForMarkets | None = None,
+    check: Check = lambda _: None,
+    *,
+    ask_anyway: bool = False,
+    drop: bool = False,
+    lookback_hours: int | None = None,
+) -> list[SeriesWish]:
+    """Write the universe's wishes into Postgres and return them.
 
-    return load_universe(settings.universe, settings.profile).instruments is None
+    ``ask`` is called for a primary source whose descriptions are a day old or lack an instrument, or that has since
+    answered that it does not know one of them; None asks nobody. If it fails the old descriptions serve, except for
+    `instruments: all` where none is known to be live: there is nothing to go by. With ``ask_anyway`` it is called
+    however young they are, and its failure is raised.
+    ``check`` sees the wishes before they are written; those that the file names, before any source is asked.
+    Without ``drop`` a series that Postgres wants and the universe does not name stays wanted, with a warning, unless
+    `instruments: all` does not name it because it is no longer listed.
+    """
+    refresh = _Refresh(store, ask, ask_anyway=ask_anyway)
+    if universe.instruments is None:
+        wishes = _wishes_of_all(refresh, universe, lookback_hours)
+        check(wishes)
+    else:
+        wishes = declared_series(universe, lookback_hours)
+        check(wishes)
+        refresh.from_primaries(wishes, main=universe.sources[0])
+    _write(store, universe, wishes, drop=drop)
+    return wishes
 
 
-def _known_instruments(store: CandleStore) -> dict[str, dict[str, Any]]:
-    names = ("contract_type", "settle_currency", "quote_currency", "state", "age_s")
-    with translated_errors():
-        rows = store.connection.execute(query("instruments/select_instruments")).fetchall()
-    return {str(row[0]): dict(zip(names, row[1:], strict=True)) for row in rows}
+def _wishes_of_all(refresh: _Refresh, universe: Universe, lookback_hours: int | None) -> list[SeriesWish]:
+    """The wishes of `instruments: all`: whatever the universe's first source lists."""
+    main = universe.sources[0]
+    failure = refresh.from_source(main, {}, keep_all=True)
+    listed = sorted(
+        symbol
+        for symbol, known in refresh.known().items()
+        if known.is_live_usdt_perpetual and known.described_by == refresh.store.source_id(main)
+    )
+    if failure and not listed:
+        raise failure
+    wishes = declared_series(universe, lookback_hours, listed or None)
+    refresh.from_primaries([wish for wish in wishes if wish.sources[0] != main], main=None)
+    return wishes
 
 
-def _is_due(known: Mapping[str, Mapping[str, Any]], symbols: set[str]) -> bool:
-    ages_s = [known[symbol]["age_s"] if symbol in known else None for symbol in symbols]
-    return not ages_s or any(age_s is None or age_s > INSTRUMENTS_LIVE_S for age_s in ages_s)
+class _Refresh:
+    """Asks primary sources for what they list, where that is due."""
 
+    def __init__(self, store: CandleStore, ask: AskForMarkets | None, *, ask_anyway: bool) -> None:
+        self.store = store
+        self._ask = ask
+        self._ask_anyway = ask_anyway
 
-def _is_doubted(store: CandleStore) -> bool:
-    with translated_errors():
-        return bool(
-            fetch_one(
-                store.connection, query("instruments/is_listing_doubted"), {"source_id": store.source_id(BLOFIN)}
-            )[0]
+    def known(self) -> dict[str, KnownInstrument]:
+        return self.store.instruments.known()
+
+    def from_primaries(self, wishes: Sequence[SeriesWish], *, main: str | None) -> None:
+        """Each primary of ``wishes``; all that ``main`` lists is written down."""
+        wished: dict[str, dict[str, bool]] = {}
+        seen: set[str] = set()
+        for wish in wishes:
+            if wish.symbol not in seen:  # the primary of an instrument's finest series describes it
+                seen.add(wish.symbol)
+                wished.setdefault(wish.sources[0], {})[wish.symbol] = wish.spot_proxy
+        for source, symbols in wished.items():
+            keep_all = source == main and venue(source).names_are_ours
+            self.from_source(source, symbols, keep_all=keep_all, leave=seen - symbols.keys())
+
+    def from_source(
+        self, source: str, wished: Mapping[str, bool], *, keep_all: bool, leave: Collection[str] = ()
+    ) -> ExchangeError | None:
+        """Ask ``source`` where that is due; give its error, if the old descriptions have to serve."""
+        if self._ask is None or not (self._ask_anyway or self._is_due(source, wished)):
+            return None
+        try:
+            refresh_instruments(self.store, self._ask, venue(source), wished, keep_all=keep_all, leave=leave)
+        except ExchangeError as error:
+            if self._ask_anyway:
+                raise
+            log.warning("listings stay as they are: %s", error)
+            return error
+        return None
+
+    def _is_due(self, source: str, wished: Mapping[str, bool]) -> bool:
+        source_id, known = self.store.source_id(source), self.known()
+        symbols = list(wished) or [symbol for symbol, one in known.items() if one.described_by == source_id]
+        return (
+            not symbols
+            or any(not _is_fresh(known.get(symbol), source_id) for symbol in symbols)
+            or self.store.instruments.is_list_doubted(source_id)
         )
 
 
-def _is_live_usdt_perpetual(instrument: Mapping[str, Any]) -> bool:
-    settled_in = instrument["settle_currency"] or instrument["quote_currency"]
-    return (instrument["contract_type"], instrument["state"], settled_in) == ("linear", "live", "USDT")
+def _is_fresh(known: KnownInstrument | None, source_id: int) -> bool:
+    return (
+        known is not None
+        and known.described_by == source_id
+        and known.age_s is not None
+        and known.age_s <= INSTRUMENTS_LIVE_S
+    )
 
 
-def _declare(store: CandleStore, wishes: Sequence[SeriesWish]) -> None:
-    rows = [
-        {
-            "symbol": wish.symbol,
-            "timeframe": wish.timeframe,
-            "history_ms": wish.history_ms,
-            "since": None if wish.since_ms is None else utc(wish.since_ms).isoformat(),
-            "until": None if wish.until_ms is None else utc(wish.until_ms).isoformat(),
-            "retention_ms": wish.retention_ms,
-            "spot_proxy": wish.spot_proxy,
-            "objective_pct": wish.objective_pct,
-            "ready_bars": wish.ready_bars,
-            "roll_up": wish.roll_up,
-            "source_ids": [store.source_id(name) for name in _sources_that_have_it(wish)],
-        }
-        for wish in wishes
-    ]
-    with translated_errors(), store.connection.transaction():
-        store.connection.execute(query("series/declare_series"), {"wishes": Jsonb(rows)})
+def _write(store: CandleStore, universe: Universe, wishes: Sequence[SeriesWish], *, drop: bool) -> None:
+    wished = {(wish.symbol, wish.timeframe) for wish in wishes}
+    undeclared = store.wishes.wanted() - wished
+    dropped = undeclared if drop else _no_longer_listed(store, universe, undeclared)
+    store.wishes.declare(wish_rows(wishes, _sources_that_have_it, store.source_id), dropped)
+    if kept := undeclared - dropped:
+        log.warning(
+            "%d series that Postgres wants are not in the universe (%s) and stay wanted: `backfill declare` shows and "
+            "drops them",
+            len(kept),
+            _named(kept),
+        )
+
+
+def _no_longer_listed(store: CandleStore, universe: Universe, undeclared: Wishes) -> Wishes:
+    if universe.instruments is not None or not undeclared:
+        return set()
+    known = store.instruments.known()
+    return {(symbol, timeframe) for symbol, timeframe in undeclared if known[symbol].state != "live"}
+
+
+def _named(series: Wishes) -> str:
+    names = [f"{symbol} {timeframe}" for symbol, timeframe in sorted(series)]
+    return ", ".join(names[:MAX_NAMED]) + (f" and {len(names) - MAX_NAMED} more" if len(names) > MAX_NAMED else "")
 
 
 def _sources_that_have_it(wish: SeriesWish) -> list[str]:
-    """The home, and those others that have the timeframe: who can never answer would keep every gap open for ever."""
-    home, *others = wish.sources
-    return [home, *(name for name in others if name == BLOFIN or _ways_of(name).serves(wish.timeframe))]
+    """The primary, and those others that have the timeframe: one that can never answer would keep every gap open."""
+    primary, *others = wish.sources
+    return [primary, *(name for name in others if _serves(name, wish.timeframe))]
 
 
-def _ways_of(name: str) -> Venue:
-    """As :func:`venue`, without importing ccxt for a name that is not in the table: the universe has checked it."""
-    return VENUES.get(name) or Venue(source=name, ccxt_id=name)
+def _serves(name: str, timeframe: str) -> bool:
+    """As the venue's own, without importing ccxt for a name that is not in the table: the universe has checked it."""
+    return (VENUES.get(name) or Venue(source=name, ccxt_id=name)).serves(timeframe)

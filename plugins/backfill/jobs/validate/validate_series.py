@@ -15,7 +15,7 @@ from typing import Any
 
 from backfill.config.universe_model import Validation
 from backfill.domain.intervals import Interval
-from backfill.domain.timeframes import MINUTE_MS
+from backfill.domain.timeframes import MINUTE_MS, utc
 from backfill.errors import DatabaseError, ExchangeError
 from backfill.jobs.fill.fill_gaps import PATIENCE_S
 from backfill.jobs.validate.compare_sources import compare_sources
@@ -23,10 +23,11 @@ from backfill.jobs.validate.prove_by_timeframe import prove_by_timeframe
 from backfill.jobs.validate.reread_unsettled import reread_unsettled
 from backfill.jobs.validate.validation_context import ValidationContext
 from backfill.sources.candle_source import CandleSource
-from backfill.storage.candle_store import CandleStore, OpenWork, SeriesWindow, utc
+from backfill.storage.candle_store import CandleStore
 from backfill.storage.database import fetch_one, translated_errors
 from backfill.storage.gap_fill_log import GapFillLog, RunIdentity
 from backfill.storage.named_queries import query
+from backfill.storage.series import OpenWork, SeriesWindow
 from backfill.storage.source_health import SourceHealth
 
 log = logging.getLogger(__name__)

@@ -7,9 +7,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing
 from datetime import datetime
 
-from backfill.config.source_names import SPOT_ONLY_SOURCES
-from backfill.config.universe_file import load_universe
 from backfill.config.universe_model import Validation
+from backfill.domain.venues import venue
 from backfill.errors import ExchangeError, SeriesBusy
 from backfill.jobs.fill.each_series import each_series
 from backfill.jobs.fill.fill_gaps import HURRIED_PATIENCE_S
@@ -18,15 +17,16 @@ from backfill.sources.candle_source import CandleSource
 from backfill.sources.ccxt_source import CcxtSource
 from backfill.sources.choose_sources import sources_of
 from backfill.sources.runtime import Runtime
-from backfill.storage.candle_store import CandleStore, SeriesWindow
+from backfill.storage.candle_store import CandleStore
 from backfill.storage.gap_fill_log import RunIdentity
+from backfill.storage.series import SeriesWindow
 
 log = logging.getLogger(__name__)
 
 
 def declared_validation(runtime: Runtime) -> Validation:
     """How the universe wants its candles checked."""
-    return load_universe(runtime.settings.universe, runtime.settings.profile).validation
+    return runtime.universe.validation
 
 
 def validate_universe(
@@ -45,10 +45,11 @@ def validate_universe(
     """
 
     def validate(store: CandleStore, window: SeriesWindow) -> ValidationReport | None:
-        home, *others = store.source_names(window.source_ids)
-        asked = [name for name in others if name not in SPOT_ONLY_SOURCES and (only is None or name in only)]
+        primary, *others = store.source_names(window.source_ids)
+        spot = not venue(primary).perpetuals
+        asked = [name for name in others if venue(name).perpetuals != spot and (only is None or name in only)]
         with (
-            closing(sources_of(runtime, store, window, who.run_id, [home])) as at_home,
+            closing(sources_of(runtime, store, window, who.run_id, [primary])) as at_home,
             closing(sources_of(runtime, store, window, who.run_id, asked)) as elsewhere,
         ):
             try:

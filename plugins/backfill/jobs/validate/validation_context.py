@@ -11,16 +11,17 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from backfill.config.universe_model import Validation
 from backfill.domain.intervals import Interval
-from backfill.domain.timeframes import DAY_MS, HOUR_MS, Timeframe, timeframe
+from backfill.domain.timeframes import DAY_MS, HOUR_MS, Timeframe, timeframe, utc
 from backfill.errors import ExchangeError, PaginationStalled
 from backfill.sources.candle_source import CandlePage, CandleSource
 from backfill.sources.fetch import PAGE_ERRORS, SourceFetch
-from backfill.storage.candle_store import CandleStore, SeriesWindow, utc
+from backfill.storage.candle_store import CandleStore
 from backfill.storage.database import fetch_one, translated_errors
 from backfill.storage.findings import Finding, FindingsLog
 from backfill.storage.gap_fill_log import GapFillLog, Requests
 from backfill.storage.multiranges import intervals_in, to_intervals
 from backfill.storage.named_queries import query
+from backfill.storage.series import SeriesWindow
 from backfill.storage.source_health import SourceHealth
 
 if TYPE_CHECKING:

@@ -13,9 +13,9 @@ from functools import partial
 from psycopg import sql
 
 from backfill.domain.intervals import Interval, intersection, union
+from backfill.domain.timeframes import utc
 from backfill.errors import DatabaseError
 from backfill.jobs.maintain.checks.scope import Row, Scope, after_repair, some
-from backfill.storage.candle_store import utc
 from backfill.storage.database import Connection, fetch_one, translated_errors
 from backfill.storage.findings import Finding
 from backfill.storage.named_queries import query

@@ -1,0 +1,116 @@
+"""How each source names and scales an instrument, and the markets that a source lists."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from psycopg.rows import class_row
+from psycopg.types.json import Jsonb
+
+from backfill.domain.markets import Market
+from backfill.domain.symbols import Listing, ListingProof
+from backfill.storage.database import Connection, translated_errors
+from backfill.storage.named_queries import query
+
+# First key of the advisory locks that say "somebody loads the markets" ("bfmk" in ASCII); the second is the source.
+MARKETS_LOCK = 0x6266_6D6B
+
+
+@dataclass(frozen=True, slots=True)
+class KnownListing:
+    """A row of ``listings``. ``same_contract``: the instrument's contract is what it was when this was checked."""
+
+    venue_symbol: str
+    instrument_class: str
+    price_scale: float
+    volume_scale: float
+    status: str
+    reason: str | None
+    proved_by: str | None
+    market: dict[str, Any] | None
+    age_s: float
+    same_contract: bool
+
+    @property
+    def listing(self) -> Listing:
+        return Listing(self.venue_symbol, self.instrument_class, self.price_scale, self.volume_scale)  # type: ignore[arg-type]
+
+
+class Listings:
+    """Reads and writes ``listings`` and ``venue_markets`` over one connection."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def known(self, symbol: str, source_id: int) -> list[KnownListing]:
+        """What is known of a source's listings of an instrument: a proved one first, then the better class."""
+        params = {"symbol": symbol, "source_id": source_id}
+        with translated_errors(), self._connection.cursor(row_factory=class_row(KnownListing)) as cursor:
+            return cursor.execute(query("instruments/select_listing"), params).fetchall()
+
+    def write(
+        self,
+        symbol: str,
+        source_id: int,
+        listing: Listing | None,
+        market: Market | None,
+        proof: ListingProof,
+        *,
+        instrument_class: str,
+        proved_by: str | None,
+    ) -> None:
+        """Keep what a check has found. ``listing`` None: the source has none of ``instrument_class`` or better."""
+        # Too few bars in common is no verdict: it is tried again as soon as there are more.
+        undecided = listing is not None and not proof.ok and proof.median_ratio is None
+        params = {
+            "symbol": symbol,
+            "source_id": source_id,
+            "venue_symbol": "" if listing is None else listing.venue_symbol,
+            "instrument_class": instrument_class if listing is None else listing.instrument_class,
+            "price_scale": 1.0 if listing is None else listing.price_scale,
+            "volume_scale": 1.0 if listing is None else listing.volume_scale,
+            "status": "proved" if proof.ok else "unproved" if undecided else "refused",
+            "reason": proof.reason,
+            "overlap_bars": proof.overlap_bars,
+            "median_close_ratio": proof.median_ratio,
+            "proved_by": proved_by,
+            "market": None if market is None else Jsonb(market.as_dict()),
+        }
+        with translated_errors():
+            self._connection.execute(query("instruments/upsert_listing"), params)
+
+    def primary_closes(self, series_id: int, most: int) -> dict[int, float]:
+        """The newest closes, by open time in ms, that the primary source of a series has given."""
+        params = {"series_id": series_id, "most": most}
+        with translated_errors():
+            rows = self._connection.execute(query("candles/select_primary_closes"), params).fetchall()
+        return {int(open_ms): float(close) for open_ms, close in rows}
+
+    def kept_markets(self, source_id: int, max_age: timedelta) -> list[Market] | None:
+        """The markets of a source as they were loaded last; None: not within ``max_age``."""
+        params = {"source_id": source_id, "live": max_age}
+        with translated_errors():
+            row = self._connection.execute(query("instruments/select_venue_markets"), params).fetchone()
+        return None if row is None else [Market(**kept) for kept in row[0]]
+
+    def keep_markets(self, source_id: int, markets: Sequence[Market]) -> None:
+        params = {"source_id": source_id, "markets": Jsonb([market.as_dict() for market in markets])}
+        with translated_errors():
+            self._connection.execute(query("instruments/upsert_venue_markets"), params)
+
+    @contextmanager
+    def loading_markets(self, source_id: int) -> Iterator[None]:
+        """One at a time. Postgres frees the lock when the connection ends, however it ends."""
+        key = (MARKETS_LOCK, source_id)
+        with translated_errors():
+            self._connection.execute("SELECT pg_advisory_lock(%s, %s)", key)
+        try:
+            yield
+        finally:
+            if not self._connection.closed:
+                with translated_errors():
+                    self._connection.execute("SELECT pg_advisory_unlock(%s, %s)", key)
