@@ -289,7 +289,9 @@ def test_the_lookback_setting_replaces_every_history_by_at_least_one_bar(tmp_pat
     path = tmp_path / "universe.yaml"
     path.write_text("instruments: [BTC-USDT]\ntimeframes: {1m: 7d, 1h: {since: 2024-01-01}, 1d: 90d}")
     settings = load_settings({"BACKFILL_UNIVERSE": str(path), "BACKFILL_LOOKBACK_HOURS": "2"})
-    assert [(one.history_ms, one.since_ms) for one in declared_series(settings)] == [
+    assert [
+        (one.history_ms, one.since_ms) for one in declared_series(load_universe(path), settings.lookback_hours)
+    ] == [
         (2 * HOUR_MS, None),
         (2 * HOUR_MS, None),
         (DAY_MS, None),
@@ -298,7 +300,9 @@ def test_the_lookback_setting_replaces_every_history_by_at_least_one_bar(tmp_pat
 
 def test_symbol_and_profile_settings_choose_within_the_file_and_shorten_no_wish_list():
     settings = load_settings({"BACKFILL_SYMBOLS": "A-USDT", "BACKFILL_PROFILE": "deep_history"})
-    assert {one.symbol for one in declared_series(settings, ["A-USDT", "B-USDT"])} == {"A-USDT", "B-USDT"}
+    universe = load_universe(settings.universe, settings.profile)
+    wishes = declared_series(universe, settings.lookback_hours, ["A-USDT", "B-USDT"])
+    assert {one.symbol for one in wishes} == {"A-USDT", "B-USDT"}
 
 
 # What is wrong with a file

@@ -137,7 +137,7 @@ def test_a_probe_that_had_nothing_to_ask_leaves_it_to_the_next(store: CandleStor
     of_run("a").has_failed(okx, GEO)
     probe = of_run("b")
     assert probe.may_ask(okx)
-    probe.let_go(okx)
+    probe.release_probe(okx)
     assert of_run("b").may_ask(okx)
 
 
@@ -146,7 +146,7 @@ def test_letting_go_after_a_word_changes_nothing(store: CandleStore, okx: int, o
     probe = of_run("b")
     assert probe.may_ask(okx)
     of_run("b").has_failed(okx, GEO)
-    probe.let_go(okx)
+    probe.release_probe(okx)
     assert not of_run("b").may_ask(okx)
 
 

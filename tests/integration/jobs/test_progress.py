@@ -7,6 +7,7 @@ from datetime import timedelta
 import pytest
 
 from backfill.domain.timeframes import utc
+from backfill.domain.venues import venue
 from backfill.jobs.fill.progress import Progress, progress
 from backfill.sources.request_budget import RunBudget
 from backfill.storage.candle_store import CandleStore
@@ -23,8 +24,12 @@ def window(store: CandleStore) -> SeriesWindow:
     return wanted_series(store, history_ms=WEEK_MS)
 
 
+def rows_of(source: str) -> int:
+    return venue(source).rows_per_page
+
+
 def progress_of(store: CandleStore, left: int = WEEK_BARS, **which: list[str]) -> Progress:
-    return progress(store, Selection(AT, **which), left, rows_per_page=lambda _: 1440)  # type: ignore[arg-type]
+    return progress(store, Selection(AT, **which), left, rows_per_page=rows_of)  # type: ignore[arg-type]
 
 
 def log_run(
@@ -135,7 +140,7 @@ def test_a_run_cut_short_by_its_budget_tells_when_the_next_ones_will_be_done(
     at = store.now()
 
     told = progress(
-        store, Selection(at, symbols=["BTC-USDT"], to_ms=NOON_MS), report.missing_after, rows_per_page=lambda _: 1440
+        store, Selection(at, symbols=["BTC-USDT"], to_ms=NOON_MS), report.missing_after, rows_per_page=rows_of
     )
 
     assert report.requests_left == 4
