@@ -35,7 +35,7 @@ Mask = NDArray[np.bool_]
 Values = NDArray[np.float64]  # shape (longer bars, len(COMPARED)); NaN: unknown, or no such bar
 
 
-class Proof(NamedTuple):
+class TimeframeProof(NamedTuple):
     """What the longer bars settle; one that is in none of these settles nothing.
 
     ``equal``: longer bars that their shorter ones, all there, add up to. ``no_trade`` and ``lost``: shorter bars that
@@ -87,7 +87,7 @@ def prove(
     covers: Interval,
     absent: Sequence[Interval],
     excluded: Sequence[Interval] = (),
-) -> Proof:
+) -> TimeframeProof:
     """What the longer bars ``higher`` say about ``lower``: checked candle frames of one source.
 
     ``covers`` is the span that ``higher`` speaks for: a longer bar that it lacks in there does not exist. ``absent``
@@ -122,7 +122,7 @@ def prove(
     holed = told & (holes > 0) & ~contradicted.any(axis=1)
     no_trade = holed & np.where(published, adds_up & ~unknown, nobody_traded)
     lost = holed & ~adds_up & ~(unknown & (bars == 0))
-    return Proof(
+    return TimeframeProof(
         equal=bar_intervals(opens_ms[told & published & (holes == 0) & equal], higher_tf.step_ms),
         no_trade=bar_intervals(absent_ms[no_trade[parent]], lower_tf.step_ms),
         lost=bar_intervals(absent_ms[lost[parent]], lower_tf.step_ms),

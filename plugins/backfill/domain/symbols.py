@@ -84,7 +84,7 @@ class AmbiguousListing(Refusal):
 
 
 @dataclass(frozen=True, slots=True)
-class Proof:
+class ListingProof:
     """What the overlap says of a listing. ``median_ratio``: their scaled close / ours; None: too few bars."""
 
     overlap_bars: int
@@ -127,7 +127,7 @@ def find_listing(
     return found or Refusal(_nothing_found(instrument, venue, spot_proxy))
 
 
-def prove(our_closes: Mapping[int, float], their_scaled_closes: Mapping[int, float]) -> Proof:
+def prove(our_closes: Mapping[int, float], their_scaled_closes: Mapping[int, float]) -> ListingProof:
     """Whether a listing is our instrument: the median ratio of closes (by open time in ms) must be near one."""
     ratios = [
         theirs / ours
@@ -135,11 +135,11 @@ def prove(our_closes: Mapping[int, float], their_scaled_closes: Mapping[int, flo
         if (theirs := their_scaled_closes.get(open_ms)) is not None and _is_price(ours) and _is_price(theirs)
     ]
     if len(ratios) < MIN_OVERLAP_BARS:
-        return Proof(len(ratios), None, False, f"{len(ratios)} bars in common, {MIN_OVERLAP_BARS} are needed")
+        return ListingProof(len(ratios), None, False, f"{len(ratios)} bars in common, {MIN_OVERLAP_BARS} are needed")
     ratio = median(ratios)
     ok = abs(ratio - 1) <= MAX_CLOSE_RATIO_OFF
     verdict = "the same instrument" if ok else "another coin, or another multiplier"
-    return Proof(len(ratios), ratio, ok, f"their close / ours is {ratio:.6g} in {len(ratios)} bars: {verdict}")
+    return ListingProof(len(ratios), ratio, ok, f"their close / ours is {ratio:.6g} in {len(ratios)} bars: {verdict}")
 
 
 def _is_like(market: Market, instrument: Instrument) -> bool:

@@ -33,8 +33,8 @@ SILENT_S = 120.0
 SCHEDULED_WITHIN_S = 3.0
 
 
-class Output(Protocol):
-    """How the caller speaks to whoever started it; :class:`backfill.cli.output.Output` is one."""
+class CommandOutput(Protocol):
+    """What a demo prints through; :class:`backfill.cli.output.Output` implements it."""
 
     as_json: bool
 
@@ -48,7 +48,7 @@ class Output(Protocol):
 
 def run_demo(
     settings: Settings,
-    output: Output,
+    output: CommandOutput,
     *,
     once: bool = False,
     replay: Path | None = None,
@@ -62,7 +62,7 @@ def run_demo(
     return _run(settings, output, scenario, once=once)
 
 
-def run_up(settings: Settings, output: Output, *, once: bool = False) -> int:
+def run_up(settings: Settings, output: CommandOutput, *, once: bool = False) -> int:
     """The same against the real exchanges; while it is up, Airflow runs the Dags by their schedule."""
     return _run(settings, output, live_scenario(), once=once)
 
@@ -73,7 +73,7 @@ class _Play:
 
     stack: Stack
     settings: Settings
-    output: Output
+    output: CommandOutput
     title: str
 
     def fill(self) -> int:
@@ -149,7 +149,7 @@ class _Play:
             return RunRows(states, gaps, cursor.execute(query("runs/select_dag_run_attempts"), of_run).fetchall())
 
 
-def _run(settings: Settings, output: Output, scenario: Scenario, *, once: bool) -> int:
+def _run(settings: Settings, output: CommandOutput, scenario: Scenario, *, once: bool) -> int:
     output.note(f"candles of {scenario.title}")
     with running_stack(settings, scenario, output.note) as stack:
         output.note("starting Airflow")

@@ -16,7 +16,7 @@ from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
 
 from backfill.domain.markets import Market
-from backfill.domain.symbols import MIN_OVERLAP_BARS, Instrument, Listing, Proof, Refusal, find_listing, prove
+from backfill.domain.symbols import MIN_OVERLAP_BARS, Instrument, Listing, ListingProof, Refusal, find_listing, prove
 from backfill.domain.timeframes import timeframe
 from backfill.domain.venues import Venue
 from backfill.errors import ExchangeError
@@ -102,7 +102,7 @@ class ListingProver:
             return False
         return known["proved_by"] == HOME or len(self._closes_of_home()) < MIN_OVERLAP_BARS
 
-    def _proof(self, candidate: Candidate, others: Sequence[Venue]) -> tuple[Proof, str | None]:
+    def _proof(self, candidate: Candidate, others: Sequence[Venue]) -> tuple[ListingProof, str | None]:
         """The home's verdict; while it has too few candles for one, that of another venue that is well."""
         proof = prove(self._closes_of_home(), candidate.closes)
         if proof.median_ratio is not None:
@@ -198,13 +198,13 @@ class ListingProver:
 
     def _refuse(self, venue: Venue, refusal: Refusal) -> None:
         log.info("%s at %s: %s", self._window.symbol, venue.source, refusal.reason)
-        self._write(venue.source, None, None, Proof(0, None, False, refusal.reason), None)
+        self._write(venue.source, None, None, ListingProof(0, None, False, refusal.reason), None)
 
-    def _remember(self, candidate: Candidate, proof: Proof, proved_by: str | None) -> None:
+    def _remember(self, candidate: Candidate, proof: ListingProof, proved_by: str | None) -> None:
         self._write(candidate.source, candidate.listing, candidate.market, proof, proved_by)
 
     def _write(
-        self, source: str, listing: Listing | None, market: Market | None, proof: Proof, proved_by: str | None
+        self, source: str, listing: Listing | None, market: Market | None, proof: ListingProof, proved_by: str | None
     ) -> None:
         # Too few bars in common is no verdict: it is tried again as soon as there are more.
         undecided = listing is not None and proof.median_ratio is None

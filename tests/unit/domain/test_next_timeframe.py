@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from backfill.domain.candle_columns import CANDLE_COLUMNS
 from backfill.domain.intervals import Interval, difference, union
-from backfill.domain.next_timeframe import Proof, aggregate, coarser, prove
+from backfill.domain.next_timeframe import TimeframeProof, aggregate, coarser, prove
 from backfill.domain.timeframes import TIMEFRAMES, timeframe
 
 MINUTE, FIVE = timeframe("1m"), timeframe("5m")
@@ -45,14 +45,16 @@ def minutes(first: int, end: int) -> Interval:
     return Interval(T0 + first * MINUTE_MS, T0 + end * MINUTE_MS)
 
 
-def proved(lower: Sequence[Bar | None], higher: Sequence[Bar | None], excluded: Sequence[Interval] = ()) -> Proof:
+def proved(
+    lower: Sequence[Bar | None], higher: Sequence[Bar | None], excluded: Sequence[Interval] = ()
+) -> TimeframeProof:
     """Minutes before published 5m bars. What is left out has been denied by the source."""
     left_out = [minutes(place, place + 1) for place, bar in enumerate(lower) if bar is None]
     covers = minutes(0, 5 * len(higher))
     return prove(frame(lower), frame(higher, FIVE_MS), MINUTE, FIVE, covers, left_out, excluded)
 
 
-def verdicts(proof: Proof) -> tuple[list[Interval], list[Interval], list[Interval], list[str]]:
+def verdicts(proof: TimeframeProof) -> tuple[list[Interval], list[Interval], list[Interval], list[str]]:
     return proof.equal, proof.no_trade, proof.lost, proof.differing["field"].tolist()
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from backfill.domain.answers import bar_intervals
 from backfill.domain.intervals import Interval, difference, total_ms
-from backfill.domain.next_timeframe import Proof, is_silent, prove
+from backfill.domain.next_timeframe import TimeframeProof, is_silent, prove
 from backfill.domain.timeframes import Timeframe, timeframe
 from unit.shared_market import shared_candles
 
@@ -17,7 +17,7 @@ def span_of(candles: pd.DataFrame, bar: Timeframe) -> Interval:
     return Interval(int(candles["open_ms"].iloc[0]), int(candles["open_ms"].iloc[-1]) + bar.step_ms)
 
 
-def proof_of(lower: pd.DataFrame, higher: pd.DataFrame, lower_name: str, higher_name: str) -> Proof:
+def proof_of(lower: pd.DataFrame, higher: pd.DataFrame, lower_name: str, higher_name: str) -> TimeframeProof:
     """What is not there counts as denied, as if the source had been asked."""
     short, long = timeframe(lower_name), timeframe(higher_name)
     both = Interval(

@@ -25,7 +25,7 @@ MOST_CLOCK_SKEW_S = 5.0
 
 
 @dataclass(frozen=True)
-class Finding:
+class HealthCheck:
     """One check: ``state`` is ok, warning or failed; ``advice`` is empty when all is well."""
 
     check: str
@@ -34,27 +34,27 @@ class Finding:
     advice: str = ""
 
 
-def examine(db: str | None) -> Iterator[Finding]:
+def examine(db: str | None) -> Iterator[HealthCheck]:
     """Settings, universe, Postgres, schema, clocks and sources, in this order; what cannot be checked is left out."""
     try:
         settings = load_settings()
-        yield Finding("settings", "ok", "every BACKFILL_* variable is known and sound")
+        yield HealthCheck("settings", "ok", "every BACKFILL_* variable is known and sound")
     except ConfigurationError as error:
-        yield Finding("settings", "failed", str(error), "mend the named variables; docs/settings.md lists all")
+        yield HealthCheck("settings", "failed", str(error), "mend the named variables; docs/settings.md lists all")
         return
     sources: list[str] = []
     try:
         universe = load_universe(settings.universe, settings.profile)
     except ConfigurationError as error:
         advice = "mend the file; docs/decisions/0003-universe-file.md explains it"
-        yield Finding("universe", "failed", str(error), advice)
+        yield HealthCheck("universe", "failed", str(error), advice)
     else:
         yield _universe(settings, universe)
         sources = universe.all_sources()
     try:
         uri = database_uri(db)
     except ConfigurationError as error:
-        yield Finding("postgres", "failed", str(error), "name the database")
+        yield HealthCheck("postgres", "failed", str(error), "name the database")
         return
     postgres = _postgres(uri)
     yield postgres
@@ -68,13 +68,13 @@ def examine(db: str | None) -> Iterator[Finding]:
             yield from _others(runtime, sources)
 
 
-def _universe(settings: Settings, universe: Universe) -> Finding:
+def _universe(settings: Settings, universe: Universe) -> HealthCheck:
     if universe.instruments is None:
-        return Finding("universe", "ok", f"{settings.universe}: all that the home exchange lists")
-    return Finding("universe", "ok", f"{settings.universe}: {len(universe.series())} series")
+        return HealthCheck("universe", "ok", f"{settings.universe}: all that the home exchange lists")
+    return HealthCheck("universe", "ok", f"{settings.universe}: {len(universe.series())} series")
 
 
-def _postgres(uri: str) -> Finding:
+def _postgres(uri: str) -> HealthCheck:
     def look() -> str:
         with connect(uri) as connection, translated_errors(uri):
             major, database_s = fetch_one(connection, query("sources/select_server_facts"))
@@ -88,7 +88,7 @@ def _postgres(uri: str) -> Finding:
     return _checked("postgres", look, "start Postgres, or mend the address, user or password")
 
 
-def _schema(uri: str) -> Finding:
+def _schema(uri: str) -> HealthCheck:
     def look() -> str:
         with connect(uri) as connection:
             require_current_schema(connection)
@@ -97,23 +97,23 @@ def _schema(uri: str) -> Finding:
     return _checked("schema", look, "run `backfill migrate`")
 
 
-def _blofin(runtime: Runtime) -> Iterator[Finding]:
+def _blofin(runtime: Runtime) -> Iterator[HealthCheck]:
     check = "source blofin"
     try:
         server_ms, listed = runtime.ask_blofin_for_its_clock()
     except RateLimited as error:
-        yield Finding(check, "warning", str(error), "wait; nobody asks before the pause is over")
+        yield HealthCheck(check, "warning", str(error), "wait; nobody asks before the pause is over")
     except GeoBlocked as error:
-        yield Finding(check, "failed", str(error), "use a proxy: extra `proxies` of the connection blofin_default")
+        yield HealthCheck(check, "failed", str(error), "use a proxy: extra `proxies` of the connection blofin_default")
     except ExchangeError as error:
-        yield Finding(check, "failed", str(error), "check network, proxy and BACKFILL_BLOFIN_URL")
+        yield HealthCheck(check, "failed", str(error), "check network, proxy and BACKFILL_BLOFIN_URL")
     else:
-        yield Finding(check, "ok", f"answers, lists {listed} instruments")
+        yield HealthCheck(check, "ok", f"answers, lists {listed} instruments")
         if server_ms is not None:
             yield _clock(runtime.store.now().timestamp() - server_ms / 1000)
 
 
-def _others(runtime: Runtime, sources: Sequence[str]) -> Iterator[Finding]:
+def _others(runtime: Runtime, sources: Sequence[str]) -> Iterator[HealthCheck]:
     """All at once and each once, so that all together take no longer than the slowest of them."""
     health = {row["source"]: row for row in SourceHealth(runtime.store.connection, "doctor").all()}
     others = [name for name in sources if name != BLOFIN]
@@ -121,39 +121,41 @@ def _others(runtime: Runtime, sources: Sequence[str]) -> Iterator[Finding]:
         yield from threads.map(lambda name: _other(runtime, name, name == sources[0], health.get(name, {})), others)
 
 
-def _other(runtime: Runtime, name: str, is_home: bool, health: Mapping[str, Any]) -> Finding:
+def _other(runtime: Runtime, name: str, is_home: bool, health: Mapping[str, Any]) -> HealthCheck:
     """One venue behind ccxt, asked for its markets. Its failure is a warning unless it is home: others stand in."""
     check, failed = f"source {name}", "failed" if is_home else "warning"
     try:
         client = runtime.new_ccxt_client(name, tries=1)
     except ConfigurationError as error:
-        return Finding(check, "failed", str(error), f"mend the connection {name}_default")
+        return HealthCheck(check, "failed", str(error), f"mend the connection {name}_default")
     try:
         listed = len(client.markets())
     except RateLimited as error:
-        return Finding(check, "warning", str(error), "wait; nobody asks before the pause is over")
+        return HealthCheck(check, "warning", str(error), "wait; nobody asks before the pause is over")
     except GeoBlocked as error:
         proxy = f"use a proxy: extra `proxies` of the connection {name}_default; or take it out of `sources`"
-        return Finding(check, failed, str(error), proxy)
+        return HealthCheck(check, failed, str(error), proxy)
     except ExchangeError as error:
-        return Finding(check, failed, str(error), f"check network, proxy and BACKFILL_{name.upper()}_URL")
+        return HealthCheck(check, failed, str(error), f"check network, proxy and BACKFILL_{name.upper()}_URL")
     finally:
         client.close()
     if health.get("state", "closed") != "closed":
         seen = f"answers now, lists {listed} markets; it is skipped, since earlier: {health['last_error']}"
-        return Finding(check, "warning", seen, "nothing: the next run probes it")
-    return Finding(check, "ok", f"answers, lists {listed} markets")
+        return HealthCheck(check, "warning", seen, "nothing: the next run probes it")
+    return HealthCheck(check, "ok", f"answers, lists {listed} markets")
 
 
-def _clock(skew_s: float) -> Finding:
+def _clock(skew_s: float) -> HealthCheck:
     # The exchange tells whole seconds.
     if abs(skew_s) > MOST_CLOCK_SKEW_S + 1:
-        return Finding("clock", "failed", f"the database is {skew_s:+.0f} s off Blofin's clock", "let it follow NTP")
-    return Finding("clock", "ok", f"the database is within {abs(skew_s):.0f} s of Blofin's clock")
+        return HealthCheck(
+            "clock", "failed", f"the database is {skew_s:+.0f} s off Blofin's clock", "let it follow NTP"
+        )
+    return HealthCheck("clock", "ok", f"the database is within {abs(skew_s):.0f} s of Blofin's clock")
 
 
-def _checked(check: str, look: Callable[[], str], advice: str) -> Finding:
+def _checked(check: str, look: Callable[[], str], advice: str) -> HealthCheck:
     try:
-        return Finding(check, "ok", look())
+        return HealthCheck(check, "ok", look())
     except BackfillError as error:
-        return Finding(check, "failed", str(error), advice)
+        return HealthCheck(check, "failed", str(error), advice)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from backfill.domain.answers import LATE_MS, bar_intervals
 from backfill.domain.intervals import Interval, difference, intersection, total_ms, union
 from backfill.domain.misfiled import diagnose
-from backfill.domain.next_timeframe import Proof, aggregate, coarser, prove
+from backfill.domain.next_timeframe import TimeframeProof, aggregate, coarser, prove
 from backfill.domain.page_plan import plan_pages
 from backfill.domain.timeframes import DAY_MS, Timeframe
 from backfill.domain.venues import venue
@@ -107,7 +107,7 @@ class _Prover:
             return False
         return any(len(told) for told in proof)
 
-    def _prove(self, chunk: Interval) -> Proof:
+    def _prove(self, chunk: Interval) -> TimeframeProof:
         """Ask the home again for bars that do not add up, and write down what remains."""
         check, coarse = self._check, self._coarse
         assert coarse is not None  # noqa: S101 - it made the chunk
@@ -134,7 +134,7 @@ class _Prover:
 
     def _proof(
         self, coarse: Timeframe, coarse_bars: pd.DataFrame, covers: Interval, unpublished: Sequence[Interval]
-    ) -> tuple[pd.DataFrame, Proof]:
+    ) -> tuple[pd.DataFrame, TimeframeProof]:
         """The home's fine bars of a span, and what the coarse ones say about them."""
         check = self._check
         fine = check.candles(covers)
@@ -144,7 +144,9 @@ class _Prover:
         denied = check.to_check().denied
         return fine, prove(fine, coarse_bars, check.timeframe, coarse, covers, denied, union(excluded))
 
-    def _fault(self, coarse: Timeframe, fine: pd.DataFrame, coarse_bars: pd.DataFrame, proof: Proof) -> Finding | None:
+    def _fault(
+        self, coarse: Timeframe, fine: pd.DataFrame, coarse_bars: pd.DataFrame, proof: TimeframeProof
+    ) -> Finding | None:
         """The one fault that explains it all, where most bars do not add up."""
         wrong = proof.differing["open_ms"].nunique()
         looked_at = wrong + total_ms(proof.equal) // coarse.step_ms
@@ -162,7 +164,7 @@ class _Prover:
             detail={"timeframe": coarse.name, **evidence(fault)},
         )
 
-    def _write_down(self, coarse: Timeframe, chunk: Interval, proof: Proof, fault: Finding | None) -> None:
+    def _write_down(self, coarse: Timeframe, chunk: Interval, proof: TimeframeProof, fault: Finding | None) -> None:
         check = self._check
         found = [
             check.home_finding("lost_bars", "lost", bars, detail={"timeframe": coarse.name}) for bars in proof.lost

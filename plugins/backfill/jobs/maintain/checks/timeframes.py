@@ -22,7 +22,7 @@ from backfill.storage.multiranges import to_multirange
 if TYPE_CHECKING:
     import pandas as pd
 
-    from backfill.domain.next_timeframe import Proof
+    from backfill.domain.next_timeframe import TimeframeProof
 
 # Bars of the finer series that are in memory at once: about 5 MB.
 CHUNK_BARS = 50_000
@@ -128,7 +128,7 @@ def _compared(scope: Scope, pair: _Pair, chunk: Interval) -> Iterator[Finding]:
         )
 
 
-def _one_fault(pair: _Pair, fine: pd.DataFrame, coarse: pd.DataFrame, proof: Proof) -> Finding:
+def _one_fault(pair: _Pair, fine: pd.DataFrame, coarse: pd.DataFrame, proof: TimeframeProof) -> Finding:
     from backfill.domain.misfiled import diagnose
     from backfill.domain.next_timeframe import aggregate
 
@@ -153,7 +153,7 @@ def _one_fault(pair: _Pair, fine: pd.DataFrame, coarse: pd.DataFrame, proof: Pro
     )
 
 
-def _buckets(pair: _Pair, proof: Proof) -> tuple[int, int]:
+def _buckets(pair: _Pair, proof: TimeframeProof) -> tuple[int, int]:
     """How many coarse bars the finer ones contradict, and how many were looked at."""
     wrong = int(proof.differing["open_ms"].nunique())
     return wrong, wrong + total_ms(proof.equal) // pair.coarse.step_ms
