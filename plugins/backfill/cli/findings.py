@@ -38,9 +38,7 @@ def findings(args: argparse.Namespace, output: Output) -> int:
 def _list(store: CandleStore, args: argparse.Namespace, output: Output) -> None:
     check_symbols(store, args.symbols)
     status = None if args.status == "all" else args.status
-    rows = FindingsLog(store.connection).all(
-        status=status, kinds=args.kinds, symbols=args.symbols, max_rows=args.limit + 1
-    )
+    rows = FindingsLog.of(store).all(status=status, kinds=args.kinds, symbols=args.symbols, max_rows=args.limit + 1)
     if not output.as_json:
         rows = [_as_line(row) for row in rows]
     show_newest(output, "findings", rows, COLUMNS, args.limit)

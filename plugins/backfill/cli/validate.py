@@ -32,7 +32,7 @@ def validate(args: argparse.Namespace, output: Output) -> int:
         windows = windows_to_fill(
             runtime, symbols=args.symbols, timeframes=args.timeframes, start=args.start, end=args.end
         )
-        GapFillLog(runtime.store.connection).abandon_dead_runs()
+        GapFillLog.of(runtime.store).abandon_dead_runs()
         reports = _validate_all(runtime, windows, args, output)
     problems = sum(len(report.problems) for report in reports)
     if output.as_json:

@@ -39,7 +39,7 @@ class BlofinCandlesOperator(FillOperator):
             windows = self.windows(runtime)
             blofin = runtime.store.source_id("blofin")
             windows = [window for window in windows if blofin in window.source_ids]
-            GapFillLog(runtime.store.connection).abandon_dead_runs()  # an earlier try of this task may be one
+            GapFillLog.of(runtime.store).abandon_dead_runs()  # an earlier try of this task may be one
             reports = list(
                 fill_series(
                     runtime,

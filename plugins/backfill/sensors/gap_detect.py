@@ -111,7 +111,7 @@ class GapDetectSensor(BaseSensorOperator):
                 end=as_moment("end", self.end),
                 ask=not plan_only,
             )
-            abandoned = GapFillLog(runtime.store.connection).abandon_dead_runs()
+            abandoned = GapFillLog.of(runtime.store).abandon_dead_runs()
             if sources or recheck or plan_only:
                 plan = plan_fill(runtime, which, only=sources, recheck=recheck)
                 gaps = plan.series_to_ask_for()

@@ -11,7 +11,7 @@ from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
 
 from backfill.domain.intervals import Interval
-from backfill.storage.candle_store import utc
+from backfill.storage.candle_store import CandleStore, utc
 from backfill.storage.database import Connection, translated_errors
 from backfill.storage.named_queries import query
 
@@ -57,6 +57,11 @@ class FindingsLog:
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
+
+    @classmethod
+    def of(cls, store: CandleStore) -> FindingsLog:
+        """The log over the connection of ``store``."""
+        return cls(store.connection)
 
     def record(self, findings: Sequence[Finding], fill_run_id: int | None = None) -> list[int]:
         """Write down what was found; give the ids."""

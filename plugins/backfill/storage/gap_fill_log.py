@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from psycopg.types.json import Jsonb
 
-from backfill.storage.candle_store import SERIES_LOCK, OpenWork, SeriesWindow, StoredPage, utc
+from backfill.storage.candle_store import SERIES_LOCK, CandleStore, OpenWork, SeriesWindow, StoredPage, utc
 from backfill.storage.database import Connection, fetch_one, translated_errors
 from backfill.storage.named_queries import query
 
@@ -35,6 +35,11 @@ class GapFillLog:
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
+
+    @classmethod
+    def of(cls, store: CandleStore) -> GapFillLog:
+        """The log over the connection of ``store``."""
+        return cls(store.connection)
 
     def start(self, who: RunIdentity, window: SeriesWindow, work: OpenWork, *, to_validate: bool = False) -> int:
         """The new row's id; ``to_validate``: it is no attempt to fill."""

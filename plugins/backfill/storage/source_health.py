@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from psycopg.rows import dict_row
 
 from backfill.errors import BadPayload, DatabaseError, ExchangeError, ExchangeUnreachable, GeoBlocked
+from backfill.storage.candle_store import CandleStore
 from backfill.storage.database import Connection, fetch_one, translated_errors
 from backfill.storage.named_queries import query
 
@@ -44,6 +45,11 @@ class SourceHealth:
         self._run = run
         self._sleep = sleep
         self._probing: set[int] = set()
+
+    @classmethod
+    def of(cls, store: CandleStore, run: str) -> SourceHealth:
+        """The breakers over the connection of ``store``."""
+        return cls(store.connection, run)
 
     def may_ask(self, source_id: int) -> bool:
         """Whether the source is well or this caller is its probe; while another probes it, that is waited for.

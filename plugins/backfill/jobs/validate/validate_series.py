@@ -23,17 +23,15 @@ from backfill.jobs.validate.prove_by_timeframe import prove_by_timeframe
 from backfill.jobs.validate.reread_unsettled import reread_unsettled
 from backfill.jobs.validate.validation_context import ValidationContext
 from backfill.sources.candle_source import CandleSource
-from backfill.storage.candle_store import CandleStore, OpenWork, SeriesWindow, utc
-from backfill.storage.database import fetch_one, translated_errors
+from backfill.storage.candle_store import CandleStore, OpenWork, SeriesWindow
 from backfill.storage.gap_fill_log import GapFillLog, RunIdentity
-from backfill.storage.named_queries import query
 from backfill.storage.source_health import SourceHealth
 
 log = logging.getLogger(__name__)
 
 # A gap younger than two runs of the Dag is nobody's fault yet.
 EXCUSED_MS = 60 * MINUTE_MS
-WORST_GAPS_TOLD = 3
+MAX_GAPS_SHOWN = 3
 
 
 @dataclass(frozen=True)
@@ -94,10 +92,10 @@ class _Validation:
     ) -> None:
         self.store = store
         self.window = window
-        self.log = GapFillLog(store.connection)
+        self.log = GapFillLog.of(store)
         self.fill_run_id = self.log.start(who, window, store.open_work(window), to_validate=True)
         self.check = ValidationContext(
-            store, window, validation, self.fill_run_id, SourceHealth(store.connection, who.run_id), at
+            store, window, validation, self.fill_run_id, SourceHealth.of(store, who.run_id), at
         )
 
     def run(
@@ -132,11 +130,7 @@ class _Validation:
         excused_ms = check.timeframe.floor(check.at_ms - EXCUSED_MS)
         mature = window._replace(end_ms=max(window.start_ms, min(window.end_ms, excused_ms)))
         work = self.store.open_work(mature) if mature.start_ms < mature.end_ms else OpenWork(0, 0, 0, [])
-        params = {"series_id": window.series_id, "first": utc(window.start_ms), "past": utc(window.end_ms)}
-        with translated_errors():
-            open_findings, suspects, quarantined = fetch_one(
-                self.store.connection, query("ledger/count_to_judge"), params
-            )
+        open_findings, suspects, quarantined = check.checks.open_problems()
         problems = []
         if work.coverage_pct < window.objective_pct:
             problems.append(
@@ -176,15 +170,8 @@ class _Validation:
 
     def _worst_gaps(self, window: SeriesWindow) -> str:
         """The largest gaps, in words."""
-        params = {
-            "series_id": window.series_id,
-            "start_ms": window.start_ms,
-            "end_ms": window.end_ms,
-            "most": WORST_GAPS_TOLD,
-        }
-        with translated_errors():
-            rows = self.store.connection.execute(query("ledger/select_worst_gaps"), params).fetchall()
-        return ", ".join(f"{start:%Y-%m-%d %H:%M} to {end:%Y-%m-%d %H:%M} ({bars:,})" for start, end, bars in rows)
+        gaps = self.check.checks.worst_gaps(Interval(window.start_ms, window.end_ms), MAX_GAPS_SHOWN)
+        return ", ".join(f"{start:%Y-%m-%d %H:%M} to {end:%Y-%m-%d %H:%M} ({bars:,})" for start, end, bars in gaps)
 
     def _finish(self, status: str, error: str | None, report: ValidationReport | None = None) -> None:
         self.log.finish(
