@@ -20,6 +20,8 @@ from backfill.storage.candle_store import Selection, SeriesWindow
 from backfill.storage.database import connect
 from backfill.storage.gap_fill_log import GapFillLog, RunIdentity
 from backfill.storage.migrations import migrate as apply_migrations
+from backfill.storage.series_status import gaps as gaps_of
+from backfill.storage.series_status import sync_status
 from backfill.storage.source_health import SourceHealth
 
 COMPLETE, FAILURE, GAPS_REMAIN = 0, 1, 3
@@ -53,9 +55,9 @@ def migrate(args: argparse.Namespace, output: Output) -> int:
 def status(args: argparse.Namespace, output: Output) -> int:
     with _runtime(args) as runtime:
         which = _declared(runtime, args)
-        rows = runtime.store.rows("series/select_sync_status", which)
+        rows = sync_status(runtime.store, which)
         # Who is not asked, as what was made of finer bars, can be neither well nor ill.
-        sources = [row for row in SourceHealth(runtime.store.connection, "status").all() if is_source(row["source"])]
+        sources = [row for row in SourceHealth.of(runtime.store, "status").all() if is_source(row["source"])]
         missing = sum(row["missing_candles"] for row in rows)
         to_go = progress(runtime.store, which, missing, rows_per_page=runtime.settings.batch_limit)
     if output.as_json:
@@ -69,7 +71,7 @@ def status(args: argparse.Namespace, output: Output) -> int:
 
 def gaps(args: argparse.Namespace, output: Output) -> int:
     with _runtime(args) as runtime:
-        rows = runtime.store.rows("ledger/select_gaps", _declared(runtime, args))
+        rows = gaps_of(runtime.store, _declared(runtime, args))
     if output.as_json:
         output.document({"gaps": rows, "missing_candles": sum(row["missing_candles"] for row in rows)})
     elif rows:
@@ -83,7 +85,7 @@ def fill(args: argparse.Namespace, output: Output) -> int:
     check_sources("--sources", args.sources)
     with _runtime(args) as runtime:
         which = _declared(runtime, args)
-        GapFillLog(runtime.store.connection).abandon_dead_runs()
+        GapFillLog.of(runtime.store).abandon_dead_runs()
         if args.dry_run:
             return _show_plan(plan_fill(runtime, which, only=args.sources, recheck=args.recheck), output)
         reports = _fill_all(runtime, runtime.store.windows(which), args, output)

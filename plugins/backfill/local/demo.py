@@ -10,8 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from psycopg.rows import dict_row
-
 from backfill.config.settings import Settings
 from backfill.errors import DatabaseError, LocalStackFailed
 from backfill.local.airflow_api import DagRun
@@ -19,8 +17,9 @@ from backfill.local.fill_result import RunRows, exit_code, in_words, progress, s
 from backfill.local.scenario import Scenario, live_scenario, replay_scenario, synthetic_scenario
 from backfill.local.stack import Stack, running_stack
 from backfill.storage.candle_store import CandleStore, Selection
-from backfill.storage.database import connect, translated_errors
-from backfill.storage.named_queries import query
+from backfill.storage.database import connect
+from backfill.storage.run_reports import attempts_of_dag_run
+from backfill.storage.series_status import gaps, sync_status
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -141,12 +140,10 @@ class _Play:
         settings = self.settings
         settle_ms = round(settings.settle_s * 1000)
         until_ms = round(run.run_after.timestamp() * 1000) - settle_ms
-        with CandleStore(connect(self.stack.database)) as store, translated_errors():
+        with CandleStore(connect(self.stack.database)) as store:
             which = Selection(store.now(), settle_ms, settings.symbols, settings.timeframes, to_ms=until_ms)
-            states, gaps = store.rows("series/select_sync_status", which), store.rows("ledger/select_gaps", which)
-            cursor = store.connection.cursor(row_factory=dict_row)
-            of_run = {"dag_id": DAG_ID, "run_id": run.run_id}
-            return RunRows(states, gaps, cursor.execute(query("runs/select_dag_run_attempts"), of_run).fetchall())
+            attempts = attempts_of_dag_run(store, DAG_ID, run.run_id)
+            return RunRows(sync_status(store, which), gaps(store, which), attempts)
 
 
 def _run(settings: Settings, output: CommandOutput, scenario: Scenario, *, once: bool) -> int:

@@ -1,4 +1,4 @@
-"""Is everything in place? Each check says what it saw and, if that is not well, what to do."""
+"""Is the installation in order? Each check reports what it saw and, on a problem, what to do."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from backfill.config.universe_file import Universe, load_universe
 from backfill.errors import BackfillError, ConfigurationError, DatabaseError, ExchangeError, GeoBlocked, RateLimited
 from backfill.exchanges.blofin_client import SOURCE as BLOFIN
 from backfill.sources.runtime import Runtime
-from backfill.storage.database import connect, fetch_one, translated_errors, without_password
+from backfill.storage.database import connect, without_password
 from backfill.storage.migrations import require_current_schema
-from backfill.storage.named_queries import query
+from backfill.storage.server import server_facts
 from backfill.storage.source_health import SourceHealth
 
 OLDEST_POSTGRES = 15
@@ -76,11 +76,10 @@ def _universe(settings: Settings, universe: Universe) -> HealthCheck:
 
 def _postgres(uri: str) -> HealthCheck:
     def look() -> str:
-        with connect(uri) as connection, translated_errors(uri):
-            major, database_s = fetch_one(connection, query("sources/select_server_facts"))
+        major, database_s = server_facts(uri)
         if major < OLDEST_POSTGRES:
             raise DatabaseError(f"PostgreSQL {major} is too old: multirange aggregates came with {OLDEST_POSTGRES}")
-        skew_s = time.time() - float(database_s)
+        skew_s = time.time() - database_s
         if abs(skew_s) > MOST_CLOCK_SKEW_S:
             raise DatabaseError(f"its clock differs from this machine's by {skew_s:.1f} s: let both follow NTP")
         return f"{without_password(uri)}: PostgreSQL {major}, clock within {abs(skew_s):.1f} s"
@@ -115,7 +114,7 @@ def _blofin(runtime: Runtime) -> Iterator[HealthCheck]:
 
 def _others(runtime: Runtime, sources: Sequence[str]) -> Iterator[HealthCheck]:
     """All at once and each once, so that all together take no longer than the slowest of them."""
-    health = {row["source"]: row for row in SourceHealth(runtime.store.connection, "doctor").all()}
+    health = {row["source"]: row for row in SourceHealth.of(runtime.store, "doctor").all()}
     others = [name for name in sources if name != BLOFIN]
     with ThreadPoolExecutor(max(1, len(others)), thread_name_prefix="doctor") as threads:
         yield from threads.map(lambda name: _other(runtime, name, name == sources[0], health.get(name, {})), others)

@@ -7,15 +7,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
-from psycopg.rows import dict_row
-
 from backfill.domain.timeframes import Timeframe, timeframe
 from backfill.errors import ConfigurationError, UnknownSymbol
 from backfill.jobs.validate.compare_sources import MISFILED
+from backfill.storage.candle_records import candle_records
 from backfill.storage.candle_store import CandleStore, utc
 from backfill.storage.candles_by_hand import writable_series
-from backfill.storage.database import translated_errors
-from backfill.storage.named_queries import query
 
 EPOCH = datetime.fromtimestamp(0, tz=timezone.utc)
 # What a datetime can tell.
@@ -70,44 +67,21 @@ def explain_candle(
     """
     bars = timeframe(timeframe_name)
     open_ms = _open_ms(bars, open_time)
-    connection = store.connection
-    with translated_errors(), connection.transaction(), connection.cursor(row_factory=dict_row) as cursor:
-        # Every query sees the same moment, whoever writes meanwhile.
-        cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
-        at = store.now()
-        params: Row = {
-            "symbol": symbol,
-            "timeframe": bars.name,
-            "open_ms": open_ms,
-            "open_time": open_time,
-            "at": at,
-            "settle_ms": settle_ms,
-        }
-
-        def rows(name: str) -> list[Row]:
-            return cursor.execute(query(name), params).fetchall()
-
-        if not (series_rows := rows("series/select_one_series")):
-            raise _not_kept(store, symbol, bars)
-        (series,) = series_rows
-        params |= {"series_id": series["series_id"], "source_ids": series["source_ids"]}
-        candles, selves = rows("candles/select_candle"), rows("candles/select_candle_history")
-        told, quarantine, sources = (
-            rows("findings/select_findings_of_candle"),
-            rows("by_hand/select_quarantine_of_candle"),
-            rows("sources/select_sources_of_candle"),
-        )
-    candle = _with_origin(candles[0], series, sources) if candles else None
+    found = candle_records(store, symbol, bars.name, open_time, open_ms, settle_ms=settle_ms)
+    if found is None:
+        raise _not_kept(store, symbol, bars)
+    series = found.series
+    candle = _with_origin(found.candle, series, found.sources) if found.candle else None
     state, why = ("held", "") if candle else _no_candle(series, bars, open_ms)
-    former = [_with_run(one) for one in selves if not one.pop("is_current")]
-    findings = [one for one in told if not _is_look(one)]
+    former = [_with_run(one) for one in found.versions if not one.pop("is_current")]
+    findings = [one for one in found.findings if not _is_look(one)]
     since = max((one["replaced_at"] for one in former if one["replaced_at"]), default=None)
-    looks = [_with_run(_of_bar(one, candle, series, findings, since)) for one in told if _is_look(one)]
+    looks = [_with_run(_of_bar(one, candle, series, findings, since)) for one in found.findings if _is_look(one)]
     return CandleStory(
         symbol=symbol,
         timeframe=bars.name,
         open_time=open_time,
-        as_of=at,
+        as_of=found.at,
         state=state,
         why=why,
         candle=candle,
@@ -117,8 +91,8 @@ def explain_candle(
         proved=[one for one in looks if one["kind"] == "next_timeframe"],
         findings=[_with_run(one) for one in findings],
         former_selves=former,
-        quarantine=quarantine,
-        sources=sources,
+        quarantine=found.quarantine,
+        sources=found.sources,
     )
 
 

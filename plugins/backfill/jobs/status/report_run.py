@@ -8,12 +8,9 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from psycopg.rows import dict_row
-
 from backfill.jobs.status.market_wide_holes import EXPLAINED, market_wide_holes
 from backfill.storage.candle_store import CandleStore
-from backfill.storage.database import translated_errors
-from backfill.storage.named_queries import query
+from backfill.storage.run_reports import attempts_of_dag_run, external_outage
 from backfill.storage.source_health import SourceHealth
 
 COUNTS = ("requests", "rows_inserted", "rows_revised", "rows_quarantined", "absent_found")
@@ -100,12 +97,8 @@ def report_run(
 
 
 def _by_series(store: CandleStore, dag_id: str, run_id: str) -> dict[tuple[str, str], _Series]:
-    with translated_errors(), store.connection.cursor(row_factory=dict_row) as cursor:
-        attempts = cursor.execute(
-            query("runs/select_dag_run_attempts"), {"dag_id": dag_id, "run_id": run_id}
-        ).fetchall()
     series: dict[tuple[str, str], _Series] = {}
-    for row in attempts:
+    for row in attempts_of_dag_run(store, dag_id, run_id):
         key = (row["symbol"], row["timeframe"])
         one = series.setdefault(key, _Series(row, row["missing_before"], Counter(), Counter()))
         if row["validation"] is not None:
@@ -148,14 +141,13 @@ def _source_lines(store: CandleStore, run_id: str) -> list[str]:
     """A line for each source that is not well."""
     return [
         f"{source['source']} is not asked ({source['state']}): {source['last_error']}"
-        for source in SourceHealth(store.connection, run_id).all()
+        for source in SourceHealth.of(store, run_id).all()
         if source["state"] != "closed"
     ]
 
 
 def _outage(store: CandleStore, alert_after_hours: float) -> str | None:
-    with translated_errors():
-        row = store.connection.execute(query("runs/select_external_outage")).fetchone()
-    if row is None or row[0] < alert_after_hours:
+    outage = external_outage(store)
+    if outage is None or outage.hours < alert_after_hours:
         return None
-    return f"every external source has failed for {row[0]:.1f} hours: " + "; ".join(row[1])
+    return f"every external source has failed for {outage.hours:.1f} hours: " + "; ".join(outage.errors)
