@@ -43,6 +43,7 @@ REPORT_COLUMNS = (
 
 
 def migrate(args: argparse.Namespace, output: Output) -> int:
+    """Bring the schema up to date."""
     with connect(database_uri(args.db)) as connection:
         applied = apply_migrations(connection)
     if output.as_json:
@@ -53,6 +54,7 @@ def migrate(args: argparse.Namespace, output: Output) -> int:
 
 
 def status(args: argparse.Namespace, output: Output) -> int:
+    """Show the sync status of the series and the state of the sources; 3 while candles are missing."""
     with _runtime(args) as runtime:
         which = _declared(runtime, args)
         rows = sync_status(runtime.store, which)
@@ -70,6 +72,7 @@ def status(args: argparse.Namespace, output: Output) -> int:
 
 
 def gaps(args: argparse.Namespace, output: Output) -> int:
+    """List the gaps; 3 if there is any."""
     with _runtime(args) as runtime:
         rows = gaps_of(runtime.store, _declared(runtime, args))
     if output.as_json:
@@ -82,6 +85,7 @@ def gaps(args: argparse.Namespace, output: Output) -> int:
 
 
 def fill(args: argparse.Namespace, output: Output) -> int:
+    """Fill the gaps, or print the plan; 3 while candles are missing, 1 if a series failed."""
     check_sources("--sources", args.sources)
     with _runtime(args) as runtime:
         which = _declared(runtime, args)

@@ -23,6 +23,7 @@ COLUMNS = (
 
 
 def findings(args: argparse.Namespace, output: Output) -> int:
+    """List findings, or dismiss some."""
     with Runtime(database_uri(args.db), load_settings(), source_from_environment) as runtime:
         if args.action == "dismiss":
             dismiss_findings(runtime.store, args.ids, args.reason)

@@ -41,3 +41,9 @@ def ensure_database(uri: str, name: str) -> None:
     with connect(uri) as connection, translated_errors(uri):
         if connection.execute("SELECT FROM pg_database WHERE datname = %s", [name]).fetchone() is None:
             connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+
+
+def has_table(uri: str, name: str) -> bool:
+    """Whether the database at ``uri`` has the table ``name``, which names its schema. Raises :class:`DatabaseError`."""
+    with connect(uri) as connection, translated_errors(uri):
+        return fetch_one(connection, "SELECT to_regclass(%s) IS NOT NULL", [name])[0] is True

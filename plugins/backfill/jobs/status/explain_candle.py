@@ -15,9 +15,9 @@ from backfill.storage.candle_store import CandleStore, utc
 from backfill.storage.candles_by_hand import writable_series
 
 EPOCH = datetime.fromtimestamp(0, tz=timezone.utc)
-# What a datetime can tell.
+# The latest moment that a datetime can hold.
 LATEST_MS = (datetime.max.replace(tzinfo=timezone.utc) - EPOCH) // timedelta(milliseconds=1)
-# That a page was looked at is a finding too: one of these, of no field.
+# Kinds of finding that, without a field, record that a page was checked.
 LOOKS = ("cross_source", "next_timeframe")
 RUN_COLUMNS = ("fill_run_id", "dag_id", "run_id", "task_id")
 
@@ -31,12 +31,12 @@ class CandleStory:
     ``state``: `held`, or why there is no candle (see ``_no_candle``), which ``why`` says in words. ``candle``: its
     values, ``source``, ``listing`` (how that source names and scales the instrument; None: as we do) and ``given_by``:
     `home`, `stand_in` (a source ranked below it), `derived` (finer bars), `manual` (a person) or `other`.
-    ``confirmed``: the home has told it, or told it again, some time after the bar was over.
+    ``confirmed``: the primary source sent it, perhaps again, some time after the bar was over.
     ``compared``: pages looked at beside another source; ``proved``: beside coarser bars of the home. ``verdict`` is
     the page's and ``bar`` this bar's: `agree`, `agree_unless_lacking` (one side lacked some bars of the page, perhaps
     this one), `upheld` (it differs, a third source voted for ours), `disagree`, `unverified`, `not_compared`; where
     there is no candle, `no_trade` and `lost`. ``of_this_candle`` is false for a look at a former self.
-    ``findings``: all else that checks have said of it. ``former_selves``: oldest first, with why each was replaced.
+    ``findings``: everything else that checks found. ``former_selves``: oldest first, with why each was replaced.
     ``sources``: who may be asked, best first, their listings, and until when they are believed to lack the bar.
     """
 

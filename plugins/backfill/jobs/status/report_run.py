@@ -40,8 +40,8 @@ class RunSummary:
 class _Series:
     """All attempts on one series; its state is that of the last attempt to fill it.
 
-    ``was_served``: an attempt without an error has left something, so that is not for want of asking the home. A
-    stand-in that fails for it is told, and fails no run.
+    ``was_served``: an attempt ended without an error and left bars missing, so the primary source did answer. A
+    fallback source that then fails on those bars is reported but does not fail the run.
     """
 
     last: Row
@@ -62,6 +62,7 @@ class _Series:
 
     @property
     def missing_after(self) -> int:
+        """How many bars are missing after the last attempt."""
         return (self.validated or self.last)["missing_after"] or 0
 
 
@@ -129,10 +130,10 @@ def _lacks_bars(one: _Series) -> bool:
 
 
 def _verdict(validated: Row) -> str:
-    """What the validation says, in a few words: nobody's word is not the same as a good word."""
+    """What the validation says, in a few words; that nothing was due is not a good result."""
     found = validated["validation"]
-    told = [f"{found[name]:,} {name}" for name in VERDICTS if found.get(name)]
-    return f"; validated: {', '.join(told) or 'nothing was due'}" + (
+    counted = [f"{found[name]:,} {name}" for name in VERDICTS if found.get(name)]
+    return f"; validated: {', '.join(counted) or 'nothing was due'}" + (
         f"; {validated['error']}" if validated["error"] else ""
     )
 

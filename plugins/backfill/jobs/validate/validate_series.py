@@ -1,7 +1,7 @@
-"""Say of one series how far it can be trusted: is it whole, does it add up, do others agree?
+"""Check one series: is it complete, does it add up, do other sources agree?
 
-Everything that can be mended on the way is mended: the home is asked again for what looks wrong, and its newer word
-replaces the old one. What remains is a finding. One row of ``gap_fill_runs`` tells of the validation.
+What looks wrong is asked for again from the primary source, and its new answer replaces the stored bars. What remains
+is a finding. One row of ``gap_fill_runs`` records the validation.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from backfill.storage.source_health import SourceHealth
 
 log = logging.getLogger(__name__)
 
-# A gap younger than two runs of the Dag is nobody's fault yet.
+# A gap younger than two runs of the Dag does not count yet.
 EXCUSED_MS = 60 * MINUTE_MS
 MAX_GAPS_SHOWN = 3
 
@@ -39,7 +39,7 @@ class ValidationReport:
     """What became of one validation: counts in bars, ``problems`` one sentence each; none means that all is well.
 
     ``coverage_pct``: of the bars that exist, without gaps that are too young to count. ``counts``: what was compared
-    and proved; `unverified` are bars that nobody else could be asked about. ``notes``: what nobody is to blame for.
+    and proved; `unverified` are bars for which no other source answered. ``notes``: what needs no action.
     """
 
     symbol: str
@@ -58,8 +58,8 @@ class ValidationReport:
         return dict(vars(self))
 
     def __str__(self) -> str:
-        told = "; ".join([*self.problems, *self.notes]) or "all is well"
-        return f"{self.symbol} {self.timeframe}: {self.coverage_pct:.2f} % held, {told}"
+        said = "; ".join([*self.problems, *self.notes]) or "all is well"
+        return f"{self.symbol} {self.timeframe}: {self.coverage_pct:.2f} % held, {said}"
 
 
 def validate_series(
@@ -139,8 +139,8 @@ class _Validation:
                 "run `backfill fill`, or trigger candles_fill_gaps with recheck"
             )
         if open_findings:
-            told = ", ".join(f"{count} {kind}" for kind, count in sorted(open_findings.items()))
-            problems.append(f"open findings: {told}; look with `backfill findings --symbols {window.symbol}`")
+            counted = ", ".join(f"{count} {kind}" for kind, count in sorted(open_findings.items()))
+            problems.append(f"open findings: {counted}; look with `backfill findings --symbols {window.symbol}`")
         if quarantined:
             problems.append(
                 f"{quarantined} rows in quarantine; decide with `backfill quarantine list --symbols {window.symbol}`"

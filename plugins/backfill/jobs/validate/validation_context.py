@@ -1,4 +1,4 @@
-"""One validation of one series under way: whom it asks, what that costs, and what it writes down."""
+"""One validation of one series: the sources it asks, its requests, and what it records."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ log = logging.getLogger(__name__)
 
 
 class ValidationContext:
-    """Asks sources on behalf of one validation, and remembers what became of it; ``at``: the moment it speaks of."""
+    """Asks sources for one validation and counts the outcome; ``at``: the moment as of which it validates."""
 
     def __init__(
         self,
@@ -60,13 +60,14 @@ class ValidationContext:
         self.counts: Counter[str] = Counter()
         self.errors: list[BaseException] = []
         self._health = health
-        # Once the home has failed it is let be: each failure takes its client's patience, and the series stays locked.
+        # After a failure the primary source is not asked again: each one lasts until its client gives up, and the
+        # series stays locked meanwhile.
         self._home_failure: ExchangeError | None = None
         self._log = GapFillLog.of(store)
 
     @cached_property
     def home(self) -> CandleSource | None:
-        """Who may be asked again for the home's bars; None: it cannot be asked now. Looked for when it is needed."""
+        """The primary source, opened on first use; None: it cannot be asked now."""
         source = next(self.home_sources, None)
         if isinstance(source, ExchangeError):
             self.tell([source])
@@ -75,6 +76,7 @@ class ValidationContext:
 
     @property
     def home_id(self) -> int:
+        """The number of the primary source."""
         return self.window.source_ids[0]
 
     def to_check(self) -> ToCheck:
@@ -107,7 +109,7 @@ class ValidationContext:
         )
 
     def page(self, source: CandleSource, bars: Timeframe, after_ms: int) -> CandlePage:
-        """One page, to be looked at and not stored; its question is counted. Raises an :class:`ExchangeError`."""
+        """One page, to compare and not to store; its requests are counted. Raises :class:`ExchangeError`."""
         if self._home_failure is not None and source is self.home:
             raise self._home_failure
         source_id = self.store.source_id(source.name)
@@ -130,7 +132,7 @@ class ValidationContext:
         return page
 
     def ask_home_again(self, bars: Sequence[Interval], pages_in_flight: int = 4) -> bool:
-        """Have the home tell ``bars`` once more, and store what it says; whether it has answered."""
+        """Ask the primary source for ``bars`` again and store its answer; whether it answered."""
         if not bars or self._home_failure is not None or self.home is None:
             return False
         asked = SourceFetch(self.store, self.home, self.window, self.fill_run_id, self.requests)
@@ -148,11 +150,11 @@ class ValidationContext:
         return asked.has_answered
 
     def home_finding(self, kind: str, verdict: str, bars: Interval, **more: Any) -> Finding:
-        """A finding about ``bars`` of the home; ``more``: further fields of it."""
+        """A finding about ``bars`` of the primary source; ``more``: further fields of it."""
         return Finding(kind, verdict, self.window.series_id, self.home_id, bars.start, bars.end, **more)
 
     def tell(self, errors: Sequence[ExchangeError | PaginationStalled]) -> None:
-        """Remember why something could not be asked; nothing is failed for it."""
+        """Note why a source could not be asked; the validation goes on."""
         for error in errors:
             log.warning("%s %s: %s", self.window.symbol, self.window.timeframe, error)
         self.errors += errors
