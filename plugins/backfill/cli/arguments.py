@@ -145,6 +145,7 @@ def sentence(text: str) -> str:
 
 
 def comma_list(text: str) -> list[str]:
+    """The names of a comma list, at least one."""
     names = as_list(text)
     if names is None:
         raise argparse.ArgumentTypeError("names nothing")

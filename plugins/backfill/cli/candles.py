@@ -17,10 +17,11 @@ from backfill.jobs.fill.plan_fill import FillPlan, plan_fill
 from backfill.jobs.fill.progress import progress
 from backfill.sources.runtime import Runtime
 from backfill.storage.database import connect
-from backfill.storage.gap_fill_log import GapFillLog, RunIdentity
+from backfill.storage.gap_fill_log import RunIdentity
 from backfill.storage.migrations import migrate as apply_migrations
 from backfill.storage.series import Selection, SeriesWindow
-from backfill.storage.source_health import SourceHealth
+from backfill.storage.series_status import gaps as gaps_of
+from backfill.storage.series_status import sync_status
 
 COMPLETE, FAILURE, GAPS_REMAIN = 0, 1, 3
 
@@ -41,6 +42,7 @@ REPORT_COLUMNS = (
 
 
 def migrate(args: argparse.Namespace, output: Output) -> int:
+    """Bring the schema up to date."""
     with connect(database_uri(args.db)) as connection:
         applied = apply_migrations(connection)
     if output.as_json:
@@ -51,11 +53,12 @@ def migrate(args: argparse.Namespace, output: Output) -> int:
 
 
 def status(args: argparse.Namespace, output: Output) -> int:
+    """Show the sync status of the series and the state of the sources; 3 while candles are missing."""
     with _runtime(args) as runtime:
         which = _declared(runtime, args)
-        rows = runtime.store.rows("series/select_sync_status", which)
+        rows = sync_status(runtime.store, which)
         # Who is not asked, as what was made of finer bars, can be neither well nor ill.
-        sources = [row for row in SourceHealth(runtime.store.connection, "status").all() if is_source(row["source"])]
+        sources = [row for row in runtime.store.health("status").all() if is_source(row["source"])]
         missing = sum(row["missing_candles"] for row in rows)
         to_go = progress(runtime.store, which, missing, rows_per_page=runtime.rows_per_page)
     if output.as_json:
@@ -68,8 +71,9 @@ def status(args: argparse.Namespace, output: Output) -> int:
 
 
 def gaps(args: argparse.Namespace, output: Output) -> int:
+    """List the gaps; 3 if there is any."""
     with _runtime(args) as runtime:
-        rows = runtime.store.rows("ledger/select_gaps", _declared(runtime, args))
+        rows = gaps_of(runtime.store, _declared(runtime, args))
     if output.as_json:
         output.document({"gaps": rows, "missing_candles": sum(row["missing_candles"] for row in rows)})
     elif rows:
@@ -80,10 +84,11 @@ def gaps(args: argparse.Namespace, output: Output) -> int:
 
 
 def fill(args: argparse.Namespace, output: Output) -> int:
+    """Fill the gaps, or print the plan; 3 while candles are missing, 1 if a series failed."""
     check_sources("--sources", args.sources)
     with _runtime(args) as runtime:
         which = _declared(runtime, args)
-        GapFillLog(runtime.store.connection).abandon_dead_runs()
+        runtime.store.run_log.abandon_dead_runs()
         if args.dry_run:
             return _show_plan(plan_fill(runtime, which, only=args.sources, recheck=args.recheck), output)
         reports = _fill_all(runtime, runtime.store.windows(which), args, output)

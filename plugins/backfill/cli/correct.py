@@ -24,6 +24,7 @@ Row = Mapping[str, Any]
 
 
 def correct(args: argparse.Namespace, output: Output) -> int:
+    """Show what a file of corrections changes and, once confirmed, apply it."""
     asks = sys.stdin.isatty() and not args.yes and not args.dry_run
     if asks and output.as_json:
         raise ConfigurationError("--json shows nothing to agree to before it applies: add --yes or --dry-run")

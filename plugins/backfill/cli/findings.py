@@ -12,7 +12,6 @@ from backfill.config.settings import load_settings
 from backfill.jobs.by_hand.dismiss_findings import dismiss_findings
 from backfill.sources.runtime import Runtime
 from backfill.storage.candle_store import CandleStore
-from backfill.storage.findings import FindingsLog
 
 DONE = 0
 # What a line has room for; the document tells all.
@@ -23,6 +22,7 @@ COLUMNS = (
 
 
 def findings(args: argparse.Namespace, output: Output) -> int:
+    """List findings, or dismiss some."""
     with Runtime(database_uri(args.db), load_settings(), source_from_environment) as runtime:
         if args.action == "dismiss":
             dismiss_findings(runtime.store, args.ids, args.reason)
@@ -38,9 +38,7 @@ def findings(args: argparse.Namespace, output: Output) -> int:
 def _list(store: CandleStore, args: argparse.Namespace, output: Output) -> None:
     check_symbols(store, args.symbols)
     status = None if args.status == "all" else args.status
-    rows = FindingsLog(store.connection).all(
-        status=status, kinds=args.kinds, symbols=args.symbols, max_rows=args.limit + 1
-    )
+    rows = store.findings.all(status=status, kinds=args.kinds, symbols=args.symbols, max_rows=args.limit + 1)
     if not output.as_json:
         rows = [_as_line(row) for row in rows]
     show_newest(output, "findings", rows, COLUMNS, args.limit)

@@ -10,6 +10,7 @@ from backfill.errors import ConfigurationError
 
 
 def demo(args: argparse.Namespace, output: Output) -> int:
+    """Run the whole system against paper exchanges."""
     from backfill.local.demo import run_demo
 
     if args.select and not args.replay:
@@ -18,6 +19,7 @@ def demo(args: argparse.Namespace, output: Output) -> int:
 
 
 def up(args: argparse.Namespace, output: Output) -> int:
+    """Run the whole system against the real exchanges."""
     from backfill.local.demo import run_up
 
     return run_up(load_settings(), output, once=args.once)

@@ -35,6 +35,7 @@ class Output:
         print(json.dumps(document, default=_plain, indent=2))
 
     def table(self, title: str, rows: Sequence[Row], columns: Sequence[str]) -> None:
+        """Print ``columns`` of ``rows`` under a title."""
         table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
         for column in columns:
             table.add_column(
@@ -48,13 +49,16 @@ class Output:
         self.results.print(table)
 
     def line(self, text: str) -> None:
+        """Print a line of the result."""
         self.results.print(text, soft_wrap=True)
 
     def note(self, text: str) -> None:
+        """Print a line of progress, unless the output is JSON."""
         if not self.as_json:
             self.notes.print(text)
 
     def error(self, text: str) -> None:
+        """Print an error."""
         self.notes.print(f"error: {text}", style="red")
 
     @contextmanager

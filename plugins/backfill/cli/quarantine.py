@@ -20,6 +20,7 @@ COLUMNS = (
 
 
 def quarantine(args: argparse.Namespace, output: Output) -> int:
+    """List rows in quarantine, discard some, or release them as candles."""
     with Runtime(database_uri(args.db), load_settings(), source_from_environment) as runtime:
         if args.action == "list":
             _list(runtime.store, args, output)

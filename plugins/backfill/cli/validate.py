@@ -16,7 +16,7 @@ from backfill.jobs.fill.fill_universe import windows_to_fill
 from backfill.jobs.validate.validate_series import ValidationReport
 from backfill.jobs.validate.validate_universe import declared_validation, validate_universe
 from backfill.sources.runtime import Runtime
-from backfill.storage.gap_fill_log import GapFillLog, RunIdentity
+from backfill.storage.gap_fill_log import RunIdentity
 from backfill.storage.series import SeriesWindow
 
 ALL_WELL, PROBLEMS_REMAIN = 0, 3
@@ -32,7 +32,7 @@ def validate(args: argparse.Namespace, output: Output) -> int:
         windows = windows_to_fill(
             runtime, symbols=args.symbols, timeframes=args.timeframes, start=args.start, end=args.end
         )
-        GapFillLog(runtime.store.connection).abandon_dead_runs()
+        runtime.store.run_log.abandon_dead_runs()
         reports = _validate_all(runtime, windows, args, output)
     problems = sum(len(report.problems) for report in reports)
     if output.as_json:

@@ -10,8 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from psycopg.rows import dict_row
-
 from backfill.config.settings import Settings
 from backfill.errors import DatabaseError, LocalStackFailed
 from backfill.local.airflow_api import DagRun
@@ -19,9 +17,10 @@ from backfill.local.fill_result import RunRows, exit_code, in_words, progress, s
 from backfill.local.scenario import Scenario, live_scenario, replay_scenario, synthetic_scenario
 from backfill.local.stack import Stack, running_stack
 from backfill.storage.candle_store import CandleStore
-from backfill.storage.database import connect, translated_errors
-from backfill.storage.named_queries import query
+from backfill.storage.database import connect
+from backfill.storage.run_reports import attempts_of_dag_run
 from backfill.storage.series import Selection
+from backfill.storage.series_status import gaps, sync_status
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -34,8 +33,8 @@ SILENT_S = 120.0
 SCHEDULED_WITHIN_S = 3.0
 
 
-class Output(Protocol):
-    """How the caller speaks to whoever started it; :class:`backfill.cli.output.Output` is one."""
+class CommandOutput(Protocol):
+    """What a demo prints through; :class:`backfill.cli.output.Output` implements it."""
 
     as_json: bool
 
@@ -49,7 +48,7 @@ class Output(Protocol):
 
 def run_demo(
     settings: Settings,
-    output: Output,
+    output: CommandOutput,
     *,
     once: bool = False,
     replay: Path | None = None,
@@ -63,7 +62,7 @@ def run_demo(
     return _run(settings, output, scenario, once=once)
 
 
-def run_up(settings: Settings, output: Output, *, once: bool = False) -> int:
+def run_up(settings: Settings, output: CommandOutput, *, once: bool = False) -> int:
     """The same against the real exchanges; while it is up, Airflow runs the Dags by their schedule."""
     return _run(settings, output, live_scenario(), once=once)
 
@@ -74,7 +73,7 @@ class _Play:
 
     stack: Stack
     settings: Settings
-    output: Output
+    output: CommandOutput
     title: str
 
     def fill(self) -> int:
@@ -142,15 +141,13 @@ class _Play:
         settings = self.settings
         settle_ms = round(settings.settle_s * 1000)
         until_ms = round(run.run_after.timestamp() * 1000) - settle_ms
-        with CandleStore(connect(self.stack.database)) as store, translated_errors():
+        with CandleStore(connect(self.stack.database)) as store:
             which = Selection(store.now(), settle_ms, settings.symbols, settings.timeframes, to_ms=until_ms)
-            states, gaps = store.rows("series/select_sync_status", which), store.rows("ledger/select_gaps", which)
-            cursor = store.connection.cursor(row_factory=dict_row)
-            of_run = {"dag_id": DAG_ID, "run_id": run.run_id}
-            return RunRows(states, gaps, cursor.execute(query("runs/select_dag_run_attempts"), of_run).fetchall())
+            attempts = attempts_of_dag_run(store, DAG_ID, run.run_id)
+            return RunRows(sync_status(store, which), gaps(store, which), attempts)
 
 
-def _run(settings: Settings, output: Output, scenario: Scenario, *, once: bool) -> int:
+def _run(settings: Settings, output: CommandOutput, scenario: Scenario, *, once: bool) -> int:
     output.note(f"candles of {scenario.title}")
     with running_stack(settings, scenario, output.note) as stack:
         output.note("starting Airflow")

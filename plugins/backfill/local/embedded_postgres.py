@@ -23,11 +23,10 @@ from pathlib import Path
 from urllib.parse import quote
 
 import psutil
-import psycopg
-from psycopg import sql
 
 from backfill.errors import DatabaseUnreachable
 from backfill.local.postgres_programs import Account, PostgresPrograms
+from backfill.storage.server import accepts_connections, ensure_database
 
 OUTSIDE = Path("/var/lib")
 SOCKET_PATH_BYTES = 107  # sockaddr_un.sun_path less its closing NUL (man 7 unix)
@@ -81,7 +80,7 @@ class EmbeddedPostgres:
 
     def start(self) -> None:
         """Make sure that the server runs and answers; about a second the first time, 0.2 s afterwards."""
-        if self.is_running() and self._answers():
+        if self.is_running() and accepts_connections(self.uri("postgres")):
             return
         self._make_base()
         programs = PostgresPrograms.find(self.major, self.account, copies=self._base / "programs")
@@ -122,9 +121,7 @@ class EmbeddedPostgres:
 
     def ensure_database(self, name: str) -> None:
         """Create the database unless it is there."""
-        with psycopg.connect(self.uri("postgres"), autocommit=True) as connection:
-            if connection.execute("SELECT FROM pg_database WHERE datname = %s", [name]).fetchone() is None:
-                connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+        ensure_database(self.uri("postgres"), name)
 
     def _make_base(self) -> None:
         """Create the folders, where the server's account can reach them and the socket's path is short."""
@@ -178,13 +175,6 @@ class EmbeddedPostgres:
         except (OSError, ValueError, IndexError, psutil.NoSuchProcess):
             return None
         return process if _works_in(process, self.data) else None
-
-    def _answers(self) -> bool:
-        try:
-            psycopg.connect(self.uri("postgres"), connect_timeout=5).close()
-        except psycopg.OperationalError:
-            return False
-        return True
 
     def _clear_remains(self) -> None:
         """After a kill -9 of the postmaster its children may live on; no new server starts beside them."""

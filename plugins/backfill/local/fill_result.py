@@ -47,7 +47,7 @@ class SeriesResult:
 
 
 @dataclass(frozen=True)
-class Progress:
+class RunProgress:
     """How far a run is: candles that exist in the windows, those still missing, in how many series; requests made."""
 
     expected: int
@@ -83,9 +83,9 @@ class RunRows:
         return counts
 
 
-def progress(rows: RunRows) -> Progress:
+def progress(rows: RunRows) -> RunProgress:
     missing = rows.missing()
-    return Progress(
+    return RunProgress(
         expected=sum(state["expected_candles"] for state in rows.states),
         missing=missing.total(),
         open_series=len(missing),

@@ -32,8 +32,9 @@ from backfill.local.scheduler import Scheduler
 from backfill.local.supervisor import Component, Supervisor, end_processes, tail
 from backfill.paper.server import PaperExchange
 from backfill.paper.venues import paper_exchange
-from backfill.storage.database import connect, fetch_one
+from backfill.storage.database import connect
 from backfill.storage.migrations import migrate
+from backfill.storage.server import has_table
 
 API_PORT, PAPER_PORT = 8080, 8900
 AIRFLOW_DATABASE = "airflow"
@@ -184,8 +185,7 @@ def _must_migrate_airflow(postgres: EmbeddedPostgres, home: Path) -> bool:
     stamp = home / "airflow" / "migrated"
     if not stamp.exists() or stamp.read_text() != _airflow_version():
         return True
-    with connect(postgres.uri(AIRFLOW_DATABASE)) as connection:
-        return fetch_one(connection, "SELECT to_regclass('public.alembic_version') IS NULL")[0] is True
+    return not has_table(postgres.uri(AIRFLOW_DATABASE), "public.alembic_version")
 
 
 def _migrate_airflow(home: Path, environment: dict[str, str]) -> None:

@@ -98,7 +98,6 @@ class GapDetectSensor(BaseSensorOperator):
         from backfill.jobs.fill.fill_universe import select_declared
         from backfill.jobs.fill.find_gaps import find_gaps, symbols_with_gaps
         from backfill.jobs.fill.plan_fill import plan_fill
-        from backfill.storage.gap_fill_log import GapFillLog
 
         sources, recheck, plan_only = as_list(self.sources), str(self.recheck) == "True", str(self.plan_only) == "True"
         check_sources("sources", sources)
@@ -111,7 +110,7 @@ class GapDetectSensor(BaseSensorOperator):
                 end=as_moment("end", self.end),
                 ask=not plan_only,
             )
-            abandoned = GapFillLog(runtime.store.connection).abandon_dead_runs()
+            abandoned = runtime.store.run_log.abandon_dead_runs()
             if sources or recheck or plan_only:
                 plan = plan_fill(runtime, which, only=sources, recheck=recheck)
                 gaps = plan.series_to_ask_for()

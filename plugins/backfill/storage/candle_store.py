@@ -22,6 +22,7 @@ from backfill.domain.timeframes import utc
 from backfill.errors import SeriesBusy
 from backfill.storage.binary_copy import CANDLE_WIRE_TYPES, candle_columns, packed, page_columns, unpacked
 from backfill.storage.database import Connection, fetch_one, translated_errors
+from backfill.storage.findings import FindingsLog
 from backfill.storage.gap_fill_log import GapFillLog
 from backfill.storage.instruments import Instruments
 from backfill.storage.listings import Listings
@@ -74,6 +75,10 @@ class CandleStore:
     @cached_property
     def wishes(self) -> WishList:
         return WishList(self.connection)
+
+    @cached_property
+    def findings(self) -> FindingsLog:
+        return FindingsLog(self.connection)
 
     @cached_property
     def run_log(self) -> GapFillLog:

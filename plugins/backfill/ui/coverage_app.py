@@ -13,15 +13,13 @@ from typing import Any
 
 from fastapi import Depends, FastAPI, HTTPException, Request, Response
 from fastapi.responses import FileResponse, JSONResponse
-from psycopg.rows import dict_row
 
 from backfill.errors import BackfillError, ConfigurationError
-from backfill.storage.database import Connection, translated_errors
-from backfill.storage.named_queries import query
+from backfill.storage import coverage_page
+from backfill.storage.database import Connection
 
 STATIC = Path(__file__).parent / "static"
 ASSETS = frozenset({"coverage.css", "coverage.js"})
-STATEMENT_TIMEOUT_MS = 10_000
 MAX_SERIES = 10_000
 MAX_RUNS = 50
 
@@ -56,11 +54,11 @@ def coverage_app(connect: Callable[[], Connection], guard: Callable[..., object]
 
     @app.get("/api/coverage")
     def coverage() -> dict[str, Any]:
-        return _answer(connect, "series/select_coverage", MAX_SERIES)
+        return _answer(connect, coverage_page.coverage, MAX_SERIES)
 
     @app.get("/api/runs")
     def runs() -> dict[str, Any]:
-        return _answer(connect, "runs/select_recent_runs", MAX_RUNS)
+        return _answer(connect, coverage_page.recent_runs, MAX_RUNS)
 
     @app.middleware("http")
     async def add_headers(request: Request, proceed: Callable[[Request], Awaitable[Response]]) -> Response:
@@ -78,11 +76,10 @@ def coverage_app(connect: Callable[[], Connection], guard: Callable[..., object]
     return app
 
 
-def _answer(connect: Callable[[], Connection], name: str, max_rows: int) -> dict[str, Any]:
-    """The rows of one query and when they were read, from a transaction that can change nothing."""
-    with connect() as connection, translated_errors(), connection.transaction():
-        connection.execute("SET TRANSACTION READ ONLY")
-        connection.execute("SELECT set_config('statement_timeout', %s, true)", (str(STATEMENT_TIMEOUT_MS),))
-        with connection.cursor(row_factory=dict_row) as cursor:
-            rows = cursor.execute(query(name), {"max_rows": max_rows}).fetchall()
+def _answer(
+    connect: Callable[[], Connection], read: Callable[[Connection, int], list[dict[str, Any]]], max_rows: int
+) -> dict[str, Any]:
+    """The rows that ``read`` returns, and when they were read."""
+    with connect() as connection:
+        rows = read(connection, max_rows)
     return {"rows": rows, "read_at": datetime.now(timezone.utc)}

@@ -8,8 +8,8 @@ import psycopg
 import pytest
 from fastapi import FastAPI
 
+from backfill.storage import coverage_page
 from backfill.storage.database import connect
-from backfill.ui import coverage_app as module
 from backfill.ui.coverage_app import coverage_app
 
 SERIES = """
@@ -66,7 +66,7 @@ def test_the_last_fifty_runs_come_newest_first_with_zoned_times(app: FastAPI) ->
 
 def test_a_query_that_writes_is_refused(database_uri: str, monkeypatch: pytest.MonkeyPatch) -> None:
     writes = "DELETE FROM backfill.series RETURNING id, %(max_rows)s"
-    monkeypatch.setattr(module, "query", lambda _name: writes)
+    monkeypatch.setattr(coverage_page, "query", lambda _name: writes)
     app = coverage_app(lambda: connect(database_uri), lambda: None)
     with pytest.raises(AssertionError, match="503"):
         rows_of(app, "/api/coverage")

@@ -1,4 +1,4 @@
-"""Is everything in place? Each check says what it saw and, if that is not well, what to do."""
+"""Is the installation in order? Each check reports what it saw and, on a problem, what to do."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from backfill.config.settings import Settings, load_settings
 from backfill.config.universe_file import Universe, load_universe
 from backfill.errors import BackfillError, ConfigurationError, DatabaseError, ExchangeError, GeoBlocked, RateLimited
 from backfill.sources.runtime import Runtime
-from backfill.storage.database import connect, fetch_one, translated_errors, without_password
+from backfill.storage.database import connect, without_password
 from backfill.storage.migrations import require_current_schema
-from backfill.storage.named_queries import query
+from backfill.storage.server import server_facts
 
 OLDEST_POSTGRES = 15
 # Bars are called closed `settle_s` after their end by the source's clock; a database this far off plans wrong windows.
@@ -23,7 +23,7 @@ MOST_CLOCK_SKEW_S = 5.0
 
 
 @dataclass(frozen=True)
-class Finding:
+class HealthCheck:
     """One check: ``state`` is ok, warning or failed; ``advice`` is empty when all is well."""
 
     check: str
@@ -32,27 +32,27 @@ class Finding:
     advice: str = ""
 
 
-def examine(db: str | None) -> Iterator[Finding]:
+def examine(db: str | None) -> Iterator[HealthCheck]:
     """Settings, universe, Postgres, schema, clocks and sources, in this order; what cannot be checked is left out."""
     try:
         settings = load_settings()
-        yield Finding("settings", "ok", "every BACKFILL_* variable is known and sound")
+        yield HealthCheck("settings", "ok", "every BACKFILL_* variable is known and sound")
     except ConfigurationError as error:
-        yield Finding("settings", "failed", str(error), "mend the named variables; docs/settings.md lists all")
+        yield HealthCheck("settings", "failed", str(error), "mend the named variables; docs/settings.md lists all")
         return
     sources: list[str] = []
     try:
         universe = load_universe(settings.universe, settings.profile)
     except ConfigurationError as error:
         advice = "mend the file; docs/decisions/0003-universe-file.md explains it"
-        yield Finding("universe", "failed", str(error), advice)
+        yield HealthCheck("universe", "failed", str(error), advice)
     else:
         yield _universe(settings, universe)
         sources = universe.all_sources()
     try:
         uri = database_uri(db)
     except ConfigurationError as error:
-        yield Finding("postgres", "failed", str(error), "name the database")
+        yield HealthCheck("postgres", "failed", str(error), "name the database")
         return
     postgres = _postgres(uri)
     yield postgres
@@ -65,19 +65,18 @@ def examine(db: str | None) -> Iterator[Finding]:
             yield from _sources(runtime, sources)
 
 
-def _universe(settings: Settings, universe: Universe) -> Finding:
+def _universe(settings: Settings, universe: Universe) -> HealthCheck:
     if universe.instruments is None:
-        return Finding("universe", "ok", f"{settings.universe}: all that its first source lists")
-    return Finding("universe", "ok", f"{settings.universe}: {len(universe.series())} series")
+        return HealthCheck("universe", "ok", f"{settings.universe}: all that its first source lists")
+    return HealthCheck("universe", "ok", f"{settings.universe}: {len(universe.series())} series")
 
 
-def _postgres(uri: str) -> Finding:
+def _postgres(uri: str) -> HealthCheck:
     def look() -> str:
-        with connect(uri) as connection, translated_errors(uri):
-            major, database_s = fetch_one(connection, query("sources/select_server_facts"))
+        major, database_s = server_facts(uri)
         if major < OLDEST_POSTGRES:
             raise DatabaseError(f"PostgreSQL {major} is too old: multirange aggregates came with {OLDEST_POSTGRES}")
-        skew_s = time.time() - float(database_s)
+        skew_s = time.time() - database_s
         if abs(skew_s) > MOST_CLOCK_SKEW_S:
             raise DatabaseError(f"its clock differs from this machine's by {skew_s:.1f} s: let both follow NTP")
         return f"{without_password(uri)}: PostgreSQL {major}, clock within {abs(skew_s):.1f} s"
@@ -85,7 +84,7 @@ def _postgres(uri: str) -> Finding:
     return _checked("postgres", look, "start Postgres, or mend the address, user or password")
 
 
-def _schema(uri: str) -> Finding:
+def _schema(uri: str) -> HealthCheck:
     def look() -> str:
         with connect(uri) as connection:
             require_current_schema(connection)
@@ -94,7 +93,7 @@ def _schema(uri: str) -> Finding:
     return _checked("schema", look, "run `backfill migrate`")
 
 
-def _sources(runtime: Runtime, sources: Sequence[str]) -> Iterator[Finding]:
+def _sources(runtime: Runtime, sources: Sequence[str]) -> Iterator[HealthCheck]:
     """All at once and each once, so that all together take no longer than the slowest of them; the primary first."""
     health = {row["source"]: row for row in runtime.store.health("doctor").all()}
     with ThreadPoolExecutor(max(1, len(sources)), thread_name_prefix="doctor") as threads:
@@ -105,42 +104,42 @@ def _sources(runtime: Runtime, sources: Sequence[str]) -> Iterator[Finding]:
                 yield _clock(sources[0], runtime.store.now().timestamp() - server_ms / 1000)
 
 
-def _source(runtime: Runtime, name: str, is_primary: bool, health: Mapping[str, Any]) -> tuple[Finding, int | None]:
+def _source(runtime: Runtime, name: str, is_primary: bool, health: Mapping[str, Any]) -> tuple[HealthCheck, int | None]:
     """One source, asked for its markets, and its clock in ms. Only a primary's failure is more than a warning."""
     check, failed = f"source {name}", "failed" if is_primary else "warning"
     try:
         client = runtime.new_client(name, tries=1)
     except ConfigurationError as error:
-        return Finding(check, "failed", str(error), f"mend the connection {name}_default"), None
+        return HealthCheck(check, "failed", str(error), f"mend the connection {name}_default"), None
     try:
         listed, server_ms = len(client.markets()), client.server_ms
     except RateLimited as error:
-        return Finding(check, "warning", str(error), "wait; nobody asks before the pause is over"), None
+        return HealthCheck(check, "warning", str(error), "wait; nobody asks before the pause is over"), None
     except GeoBlocked as error:
         proxy = f"use a proxy: extra `proxies` of the connection {name}_default"
-        return Finding(
+        return HealthCheck(
             check, failed, str(error), proxy if is_primary else f"{proxy}; or take it out of `sources`"
         ), None
     except ExchangeError as error:
-        return Finding(check, failed, str(error), f"check network, proxy and BACKFILL_{name.upper()}_URL"), None
+        return HealthCheck(check, failed, str(error), f"check network, proxy and BACKFILL_{name.upper()}_URL"), None
     finally:
         client.close()
     if health.get("state", "closed") != "closed":
         seen = f"answers now, lists {listed} markets; it is skipped, since earlier: {health['last_error']}"
-        return Finding(check, "warning", seen, "nothing: the next run probes it"), server_ms
-    return Finding(check, "ok", f"answers, lists {listed} markets"), server_ms
+        return HealthCheck(check, "warning", seen, "nothing: the next run probes it"), server_ms
+    return HealthCheck(check, "ok", f"answers, lists {listed} markets"), server_ms
 
 
-def _clock(source: str, skew_s: float) -> Finding:
+def _clock(source: str, skew_s: float) -> HealthCheck:
     # The source gives whole seconds.
     if abs(skew_s) > MOST_CLOCK_SKEW_S + 1:
         detail = f"the database is {skew_s:+.0f} s off the clock of {source}"
-        return Finding("clock", "failed", detail, "let it follow NTP")
-    return Finding("clock", "ok", f"the database is within {abs(skew_s):.0f} s of the clock of {source}")
+        return HealthCheck("clock", "failed", detail, "let it follow NTP")
+    return HealthCheck("clock", "ok", f"the database is within {abs(skew_s):.0f} s of the clock of {source}")
 
 
-def _checked(check: str, look: Callable[[], str], advice: str) -> Finding:
+def _checked(check: str, look: Callable[[], str], advice: str) -> HealthCheck:
     try:
-        return Finding(check, "ok", look())
+        return HealthCheck(check, "ok", look())
     except BackfillError as error:
-        return Finding(check, "failed", str(error), advice)
+        return HealthCheck(check, "failed", str(error), advice)

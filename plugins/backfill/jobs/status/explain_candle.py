@@ -7,20 +7,17 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
-from psycopg.rows import dict_row
-
 from backfill.domain.timeframes import Timeframe, timeframe, utc
 from backfill.errors import ConfigurationError, UnknownSymbol
 from backfill.jobs.validate.compare_sources import MISFILED
+from backfill.storage.candle_records import candle_records
 from backfill.storage.candle_store import CandleStore
 from backfill.storage.candles_by_hand import writable_series
-from backfill.storage.database import translated_errors
-from backfill.storage.named_queries import query
 
 EPOCH = datetime.fromtimestamp(0, tz=timezone.utc)
-# What a datetime can tell.
+# The latest moment that a datetime can hold.
 LATEST_MS = (datetime.max.replace(tzinfo=timezone.utc) - EPOCH) // timedelta(milliseconds=1)
-# That a page was looked at is a finding too: one of these, of no field.
+# Kinds of finding that, without a field, record that a page was checked.
 LOOKS = ("cross_source", "next_timeframe")
 RUN_COLUMNS = ("fill_run_id", "dag_id", "run_id", "task_id")
 
@@ -34,12 +31,12 @@ class CandleStory:
     ``state``: `held`, or why there is no candle (see ``_no_candle``), which ``why`` says in words. ``candle``: its
     values, ``source``, ``listing`` (how that source names and scales the instrument; None: as we do) and ``given_by``:
     `home`, `stand_in` (a source ranked below it), `derived` (finer bars), `manual` (a person) or `other`.
-    ``confirmed``: the home has told it, or told it again, some time after the bar was over.
+    ``confirmed``: the primary source sent it, perhaps again, some time after the bar was over.
     ``compared``: pages looked at beside another source; ``proved``: beside coarser bars of the home. ``verdict`` is
     the page's and ``bar`` this bar's: `agree`, `agree_unless_lacking` (one side lacked some bars of the page, perhaps
     this one), `upheld` (it differs, a third source voted for ours), `disagree`, `unverified`, `not_compared`; where
     there is no candle, `no_trade` and `lost`. ``of_this_candle`` is false for a look at a former self.
-    ``findings``: all else that checks have said of it. ``former_selves``: oldest first, with why each was replaced.
+    ``findings``: everything else that checks found. ``former_selves``: oldest first, with why each was replaced.
     ``sources``: who may be asked, best first, their listings, and until when they are believed to lack the bar.
     """
 
@@ -70,44 +67,21 @@ def explain_candle(
     """
     bars = timeframe(timeframe_name)
     open_ms = _open_ms(bars, open_time)
-    connection = store.connection
-    with translated_errors(), connection.transaction(), connection.cursor(row_factory=dict_row) as cursor:
-        # Every query sees the same moment, whoever writes meanwhile.
-        cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
-        at = store.now()
-        params: Row = {
-            "symbol": symbol,
-            "timeframe": bars.name,
-            "open_ms": open_ms,
-            "open_time": open_time,
-            "at": at,
-            "settle_ms": settle_ms,
-        }
-
-        def rows(name: str) -> list[Row]:
-            return cursor.execute(query(name), params).fetchall()
-
-        if not (series_rows := rows("series/select_one_series")):
-            raise _not_kept(store, symbol, bars)
-        (series,) = series_rows
-        params |= {"series_id": series["series_id"], "source_ids": series["source_ids"]}
-        candles, selves = rows("candles/select_candle"), rows("candles/select_candle_history")
-        told, quarantine, sources = (
-            rows("findings/select_findings_of_candle"),
-            rows("by_hand/select_quarantine_of_candle"),
-            rows("sources/select_sources_of_candle"),
-        )
-    candle = _with_origin(candles[0], series, sources) if candles else None
+    found = candle_records(store, symbol, bars.name, open_time, open_ms, settle_ms=settle_ms)
+    if found is None:
+        raise _not_kept(store, symbol, bars)
+    series = found.series
+    candle = _with_origin(found.candle, series, found.sources) if found.candle else None
     state, why = ("held", "") if candle else _no_candle(series, bars, open_ms)
-    former = [_with_run(one) for one in selves if not one.pop("is_current")]
-    findings = [one for one in told if not _is_look(one)]
+    former = [_with_run(one) for one in found.versions if not one.pop("is_current")]
+    findings = [one for one in found.findings if not _is_look(one)]
     since = max((one["replaced_at"] for one in former if one["replaced_at"]), default=None)
-    looks = [_with_run(_of_bar(one, candle, series, findings, since)) for one in told if _is_look(one)]
+    looks = [_with_run(_of_bar(one, candle, series, findings, since)) for one in found.findings if _is_look(one)]
     return CandleStory(
         symbol=symbol,
         timeframe=bars.name,
         open_time=open_time,
-        as_of=at,
+        as_of=found.at,
         state=state,
         why=why,
         candle=candle,
@@ -117,8 +91,8 @@ def explain_candle(
         proved=[one for one in looks if one["kind"] == "next_timeframe"],
         findings=[_with_run(one) for one in findings],
         former_selves=former,
-        quarantine=quarantine,
-        sources=sources,
+        quarantine=found.quarantine,
+        sources=found.sources,
     )
 
 

@@ -8,13 +8,9 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from psycopg.rows import dict_row
-
 from backfill.jobs.status.market_wide_holes import EXPLAINED, market_wide_holes
 from backfill.storage.candle_store import CandleStore
-from backfill.storage.database import translated_errors
-from backfill.storage.named_queries import query
-from backfill.storage.source_health import SourceHealth
+from backfill.storage.run_reports import attempts_of_dag_run, external_outage
 
 COUNTS = ("requests", "rows_inserted", "rows_revised", "rows_quarantined", "absent_found")
 MOST_FAILURES_TOLD = 10
@@ -43,8 +39,8 @@ class RunSummary:
 class _Series:
     """All attempts on one series; its state is that of the last attempt to fill it.
 
-    ``was_served``: an attempt without an error has left something, so that is not for want of asking the home. A
-    stand-in that fails for it is told, and fails no run.
+    ``was_served``: an attempt ended without an error and left bars missing, so the primary source did answer. A
+    fallback source that then fails on those bars is reported but does not fail the run.
     """
 
     last: Row
@@ -65,6 +61,7 @@ class _Series:
 
     @property
     def missing_after(self) -> int:
+        """How many bars are missing after the last attempt."""
         return (self.validated or self.last)["missing_after"] or 0
 
 
@@ -100,12 +97,8 @@ def report_run(
 
 
 def _by_series(store: CandleStore, dag_id: str, run_id: str) -> dict[tuple[str, str], _Series]:
-    with translated_errors(), store.connection.cursor(row_factory=dict_row) as cursor:
-        attempts = cursor.execute(
-            query("runs/select_dag_run_attempts"), {"dag_id": dag_id, "run_id": run_id}
-        ).fetchall()
     series: dict[tuple[str, str], _Series] = {}
-    for row in attempts:
+    for row in attempts_of_dag_run(store, dag_id, run_id):
         key = (row["symbol"], row["timeframe"])
         one = series.setdefault(key, _Series(row, row["missing_before"], Counter(), Counter()))
         if row["validation"] is not None:
@@ -136,10 +129,10 @@ def _lacks_bars(one: _Series) -> bool:
 
 
 def _verdict(validated: Row) -> str:
-    """What the validation says, in a few words: nobody's word is not the same as a good word."""
+    """What the validation says, in a few words; that nothing was due is not a good result."""
     found = validated["validation"]
-    told = [f"{found[name]:,} {name}" for name in VERDICTS if found.get(name)]
-    return f"; validated: {', '.join(told) or 'nothing was due'}" + (
+    counted = [f"{found[name]:,} {name}" for name in VERDICTS if found.get(name)]
+    return f"; validated: {', '.join(counted) or 'nothing was due'}" + (
         f"; {validated['error']}" if validated["error"] else ""
     )
 
@@ -148,14 +141,13 @@ def _source_lines(store: CandleStore, run_id: str) -> list[str]:
     """A line for each source that is not well."""
     return [
         f"{source['source']} is not asked ({source['state']}): {source['last_error']}"
-        for source in SourceHealth(store.connection, run_id).all()
+        for source in store.health(run_id).all()
         if source["state"] != "closed"
     ]
 
 
 def _outage(store: CandleStore, alert_after_hours: float) -> str | None:
-    with translated_errors():
-        row = store.connection.execute(query("runs/select_external_outage")).fetchone()
-    if row is None or row[0] < alert_after_hours:
+    outage = external_outage(store)
+    if outage is None or outage.hours < alert_after_hours:
         return None
-    return f"every external source has failed for {row[0]:.1f} hours: " + "; ".join(row[1])
+    return f"every external source has failed for {outage.hours:.1f} hours: " + "; ".join(outage.errors)

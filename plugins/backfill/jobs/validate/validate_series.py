@@ -1,7 +1,7 @@
-"""Say of one series how far it can be trusted: is it whole, does it add up, do others agree?
+"""Check one series: is it complete, does it add up, do other sources agree?
 
-Everything that can be mended on the way is mended: the home is asked again for what looks wrong, and its newer word
-replaces the old one. What remains is a finding. One row of ``gap_fill_runs`` tells of the validation.
+What looks wrong is asked for again from the primary source, and its new answer replaces the stored bars. What remains
+is a finding. One row of ``gap_fill_runs`` records the validation.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 
 from backfill.config.universe_model import Validation
 from backfill.domain.intervals import Interval
-from backfill.domain.timeframes import MINUTE_MS, utc
+from backfill.domain.timeframes import MINUTE_MS
 from backfill.errors import DatabaseError, ExchangeError
 from backfill.jobs.fill.fill_gaps import PATIENCE_S
 from backfill.jobs.validate.compare_sources import compare_sources
@@ -24,17 +24,14 @@ from backfill.jobs.validate.reread_unsettled import reread_unsettled
 from backfill.jobs.validate.validation_context import ValidationContext
 from backfill.sources.candle_source import CandleSource
 from backfill.storage.candle_store import CandleStore
-from backfill.storage.database import fetch_one, translated_errors
-from backfill.storage.gap_fill_log import GapFillLog, RunIdentity
-from backfill.storage.named_queries import query
+from backfill.storage.gap_fill_log import RunIdentity
 from backfill.storage.series import OpenWork, SeriesWindow
-from backfill.storage.source_health import SourceHealth
 
 log = logging.getLogger(__name__)
 
-# A gap younger than two runs of the Dag is nobody's fault yet.
+# A gap younger than two runs of the Dag does not count yet.
 EXCUSED_MS = 60 * MINUTE_MS
-WORST_GAPS_TOLD = 3
+MAX_GAPS_SHOWN = 3
 
 
 @dataclass(frozen=True)
@@ -42,7 +39,7 @@ class ValidationReport:
     """What became of one validation: counts in bars, ``problems`` one sentence each; none means that all is well.
 
     ``coverage_pct``: of the bars that exist, without gaps that are too young to count. ``counts``: what was compared
-    and proved; `unverified` are bars that nobody else could be asked about. ``notes``: what nobody is to blame for.
+    and proved; `unverified` are bars for which no other source answered. ``notes``: what needs no action.
     """
 
     symbol: str
@@ -61,8 +58,8 @@ class ValidationReport:
         return dict(vars(self))
 
     def __str__(self) -> str:
-        told = "; ".join([*self.problems, *self.notes]) or "all is well"
-        return f"{self.symbol} {self.timeframe}: {self.coverage_pct:.2f} % held, {told}"
+        said = "; ".join([*self.problems, *self.notes]) or "all is well"
+        return f"{self.symbol} {self.timeframe}: {self.coverage_pct:.2f} % held, {said}"
 
 
 def validate_series(
@@ -95,11 +92,9 @@ class _Validation:
     ) -> None:
         self.store = store
         self.window = window
-        self.log = GapFillLog(store.connection)
+        self.log = store.run_log
         self.fill_run_id = self.log.start(who, window, store.open_work(window), to_validate=True)
-        self.check = ValidationContext(
-            store, window, validation, self.fill_run_id, SourceHealth(store.connection, who.run_id), at
-        )
+        self.check = ValidationContext(store, window, validation, self.fill_run_id, store.health(who.run_id), at)
 
     def run(
         self,
@@ -133,11 +128,7 @@ class _Validation:
         excused_ms = check.timeframe.floor(check.at_ms - EXCUSED_MS)
         mature = window._replace(end_ms=max(window.start_ms, min(window.end_ms, excused_ms)))
         work = self.store.open_work(mature) if mature.start_ms < mature.end_ms else OpenWork(0, 0, 0, [])
-        params = {"series_id": window.series_id, "first": utc(window.start_ms), "past": utc(window.end_ms)}
-        with translated_errors():
-            open_findings, suspects, quarantined = fetch_one(
-                self.store.connection, query("ledger/count_to_judge"), params
-            )
+        open_findings, suspects, quarantined = check.checks.open_problems()
         problems = []
         if work.coverage_pct < window.objective_pct:
             problems.append(
@@ -146,8 +137,8 @@ class _Validation:
                 "run `backfill fill`, or trigger candles_fill_gaps with recheck"
             )
         if open_findings:
-            told = ", ".join(f"{count} {kind}" for kind, count in sorted(open_findings.items()))
-            problems.append(f"open findings: {told}; look with `backfill findings --symbols {window.symbol}`")
+            counted = ", ".join(f"{count} {kind}" for kind, count in sorted(open_findings.items()))
+            problems.append(f"open findings: {counted}; look with `backfill findings --symbols {window.symbol}`")
         if quarantined:
             problems.append(
                 f"{quarantined} rows in quarantine; decide with `backfill quarantine list --symbols {window.symbol}`"
@@ -177,15 +168,8 @@ class _Validation:
 
     def _worst_gaps(self, window: SeriesWindow) -> str:
         """The largest gaps, in words."""
-        params = {
-            "series_id": window.series_id,
-            "start_ms": window.start_ms,
-            "end_ms": window.end_ms,
-            "most": WORST_GAPS_TOLD,
-        }
-        with translated_errors():
-            rows = self.store.connection.execute(query("ledger/select_worst_gaps"), params).fetchall()
-        return ", ".join(f"{start:%Y-%m-%d %H:%M} to {end:%Y-%m-%d %H:%M} ({bars:,})" for start, end, bars in rows)
+        gaps = self.check.checks.worst_gaps(Interval(window.start_ms, window.end_ms), MAX_GAPS_SHOWN)
+        return ", ".join(f"{start:%Y-%m-%d %H:%M} to {end:%Y-%m-%d %H:%M} ({bars:,})" for start, end, bars in gaps)
 
     def _finish(self, status: str, error: str | None, report: ValidationReport | None = None) -> None:
         self.log.finish(

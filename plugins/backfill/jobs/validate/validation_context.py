@@ -1,4 +1,4 @@
-"""One validation of one series under way: whom it asks, what that costs, and what it writes down."""
+"""One validation of one series: the sources it asks, its requests, and what it records."""
 
 from __future__ import annotations
 
@@ -7,20 +7,18 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from backfill.config.universe_model import Validation
 from backfill.domain.intervals import Interval
-from backfill.domain.timeframes import DAY_MS, HOUR_MS, Timeframe, timeframe, utc
+from backfill.domain.timeframes import DAY_MS, HOUR_MS, Timeframe, timeframe
 from backfill.errors import ExchangeError, PaginationStalled
 from backfill.sources.candle_source import CandlePage, CandleSource
 from backfill.sources.fetch import PAGE_ERRORS, SourceFetch
 from backfill.storage.candle_store import CandleStore
-from backfill.storage.database import fetch_one, translated_errors
-from backfill.storage.findings import Finding, FindingsLog
-from backfill.storage.gap_fill_log import GapFillLog, Requests
-from backfill.storage.multiranges import intervals_in, to_intervals
-from backfill.storage.named_queries import query
+from backfill.storage.checks import SeriesChecks, ToCheck
+from backfill.storage.findings import Finding
+from backfill.storage.gap_fill_log import Requests
 from backfill.storage.series import SeriesWindow
 from backfill.storage.source_health import SourceHealth
 
@@ -29,36 +27,16 @@ if TYPE_CHECKING:
 
     from backfill.domain.misfiled import Diagnosis
 
-# How long a look at a page counts where the universe does not say.
+# How long a check of a page counts where the universe does not say.
 FRESH_MS = 7 * DAY_MS
-# A proof that has left something open is tried again after this long.
+# A proof that left bars unexplained is tried again after this long.
 RETRY_AFTER_MS = 6 * HOUR_MS
 
 log = logging.getLogger(__name__)
 
 
-class ToCheck(NamedTuple):
-    """What there is to check of a window.
-
-    ``native``: bars that the home gave. ``unsettled``: those of them that it has neither told again since they settled
-    nor denied. ``missing``: bars that nobody has given; ``denied``: those the home says it has not; ``unexplained``:
-    those of them that no proof has explained. ``compared`` with another source, ``unverified`` since none could be,
-    and ``proved`` by coarser bars: spans looked at of late.
-    """
-
-    held: list[Interval]
-    native: list[Interval]
-    unsettled: list[Interval]
-    missing: list[Interval]
-    denied: list[Interval]
-    unexplained: list[Interval]
-    compared: list[Interval]
-    unverified: list[Interval]
-    proved: list[Interval]
-
-
 class ValidationContext:
-    """Asks sources on behalf of one validation, and remembers what became of it; ``at``: the moment it speaks of."""
+    """Asks sources for one validation and counts the outcome; ``at``: the moment as of which it validates."""
 
     def __init__(
         self,
@@ -77,18 +55,20 @@ class ValidationContext:
         self.home_sources: Iterator[CandleSource | ExchangeError] = iter(())
         self.span = Interval(window.start_ms, window.end_ms)
         self.timeframe: Timeframe = timeframe(window.timeframe)
-        self.findings = FindingsLog(store.connection)
+        self.findings = store.findings
+        self.checks = SeriesChecks(store, window)
         self.requests = Requests(0, 0)
         self.counts: Counter[str] = Counter()
         self.errors: list[BaseException] = []
         self._health = health
-        # Once the home has failed it is let be: each failure takes its client's patience, and the series stays locked.
+        # After a failure the primary source is not asked again: each one lasts until its client gives up, and the
+        # series stays locked meanwhile.
         self._home_failure: ExchangeError | None = None
-        self._log = GapFillLog(store.connection)
+        self._log = store.run_log
 
     @cached_property
     def home(self) -> CandleSource | None:
-        """Who may be asked again for the home's bars; None: it cannot be asked now. Looked for when it is needed."""
+        """The primary source, opened on first use; None: it cannot be asked now."""
         source = next(self.home_sources, None)
         if isinstance(source, ExchangeError):
             self.tell([source])
@@ -97,54 +77,31 @@ class ValidationContext:
 
     @property
     def home_id(self) -> int:
+        """The number of the primary source."""
         return self.window.source_ids[0]
 
     def to_check(self) -> ToCheck:
-        params = {
-            "series_id": self.window.series_id,
-            "start_ms": self.span.start,
-            "end_ms": self.span.end,
-            "lately": utc(self.at_ms - RETRY_AFTER_MS),
-            "since": utc(self.at_ms - (self.validation.every_ms or FRESH_MS)),
-        }
-        with translated_errors():
-            return ToCheck(
-                *map(intervals_in, fetch_one(self.store.connection, query("findings/select_to_check"), params))
-            )
+        """What of the window is due for a check."""
+        return self.checks.to_check(
+            since_ms=self.at_ms - self._check_lasts_ms, tried_since_ms=self.at_ms - RETRY_AFTER_MS
+        )
 
     def known(self, kind: str, span: Interval) -> list[Interval]:
-        """Where open findings of ``kind`` lie that were seen today: the home has been asked about them.
-
-        A finding's days count from when it was found.
-        """
-        params = {
-            "series_id": self.window.series_id,
-            "kind": kind,
-            "at": utc(self.at_ms),
-            "first": utc(span.start),
-            "past": utc(span.end),
-        }
-        with translated_errors():
-            return to_intervals(fetch_one(self.store.connection, query("findings/select_known_findings"), params)[0])
+        """Where open findings of ``kind`` were seen today: the primary source has been asked about them."""
+        return self.checks.seen_today(kind, span, self.at_ms)
 
     def forget_page_checks(self, span: Interval) -> None:
-        """Drop what is too old to count, and that ``span`` was not verified."""
-        params = {
-            "series_id": self.window.series_id,
-            "before": utc(self.at_ms - 2 * (self.validation.every_ms or FRESH_MS)),
-            "first": utc(span.start),
-            "past": utc(span.end),
-        }
-        with translated_errors():
-            self.store.connection.execute(query("findings/forget_page_checks"), params)
+        """Drop the page checks that are too old to count, and the mark that ``span`` was not verified."""
+        self.checks.forget_page_checks(span, self.at_ms - 2 * self._check_lasts_ms)
+
+    @property
+    def _check_lasts_ms(self) -> int:
+        return self.validation.every_ms or FRESH_MS
 
     @cached_property
     def spot_ids(self) -> list[int]:
-        """The sources whose candles are a spot market's: they stand in for the perpetual's, and are not compared."""
-        params = {"series_id": self.window.series_id}
-        with translated_errors():
-            rows = self.store.connection.execute(query("sources/select_spot_sources"), params).fetchall()
-        return [int(source_id) for (source_id,) in rows]
+        """The sources with spot candles only: they stand in for the perpetual's candles and are not compared."""
+        return self.checks.spot_sources()
 
     def candles(self, span: Interval) -> pd.DataFrame:
         """What is stored of the window in ``span``."""
@@ -153,7 +110,7 @@ class ValidationContext:
         )
 
     def page(self, source: CandleSource, bars: Timeframe, after_ms: int) -> CandlePage:
-        """One page, to be looked at and not stored; its question is counted. Raises an :class:`ExchangeError`."""
+        """One page, to compare and not to store; its requests are counted. Raises :class:`ExchangeError`."""
         if self._home_failure is not None and source is self.home:
             raise self._home_failure
         source_id = self.store.source_id(source.name)
@@ -176,7 +133,7 @@ class ValidationContext:
         return page
 
     def ask_home_again(self, bars: Sequence[Interval], pages_in_flight: int = 4) -> bool:
-        """Have the home tell ``bars`` once more, and store what it says; whether it has answered."""
+        """Ask the primary source for ``bars`` again and store its answer; whether it answered."""
         if not bars or self._home_failure is not None or self.home is None:
             return False
         asked = SourceFetch(self.store, self.home, self.window, self.fill_run_id, self.requests)
@@ -194,11 +151,11 @@ class ValidationContext:
         return asked.has_answered
 
     def home_finding(self, kind: str, verdict: str, bars: Interval, **more: Any) -> Finding:
-        """A finding about ``bars`` of the home; ``more``: further fields of it."""
+        """A finding about ``bars`` of the primary source; ``more``: further fields of it."""
         return Finding(kind, verdict, self.window.series_id, self.home_id, bars.start, bars.end, **more)
 
     def tell(self, errors: Sequence[ExchangeError | PaginationStalled]) -> None:
-        """Remember why something could not be asked; nothing is failed for it."""
+        """Note why a source could not be asked; the validation goes on."""
         for error in errors:
             log.warning("%s %s: %s", self.window.symbol, self.window.timeframe, error)
         self.errors += errors

@@ -1,0 +1,129 @@
+"""What there is to check of a series, and what earlier checks of it left to act on."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import NamedTuple
+
+from backfill.domain.intervals import Interval
+from backfill.domain.timeframes import utc
+from backfill.storage.candle_store import CandleStore
+from backfill.storage.database import fetch_one, translated_errors
+from backfill.storage.multiranges import intervals_in, to_intervals
+from backfill.storage.named_queries import query
+from backfill.storage.series import SeriesWindow
+
+
+class ToCheck(NamedTuple):
+    """What there is to check of a window.
+
+    ``native``: bars from the primary source. ``unsettled``: those of them that it has neither sent again since they
+    settled nor confirmed absent. ``missing``: bars that are not stored; ``denied``: those that the primary source
+    confirmed absent; ``unexplained``: those of them that no proof explains. ``compared`` with another source,
+    ``unverified`` because none could answer, ``proved`` by coarser bars: spans that were checked recently.
+    """
+
+    held: list[Interval]
+    native: list[Interval]
+    unsettled: list[Interval]
+    missing: list[Interval]
+    denied: list[Interval]
+    unexplained: list[Interval]
+    compared: list[Interval]
+    unverified: list[Interval]
+    proved: list[Interval]
+
+
+class OpenProblems(NamedTuple):
+    """What a person should look at: open findings by kind, unconfirmed suspects, and undecided rows in quarantine."""
+
+    findings: dict[str, int]
+    suspects: int
+    quarantined: int
+
+
+class Gap(NamedTuple):
+    """Missing bars in a row: from ``start`` to ``end``, ``bars`` of them."""
+
+    start: datetime
+    end: datetime
+    bars: int
+
+
+class SeriesChecks:
+    """Reads and drops what checks recorded about one series."""
+
+    def __init__(self, store: CandleStore, window: SeriesWindow) -> None:
+        self._connection = store.connection
+        self._window = window
+
+    def to_check(self, *, since_ms: int, tried_since_ms: int) -> ToCheck:
+        """What of the window is due.
+
+        Looks at pages count from ``since_ms`` on. A proof that left bars open counts from ``tried_since_ms`` on.
+        """
+        params = {
+            "series_id": self._window.series_id,
+            "start_ms": self._window.start_ms,
+            "end_ms": self._window.end_ms,
+            "lately": utc(tried_since_ms),
+            "since": utc(since_ms),
+        }
+        with translated_errors():
+            row = fetch_one(self._connection, query("findings/select_to_check"), params)
+        return ToCheck(*map(intervals_in, row))
+
+    def seen_today(self, kind: str, span: Interval, at_ms: int) -> list[Interval]:
+        """Where open findings of ``kind`` lie that were seen on the day of ``at_ms``.
+
+        Each finding's days count from the moment it was found.
+        """
+        params = {
+            "series_id": self._window.series_id,
+            "kind": kind,
+            "at": utc(at_ms),
+            "first": utc(span.start),
+            "past": utc(span.end),
+        }
+        with translated_errors():
+            return to_intervals(fetch_one(self._connection, query("findings/select_known_findings"), params)[0])
+
+    def forget_page_checks(self, span: Interval, before_ms: int) -> None:
+        """Drop page checks older than ``before_ms``, and the mark that ``span`` was not verified."""
+        params = {
+            "series_id": self._window.series_id,
+            "before": utc(before_ms),
+            "first": utc(span.start),
+            "past": utc(span.end),
+        }
+        with translated_errors():
+            self._connection.execute(query("findings/forget_page_checks"), params)
+
+    def spot_sources(self) -> list[int]:
+        """The sources that list only a spot market for the series."""
+        params = {"series_id": self._window.series_id}
+        with translated_errors():
+            rows = self._connection.execute(query("sources/select_spot_sources"), params).fetchall()
+        return [int(source_id) for (source_id,) in rows]
+
+    def open_problems(self) -> OpenProblems:
+        """What in the window needs a person."""
+        params = {
+            "series_id": self._window.series_id,
+            "first": utc(self._window.start_ms),
+            "past": utc(self._window.end_ms),
+        }
+        with translated_errors():
+            return OpenProblems(*fetch_one(self._connection, query("ledger/count_to_judge"), params))
+
+    def worst_gaps(self, span: Interval, most: int) -> list[Gap]:
+        """The largest gaps of ``span``, the largest first, at most ``most``."""
+        params = {
+            "series_id": self._window.series_id,
+            "start_ms": span.start,
+            "end_ms": span.end,
+            "most": most,
+        }
+        with translated_errors():
+            rows = self._connection.execute(query("ledger/select_worst_gaps"), params).fetchall()
+        return [Gap(*row) for row in rows]

@@ -1,0 +1,32 @@
+"""What the run log says of a Dag run, and of an outage of all fallback sources."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from psycopg.rows import dict_row
+
+from backfill.storage.candle_store import CandleStore
+from backfill.storage.database import translated_errors
+from backfill.storage.named_queries import query
+
+
+class ExternalOutage(NamedTuple):
+    """For how many hours every fallback source has failed, and each one's last error."""
+
+    hours: float
+    errors: list[str]
+
+
+def attempts_of_dag_run(store: CandleStore, dag_id: str, run_id: str) -> list[dict[str, Any]]:
+    """The rows that the tasks of a Dag run wrote to ``gap_fill_runs``, oldest first."""
+    params = {"dag_id": dag_id, "run_id": run_id}
+    with translated_errors(), store.connection.cursor(row_factory=dict_row) as cursor:
+        return cursor.execute(query("runs/select_dag_run_attempts"), params).fetchall()
+
+
+def external_outage(store: CandleStore) -> ExternalOutage | None:
+    """None while any fallback source answers, or none has failed."""
+    with translated_errors():
+        row = store.connection.execute(query("runs/select_external_outage")).fetchone()
+    return None if row is None else ExternalOutage(*row)

@@ -1,0 +1,60 @@
+"""How the series stand: their sync status, their gaps, and how many closed bars in a row each has."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from psycopg.rows import dict_row
+
+from backfill.storage.candle_store import CandleStore
+from backfill.storage.database import translated_errors
+from backfill.storage.named_queries import query
+from backfill.storage.series import Selection
+
+Row = dict[str, Any]
+
+YOUNG = "insufficient_history"
+
+
+class SeriesReadiness(NamedTuple):
+    """``bars_ready``: bars stored without a hole up to the last closed one; the rest is as in ``sync_status``."""
+
+    symbol: str
+    timeframe: str
+    status: str
+    bars_ready: int
+    bars_needed: int
+    newest_data: datetime | None
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether there are as many bars as are needed."""
+        return self.bars_ready >= self.bars_needed
+
+    @property
+    def is_young(self) -> bool:
+        """Whether the series is complete but still too short: waiting for a fill does not help."""
+        return self.status == YOUNG and not self.is_ready
+
+    def __str__(self) -> str:
+        return f"{self.symbol} {self.timeframe} ({self.status}): {self.bars_ready:,} of {self.bars_needed:,} bars"
+
+
+def sync_status(store: CandleStore, which: Selection) -> list[Row]:
+    """One row for each selected series: the columns of the view ``sync_status``."""
+    return store.rows("series/select_sync_status", which)
+
+
+def gaps(store: CandleStore, which: Selection) -> list[Row]:
+    """The gaps of the selected series: ``symbol``, ``timeframe``, ``gap_start``, ``gap_end``, ``missing_candles``."""
+    return store.rows("ledger/select_gaps", which)
+
+
+def wanted_readiness(
+    store: CandleStore, at: datetime, *, bars: int | None = None, settle_ms: int = 0
+) -> list[SeriesReadiness]:
+    """How ready every wanted series is as of ``at``. ``bars``: how many each needs; None: as the universe says."""
+    params = {"bars": bars, "at": at, "settle_ms": settle_ms}
+    with translated_errors(), store.connection.cursor(row_factory=dict_row) as cursor:
+        return [SeriesReadiness(**row) for row in cursor.execute(query("series/select_readiness"), params)]

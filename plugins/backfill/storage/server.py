@@ -1,0 +1,49 @@
+"""The Postgres server itself: whether it answers, its version and clock, its databases."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import psycopg
+from psycopg import sql
+
+from backfill.storage.database import connect, fetch_one, translated_errors
+from backfill.storage.named_queries import query
+
+ANSWERS_WITHIN_S = 5
+
+
+class ServerFacts(NamedTuple):
+    """The server's major version, and its clock in seconds since the epoch."""
+
+    major: int
+    epoch_s: float
+
+
+def server_facts(uri: str) -> ServerFacts:
+    """Version and clock of the server at ``uri``. Raises :class:`DatabaseError`."""
+    with connect(uri) as connection, translated_errors(uri):
+        major, epoch_s = fetch_one(connection, query("sources/select_server_facts"))
+    return ServerFacts(int(major), float(epoch_s))
+
+
+def accepts_connections(uri: str) -> bool:
+    """Whether the server at ``uri`` lets us in within a few seconds."""
+    try:
+        psycopg.connect(uri, connect_timeout=ANSWERS_WITHIN_S).close()
+    except psycopg.OperationalError:
+        return False
+    return True
+
+
+def ensure_database(uri: str, name: str) -> None:
+    """Create the database ``name`` on the server at ``uri`` unless it exists. Raises :class:`DatabaseError`."""
+    with connect(uri) as connection, translated_errors(uri):
+        if connection.execute("SELECT FROM pg_database WHERE datname = %s", [name]).fetchone() is None:
+            connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+
+
+def has_table(uri: str, name: str) -> bool:
+    """Whether the database at ``uri`` has the table ``name``, which names its schema. Raises :class:`DatabaseError`."""
+    with connect(uri) as connection, translated_errors(uri):
+        return fetch_one(connection, "SELECT to_regclass(%s) IS NOT NULL", [name])[0] is True
