@@ -13,9 +13,6 @@ import backfill
 PACKAGE = Path(backfill.__file__).parent
 # Still to be moved behind ``storage``.
 TO_MOVE = (
-    "sources",
-    "jobs/fill",
-    "jobs/universe",
     "jobs/by_hand",
     "jobs/maintain",
     "jobs/validate/prove_by_timeframe.py",

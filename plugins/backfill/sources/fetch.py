@@ -18,7 +18,7 @@ from backfill.sources.candle_source import CandlePage, CandleSource
 from backfill.sources.request_budget import UNLIMITED, RunBudget
 from backfill.sources.walk_back import walk_back
 from backfill.storage.candle_store import CandleStore, QuarantinedRow
-from backfill.storage.gap_fill_log import GapFillLog, Requests
+from backfill.storage.gap_fill_log import Requests
 from backfill.storage.series import SeriesWindow
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ class SourceFetch:
         self._fill_run_id = fill_run_id
         self._timeframe: Timeframe = timeframe(window.timeframe)
         self._span = Interval(window.start_ms, window.end_ms)
-        self._log = GapFillLog(store.connection)
+        self._log = store.run_log
         self._before = before
         self._source_requests_before = source.requests_made
         self._latency_ms = 0.0

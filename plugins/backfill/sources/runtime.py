@@ -27,7 +27,6 @@ from backfill.sources.candle_source import CandleSource, MarketClient
 from backfill.sources.ccxt_source import CcxtSource
 from backfill.storage.candle_store import CandleStore
 from backfill.storage.database import connect
-from backfill.storage.migrations import require_current_schema
 from backfill.storage.rate_budget import RateBudget
 
 # Sockets kept open to one exchange; more threads than this wait for one of them.
@@ -58,7 +57,7 @@ class Runtime:
     def store(self) -> CandleStore:
         """The caller's own store. Raises unless the schema is current."""
         store = self._opened.enter_context(self.new_store())
-        require_current_schema(store.connection)
+        store.require_current_schema()
         return store
 
     def new_store(self) -> CandleStore:
@@ -144,10 +143,8 @@ class Runtime:
             if source not in self._budgets:
                 of_venue = venue(source)
                 store = self._opened.enter_context(self.new_store())
-                self._budgets[source] = RateBudget(
-                    store.connection,
+                self._budgets[source] = store.rate_budget(
                     source,
-                    store.source_id(source),
                     of_venue.limits_per_period_s,
                     spacing_ms=max(of_venue.spacing_ms, self.settings.request_sleep_ms),
                 )

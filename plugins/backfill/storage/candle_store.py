@@ -26,8 +26,10 @@ from backfill.storage.findings import FindingsLog
 from backfill.storage.gap_fill_log import GapFillLog
 from backfill.storage.instruments import Instruments
 from backfill.storage.listings import Listings
+from backfill.storage.migrations import require_current_schema
 from backfill.storage.multiranges import to_intervals, to_multirange
 from backfill.storage.named_queries import query
+from backfill.storage.rate_budget import RateBudget
 from backfill.storage.series import SERIES_LOCK, OpenWork, Selection, SeriesWindow, StoredPage
 from backfill.storage.source_health import SourceHealth
 from backfill.storage.wishes import WishList
@@ -83,6 +85,16 @@ class CandleStore:
     @cached_property
     def run_log(self) -> GapFillLog:
         return GapFillLog(self.connection)
+
+    def rate_budget(
+        self, source: str, limits_per_period_s: tuple[tuple[int, int], ...], *, spacing_ms: int
+    ) -> RateBudget:
+        """The budget of a source. It keeps this store's connection for itself."""
+        return RateBudget(self.connection, source, self.source_id(source), limits_per_period_s, spacing_ms=spacing_ms)
+
+    def require_current_schema(self) -> None:
+        """Raise unless the schema is exactly ours: missing, too old and too new are told apart."""
+        require_current_schema(self.connection)
 
     def health(self, run: str) -> SourceHealth:
         """The breakers of the sources, read and moved on behalf of ``run``."""

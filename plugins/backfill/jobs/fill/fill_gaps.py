@@ -18,9 +18,8 @@ from backfill.sources.candle_source import CandleSource
 from backfill.sources.fetch import SourceFetch
 from backfill.sources.request_budget import UNLIMITED, RunBudget
 from backfill.storage.candle_store import CandleStore
-from backfill.storage.gap_fill_log import GapFillLog, Requests, RunIdentity
+from backfill.storage.gap_fill_log import Requests, RunIdentity
 from backfill.storage.series import OpenWork, SeriesWindow
-from backfill.storage.source_health import SourceHealth
 
 log = logging.getLogger(__name__)
 
@@ -91,8 +90,8 @@ class _Fill:
         self.store = store
         self.window = window
         self.budget = budget
-        self.health = SourceHealth(store.connection, who.run_id)
-        self.log = GapFillLog(store.connection)
+        self.health = store.health(who.run_id)
+        self.log = store.run_log
         self.before = store.open_work(window)
         self.fill_run_id = self.log.start(who, window, self.before)
         self.rolled_up = 0

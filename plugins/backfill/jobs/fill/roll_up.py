@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -21,10 +21,8 @@ from backfill.domain.next_timeframe import NOISE, aggregate
 from backfill.domain.page_plan import plan_pages
 from backfill.domain.timeframes import Timeframe, timeframe
 from backfill.storage.candle_store import CandleStore
-from backfill.storage.database import translated_errors
-from backfill.storage.gap_fill_log import GapFillLog, Requests
-from backfill.storage.multiranges import to_intervals
-from backfill.storage.named_queries import query
+from backfill.storage.finer_series import FinerSeries, finer_series
+from backfill.storage.gap_fill_log import Requests
 from backfill.storage.series import SeriesWindow
 
 if TYPE_CHECKING:
@@ -42,31 +40,6 @@ MOST_REPLACED, FEWEST_CONTRADICTED, CONTRADICTED_SHARE = 100, 3, 0.1
 SUMMED_DIGITS = 14
 
 
-@dataclass(frozen=True)
-class _FinerSeries:
-    """What a finer series of the same home has for the window of a coarser one; see series/select_to_roll_up.sql."""
-
-    series_id: int
-    timeframe: Timeframe
-    missing: list[Interval]
-    stale: list[Interval]
-    held: list[Interval]
-    silent: list[Interval]
-    settled: list[Interval]
-    trusted: list[int]
-    replaced: int
-    contradicted: int
-
-    @property
-    def source(self) -> str:
-        return f"derived:{self.timeframe.name}"
-
-    @property
-    def is_refuted(self) -> bool:
-        """Whether the home has told too many of the bars otherwise than they were made."""
-        return self.contradicted >= FEWEST_CONTRADICTED and self.contradicted > CONTRADICTED_SHARE * self.replaced
-
-
 def roll_up(store: CandleStore, window: SeriesWindow, fill_run_id: int, *, recheck: bool = False) -> int:
     """Store what ``window`` lacks and finer bars make; correct what was made of bars that have changed. Rows written.
 
@@ -79,7 +52,7 @@ def roll_up(store: CandleStore, window: SeriesWindow, fill_run_id: int, *, reche
     coarse = timeframe(window.timeframe)
     made: list[Interval] = []
     rows = 0
-    for finer in _finer_series(store, window, recheck=recheck):
+    for finer in finer_series(store, window, most_replaced=MOST_REPLACED, recheck=recheck):
         left = replace(finer, missing=difference(finer.missing, made))
         for span, due in _chunks(left, coarse):
             bars = _changed(store, window, left, _derived(store, left, coarse, span, due), span)
@@ -188,41 +161,7 @@ def _bars_within(
     return np.asarray(covered_ms // finer_tf.step_ms, dtype=np.int64)
 
 
-def _finer_series(store: CandleStore, window: SeriesWindow, *, recheck: bool) -> list[_FinerSeries]:
-    params = {
-        "series_id": window.series_id,
-        "start_ms": window.start_ms,
-        "end_ms": window.end_ms,
-        "recheck": recheck,
-        "most_replaced": MOST_REPLACED,
-    }
-    with translated_errors():
-        rows = store.connection.execute(query("series/select_to_roll_up"), params).fetchall()
-    series = [
-        _FinerSeries(
-            series_id,
-            timeframe(name),
-            to_intervals(missing),
-            to_intervals(stale),
-            to_intervals(held),
-            to_intervals(silent),
-            to_intervals(settled),
-            trusted,
-            replaced,
-            contradicted,
-        )
-        for series_id, name, missing, stale, held, silent, settled, trusted, replaced, contradicted in rows
-    ]
-    for one in series:
-        if one.is_refuted:
-            log.warning(
-                "%s %s: not made of %s any more, since the home told %d of %d bars otherwise",
-                window.symbol, window.timeframe, one.timeframe.name, one.contradicted, one.replaced,
-            )  # fmt: skip
-    return [one for one in series if not one.is_refuted]
-
-
-def _chunks(finer: _FinerSeries, coarse: Timeframe) -> Iterator[tuple[Interval, list[Interval]]]:
+def _chunks(finer: FinerSeries, coarse: Timeframe) -> Iterator[tuple[Interval, list[Interval]]]:
     """Spans that memory should hold, newest first, and in each the bars that may be made there."""
     whole = _inner(union([*finer.held, *finer.silent]), coarse)
     due = intersection(union([*finer.missing, *finer.stale]), whole)
@@ -233,7 +172,7 @@ def _chunks(finer: _FinerSeries, coarse: Timeframe) -> Iterator[tuple[Interval, 
 
 
 def _derived(
-    store: CandleStore, finer: _FinerSeries, coarse: Timeframe, span: Interval, due: Sequence[Interval]
+    store: CandleStore, finer: FinerSeries, coarse: Timeframe, span: Interval, due: Sequence[Interval]
 ) -> pd.DataFrame:
     """The bars of ``due`` that the finer ones make, as long as all of those are the home's."""
     stored = store.candles(finer.series_id, span)
@@ -244,7 +183,7 @@ def _derived(
 
 
 def _changed(
-    store: CandleStore, window: SeriesWindow, finer: _FinerSeries, bars: pd.DataFrame, span: Interval
+    store: CandleStore, window: SeriesWindow, finer: FinerSeries, bars: pd.DataFrame, span: Interval
 ) -> pd.DataFrame:
     """Those of ``bars`` that are not stored, and those that were made of the same series and differ.
 
@@ -265,7 +204,7 @@ def _changed(
 def _write(
     store: CandleStore,
     window: SeriesWindow,
-    finer: _FinerSeries,
+    finer: FinerSeries,
     coarse: Timeframe,
     bars: pd.DataFrame,
     fill_run_id: int,
@@ -277,7 +216,7 @@ def _write(
         stored = store.store_page(
             window, store.source_id(finer.source), bars, bars=intervals, settled=settled, fill_run_id=fill_run_id
         )
-        GapFillLog(store.connection).count(fill_run_id, finer.source, stored, coarse.step_ms, Requests(0, 0))
+        store.run_log.count(fill_run_id, finer.source, stored, coarse.step_ms, Requests(0, 0))
     return stored.inserted + stored.revised
 
 
@@ -290,3 +229,8 @@ def _is_within(opens_ms: NDArray[np.int64], intervals: Sequence[Interval]) -> ND
     # An open time lies inside an interval when an odd number of interval edges is at or before it.
     edges = np.array([edge for interval in intervals for edge in interval], dtype=np.int64)
     return np.asarray(np.searchsorted(edges, opens_ms, side="right") % 2 == 1)
+
+
+def _is_refuted(finer: FinerSeries) -> bool:
+    """Whether the primary source disagreed with too many of the derived bars."""
+    return finer.contradicted >= FEWEST_CONTRADICTED and finer.contradicted > CONTRADICTED_SHARE * finer.replaced
