@@ -6,12 +6,14 @@
     page.rows               what was done: of each row the true open time, the sent one, whether a number was changed
     page.left_out           the bars that a sound answer has and this one has not
 
-The paper exchange's server damages its pages with the same code; there a fault is switched on by its name.
+The paper exchange's server damages its pages with the same code; :func:`switch_on` switches a fault on there.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
 
 import numpy as np
 from hypothesis import strategies as st
@@ -37,6 +39,7 @@ from backfill.paper.page_faults import (
     sound_page,
 )
 from backfill.paper.protocol import ExchangeProtocol
+from backfill.paper.switchboard import Switchboard, Switched
 
 PROTOCOLS: dict[str, type[ExchangeProtocol]] = {
     "blofin": BlofinProtocol,
@@ -119,6 +122,12 @@ def faulty_page(asked: Question, damages: Sequence[PageDamage], seed: int) -> Pa
     """The answer with all of these faults; the same one for the same seed."""
     dice = [dice_of(seed, number, damage.name) for number, damage in enumerate(damages)]
     return damaged_page(true_page(asked), list(zip(damages, dice, strict=True)))
+
+
+def switch_on(faults: Switchboard, damage: PageDamage, **narrowing: Any) -> Switched:
+    """Have a running exchange damage its pages so; ``narrowing`` as for :meth:`Switchboard.on`."""
+    how = {name: value for name, value in asdict(damage).items() if value not in (None, "")}
+    return faults.on(**how, **narrowing)
 
 
 def damages(names: Sequence[str] = PAGES) -> st.SearchStrategy[PageDamage]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import threading
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field
@@ -97,6 +98,7 @@ class Switchboard:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._switched: list[Switched] = []
+        self._switching = threading.Lock()  # a test's thread and, for what follows a fault, the server's
 
     def on(
         self,
@@ -140,25 +142,27 @@ class Switchboard:
                 raise ConfigurationError(f"{name} is never used up: say after how many requests {then} begins")
         switched = Switched(
             name,
-            None if seconds is None else self._clock() + round(1000 * seconds),
-            requests,
-            path,
-            symbol,
-            timeframe,
-            None if opens is None else frozenset(opens),
-            after,
-            probability,
-            seed,
-            then,
-            contains_ms,
-            PageDamage(name, opens_ms=opens, **damage) if name in PAGES else None,
+            until_ms=None if seconds is None else self._clock() + round(1000 * seconds),
+            requests_left=requests,
+            path=path,
+            symbol=symbol,
+            timeframe=timeframe,
+            opens_ms=None if opens is None else frozenset(opens),
+            after=after,
+            probability=probability,
+            seed=seed,
+            then=then,
+            contains_ms=contains_ms,
+            damage=PageDamage(name, opens_ms=opens, **damage) if name in PAGES else None,
         )
-        self._switched = [*self._switched, switched]
+        with self._switching:
+            self._switched = [*self._switched, switched]
         return switched
 
     def off(self, name: str | None = None) -> None:
         """Switch off the faults of that name; without one, all."""
-        self._switched = [] if name is None else [one for one in self._switched if one.name != name]
+        with self._switching:
+            self._switched = [] if name is None else [one for one in self._switched if one.name != name]
 
     def are_on(self) -> list[Switched]:
         """Those that are not over, in the order they were switched on."""

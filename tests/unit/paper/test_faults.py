@@ -6,14 +6,18 @@ import time
 
 import pytest
 import requests
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from backfill.domain.timeframes import HOUR_MS, MINUTE_MS
 from backfill.errors import ConfigurationError
 from backfill.paper.faults import ANSWERS, BARS, FAULTS
 from backfill.paper.limits import NO_LIMITS
-from backfill.paper.page_faults import PAGES
+from backfill.paper.page_faults import PAGES, Question, damaged_page
+from backfill.paper.switchboard import Switchboard
 from backfill.paper.synthetic_market import SyntheticMarket
 from backfill.paper.venues import NAMES, paper_exchange
+from faulty_pages import mixes, switch_on, true_page
 from unit.shared_payloads import shared_payload
 
 NOW_MS = 1_763_601_435_000  # 2025-11-20T01:17:15Z
@@ -460,3 +464,29 @@ def test_what_is_no_page_of_candles_is_left_alone(okx):
     assert len(instruments.json()["data"]) > 0
     assert ask(okx, instId="NO-USDT-SWAP").json()["code"] == "51001"
     assert okx.requests.by_fault == {}
+
+
+@given(name=st.sampled_from(NAMES), mix=mixes(), seed=st.integers(0, 2**32))
+@settings(max_examples=60, deadline=None)
+def test_a_mix_of_faults_is_served_as_the_pages_are_made_without_a_server(running, name, mix, seed):
+    exchange = running[name]
+    for damage in mix:
+        switch_on(exchange.faults, damage, seed=seed)
+    try:
+        path, query = QUESTIONS[name]
+        query = {key: str(value) for key, value in query.items()}
+        page = true_page(Question(exchange.protocol, exchange.market, path, query, NOW_MS))
+        twin = Switchboard(exchange.clock)
+        for damage in mix:
+            switch_on(twin, damage, seed=seed)
+        assert ask(exchange).content == damaged_page(page, twin.befalling_page(page)).answer().body
+    finally:
+        exchange.faults.off()
+
+
+def test_what_follows_on_a_fault_is_switched_off_with_it(okx):
+    okx.faults.on("moved", requests=1, then="error_503", symbol="BTC-USDT")
+    assert [ask(okx).status_code for _ in range(2)] == [200, 503]
+    assert ask(okx, instId="ETH-USDT-SWAP").status_code == 200
+    okx.faults.off()
+    assert ask(okx).status_code == 200
