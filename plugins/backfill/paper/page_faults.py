@@ -37,6 +37,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal, NamedTuple
 
 from backfill.domain.timeframes import DAY_MS, HOUR_MS, MINUTE_MS, Timeframe
+from backfill.domain.timeframes import timeframe as timeframe_named
 from backfill.errors import ConfigurationError
 from backfill.paper.market import Market
 from backfill.paper.protocol import Answer, CandleWire, Cells, ExchangeProtocol, Query, json_answer
@@ -62,14 +63,18 @@ class PageDamage:
     def __post_init__(self) -> None:
         if self.name not in PAGES:
             raise ConfigurationError(f"no fault of pages is called {self.name!r}; known are {', '.join(PAGES)}")
-        if self.by not in ("", "any", "future"):
+        if self.by and not (self.name == "moved" and self.by in ("any", "future")):
             _offset_ms(self.by, 1, 1)
+        if self.name == "other_timeframe" and self.other:
+            timeframe_named(self.other)
         if self.keep not in ("newest", "oldest"):
             raise ConfigurationError(f"keep is newest or oldest, not {self.keep!r}")
         if self.value and self.value not in GARBLED:
             raise ConfigurationError(f"value is one of {', '.join(GARBLED)}, not {self.value!r}")
         if self.share is not None and not 0 <= self.share <= 1:
             raise ConfigurationError(f"share is between 0 and 1, not {self.share}")
+        if self.rows is not None and self.rows < 0:
+            raise ConfigurationError(f"rows is a number of rows, not {self.rows}")
 
 
 @dataclass(frozen=True)

@@ -140,6 +140,8 @@ class Switchboard:
             _check(then, {"requests"})
             if requests is None:
                 raise ConfigurationError(f"{name} is never used up: say after how many requests {then} begins")
+        if probability is not None and not 0 <= probability <= 1:
+            raise ConfigurationError(f"probability is between 0 and 1, not {probability}")
         switched = Switched(
             name,
             until_ms=None if seconds is None else self._clock() + round(1000 * seconds),

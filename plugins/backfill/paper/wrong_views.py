@@ -51,6 +51,8 @@ class OfOtherInstrument(WrongView):
 
     def __init__(self, market: Market, other: str) -> None:
         super().__init__(market)
+        if other:
+            self.instrument(other)
         self._other = other
 
     def candles(self, symbol: str, timeframe: str, start_ms: int, end_ms: int, now_ms: int | None = None) -> Candles:

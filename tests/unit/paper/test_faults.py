@@ -319,6 +319,7 @@ def test_faults_are_switched_over_http_as_well(okx):
         ("missing", {"rows": "1"}, "befalls bars"),
         ("moved", {"by": "far"}, "as in -400d"),
         ("moved", {"then": "error_503"}, "never used up"),
+        ("moved", {"probability": "2"}, "between 0 and 1"),
         ("moved", {"requests": "1", "then": "gremlins"}, "gremlins"),
         ("missing", {"requests": "1"}, "befalls bars"),
         ("html", {"secs": "1"}, "secs"),

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from backfill.domain.timeframes import DAY_MS, HOUR_MS, MINUTE_MS
-from backfill.errors import ConfigurationError
+from backfill.errors import ConfigurationError, UnknownSymbol
 from backfill.paper.given_market import GivenMarket
 from backfill.paper.page_faults import GARBLED, MOVES, PAGES, PageDamage, sound_page
 from faulty_pages import VENUES, bars_from, faulty_page, mixes, question, symbol_at, true_page
@@ -317,6 +317,9 @@ def test_whatever_is_damaged_what_was_done_is_known(venue, mix, seed, held, limi
         ({"name": "short_page", "keep": "middle"}, "newest or oldest"),
         ({"name": "garbled", "value": "emoji"}, ", ".join(GARBLED)),
         ({"name": "left_out", "share": 5}, "between 0 and 1"),
+        ({"name": "left_out", "rows": -1}, "number of rows"),
+        ({"name": "block_shifted", "by": "future"}, "as in -400d"),
+        ({"name": "other_timeframe", "other": "7m"}, "7m"),
     ],
 )
 def test_a_damage_that_cannot_be_is_refused_with_a_reason(wrong, complaint):
@@ -333,3 +336,9 @@ def test_an_error_is_no_page():
     asked = question("blofin", BARS)
     assert sound_page(asked._replace(query={"instId": "NO-USDT"})) is None
     assert sound_page(asked._replace(path="/api/v1/market/instruments", query={})) is None
+
+
+@venues
+def test_an_instrument_that_is_not_there_cannot_be_mistaken_for_another(venue):
+    with pytest.raises(UnknownSymbol, match="NO-USDT"):
+        damaged(venue, "other_instrument", other="NO-USDT")
