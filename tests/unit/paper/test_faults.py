@@ -491,3 +491,16 @@ def test_what_follows_on_a_fault_is_switched_off_with_it(okx):
     assert ask(okx, instId="ETH-USDT-SWAP").status_code == 200
     okx.faults.off()
     assert ask(okx).status_code == 200
+
+
+def test_a_late_replica_is_late_on_every_exchange_and_fills_nothing_up(exchange):
+    exchange.faults.on("lagging", rows=5)
+    assert opens(ask(exchange))[-1] == TRUE_OPENS_MS[-1] - 5 * MINUTE_MS
+
+
+def test_an_error_uses_up_no_fault_of_pages(okx):
+    okx.faults.on("error_503", requests=1)
+    okx.faults.on("empty_page", requests=1)
+    answers = [ask(okx) for _ in range(3)]
+    assert [answer.status_code for answer in answers] == [503, 200, 200]
+    assert [opens(answer) for answer in answers[1:]] == [[], TRUE_OPENS_MS]
