@@ -23,6 +23,7 @@ from backfill.paper.market import Candles, Instrument, Kind, Market
 from backfill.paper.protocol import (
     FOREVER_MS,
     Answer,
+    CandleWire,
     Query,
     decimals_of,
     fixed_decimals,
@@ -54,6 +55,14 @@ FAMILIES = (
     _Family("/dapi/v1", "inverse", max_weight=2400, max_limit=1500),
 )
 
+WIRE = CandleWire(
+    tuple(f"{family.root}/klines" for family in FAMILIES),
+    lambda query: TIMEFRAMES[query["interval"]],
+    lambda body: body,
+    newest_first=False,
+    times=(0, 6),
+)
+
 HOUSE_RULES = HouseRules(
     tuple(RequestWindow(family.max_weight, span_ms=MINUTE_MS, path=family.root) for family in FAMILIES),
     Ban(refusals=10, status=418, first_ms=2 * MINUTE_MS, longest_ms=3 * DAY_MS),
@@ -70,6 +79,7 @@ class BinanceProtocol:
     """See :class:`backfill.paper.protocol.ExchangeProtocol`."""
 
     house_rules = HOUSE_RULES
+    wire = WIRE
 
     def answer(self, market: Market, method: str, path: str, query: Query, now_ms: int) -> Answer:
         family, endpoint = _family(path)

@@ -20,6 +20,7 @@ from backfill.paper.market import Candles, Instrument, Market
 from backfill.paper.protocol import (
     FOREVER_MS,
     Answer,
+    CandleWire,
     PlainRequests,
     Query,
     html_answer,
@@ -43,6 +44,10 @@ HOUSE_RULES = HouseRules(
 )
 
 
+CANDLES = "/api/v1/market/candles"
+WIRE = CandleWire((CANDLES,), lambda query: timeframe(BARS[query.get("bar") or "1m"]), lambda body: body["data"])
+
+
 class _BlofinError(Exception):
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)
@@ -53,6 +58,7 @@ class BlofinProtocol(PlainRequests):
     """See :class:`backfill.paper.protocol.ExchangeProtocol`."""
 
     house_rules = HOUSE_RULES
+    wire = WIRE
 
     def answer(self, market: Market, method: str, path: str, query: Query, now_ms: int) -> Answer:
         data_of = _ROUTES.get(path)
@@ -172,6 +178,6 @@ def _whole_number(query: Query, name: str, default: int) -> int:
 
 
 _ROUTES: dict[str, Callable[[Market, Query, int], object]] = {
-    "/api/v1/market/candles": _candles,
+    CANDLES: _candles,
     "/api/v1/market/instruments": _instruments,
 }

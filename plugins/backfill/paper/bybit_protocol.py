@@ -19,6 +19,7 @@ from backfill.paper.market import Candles, Instrument, Kind, Market
 from backfill.paper.protocol import (
     FOREVER_MS,
     Answer,
+    CandleWire,
     PlainRequests,
     Query,
     html_answer,
@@ -40,6 +41,8 @@ INTERVALS = {
 }
 KINDS: dict[str, Kind] = {"spot": "spot", "linear": "linear", "inverse": "inverse"}
 
+WIRE = CandleWire((KLINE,), lambda query: INTERVALS[query["interval"]], lambda body: body["result"]["list"])
+
 # "If you encounter the error '403, access too frequent', ... wait for at least 10 minutes" (Rate Limit)
 HOUSE_RULES = HouseRules((RequestWindow(600, span_ms=5000, suspension_ms=10 * MINUTE_MS, status=403),))
 
@@ -52,6 +55,7 @@ class BybitProtocol(PlainRequests):
     """See :class:`backfill.paper.protocol.ExchangeProtocol`."""
 
     house_rules = HOUSE_RULES
+    wire = WIRE
 
     def answer(self, market: Market, method: str, path: str, query: Query, now_ms: int) -> Answer:
         if method != "GET" or path not in (KLINE, INSTRUMENTS, TIME):

@@ -7,6 +7,9 @@ POST   /paper/limits/reset    forget all requests, lift all suspensions
 POST   /paper/suspend?status=403&seconds=300    turn everyone away for a while, as a firewall does
 GET    /paper/faults          which there are and which are on
 POST   /paper/faults/NAME     switch one on: ?seconds= &requests= &path= &symbol= &timeframe= &opens_ms=1,2,3
+                              &after= &probability= &seed= &contains_ms= &then=NAME
+                              of pages too: &rows= &share= &by=-400d &keep=oldest &value=nan &other=ETH-USDT
+                              ("+" is a blank in a query: by=1h and by=%2B1h are the same)
 DELETE /paper/faults/NAME     switch it off; without a name, all
 """
 
@@ -75,6 +78,9 @@ _PARAMETERS: dict[str, Callable[[str], object]] = {
     "path": str,
     "symbol": str,
     "timeframe": str,
+    **dict.fromkeys(("after", "seed", "contains_ms", "rows"), int),
+    **dict.fromkeys(("probability", "share"), float),
+    **dict.fromkeys(("then", "by", "keep", "value", "other"), str),
     "opens_ms": lambda text: [int(open_ms) for open_ms in text.split(",")],
 }
 

@@ -21,7 +21,9 @@
     doubled       each bar is there twice, the second time revised
     high_below_low, negative_volume, zero_price, no_close, off_grid          the bars are damaged so
 
-The first two groups befall requests that the house rules let in, the third bars. How faults are switched on and
+The first two groups befall requests that the house rules let in, the third bars. A fourth befalls single pages of
+candles, in each exchange's wire format: moved, left_out, short_page, wrong_cursor and others, with their parameters in
+:mod:`backfill.paper.page_faults`. How faults are switched on and
 off: :mod:`backfill.paper.switchboard`.
 """
 
@@ -34,6 +36,7 @@ import numpy as np
 
 from backfill.paper.limits import Refusal
 from backfill.paper.market import Candles
+from backfill.paper.page_faults import PAGES
 from backfill.paper.protocol import Answer, ExchangeProtocol, html_answer, json_answer
 
 Delivery = Literal["closed", "hanging", "dripping", "cut"]
@@ -114,4 +117,4 @@ BARS: dict[str, Callable[[Candles], Candles]] = {
     "doubled": lambda bars: np.sort(np.concatenate([bars, BARS["revised"](bars)]), order="open_ms", kind="stable"),
 }
 
-FAULTS: tuple[str, ...] = (*DELIVERIES, *ANSWERS, *BARS)
+FAULTS: tuple[str, ...] = (*DELIVERIES, *ANSWERS, *BARS, *PAGES)

@@ -55,6 +55,7 @@ class GivenMarket(Market):
             contract_value=Decimal(1),
             lot_size=_unit(own, "base_volume"),
             tick_size=_unit(own, "close"),
+            kind="spot" if symbol.endswith("-SPOT") else "linear",
             listed_ms=min(int(candles["open_ms"][0]) for candles in own),
         )
 

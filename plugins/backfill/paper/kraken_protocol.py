@@ -21,6 +21,7 @@ from backfill.paper.limits import HouseRules, Refusal, RequestWindow
 from backfill.paper.market import CANDLE, NO_CANDLES, Candles, Instrument, Market
 from backfill.paper.protocol import (
     Answer,
+    CandleWire,
     PlainRequests,
     Query,
     decimals_of,
@@ -43,6 +44,16 @@ ALTERNATIVE_NAMES = {"BTC": "XBT", "DOGE": "XDG"}
 ASSETS = {"BTC": "XXBT", "ETH": "XETH", "XRP": "XXRP", "LTC": "XLTC", "DOGE": "XXDG", "USD": "ZUSD"}
 OLD_DOLLAR_PAIRS = {coin: f"{ASSETS[coin]}ZUSD" for coin in ("BTC", "ETH", "XRP", "LTC")}
 
+WIRE = CandleWire(
+    (f"{ROOT}OHLC",),
+    lambda query: INTERVALS[query.get("interval") or "1"],
+    lambda body: next(value for value in body["result"].values() if isinstance(value, list)),
+    newest_first=False,
+    numbers=(1, 2, 3, 4, 6),
+    unit_ms=1000,
+    has_cursor=False,
+)
+
 HOUSE_RULES = HouseRules((RequestWindow(15, span_ms=15_000),))
 
 
@@ -54,6 +65,7 @@ class KrakenProtocol(PlainRequests):
     """See :class:`backfill.paper.protocol.ExchangeProtocol`."""
 
     house_rules = HOUSE_RULES
+    wire = WIRE
 
     def answer(self, market: Market, method: str, path: str, query: Query, now_ms: int) -> Answer:
         endpoint = path.removeprefix(ROOT)

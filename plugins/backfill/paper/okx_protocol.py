@@ -21,6 +21,7 @@ from backfill.paper.market import Candles, Instrument, Kind, Market
 from backfill.paper.protocol import (
     FOREVER_MS,
     Answer,
+    CandleWire,
     PlainRequests,
     Query,
     html_answer,
@@ -42,6 +43,10 @@ UTC_BARS |= {f"{name}utc": bar for name, bar in LONG_BARS.items()}
 HONG_KONG_BARS = {
     name: Timeframe(name, bar.step_ms, (bar.anchor_ms - HONG_KONG_MS) % bar.step_ms) for name, bar in LONG_BARS.items()
 }
+
+WIRE = CandleWire(
+    (CANDLES, HISTORY), lambda query: (UTC_BARS | HONG_KONG_BARS)[query.get("bar") or "1m"], lambda body: body["data"]
+)
 
 HOUSE_RULES = HouseRules(
     (
@@ -87,6 +92,7 @@ class OkxProtocol(PlainRequests):
     """
 
     house_rules = HOUSE_RULES
+    wire = WIRE
 
     def __init__(self, *, preopen: bool = False, history_limit: int = MAX_LIMIT) -> None:
         self.preopen = preopen

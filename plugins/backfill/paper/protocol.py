@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from decimal import Decimal
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from backfill.domain.timeframes import Timeframe
 from backfill.paper.limits import HouseRules, Refusal
 from backfill.paper.market import Candles, Instrument, Market
 
@@ -27,10 +29,45 @@ class Answer(NamedTuple):
     headers: Mapping[str, str] = {}
 
 
+Cells = list[Any]  # one row of an answer
+
+
+@dataclass(frozen=True)
+class CandleWire:
+    """Where an exchange's answers carry candles, so that a page can be damaged whatever its format.
+
+    ``paths`` serve candles of the ``timeframe`` that the query names. ``rows_in`` gives the rows of a decoded body,
+    the list itself. ``times`` are the columns with times, the open time first, in units of ``unit_ms``;
+    ``numbers`` those with open, high, low, close and a volume.
+    ``has_cursor``: whether a query can ask for an older page.
+    """
+
+    paths: tuple[str, ...]
+    timeframe: Callable[[Query], Timeframe]
+    rows_in: Callable[[Any], list[Cells]]
+    newest_first: bool = True
+    times: tuple[int, ...] = (0,)
+    numbers: tuple[int, ...] = (1, 2, 3, 4, 5)
+    unit_ms: int = 1
+    has_cursor: bool = True
+
+    def open_ms(self, cells: Cells) -> int:
+        return int(cells[self.times[0]]) * self.unit_ms
+
+    def moved(self, cells: Cells, by_ms: int) -> Cells:
+        """The row with its times moved; where the exchange's unit is too coarse for it, rounded down."""
+        moved = list(cells)
+        for column in self.times:
+            moved_ms = int(cells[column]) * self.unit_ms + by_ms
+            moved[column] = type(cells[column])(moved_ms // self.unit_ms)
+        return moved
+
+
 class ExchangeProtocol(Protocol):
     """One exchange's public API over a market."""
 
     house_rules: HouseRules
+    wire: CandleWire
 
     def answer(self, market: Market, method: str, path: str, query: Query, now_ms: int) -> Answer:
         """Answer a request; wrong questions and unknown paths are answered as the exchange does."""

@@ -29,7 +29,8 @@ from backfill.paper.delivery import deliver
 from backfill.paper.faults import ANSWERS
 from backfill.paper.limits import Doorkeeper, HouseRules
 from backfill.paper.market import Market
-from backfill.paper.protocol import ExchangeProtocol
+from backfill.paper.page_faults import Question, damaged_page, sound_page
+from backfill.paper.protocol import Answer, ExchangeProtocol, Query
 from backfill.paper.switchboard import Clock, Switchboard, Switched
 
 HOST = "127.0.0.1"
@@ -135,12 +136,24 @@ class PaperExchange:
             if answer.symbol is not None:
                 self.requests.by_symbol[answer.symbol] += 1
             fault = self.faults.befalling(path, answer.symbol)
+            if fault is None or fault.name not in ANSWERS:
+                answer = self._with_page_faults(market, answer, path, request.query_params, now_ms)
         if fault is not None:
             self.requests.by_fault[fault.name] += 1
             if fault.name in ANSWERS:
                 answer = ANSWERS[fault.name](self.protocol, answer)
         usage = self.protocol.usage_headers(path, self.doorkeeper.used(address, path, now_ms))
         return Response(answer.body, answer.status, {**usage, **answer.headers}, answer.media_type), fault
+
+    def _with_page_faults(self, market: Market, answer: Answer, path: str, query: Query, now_ms: int) -> Answer:
+        if not self.faults.has_page_faults():
+            return answer
+        page = sound_page(Question(self.protocol, market, path, query, now_ms), answer)
+        damages = [] if page is None else self.faults.befalling_page(page)
+        if page is None or not damages:
+            return answer
+        self.requests.by_fault.update(damage.name for damage, _ in damages)
+        return damaged_page(page, damages).answer()
 
     def _befalls(self, fault: Switched) -> bool:
         is_stopping = self._server is not None and self._server.should_exit

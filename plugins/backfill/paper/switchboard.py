@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+import random
+import threading
+from collections import Counter
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
+from typing import Any
 
 import numpy as np
 
 from backfill.errors import ConfigurationError
 from backfill.paper.faults import BARS, FAULTS
 from backfill.paper.market import NO_CANDLES, Candles, Market
+from backfill.paper.page_faults import PAGES, Page, PageDamage, dice_of
 
 Clock = Callable[[], int]  # epoch milliseconds
+
+_OF_REQUESTS = {"requests", "path", "after", "probability", "seed", "then"}
+_OF_BARS = {"timeframe", "opens_ms"}
+_OF_PAGES = {*_OF_REQUESTS, *_OF_BARS, "contains_ms", "rows", "share", "by", "keep", "value", "other"}
 
 
 @dataclass
@@ -19,7 +28,13 @@ class Switched:
     """One fault that is on. What is None does not narrow it.
 
     A fault of requests befalls ``requests_left`` more of them, of those about ``symbol`` whose path begins with
-    ``path``. A fault of bars befalls those of one ``symbol`` and ``timeframe`` that open at ``opens_ms``; no
+    ``path``: not the next ``after`` of them, and of the others each with ``probability`` by dice of ``seed``. When
+    they are used up, the fault called ``then`` is switched on for the same symbol and path.
+
+    A fault of pages befalls requests likewise, but only those whose sound answer has candles of ``timeframe`` and
+    spans ``contains_ms`` and one of ``opens_ms``; ``damage`` is what it does to them.
+
+    A fault of bars befalls those of one ``symbol`` and ``timeframe`` that open at ``opens_ms``; no
     others, so that a minute that is not there still counts in its hour. Symbols are our names for them.
     """
 
@@ -30,6 +45,13 @@ class Switched:
     symbol: str | None = None
     timeframe: str | None = None
     opens_ms: frozenset[int] | None = None
+    after: int = 0
+    probability: float | None = None
+    seed: int = 0
+    then: str | None = None
+    contains_ms: int | None = None
+    damage: PageDamage | None = None
+    met: Counter[str] = field(default_factory=Counter, repr=False)  # how often each question came
 
     def is_over(self, now_ms: int) -> bool:
         return self.requests_left == 0 or (self.until_ms is not None and now_ms >= self.until_ms)
@@ -37,9 +59,37 @@ class Switched:
     def is_about(self, symbol: str | None) -> bool:
         return self.symbol is None or self.symbol == symbol
 
+    def is_about_page(self, page: Page) -> bool:
+        return (
+            bool(page.rows)
+            and page.question.path.startswith(self.path)
+            and self.is_about(page.true.symbol)
+            and self.timeframe in (None, page.bar.name)
+            and (self.contains_ms is None or page.contains(self.contains_ms))
+            and (self.opens_ms is None or not self.opens_ms.isdisjoint(page.true_opens_ms))
+        )
+
+    def dice(self, question: str) -> random.Random:
+        """Dice for a question, others each time that it comes, whatever else is asked in between."""
+        self.met[question] += 1
+        return dice_of(self.seed, self.name, question, self.met[question])
+
+    def takes(self, dice: random.Random) -> bool:
+        """Whether it befalls a request that it is about, which then is used up."""
+        if self.after:
+            self.after -= 1
+            return False
+        if self.probability is not None and dice.random() >= self.probability:
+            return False
+        if self.requests_left is not None:
+            self.requests_left -= 1
+        return True
+
     def as_dict(self) -> dict[str, object]:
         opens_ms = None if self.opens_ms is None else sorted(self.opens_ms)
-        return {**vars(self), "opens_ms": opens_ms}
+        damage = None if self.damage is None else asdict(self.damage)
+        shown = {name: value for name, value in vars(self).items() if name != "met"}
+        return {**shown, "opens_ms": opens_ms, "damage": damage}
 
 
 class Switchboard:
@@ -48,6 +98,7 @@ class Switchboard:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._switched: list[Switched] = []
+        self._switching = threading.Lock()  # a test's thread and, for what follows a fault, the server's
 
     def on(
         self,
@@ -59,23 +110,61 @@ class Switchboard:
         symbol: str | None = None,
         timeframe: str | None = None,
         opens_ms: Iterable[int] | None = None,
+        after: int = 0,
+        probability: float | None = None,
+        seed: int = 0,
+        then: str | None = None,
+        contains_ms: int | None = None,
+        **damage: Any,
     ) -> Switched:
-        """Switch a fault on, beside those that are on already: for some seconds or requests, else until off."""
-        if name not in FAULTS:
-            raise ConfigurationError(f"no fault is called {name!r}; known are {', '.join(FAULTS)}")
-        if name in BARS and (requests is not None or path):
-            raise ConfigurationError(f"{name} befalls bars: it cannot be narrowed to requests or a path")
-        if name not in BARS and (timeframe is not None or opens_ms is not None):
-            raise ConfigurationError(f"{name} befalls requests: it cannot be narrowed to a timeframe or bars")
-        until_ms = None if seconds is None else self._clock() + round(1000 * seconds)
-        opens = None if opens_ms is None else frozenset(int(open_ms) for open_ms in opens_ms)
-        switched = Switched(name, until_ms, requests, path, symbol, timeframe, opens)
-        self._switched = [*self._switched, switched]
+        """Switch a fault on, beside those that are on already: for some seconds or requests, else until off.
+
+        See :class:`Switched`; ``damage`` are the parameters of a fault of pages, see :class:`PageDamage`.
+        "One old row in the newest page, then 503": ``on("moved", by="-400d", requests=1, then="error_503")``.
+        """
+        opens = None if opens_ms is None else tuple(sorted(int(open_ms) for open_ms in opens_ms))
+        given = {
+            "requests": requests,
+            "path": path or None,
+            "timeframe": timeframe,
+            "opens_ms": opens,
+            "after": after or None,
+            "probability": probability,
+            "seed": seed or None,
+            "then": then,
+            "contains_ms": contains_ms,
+            **damage,
+        }
+        _check(name, {key for key, value in given.items() if value is not None})
+        if then is not None:
+            _check(then, {"requests"})
+            if requests is None:
+                raise ConfigurationError(f"{name} is never used up: say after how many requests {then} begins")
+        if probability is not None and not 0 <= probability <= 1:
+            raise ConfigurationError(f"probability is between 0 and 1, not {probability}")
+        switched = Switched(
+            name,
+            until_ms=None if seconds is None else self._clock() + round(1000 * seconds),
+            requests_left=requests,
+            path=path,
+            symbol=symbol,
+            timeframe=timeframe,
+            opens_ms=None if opens is None else frozenset(opens),
+            after=after,
+            probability=probability,
+            seed=seed,
+            then=then,
+            contains_ms=contains_ms,
+            damage=PageDamage(name, opens_ms=opens, **damage) if name in PAGES else None,
+        )
+        with self._switching:
+            self._switched = [*self._switched, switched]
         return switched
 
     def off(self, name: str | None = None) -> None:
         """Switch off the faults of that name; without one, all."""
-        self._switched = [] if name is None else [one for one in self._switched if one.name != name]
+        with self._switching:
+            self._switched = [] if name is None else [one for one in self._switched if one.name != name]
 
     def are_on(self) -> list[Switched]:
         """Those that are not over, in the order they were switched on."""
@@ -87,19 +176,51 @@ class Switchboard:
             switched.until_ms is None or self._clock() < switched.until_ms
         )
 
+    def has_page_faults(self) -> bool:
+        return any(one.damage is not None for one in self.are_on())
+
     def befalling(self, path: str, symbol: str | None) -> Switched | None:
-        """The first fault that befalls this request, which is one of those it befalls."""
+        """The first fault of requests that befalls this one, which is one of those it befalls."""
         for one in self.are_on():
-            if one.name not in BARS and path.startswith(one.path) and one.is_about(symbol):
-                if one.requests_left is not None:
-                    one.requests_left -= 1
+            is_about = one.name not in (*BARS, *PAGES) and path.startswith(one.path) and one.is_about(symbol)
+            if is_about and self._takes(one, one.dice(f"{path} {symbol}")):
                 return one
         return None
+
+    def befalling_page(self, page: Page) -> list[tuple[PageDamage, random.Random]]:
+        """All faults of pages that befall this one, each with the dice that choose its rows."""
+        befallen = []
+        for one in self.are_on():
+            if one.damage is not None and one.is_about_page(page):
+                dice = one.dice(f"{page.true.symbol} {page.bar.name} {page.true_opens_ms[0]}")
+                if self._takes(one, dice):
+                    befallen.append((one.damage, dice))
+        return befallen
+
+    def _takes(self, one: Switched, dice: random.Random) -> bool:
+        takes = one.takes(dice)
+        if takes and one.requests_left == 0 and one.then is not None:
+            self.on(one.then, path=one.path, symbol=one.symbol)
+        return takes
 
     def seen(self, market: Market) -> Market:
         """``market`` with the bars as the faults leave them."""
         faults = [one for one in self.are_on() if one.name in BARS]
         return DamagedMarket(market, faults) if faults else market
+
+
+def _check(name: str, narrowed_by: set[str]) -> None:
+    """Whether there is such a fault, and all of that can narrow it."""
+    if name not in FAULTS:
+        raise ConfigurationError(f"no fault is called {name!r}; known are {', '.join(FAULTS)}")
+    befalls, allowed = ("requests", _OF_REQUESTS)
+    if name in BARS:
+        befalls, allowed = ("bars", _OF_BARS)
+    elif name in PAGES:
+        befalls, allowed = ("pages", _OF_PAGES)
+    if narrowed_by - allowed:
+        unfit = ", ".join(sorted(narrowed_by - allowed))
+        raise ConfigurationError(f"{name} befalls {befalls}: it cannot be narrowed by {unfit}")
 
 
 class DamagedMarket(Market):

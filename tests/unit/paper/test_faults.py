@@ -6,13 +6,18 @@ import time
 
 import pytest
 import requests
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from backfill.domain.timeframes import HOUR_MS, MINUTE_MS
 from backfill.errors import ConfigurationError
 from backfill.paper.faults import ANSWERS, BARS, FAULTS
 from backfill.paper.limits import NO_LIMITS
+from backfill.paper.page_faults import PAGES, Question, damaged_page
+from backfill.paper.switchboard import Switchboard
 from backfill.paper.synthetic_market import SyntheticMarket
 from backfill.paper.venues import NAMES, paper_exchange
+from faulty_pages import mixes, switch_on, true_page
 from unit.shared_payloads import shared_payload
 
 NOW_MS = 1_763_601_435_000  # 2025-11-20T01:17:15Z
@@ -68,6 +73,7 @@ def exchange(request, running):
 
 @pytest.fixture
 def okx(running):
+    running["okx"].reset_counts()
     yield running["okx"]
     running["okx"].faults.off()
     running["okx"].reset_counts()
@@ -253,7 +259,7 @@ def test_a_bar_can_be_there_twice_with_two_closes(okx):
 
 def test_every_fault_is_in_one_group():
     assert len(set(FAULTS)) == len(FAULTS)
-    assert set(ANSWERS) | set(BARS) < set(FAULTS)
+    assert set(ANSWERS) | set(BARS) | set(PAGES) < set(FAULTS)
 
 
 def test_a_fault_lasts_so_many_requests_or_seconds(okx):
@@ -309,6 +315,12 @@ def test_faults_are_switched_over_http_as_well(okx):
     [
         ("gremlins", {}, "gremlins"),
         ("html", {"opens_ms": "1"}, "befalls requests"),
+        ("html", {"by": "-1h"}, "befalls requests"),
+        ("missing", {"rows": "1"}, "befalls bars"),
+        ("moved", {"by": "far"}, "as in -400d"),
+        ("moved", {"then": "error_503"}, "never used up"),
+        ("moved", {"probability": "2"}, "between 0 and 1"),
+        ("moved", {"requests": "1", "then": "gremlins"}, "gremlins"),
         ("missing", {"requests": "1"}, "befalls bars"),
         ("html", {"secs": "1"}, "secs"),
         ("html", {"seconds": "soon"}, "soon"),
@@ -324,3 +336,171 @@ def test_a_fault_that_cannot_be_is_refused_with_a_reason(okx, name, narrowed, co
 def test_an_unknown_fault_is_an_error_in_python_too(okx):
     with pytest.raises(ConfigurationError, match="known are closed, hanging"):
         okx.faults.on("gremlins")
+
+
+def opens(answer):
+    return [row[0] for row in rows(answer)]
+
+
+TRUE_OPENS_MS = [THIS_MINUTE_MS - k * MINUTE_MS for k in range(BARS_ASKED, 0, -1)]
+
+
+@pytest.mark.parametrize("fault", PAGES)
+def test_every_fault_of_pages_shows_in_every_exchanges_answers_while_it_is_on(exchange, fault):
+    true = ask(exchange).content
+    exchange.faults.on(fault, seed=3)
+    spoilt = ask(exchange)
+    assert spoilt.status_code == 200
+    if (exchange.venue, fault) != ("kraken", "wrong_cursor"):
+        assert spoilt.content != true
+    exchange.faults.off()
+    assert ask(exchange).content == true
+
+
+def test_one_old_row_and_then_an_error(exchange):
+    exchange.faults.on("moved", by="-400d", requests=1, then="error_503")
+    first, *later = (ask(exchange) for _ in range(4))
+    old = [open_ms for open_ms in opens(first) if open_ms < TRUE_OPENS_MS[0]]
+    assert len(old) == 1
+    assert set(opens(first)) == {*TRUE_OPENS_MS, *old} - {old[0] + 400 * 86_400_000}
+    assert [answer.status_code for answer in later] == [503, 503, 503]
+
+
+@pytest.mark.parametrize(("then", "status"), [("limited", 429), ("firewall", 403), ("error_503", 503)])
+def test_any_fault_of_answers_may_follow_on_any_of_pages(okx, then, status):
+    okx.faults.on("empty_page", requests=2, then=then)
+    answers = [ask(okx) for _ in range(3)]
+    assert [answer.status_code for answer in answers] == [200, 200, status]
+    assert [opens(answer) for answer in answers[:2]] == [[], []]
+    assert okx.requests.by_fault == {"empty_page": 2, then: 1}
+
+
+def test_a_hang_may_follow(okx):
+    okx.faults.on("short_page", rows=5, requests=1, then="hanging")
+    assert opens(ask(okx)) == TRUE_OPENS_MS[-5:]
+    path, query = QUESTIONS["okx"]
+    with pytest.raises(requests.ReadTimeout):
+        requests.get(okx.url + path, params=query, timeout=0.2)
+    okx.faults.off()
+
+
+def test_a_fault_can_befall_the_nth_request_alone(okx):
+    okx.faults.on("empty_page", after=2, requests=1)
+    assert [len(opens(ask(okx))) for _ in range(4)] == [20, 20, 0, 20]
+    okx.faults.on("error_500", after=1, requests=2)
+    assert [ask(okx).status_code for _ in range(4)] == [200, 500, 500, 200]
+
+
+def test_a_fault_can_befall_only_the_page_that_contains_a_time(exchange):
+    exchange.faults.on("empty_page", contains_ms=TRUE_OPENS_MS[3] + 30_000)
+    assert opens(ask(exchange)) == []
+    exchange.faults.off()
+    exchange.faults.on("empty_page", contains_ms=THIS_MINUTE_MS - 30 * 86_400_000)
+    assert opens(ask(exchange)) == TRUE_OPENS_MS
+
+
+def test_a_fault_can_befall_only_the_rows_of_some_bars(exchange):
+    at = [TRUE_OPENS_MS[3], TRUE_OPENS_MS[7]]
+    exchange.faults.on("left_out", opens_ms=at)
+    assert set(TRUE_OPENS_MS) - set(opens(ask(exchange))) == set(at)
+
+
+def test_a_fault_of_pages_can_befall_one_symbol_or_timeframe_alone(okx):
+    okx.faults.on("empty_page", symbol="ETH-USDT")
+    okx.faults.on("empty_page", timeframe="1h")
+    assert opens(ask(okx)) == TRUE_OPENS_MS
+    assert opens(ask(okx, instId="ETH-USDT-SWAP")) == []
+    assert opens(ask(okx, bar="1H")) == []
+
+
+def test_a_fault_can_befall_requests_by_chance_and_the_seed_decides_which(okx):
+    def befallen(name, seed):
+        okx.faults.off()
+        okx.faults.on(name, probability=0.5, seed=seed)
+        return [len(ask(okx).content) for _ in range(20)]
+
+    for name in ("empty_page", "error_503"):
+        first, again, other = (befallen(name, seed) for seed in (4, 4, 5))
+        assert first == again != other
+        assert 4 <= sum(size == max(first) for size in first) <= 16
+
+
+def test_the_dice_of_a_question_do_not_depend_on_what_is_asked_in_between(okx):
+    okx.faults.on("left_out", share=0.5, seed=5)
+    first = [ask(okx).content for _ in range(2)]
+    okx.faults.off()
+    okx.faults.on("left_out", share=0.5, seed=5)
+    second = []
+    for _ in range(2):
+        ask(okx, instId="ETH-USDT-SWAP")
+        second.append(ask(okx).content)
+    assert first == second
+    assert first[0] != first[1]
+
+
+def test_several_faults_befall_one_page(okx):
+    okx.faults.on("short_page", rows=10)
+    okx.faults.on("moved", by="future")
+    found = ask(okx).json()["data"]
+    assert len(found) == 10
+    assert sum(int(row[0]) > NOW_MS for row in found) == 1
+
+
+def test_faults_of_pages_are_switched_over_http_with_their_parameters(exchange):
+    asked = {"by": "+1h", "rows": 2, "requests": 1, "then": "error_503", "seed": 4}
+    url = exchange.url + "/paper/faults"
+    assert requests.post(url + "/moved", params=asked, timeout=5).status_code == 204
+    (shown,) = requests.get(url, timeout=5).json()["on"]
+    assert (shown["then"], shown["damage"]["by"], shown["damage"]["rows"]) == ("error_503", "+1h", 2)
+    page = ask(exchange)
+    assert len(set(TRUE_OPENS_MS) - set(opens(page))) == 2
+    assert ask(exchange).status_code == 503
+    plus_as_blank = requests.post(url + "/moved?by=+1h&opens_ms=1,2", timeout=5)
+    assert plus_as_blank.status_code == 204
+
+
+def test_what_is_no_page_of_candles_is_left_alone(okx):
+    okx.faults.on("empty_page")
+    instruments = requests.get(okx.url + "/api/v5/public/instruments?instType=SWAP", timeout=5)
+    assert len(instruments.json()["data"]) > 0
+    assert ask(okx, instId="NO-USDT-SWAP").json()["code"] == "51001"
+    assert okx.requests.by_fault == {}
+
+
+@given(name=st.sampled_from(NAMES), mix=mixes(), seed=st.integers(0, 2**32))
+@settings(max_examples=60, deadline=None)
+def test_a_mix_of_faults_is_served_as_the_pages_are_made_without_a_server(running, name, mix, seed):
+    exchange = running[name]
+    for damage in mix:
+        switch_on(exchange.faults, damage, seed=seed)
+    try:
+        path, query = QUESTIONS[name]
+        query = {key: str(value) for key, value in query.items()}
+        page = true_page(Question(exchange.protocol, exchange.market, path, query, NOW_MS))
+        twin = Switchboard(exchange.clock)
+        for damage in mix:
+            switch_on(twin, damage, seed=seed)
+        assert ask(exchange).content == damaged_page(page, twin.befalling_page(page)).answer().body
+    finally:
+        exchange.faults.off()
+
+
+def test_what_follows_on_a_fault_is_switched_off_with_it(okx):
+    okx.faults.on("moved", requests=1, then="error_503", symbol="BTC-USDT")
+    assert [ask(okx).status_code for _ in range(2)] == [200, 503]
+    assert ask(okx, instId="ETH-USDT-SWAP").status_code == 200
+    okx.faults.off()
+    assert ask(okx).status_code == 200
+
+
+def test_a_late_replica_is_late_on_every_exchange_and_fills_nothing_up(exchange):
+    exchange.faults.on("lagging", rows=5)
+    assert opens(ask(exchange))[-1] == TRUE_OPENS_MS[-1] - 5 * MINUTE_MS
+
+
+def test_an_error_uses_up_no_fault_of_pages(okx):
+    okx.faults.on("error_503", requests=1)
+    okx.faults.on("empty_page", requests=1)
+    answers = [ask(okx) for _ in range(3)]
+    assert [answer.status_code for answer in answers] == [503, 200, 200]
+    assert [opens(answer) for answer in answers[1:]] == [[], TRUE_OPENS_MS]
