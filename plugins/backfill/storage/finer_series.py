@@ -51,7 +51,7 @@ def finer_series(store: CandleStore, window: SeriesWindow, *, most_replaced: int
     }
     with translated_errors():
         rows = store.connection.execute(query("series/select_to_roll_up"), params).fetchall()
-    series = [
+    return [
         FinerSeries(
             series_id,
             timeframe(name),
@@ -66,10 +66,3 @@ def finer_series(store: CandleStore, window: SeriesWindow, *, most_replaced: int
         )
         for series_id, name, missing, stale, held, silent, settled, trusted, replaced, contradicted in rows
     ]
-    for one in series:
-        if one.is_refuted:
-            log.warning(
-                "%s %s: not made of %s any more, since the home told %d of %d bars otherwise",
-                window.symbol, window.timeframe, one.timeframe.name, one.contradicted, one.replaced,
-            )  # fmt: skip
-    return [one for one in series if not one.is_refuted]

@@ -52,7 +52,7 @@ def roll_up(store: CandleStore, window: SeriesWindow, fill_run_id: int, *, reche
     coarse = timeframe(window.timeframe)
     made: list[Interval] = []
     rows = 0
-    for finer in finer_series(store, window, most_replaced=MOST_REPLACED, recheck=recheck):
+    for finer in _usable(store, window, recheck=recheck):
         left = replace(finer, missing=difference(finer.missing, made))
         for span, due in _chunks(left, coarse):
             bars = _changed(store, window, left, _derived(store, left, coarse, span, due), span)
@@ -71,7 +71,7 @@ def will_be_made(
     coarse = timeframe(window.timeframe)
     return union(
         bars
-        for finer in _finer_series(store, window, recheck=False)
+        for finer in _usable(store, window, recheck=False)
         for bars in intersection(
             finer.missing,
             _inner(union([*finer.held, *finer.silent, *will_be_held.get(finer.series_id, ())]), coarse),
@@ -234,3 +234,17 @@ def _is_within(opens_ms: NDArray[np.int64], intervals: Sequence[Interval]) -> ND
 def _is_refuted(finer: FinerSeries) -> bool:
     """Whether the primary source disagreed with too many of the derived bars."""
     return finer.contradicted >= FEWEST_CONTRADICTED and finer.contradicted > CONTRADICTED_SHARE * finer.replaced
+
+
+def _usable(store: CandleStore, window: SeriesWindow, *, recheck: bool) -> list[FinerSeries]:
+    """The finer series whose bars add up to what the primary source says, the nearest first."""
+    usable: list[FinerSeries] = []
+    for one in finer_series(store, window, most_replaced=MOST_REPLACED, recheck=recheck):
+        if _is_refuted(one):
+            log.warning(
+                "%s %s: no longer derived from %s, since the primary source disagreed with %d of %d bars",
+                window.symbol, window.timeframe, one.timeframe.name, one.contradicted, one.replaced,
+            )  # fmt: skip
+        else:
+            usable.append(one)
+    return usable
