@@ -75,11 +75,12 @@ class UnknownTimeframe(ConfigurationError):
 
 
 class UnknownSymbol(ConfigurationError):
-    """A symbol that the universe does not name."""
+    """A symbol that the universe does not name. ``universe_path``: the file to add it to, where that would help."""
 
-    def __init__(self, symbol: str, known: Sequence[str]) -> None:
+    def __init__(self, symbol: str, known: Sequence[str], universe_path: str | None = None) -> None:
         shown = ", ".join(list(known)[:8]) + (", ..." if len(known) > 8 else "")
-        super().__init__(f"unknown symbol {symbol!r}: not in the universe ({shown or 'which is empty'})")
+        advice = f"; to keep it, add it to `instruments` of {universe_path}" if universe_path else ""
+        super().__init__(f"unknown symbol {symbol!r}: not in the universe ({shown or 'which is empty'}){advice}")
         self.symbol = symbol
 
 

@@ -41,6 +41,9 @@ def parser() -> argparse.ArgumentParser:
     commands = root.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
     commands.add_parser("migrate", parents=[candles], help="create or update the schema `backfill`")
+    declare = commands.add_parser("declare", parents=[candles], help="make Postgres want what the universe file says")
+    declare.add_argument("--dry-run", action="store_true", help="print the difference and stop")
+    declare.add_argument("--yes", action="store_true", help="drop series without asking")
     commands.add_parser("status", parents=[candles, some], help="coverage of every series")
     commands.add_parser("gaps", parents=[candles, some, window], help="what is missing, gap by gap")
     fill = commands.add_parser("fill", parents=[candles, some, window], help="find the gaps and close them")

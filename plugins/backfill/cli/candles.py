@@ -12,7 +12,7 @@ from backfill.config.settings import load_settings
 from backfill.config.source_names import check_sources, is_source
 from backfill.domain.timeframes import timeframe
 from backfill.jobs.fill.fill_gaps import FillReport
-from backfill.jobs.fill.fill_universe import fill_series, select_declared
+from backfill.jobs.fill.fill_universe import fill_series, select_declared, select_wanted
 from backfill.jobs.fill.plan_fill import FillPlan, plan_fill
 from backfill.jobs.fill.progress import progress
 from backfill.sources.runtime import Runtime
@@ -24,6 +24,9 @@ from backfill.storage.series_status import gaps as gaps_of
 from backfill.storage.series_status import sync_status
 
 COMPLETE, FAILURE, GAPS_REMAIN = 0, 1, 3
+NOTHING_WANTED = (
+    "Postgres wants no series yet: `backfill declare` writes those of the universe, and `backfill fill` too"
+)
 
 STATUS_COLUMNS = (
     "symbol", "timeframe", "status", "oldest_data", "newest_data", "total_candles", "coverage_pct",
@@ -55,7 +58,7 @@ def migrate(args: argparse.Namespace, output: Output) -> int:
 def status(args: argparse.Namespace, output: Output) -> int:
     """Show the sync status of the series and the state of the sources; 3 while candles are missing."""
     with _runtime(args) as runtime:
-        which = _declared(runtime, args)
+        which = _selected(runtime, args)
         rows = sync_status(runtime.store, which)
         # Who is not asked, as what was made of finer bars, can be neither well nor ill.
         sources = [row for row in runtime.store.health("status").all() if is_source(row["source"])]
@@ -66,31 +69,32 @@ def status(args: argparse.Namespace, output: Output) -> int:
     else:
         output.table(f"{len(rows)} series", rows, STATUS_COLUMNS)
         output.table("sources", sources, SOURCE_COLUMNS)
-        output.line(str(to_go) if missing else "all complete")
-    return GAPS_REMAIN if missing else COMPLETE
+        output.line(NOTHING_WANTED if not rows else str(to_go) if missing else "all complete")
+    return GAPS_REMAIN if missing or not rows else COMPLETE
 
 
 def gaps(args: argparse.Namespace, output: Output) -> int:
     """List the gaps; 3 if there is any."""
     with _runtime(args) as runtime:
-        rows = gaps_of(runtime.store, _declared(runtime, args))
+        rows = gaps_of(runtime.store, _selected(runtime, args))
+        is_declared = bool(runtime.store.wishes.wanted())
     if output.as_json:
         output.document({"gaps": rows, "missing_candles": sum(row["missing_candles"] for row in rows)})
     elif rows:
         output.table(f"{len(rows)} gaps", rows, GAP_COLUMNS)
     else:
-        output.line("no gaps")
-    return GAPS_REMAIN if rows else COMPLETE
+        output.line("no gaps" if is_declared else NOTHING_WANTED)
+    return GAPS_REMAIN if rows or not is_declared else COMPLETE
 
 
 def fill(args: argparse.Namespace, output: Output) -> int:
     """Fill the gaps, or print the plan; 3 while candles are missing, 1 if a series failed."""
     check_sources("--sources", args.sources)
     with _runtime(args) as runtime:
-        which = _declared(runtime, args)
-        runtime.store.run_log.abandon_dead_runs()
+        which = _selected(runtime, args)
         if args.dry_run:
             return _show_plan(plan_fill(runtime, which, only=args.sources, recheck=args.recheck), output)
+        runtime.store.run_log.abandon_dead_runs()
         reports = _fill_all(runtime, runtime.store.windows(which), args, output)
     if output.as_json:
         output.document({"runs": [report.as_dict() for report in reports], **_totals(reports)})
@@ -107,14 +111,15 @@ def _runtime(args: argparse.Namespace) -> Runtime:
     return Runtime(database_uri(args.db), settings, source_from_environment)
 
 
-def _declared(runtime: Runtime, args: argparse.Namespace) -> Selection:
-    return select_declared(
+def _selected(runtime: Runtime, args: argparse.Namespace) -> Selection:
+    """What the options select. Only a fill carries the universe over into Postgres; all else reads what is there."""
+    select = select_declared if args.command == "fill" and not args.dry_run else select_wanted
+    return select(
         runtime,
         symbols=args.symbols,
         timeframes=args.timeframes,
         start=getattr(args, "start", None),
         end=getattr(args, "end", None),
-        ask=args.command == "fill" and not args.dry_run,
     )
 
 
@@ -144,10 +149,9 @@ def _show_plan(plan: FillPlan, output: Output) -> int:
         output.document({"plan": rows, **totals})
     else:
         output.table("plan", rows, PLAN_COLUMNS)
-        output.line(
-            f"{plan.missing_candles:,} candles are missing; {plan.requests_planned:,} requests would fetch them"
-        )
-    return GAPS_REMAIN if plan.missing_candles else COMPLETE
+        found = f"{plan.missing_candles:,} candles are missing; {plan.requests_planned:,} requests would fetch them"
+        output.line(found if rows else NOTHING_WANTED)
+    return GAPS_REMAIN if plan.missing_candles or not plan.rows else COMPLETE
 
 
 def _show_reports(reports: Sequence[FillReport], output: Output) -> None:

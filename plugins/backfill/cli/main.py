@@ -43,6 +43,10 @@ def _command(name: str) -> Command:
         from backfill.cli.local import demo, up
 
         return demo if name == "demo" else up
+    if name == "declare":
+        from backfill.cli.declare import declare
+
+        return declare
     if name == "doctor":
         from backfill.cli.doctor import doctor
 

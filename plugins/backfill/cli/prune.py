@@ -7,7 +7,7 @@ import argparse
 from backfill.cli.output import Output
 from backfill.config.connections import database_uri, source_from_environment
 from backfill.config.settings import load_settings
-from backfill.jobs.maintain.prune_candles import prune_universe
+from backfill.jobs.maintain.prune_candles import prune_candles
 from backfill.sources.runtime import Runtime
 
 DONE = 0
@@ -17,7 +17,7 @@ COLUMNS = ("symbol", "timeframe", "keeps_from", "candles")
 def prune(args: argparse.Namespace, output: Output) -> int:
     """Remove what is older than its retention. What is left to the next run is no failure."""
     with Runtime(database_uri(args.db), load_settings(), source_from_environment) as runtime:
-        report = prune_universe(runtime, dry_run=args.dry_run)
+        report = prune_candles(runtime.store, settle_ms=runtime.settle_ms, dry_run=args.dry_run)
     if output.as_json:
         output.document({**report.totals(), "series": report.series, "dropped": report.dropped, "left": report.left})
         return DONE

@@ -12,7 +12,7 @@ from backfill.config.connections import database_uri, source_from_environment
 from backfill.config.settings import load_settings
 from backfill.config.source_names import check_sources
 from backfill.domain.timeframes import timeframe
-from backfill.jobs.fill.fill_universe import windows_to_fill
+from backfill.jobs.fill.fill_universe import select_wanted
 from backfill.jobs.validate.validate_series import ValidationReport
 from backfill.jobs.validate.validate_universe import declared_validation, validate_universe
 from backfill.sources.runtime import Runtime
@@ -29,9 +29,8 @@ def validate(args: argparse.Namespace, output: Output) -> int:
     """Check what is stored and mend what the home can mend; 3 while problems remain."""
     check_sources("--sources", args.sources)
     with Runtime(database_uri(args.db), load_settings(), source_from_environment) as runtime:
-        windows = windows_to_fill(
-            runtime, symbols=args.symbols, timeframes=args.timeframes, start=args.start, end=args.end
-        )
+        which = select_wanted(runtime, symbols=args.symbols, timeframes=args.timeframes, start=args.start, end=args.end)
+        windows = runtime.store.windows(which)
         runtime.store.run_log.abandon_dead_runs()
         reports = _validate_all(runtime, windows, args, output)
     problems = sum(len(report.problems) for report in reports)

@@ -70,10 +70,10 @@ class PruneOperator(BaseOperator):
 
     def execute(self, context: Context) -> dict[str, int]:
         from backfill.hooks.runtime_hook import open_runtime
-        from backfill.jobs.maintain.prune_candles import prune_universe
+        from backfill.jobs.maintain.prune_candles import prune_candles
 
         with open_runtime(self.candles_conn_id, self.blofin_conn_id) as runtime:
-            report = prune_universe(runtime, dry_run=str(self.plan_only) == "True")
+            report = prune_candles(runtime.store, settle_ms=runtime.settle_ms, dry_run=str(self.plan_only) == "True")
         _tell(self, report.lines)
         return report.totals()
 

@@ -27,7 +27,7 @@ from backfill.sources.candle_source import CandleSource, MarketClient
 from backfill.sources.ccxt_source import CcxtSource
 from backfill.storage.candle_store import CandleStore
 from backfill.storage.database import connect
-from backfill.storage.rate_budget import RateBudget
+from backfill.storage.rate_budget import PauseCheck
 
 # Sockets kept open to one exchange; more threads than this wait for one of them.
 POOLED_SOCKETS = 64
@@ -36,15 +36,24 @@ POOLED_SOCKETS = 64
 class Runtime:
     """Opens what is asked for and closes it all at its end. Stores are for one thread each, sources for one fill.
 
-    ``connection_of`` gives where and how to reach a source, by its name.
+    ``connection_of`` gives where and how to reach a source, by its name. ``read_only``: nothing is written, so a source
+    is asked without a reserved turn; that is for a few requests only.
     """
 
-    def __init__(self, database_uri: str, settings: Settings, connection_of: Callable[[str], SourceConnection]) -> None:
+    def __init__(
+        self,
+        database_uri: str,
+        settings: Settings,
+        connection_of: Callable[[str], SourceConnection],
+        *,
+        read_only: bool = False,
+    ) -> None:
         self.settings = settings
+        self._read_only = read_only
         self._database_uri = database_uri
         self._connection_of = connection_of
         self._opened = ExitStack()
-        self._budgets: dict[str, RateBudget] = {}
+        self._budgets: dict[str, PauseCheck] = {}
         self._lock = threading.Lock()
 
     def __enter__(self) -> Runtime:
@@ -138,14 +147,15 @@ class Runtime:
             session.trust_env = False  # else HTTPS_PROXY of the environment would win over the connection's own
         return session
 
-    def _budget(self, source: str) -> RateBudget:
+    def _budget(self, source: str) -> PauseCheck:
         with self._lock:
             if source not in self._budgets:
-                of_venue = venue(source)
-                store = self._opened.enter_context(self.new_store())
-                self._budgets[source] = store.rate_budget(
-                    source,
-                    of_venue.limits_per_period_s,
-                    spacing_ms=max(of_venue.spacing_ms, self.settings.request_sleep_ms),
-                )
+                self._budgets[source] = self._new_budget(source)
             return self._budgets[source]
+
+    def _new_budget(self, source: str) -> PauseCheck:
+        of_venue, store = venue(source), self._opened.enter_context(self.new_store())
+        if self._read_only:
+            return store.pause_check(source)
+        spacing_ms = max(of_venue.spacing_ms, self.settings.request_sleep_ms)
+        return store.rate_budget(source, of_venue.limits_per_period_s, spacing_ms=spacing_ms)

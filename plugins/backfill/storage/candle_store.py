@@ -29,7 +29,7 @@ from backfill.storage.listings import Listings
 from backfill.storage.migrations import require_current_schema
 from backfill.storage.multiranges import to_intervals, to_multirange
 from backfill.storage.named_queries import query
-from backfill.storage.rate_budget import RateBudget
+from backfill.storage.rate_budget import PauseCheck, RateBudget
 from backfill.storage.series import SERIES_LOCK, OpenWork, Selection, SeriesWindow, StoredPage
 from backfill.storage.source_health import SourceHealth
 from backfill.storage.wishes import WishList
@@ -92,6 +92,11 @@ class CandleStore:
         """The budget of a source. It keeps this store's connection for itself."""
         return RateBudget(self.connection, source, self.source_id(source), limits_per_period_s, spacing_ms=spacing_ms)
 
+    def pause_check(self, source: str) -> PauseCheck:
+        """For one who only reads. It keeps this store's connection for itself."""
+        known = {name: number for number, name in self._known_sources().items()}
+        return PauseCheck(self.connection, source, known.get(source))
+
     def require_current_schema(self) -> None:
         """Raise unless the schema is exactly ours: missing, too old and too new are told apart."""
         require_current_schema(self.connection)
@@ -111,6 +116,8 @@ class CandleStore:
     def source_id(self, name: str) -> int:
         """The number of a source, given to it when it is first named."""
         if name not in self._source_ids:
+            self._source_ids.update({known: number for number, known in self._known_sources().items()})
+        if name not in self._source_ids:
             with translated_errors():
                 rows = self.connection.execute(query("sources/upsert_sources"), {"names": [name]}).fetchall()
             self._source_ids.update({str(known): int(number) for known, number in rows})
@@ -118,10 +125,13 @@ class CandleStore:
 
     def source_names(self, source_ids: Sequence[int]) -> list[str]:
         """The names of sources by number, in the order given."""
+        names = self._known_sources()
+        return [names[source_id] for source_id in source_ids]
+
+    def _known_sources(self) -> dict[int, str]:
         with translated_errors():
             rows = self.connection.execute(query("sources/select_source_names")).fetchall()
-        names = {int(number): str(name) for number, name in rows}
-        return [names[source_id] for source_id in source_ids]
+        return {int(number): str(name) for number, name in rows}
 
     def rows(self, name: str, selection: Selection) -> list[dict[str, Any]]:
         """The rows of one of the queries that take a :class:`Selection`."""

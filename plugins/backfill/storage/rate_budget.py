@@ -28,7 +28,39 @@ class _Turn(NamedTuple):
     resumed_ms: int
 
 
-class RateBudget:
+class PauseCheck:
+    """The manners of one who only reads: no request while the source is paused. Nothing is reserved or written.
+
+    For a request or two of a person who looks; a worker takes a :class:`RateBudget`.
+    """
+
+    def __init__(self, connection: Connection, source: str, source_id: int | None) -> None:
+        self._connection = connection
+        self._source = source
+        self._source_id = source_id
+        self._lock = threading.Lock()
+
+    def take_turn(self) -> None:
+        """Raises :class:`RateLimited` while the source is paused."""
+        self._look_unless_paused()
+
+    def pause(self, error: RateLimited) -> None:
+        """Nothing: the next worker that asks finds the same."""
+
+    def _look_unless_paused(self) -> tuple[int, int]:
+        """What time it is and when the last pause ended, in ms; raises :class:`RateLimited` in the middle of one."""
+        params = {"source_id": self._source_id}
+        with self._lock, translated_errors():
+            row = self._connection.execute(query("sources/select_pause"), params).fetchone()
+        if row is None:  # no worker has asked it yet
+            return 0, 0
+        resumed_ms, reason, now_ms = row
+        if resumed_ms > now_ms:
+            raise RateLimited(self._source, f"paused for all processes: {reason}", (resumed_ms - now_ms) / 1000)
+        return now_ms, resumed_ms
+
+
+class RateBudget(PauseCheck):
     """The budget of one source. Safe to share between threads; it has a connection of its own.
 
     All times are the database's, so workers whose clocks disagree still share one budget. After a pause the first
@@ -46,12 +78,9 @@ class RateBudget:
         margin_ms: int = PERIOD_MARGIN_MS,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        self._connection = connection
-        self._source = source
-        self._source_id = source_id
+        super().__init__(connection, source, source_id)
         self._late_ms = margin_ms // 2
         self._sleep = sleep
-        self._lock = threading.Lock()
         params = {
             "source_id": source_id,
             "limits": [limit - limit * SPARE_PERCENT // 100 for limit, _ in limits_per_period_s],
@@ -94,12 +123,3 @@ class RateBudget:
             if waits_ms[0] >= 0:
                 return _Turn(now_ms + waits_ms[0], waits_ms[0], resumed_ms)
             self._look_unless_paused()  # unless the pause has just ended: then nothing is reserved yet
-
-    def _look_unless_paused(self) -> tuple[int, int]:
-        """What time it is and when the last pause ended, in ms; raises :class:`RateLimited` in the middle of one."""
-        params = {"source_id": self._source_id}
-        with self._lock, translated_errors():
-            resumed_ms, reason, now_ms = fetch_one(self._connection, query("sources/select_pause"), params)
-        if resumed_ms > now_ms:
-            raise RateLimited(self._source, f"paused for all processes: {reason}", (resumed_ms - now_ms) / 1000)
-        return now_ms, resumed_ms

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
+from dataclasses import asdict, replace
 from typing import Any
 
+from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
 
 from backfill.config.universe_model import SeriesWish
@@ -12,8 +14,8 @@ from backfill.domain.timeframes import utc
 from backfill.storage.database import Connection, translated_errors
 from backfill.storage.named_queries import query
 
-# Pairs of symbol and timeframe.
-Wishes = set[tuple[str, str]]
+# A series by symbol and timeframe.
+SeriesKey = tuple[str, str]
 
 
 class WishList:
@@ -22,41 +24,32 @@ class WishList:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
-    def wanted(self) -> Wishes:
-        """Every series that is wanted now."""
-        with translated_errors():
-            rows = self._connection.execute(query("series/select_wanted_series")).fetchall()
-        return {(str(symbol), str(timeframe)) for symbol, timeframe in rows}
+    def wanted(self) -> dict[SeriesKey, SeriesWish]:
+        """Every series that is wanted now, on its terms."""
+        with translated_errors(), self._connection.cursor(row_factory=dict_row) as cursor:
+            rows = cursor.execute(query("series/select_wishes")).fetchall()
+        wishes = [SeriesWish(**{**row, "sources": tuple(row["sources"])}) for row in rows]
+        return {(wish.symbol, wish.timeframe): wish for wish in wishes}
 
-    def declare(self, rows: Sequence[dict[str, Any]], dropped: Collection[tuple[str, str]] = ()) -> None:
-        """Want the series of ``rows`` (see :func:`wish_rows`) and no longer want those that are ``dropped``."""
+    def declare(
+        self, wishes: Sequence[SeriesWish], source_id: Callable[[str], int], dropped: Collection[SeriesKey] = ()
+    ) -> None:
+        """Want ``wishes`` on their terms, and no longer want those that are ``dropped``."""
         params = {
-            "wishes": Jsonb(list(rows)),
+            "wishes": Jsonb([_as_row(wish, source_id) for wish in wishes]),
             "dropped": Jsonb([{"symbol": symbol, "timeframe": timeframe} for symbol, timeframe in sorted(dropped)]),
         }
         with translated_errors(), self._connection.transaction():
             self._connection.execute(query("series/declare_series"), params)
 
 
-def wish_rows(
-    wishes: Sequence[SeriesWish],
-    sources_of: Callable[[SeriesWish], Sequence[str]],
-    source_id: Callable[[str], int],
-) -> list[dict[str, Any]]:
-    """The wishes as rows of ``series``."""
-    return [
-        {
-            "symbol": wish.symbol,
-            "timeframe": wish.timeframe,
-            "history_ms": wish.history_ms,
-            "since": None if wish.since_ms is None else utc(wish.since_ms).isoformat(),
-            "until": None if wish.until_ms is None else utc(wish.until_ms).isoformat(),
-            "retention_ms": wish.retention_ms,
-            "spot_proxy": wish.spot_proxy,
-            "objective_pct": wish.objective_pct,
-            "ready_bars": wish.ready_bars,
-            "roll_up": wish.roll_up,
-            "source_ids": [source_id(name) for name in sources_of(wish)],
-        }
-        for wish in wishes
-    ]
+def _as_row(wish: SeriesWish, source_id: Callable[[str], int]) -> dict[str, Any]:
+    row = asdict(replace(wish, sources=()))
+    since_ms, until_ms = row.pop("since_ms"), row.pop("until_ms")
+    del row["sources"]
+    return {
+        **row,
+        "since": None if since_ms is None else utc(since_ms).isoformat(),
+        "until": None if until_ms is None else utc(until_ms).isoformat(),
+        "source_ids": [source_id(name) for name in wish.sources],
+    }

@@ -69,6 +69,11 @@ def test_db_on_the_command_line_goes_before_the_variable(
 def test_an_empty_database_is_filled_and_then_there_is_nothing_left_to_do(
     cli: Cli, store: CandleStore, live_exchange: PaperBlofin
 ) -> None:
+    nothing = cli("status", "--json")
+    assert (nothing.code, nothing.document["series"]) == (3, []), "what nobody has declared is not complete"
+    assert live_exchange.requests.total == 0
+    assert cli("declare").code == 0
+    live_exchange.behave(now_ms=None)
     before = cli("status", "--json")
     assert before.code == 3
     assert before.document["missing_candles"] == BARS
@@ -119,6 +124,8 @@ def test_status_and_gaps_tell_what_a_punched_hole_costs_and_fill_closes_it(
 
 
 def test_a_dry_run_asks_nobody_and_starts_no_run(cli: Cli, store: CandleStore, live_exchange: PaperBlofin) -> None:
+    cli("declare")
+    live_exchange.behave(now_ms=None)
     planned = cli("fill", "--dry-run", "--json")
 
     assert planned.code == 3
@@ -133,6 +140,7 @@ def test_a_dry_run_asks_nobody_and_starts_no_run(cli: Cli, store: CandleStore, l
 def test_a_fill_takes_the_plan_that_the_dry_run_has_shown(
     cli: Cli, store: CandleStore, live_exchange: PaperBlofin
 ) -> None:
+    cli("declare")
     to = ("--to", str(_ms(store.now()) - 120_000))
 
     planned, filled = cli("fill", *to, "--dry-run", "--json").document, cli("fill", *to, "--json").document

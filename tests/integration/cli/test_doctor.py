@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from backfill.errors import ExchangeUnreachable
+from backfill.errors import ExchangeUnreachable, RateLimited
 from backfill.paper.coins import LIQUID_COINS
 from backfill.paper.server import PaperExchange
 from backfill.paper.synthetic_market import SyntheticMarket
@@ -88,8 +88,7 @@ def test_sources_that_fail_are_asked_once_warn_with_advice_and_leave_the_exit_co
 def test_a_source_that_is_paused_is_not_asked_and_one_with_an_open_breaker_is_told(
     cli: Cli, venues: dict[str, PaperExchange], store: CandleStore
 ) -> None:
-    venues["bybit"].faults.on("firewall", requests=1)
-    checks(cli)
+    store.rate_budget("bybit", ((9, 60),), spacing_ms=0).pause(RateLimited("bybit", "the firewall", 600))
     for _ in range(3):
         SourceHealth(store.connection, "a run").has_failed(store.source_id("okx"), ExchangeUnreachable("okx", "gone"))
     venues["bybit"].reset_counts()

@@ -76,6 +76,7 @@ def test_without_a_start_a_run_goes_on_where_the_last_one_stopped_and_closes_hol
 def test_the_batch_limit_is_the_rows_of_a_page(cli: Cli, live_exchange: PaperBlofin) -> None:
     select = ("--symbols", "BTC-USDT", "--timeframes", "1h")
 
+    cli("declare")
     planned = cli("fill", *select, "--batch-limit", "50", "--dry-run", "--json").document["requests_planned"]
     filled = cli("fill", *select, "--batch-limit", "50", "--json").document
 

@@ -21,6 +21,8 @@ def test_what_the_file_keeps_no_longer_is_removed_for_good(cli: Cli, store: Cand
     assert cli("fill").code == 0
     assert one(store.connection, STORED) == 2 * (240 + 60)
     declare("{1h: {history: 2d, retention: 3d}, 4h: 10d}\nroll_up: false")
+    assert cli("prune", "--dry-run").out == "0 candles would be removed\n", "until the file is declared"
+    assert cli("declare").code == 0
 
     told = cli("prune", "--dry-run")
     assert (told.code, one(store.connection, STORED)) == (0, 600)
@@ -41,6 +43,7 @@ def test_what_the_file_keeps_no_longer_is_removed_for_good(cli: Cli, store: Cand
 
 def test_status_tells_which_series_are_ready(cli: Cli, store: CandleStore) -> None:
     declare("{1h: {history: 10d, ready_bars: 100}, 4h: 10d}")
+    cli("declare")
     before = cli("status", "--json").document["series"]
     cli("fill", "--symbols", "BTC-USDT")
     after = cli("status", "--json").document["series"]

@@ -111,7 +111,7 @@ def test_a_malformed_universe_is_told_by_line_and_is_exit_code_2(
 ) -> None:
     (tmp_path / "universe.yaml").write_text(text)
 
-    for command in ("fill", "status", "gaps"):
+    for command in ("fill", "declare"):
         said = cli(command)
         assert (said.code, said.out) == (2, "")
         assert told in said.err

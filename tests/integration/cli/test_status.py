@@ -11,6 +11,7 @@ BARS = 2 * (720 + 168)
 
 
 def test_what_is_left_and_how_long_that_takes_is_told_once_something_ran(cli: Cli) -> None:
+    cli("declare")
     before = cli("status", "--json").document["progress"]
     assert (before["candles_left"], before["requests_left"]) == (BARS, 4)
     assert (before["candles_per_hour"], before["hours_left"]) == (None, None)

@@ -8,8 +8,9 @@ from datetime import datetime
 from typing import NamedTuple
 
 from backfill.config.universe_file import select_series
+from backfill.config.universe_model import SeriesWish
 from backfill.domain.venues import venue
-from backfill.errors import ExchangeError, SeriesBusy
+from backfill.errors import ExchangeError, SeriesBusy, UnknownSymbol
 from backfill.jobs.fill.each_series import each_series
 from backfill.jobs.fill.fill_gaps import HURRIED_PATIENCE_S, PATIENCE_S, FillReport, fill_gaps, leave_to_another
 from backfill.jobs.fill.find_gaps import selection
@@ -35,17 +36,54 @@ def select_declared(
 ) -> Selection:
     """Carry the universe over into Postgres and check what a caller asks for against it and against the clock.
 
-    With ``ask`` the home exchange may be asked for its listings. What is not named falls back on BACKFILL_SYMBOLS
-    and BACKFILL_TIMEFRAMES. Raises :class:`UnknownSymbol`,
-    :class:`UnknownTimeframe` or :class:`InvalidWindow`, before a candle is asked for and the wish list is written.
+    With ``ask`` the primary sources may be asked for their listings. What is not named falls back on BACKFILL_SYMBOLS
+    and BACKFILL_TIMEFRAMES. Raises :class:`UnknownSymbol`, :class:`UnknownTimeframe` or :class:`InvalidWindow`, before
+    a candle is asked for and the wish list is written.
     """
-    settings = runtime.settings
-    symbols, timeframes = symbols or settings.symbols, timeframes or settings.timeframes
-    which = selection(
-        runtime.store.now(), settings.settle_s, symbols=symbols, timeframes=timeframes, start=start, end=end
-    )
-    declare(runtime, ask=ask, check=lambda wishes: select_series(wishes, symbols, timeframes))
+    which = _selection(runtime, symbols, timeframes, start, end)
+
+    def check(wishes: Sequence[SeriesWish]) -> None:
+        try:
+            select_series(wishes, which.symbols, which.timeframes)
+        except UnknownSymbol as error:
+            known = list(dict.fromkeys(wish.symbol for wish in wishes))
+            raise UnknownSymbol(error.symbol, known, str(runtime.settings.universe)) from None
+
+    declare(runtime, ask=ask, check=check)
     return which
+
+
+def select_wanted(
+    runtime: Runtime,
+    *,
+    symbols: Sequence[str] | None = None,
+    timeframes: Sequence[str] | None = None,
+    start: datetime | None = None,
+    end: datetime | None = None,
+) -> Selection:
+    """The same by the wishes that Postgres has. Nothing is written and no source is asked."""
+    which = _selection(runtime, symbols, timeframes, start, end)
+    if which.symbols or which.timeframes:
+        select_series(list(runtime.store.wishes.wanted().values()), which.symbols, which.timeframes)
+    return which
+
+
+def _selection(
+    runtime: Runtime,
+    symbols: Sequence[str] | None,
+    timeframes: Sequence[str] | None,
+    start: datetime | None,
+    end: datetime | None,
+) -> Selection:
+    settings = runtime.settings
+    return selection(
+        runtime.store.now(),
+        settings.settle_s,
+        symbols=symbols or settings.symbols,
+        timeframes=timeframes or settings.timeframes,
+        start=start,
+        end=end,
+    )
 
 
 def windows_to_fill(

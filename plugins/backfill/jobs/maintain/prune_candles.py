@@ -12,21 +12,17 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from psycopg import sql
 from psycopg.rows import dict_row
 
 from backfill.domain.timeframes import timeframe, utc
 from backfill.errors import DatabaseError, DatabaseUnreachable, SeriesBusy
-from backfill.jobs.universe.declare_universe import declare
 from backfill.storage.candle_store import CandleStore
 from backfill.storage.database import fetch_one, translated_errors
 from backfill.storage.named_queries import query
 from backfill.storage.series import Selection, SeriesWindow
-
-if TYPE_CHECKING:
-    from backfill.sources.runtime import Runtime
 
 # A transaction of so many bars takes some ten ms.
 BARS_AT_ONCE = 10_000
@@ -80,12 +76,6 @@ def prune_candles(
 ) -> PruneReport:
     """Remove what is past its retention as of ``at`` (now); with ``dry_run`` only tell what that would be."""
     return _Pruning(store, at or store.now(), settle_ms).run(dry_run=dry_run)
-
-
-def prune_universe(runtime: Runtime, *, dry_run: bool = False) -> PruneReport:
-    """The same by the retentions that the universe file declares now. Nobody is asked for anything."""
-    declare(runtime, ask=False)
-    return prune_candles(runtime.store, settle_ms=runtime.settle_ms, dry_run=dry_run)
 
 
 class _Pruning:

@@ -61,7 +61,7 @@ def examine(db: str | None) -> Iterator[HealthCheck]:
     schema = _schema(uri)
     yield schema
     if schema.state == "ok":
-        with Runtime(uri, settings, source_from_environment) as runtime:
+        with Runtime(uri, settings, source_from_environment, read_only=True) as runtime:
             yield from _sources(runtime, sources)
 
 

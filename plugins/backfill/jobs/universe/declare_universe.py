@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from backfill.config.universe_file import declared_series
 from backfill.config.universe_model import SeriesWish, Universe
@@ -15,7 +16,7 @@ from backfill.sources.runtime import Runtime
 from backfill.sources.venue_markets import load_markets
 from backfill.storage.candle_store import CandleStore
 from backfill.storage.instruments import KnownInstrument
-from backfill.storage.wishes import Wishes, wish_rows
+from backfill.storage.wishes import SeriesKey
 
 log = logging.getLogger(__name__)
 
@@ -24,6 +25,22 @@ INSTRUMENTS_LIVE_S = 24 * 3600
 MAX_NAMED = 8
 
 Check = Callable[[Sequence[SeriesWish]], object]
+
+
+@dataclass(frozen=True)
+class Declaration:
+    """The universe beside what Postgres wants. ``wishes``: all of the universe's; the others are parts or opposites.
+
+    ``added`` and ``changed`` are wishes that Postgres lacks or has on other terms; ``undeclared`` are series that it
+    wants and the universe does not name, of which the ``unlisted`` may go without a word from a person: `instruments:
+    all` does not name them because they are no longer listed.
+    """
+
+    wishes: list[SeriesWish]
+    added: list[SeriesWish]
+    changed: list[SeriesWish]
+    undeclared: set[SeriesKey]
+    unlisted: set[SeriesKey]
 
 
 def declare(
@@ -38,19 +55,40 @@ def declare(
 
     ``drop`` None: as BACKFILL_DROP_SERIES says.
     """
-
-    def ask_for_markets(source: str) -> Sequence[Market]:
-        return load_markets(runtime.store, runtime.new_client(source), runtime.store.source_id(source))
-
     return declare_universe(
         runtime.store,
         runtime.universe,
-        ask_for_markets if ask else None,
+        _asking(runtime) if ask else None,
         check,
         ask_anyway=ask_anyway,
         drop=runtime.settings.drop_series if drop is None else drop,
         lookback_hours=runtime.settings.lookback_hours,
     )
+
+
+def compare_universe(runtime: Runtime) -> Declaration:
+    """What :func:`declare` would change. Listings may be asked for and written down; no wish is written."""
+    wishes = _wishes_of(
+        runtime.store,
+        runtime.universe,
+        _asking(runtime),
+        lambda _: None,
+        lookback_hours=runtime.settings.lookback_hours,
+    )
+    return _compared(runtime.store, runtime.universe, wishes)
+
+
+def write_declaration(store: CandleStore, declaration: Declaration, *, drop: bool) -> None:
+    """Want what is declared; without ``drop`` an undeclared series stays wanted, with a warning, unless unlisted."""
+    dropped = declaration.undeclared if drop else declaration.unlisted
+    store.wishes.declare(declaration.wishes, store.source_id, dropped)
+    if kept := declaration.undeclared - dropped:
+        log.warning(
+            "%d series that Postgres wants are not in the universe (%s) and stay wanted: `backfill declare` shows and "
+            "drops them",
+            len(kept),
+            named(kept),
+        )
 
 
 def declare_universe(
@@ -70,9 +108,35 @@ def declare_universe(
     `instruments: all` where none is known to be live: there is nothing to go by. With ``ask_anyway`` it is called
     however young they are, and its failure is raised.
     ``check`` sees the wishes before they are written; those that the file names, before any source is asked.
-    Without ``drop`` a series that Postgres wants and the universe does not name stays wanted, with a warning, unless
-    `instruments: all` does not name it because it is no longer listed.
+    ``drop``: see :func:`write_declaration`.
     """
+    wishes = _wishes_of(store, universe, ask, check, ask_anyway=ask_anyway, lookback_hours=lookback_hours)
+    write_declaration(store, _compared(store, universe, wishes), drop=drop)
+    return wishes
+
+
+def named(series: Collection[SeriesKey]) -> str:
+    """A few of them by name."""
+    names = [f"{symbol} {timeframe}" for symbol, timeframe in sorted(series)]
+    return ", ".join(names[:MAX_NAMED]) + (f" and {len(names) - MAX_NAMED} more" if len(names) > MAX_NAMED else "")
+
+
+def _asking(runtime: Runtime) -> AskForMarkets:
+    def ask_for_markets(source: str) -> Sequence[Market]:
+        return load_markets(runtime.store, runtime.new_client(source), runtime.store.source_id(source))
+
+    return ask_for_markets
+
+
+def _wishes_of(
+    store: CandleStore,
+    universe: Universe,
+    ask: AskForMarkets | None,
+    check: Check,
+    *,
+    ask_anyway: bool = False,
+    lookback_hours: int | None = None,
+) -> list[SeriesWish]:
     refresh = _Refresh(store, ask, ask_anyway=ask_anyway)
     if universe.instruments is None:
         wishes = _wishes_of_all(refresh, universe, lookback_hours)
@@ -81,8 +145,20 @@ def declare_universe(
         wishes = declared_series(universe, lookback_hours)
         check(wishes)
         refresh.from_primaries(wishes, main=universe.sources[0])
-    _write(store, universe, wishes, drop=drop)
-    return wishes
+    return [replace(wish, sources=tuple(_sources_that_have_it(wish))) for wish in wishes]
+
+
+def _compared(store: CandleStore, universe: Universe, wishes: list[SeriesWish]) -> Declaration:
+    wanted = store.wishes.wanted()
+    declared = {(wish.symbol, wish.timeframe): wish for wish in wishes}
+    undeclared = wanted.keys() - declared.keys()
+    return Declaration(
+        wishes=wishes,
+        added=[wish for key, wish in declared.items() if key not in wanted],
+        changed=[wish for key, wish in declared.items() if key in wanted and wanted[key] != wish],
+        undeclared=undeclared,
+        unlisted=_no_longer_listed(store, universe, undeclared),
+    )
 
 
 def _wishes_of_all(refresh: _Refresh, universe: Universe, lookback_hours: int | None) -> list[SeriesWish]:
@@ -158,30 +234,11 @@ def _is_fresh(known: KnownInstrument | None, source_id: int) -> bool:
     )
 
 
-def _write(store: CandleStore, universe: Universe, wishes: Sequence[SeriesWish], *, drop: bool) -> None:
-    wished = {(wish.symbol, wish.timeframe) for wish in wishes}
-    undeclared = store.wishes.wanted() - wished
-    dropped = undeclared if drop else _no_longer_listed(store, universe, undeclared)
-    store.wishes.declare(wish_rows(wishes, _sources_that_have_it, store.source_id), dropped)
-    if kept := undeclared - dropped:
-        log.warning(
-            "%d series that Postgres wants are not in the universe (%s) and stay wanted: `backfill declare` shows and "
-            "drops them",
-            len(kept),
-            _named(kept),
-        )
-
-
-def _no_longer_listed(store: CandleStore, universe: Universe, undeclared: Wishes) -> Wishes:
+def _no_longer_listed(store: CandleStore, universe: Universe, undeclared: set[SeriesKey]) -> set[SeriesKey]:
     if universe.instruments is not None or not undeclared:
         return set()
     known = store.instruments.known()
     return {(symbol, timeframe) for symbol, timeframe in undeclared if known[symbol].state != "live"}
-
-
-def _named(series: Wishes) -> str:
-    names = [f"{symbol} {timeframe}" for symbol, timeframe in sorted(series)]
-    return ", ".join(names[:MAX_NAMED]) + (f" and {len(names) - MAX_NAMED} more" if len(names) > MAX_NAMED else "")
 
 
 def _sources_that_have_it(wish: SeriesWish) -> list[str]:
