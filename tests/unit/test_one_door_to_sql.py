@@ -12,11 +12,7 @@ import backfill
 
 PACKAGE = Path(backfill.__file__).parent
 # Still to be moved behind ``storage``.
-TO_MOVE = (
-    "jobs/by_hand",
-    "jobs/maintain",
-    "jobs/validate/prove_by_timeframe.py",
-)
+TO_MOVE = ("jobs/validate/prove_by_timeframe.py",)
 MODULES = sorted(
     path.relative_to(PACKAGE)
     for path in PACKAGE.rglob("*.py")

@@ -97,7 +97,7 @@ def _add_decisions(
     quarantine = commands.add_parser("quarantine", help="rows that broke a rule: list them, decide on them")
     actions = quarantine.add_subparsers(dest="action", required=True, metavar="ACTION")
     listed = actions.add_parser("list", parents=[newest], help="rows as they came, and the rule they broke")
-    listed.add_argument("--status", choices=("held", "released", "discarded", "all"), default="held")
+    listed.add_argument("--status", choices=("pending", "released", "discarded", "all"), default="pending")
     for action, meaning in (("discard", "agree that they are wrong"), ("release", "store them all the same")):
         decision = actions.add_parser(action, parents=[decided], help=meaning)
         decision.add_argument("--reason", type=sentence, metavar="TEXT", help="why; it is kept")

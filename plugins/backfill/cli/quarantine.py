@@ -9,7 +9,7 @@ from backfill.cli.lists import check_symbols, show_newest
 from backfill.cli.output import Output
 from backfill.config.connections import database_uri, source_from_environment
 from backfill.config.settings import load_settings
-from backfill.jobs.by_hand.quarantine import discard, quarantined, release
+from backfill.jobs.by_hand.quarantine import discard, release
 from backfill.sources.runtime import Runtime
 from backfill.storage.candle_store import CandleStore
 
@@ -36,7 +36,7 @@ def quarantine(args: argparse.Namespace, output: Output) -> int:
 def _list(store: CandleStore, args: argparse.Namespace, output: Output) -> None:
     check_symbols(store, args.symbols)
     status = None if args.status == "all" else args.status
-    rows = quarantined(store, status=status, symbols=args.symbols, max_rows=args.limit + 1)
+    rows = store.quarantine.rows(status=status, symbols=args.symbols, max_rows=args.limit + 1)
     shown = [{name: row[name] for name in COLUMNS} for row in rows]
     if not output.as_json:
         for row in shown:  # a number with commas could not be given to `release`

@@ -25,11 +25,14 @@ from backfill.storage.database import Connection, fetch_one, translated_errors
 from backfill.storage.findings import FindingsLog
 from backfill.storage.gap_fill_log import GapFillLog
 from backfill.storage.instruments import Instruments
+from backfill.storage.ledger_audit import LedgerAudit
 from backfill.storage.listings import Listings
 from backfill.storage.migrations import require_current_schema
 from backfill.storage.multiranges import to_intervals, to_multirange
 from backfill.storage.named_queries import query
+from backfill.storage.quarantine import Quarantine
 from backfill.storage.rate_budget import PauseCheck, RateBudget
+from backfill.storage.retention import Retention
 from backfill.storage.series import SERIES_LOCK, OpenWork, Selection, SeriesWindow, StoredPage
 from backfill.storage.source_health import SourceHealth
 from backfill.storage.wishes import WishList
@@ -81,6 +84,18 @@ class CandleStore:
     @cached_property
     def findings(self) -> FindingsLog:
         return FindingsLog(self.connection)
+
+    @cached_property
+    def ledger_audit(self) -> LedgerAudit:
+        return LedgerAudit(self.connection)
+
+    @cached_property
+    def retention(self) -> Retention:
+        return Retention(self.connection)
+
+    @cached_property
+    def quarantine(self) -> Quarantine:
+        return Quarantine(self.connection)
 
     @cached_property
     def run_log(self) -> GapFillLog:

@@ -7,6 +7,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+import psycopg
 from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
 
@@ -86,6 +87,18 @@ class FindingsLog:
         }
         with translated_errors():
             return self._connection.execute(query("findings/settle_findings"), params).rowcount
+
+    def dismiss(self, ids: Sequence[int], reason: str) -> list[int]:
+        """Dismiss all of ``ids`` or none; give those that are not there or were dismissed before."""
+        others: list[int] = []
+        with translated_errors(), self._connection.transaction():
+            rows = self._connection.execute(
+                query("findings/dismiss_findings"), {"ids": list(ids), "reason": reason}
+            ).fetchall()
+            dismissed = {int(row[0]) for row in rows}
+            if others := [one for one in ids if one not in dismissed]:
+                raise psycopg.Rollback
+        return others
 
     def all(
         self,

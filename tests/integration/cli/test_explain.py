@@ -113,7 +113,7 @@ def test_the_whole_story_of_a_bar_is_one_document(
              "reason": "provider_correction", "replaced_at": ANY, "run": run},
         ],
         "quarantine": [
-            {"id": ANY, "source": "blofin", "rule": "high_is_not_highest", "payload": BROKEN, "status": "held",
+            {"id": ANY, "source": "blofin", "rule": "high_is_not_highest", "payload": BROKEN, "status": "pending",
              "times_seen": 1, "quarantined_at": ANY, "last_seen_at": ANY, "decided_at": None, "note": None},
         ],
         "sources": [
@@ -152,7 +152,7 @@ def test_a_person_reads_source_agreement_and_former_selves(
         "  2. blofin: open 100, high 101, low 99, close 99.75, volume 2.5, quote volume 250; "
         f"replaced on T by {run}: provider_correction",
         "in quarantine:",
-        f"  1: high_is_not_highest, from blofin, held, seen 1 times, last T: {str(BROKEN).replace(chr(39), chr(34))}",
+        f"  1: high_is_not_highest, from blofin, pending, seen 1 times, last T: {str(BROKEN).replace(chr(39), chr(34))}",
     ]  # fmt: skip
 
 

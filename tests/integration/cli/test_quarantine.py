@@ -17,7 +17,7 @@ from backfill.domain.timeframes import utc
 from backfill.domain.venues import ANY_KEY, VENUES
 from backfill.errors import DecisionRefused
 from backfill.frames.ccxt_frame import ccxt_frame
-from backfill.jobs.by_hand.quarantine import discard, quarantined, release
+from backfill.jobs.by_hand.quarantine import discard, release
 from backfill.jobs.by_hand.quarantined_candle import QuarantineReader
 from backfill.paper.protocol import Answer
 from backfill.storage.candle_store import CandleStore, QuarantinedRow
@@ -130,7 +130,7 @@ def test_what_nobody_has_decided_on_is_listed_as_it_came(cli: Cli, store: Candle
     ]
     row = listed["quarantine"][1]
     assert row["payload"] == blofin_row()
-    assert (row["symbol"], row["timeframe"], row["source"], row["status"]) == ("BTC-USDT", "1m", "blofin", "held")
+    assert (row["symbol"], row["timeframe"], row["source"], row["status"]) == ("BTC-USDT", "1m", "blofin", "pending")
     shown = cli("quarantine", "list").out
     assert json.dumps(blofin_row()) in shown
     assert shown.splitlines()[0].strip() == "quarantine: 2"
@@ -342,7 +342,7 @@ def test_a_row_that_somebody_else_decides_on_meanwhile_is_not_stored(
             released = threads.submit(release, releasing, [row], None, 0)
             wait_until_another_wants_the_series(store)
             discard(store, [row], "a test row")
-        with pytest.raises(DecisionRefused, match="somebody else has decided"):
+        with pytest.raises(DecisionRefused, match="another person has decided"):
             released.result(timeout=30)
 
     assert one(store.connection, "SELECT count(*) FROM backfill.candles") == 0
@@ -389,7 +389,7 @@ def test_a_row_of_another_exchange_is_read_as_the_fill_has_read_it(
     answer = asked.candles().rows
     list_market(store, source, price=0.001, volume=10.0)
     put(store, window, answer[0].raw, source=source)
-    (row,) = quarantined(store)
+    (row,) = store.quarantine.rows()
 
     read = QuarantineReader(store).read(row, writable_series(store, 0)[0])
 

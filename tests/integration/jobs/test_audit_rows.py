@@ -87,7 +87,7 @@ def test_a_candle_that_breaks_a_rule_is_named_and_its_bar_asked_for_again(
     assert report.lines == [f"BTC-USDT 1m broken_candle: 1 candle: {rule.replace('_', ' ')}; mended"]
     assert missing_candles(store, window) == 1
     (kept,) = rows(store.connection, "SELECT rule, status, open_time, source_id, payload->>'series_id' FROM quarantine")
-    assert kept == (rule, "held", utc(HOUR[30]), 1, str(window.series_id))
+    assert kept == (rule, "pending", utc(HOUR[30]), 1, str(window.series_id))
 
 
 def test_what_is_sound_but_unusual_is_no_fault(store: CandleStore, window: SeriesWindow) -> None:

@@ -16,6 +16,7 @@ from backfill.jobs.maintain.prune_candles import PruneReport, prune_candles
 from backfill.storage.candle_store import CandleStore
 from backfill.storage.database import connect
 from backfill.storage.findings import Finding, FindingsLog
+from backfill.storage.retention import Retention
 from backfill.storage.series import Selection, SeriesWindow
 from integration.exchange import PaperBlofin, assert_equals_market, fill
 from integration.helpers import (
@@ -296,14 +297,14 @@ def test_many_bars_go_in_short_transactions(store: CandleStore, monkeypatch: pyt
     store_bars(store, window, candles(hours[:300] + hours[900:]))
     keep(store, window, 5 * DAY_MS)
     lengths: list[int] = []
-    delete = module._Pruning._delete_before
+    delete = Retention.delete_before
 
-    def counted(self: module._Pruning, one_series: module.PrunableSeries, past_ms: int) -> int:
-        lengths.append(delete(self, one_series, past_ms))
+    def counted(self: Retention, series_id: int, past_ms: int) -> int:
+        lengths.append(delete(self, series_id, past_ms))
         assert_held_is_true(store.connection)
         return lengths[-1]
 
-    monkeypatch.setattr(module._Pruning, "_delete_before", counted)
+    monkeypatch.setattr(Retention, "delete_before", counted)
     store.connection.execute("INSERT INTO backfill.candles SELECT 999, open_time, 1, 1, 1, 1, 1, 1, 1 "
                              "FROM backfill.candles")  # no month can be dropped  # fmt: skip
 

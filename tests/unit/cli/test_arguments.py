@@ -57,7 +57,7 @@ def test_findings_are_dismissed_in_the_database_that_is_named_wherever_it_is_nam
 
 def test_a_list_for_a_person_to_decide_on_is_of_what_is_open_unless_more_is_asked_for():
     listed = parser().parse_args(["quarantine", "list"])
-    assert (listed.action, listed.status, listed.limit, listed.symbols) == ("list", "held", 100, None)
+    assert (listed.action, listed.status, listed.limit, listed.symbols) == ("list", "pending", 100, None)
     found = parser().parse_args(["findings", "--status", "all", "--kinds", "a,b", "--limit", "5"])
     assert (found.action, found.status, found.kinds, found.limit) == (None, "all", ["a", "b"], 5)
 

@@ -2,4 +2,4 @@
 UPDATE quarantine AS q
 SET status = %(status)s, decided_at = now(), note = decided.note
 FROM unnest(%(ids)s::bigint[], %(notes)s::text[]) AS decided (id, note)
-WHERE q.id = decided.id AND q.status = 'held'
+WHERE q.id = decided.id AND q.status = 'pending'

@@ -9,5 +9,5 @@ SELECT coalesce((
            FROM (SELECT kind, count(*) AS n FROM opened WHERE NOT is_suspect GROUP BY kind) AS k), '{}') AS open_findings,
        (SELECT count(*) FROM opened WHERE is_suspect) AS suspects,
        (SELECT count(*) FROM quarantine
-        WHERE series_id = %(series_id)s AND status = 'held'
+        WHERE series_id = %(series_id)s AND status = 'pending'
           AND (open_time IS NULL OR (open_time >= %(first)s AND open_time < %(past)s))) AS quarantined

@@ -4,57 +4,27 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
-
-from psycopg.rows import dict_row
+from typing import TYPE_CHECKING, Any
 
 from backfill.errors import DecisionRefused
 from backfill.jobs.by_hand.quarantined_candle import QuarantinedCandle, QuarantineReader
 from backfill.storage.candle_store import CandleStore
 from backfill.storage.candles_by_hand import CandlesByHand, Written, writable_series
-from backfill.storage.database import translated_errors
-from backfill.storage.named_queries import query
+from backfill.storage.quarantine import PENDING, QuarantineDecision
 
 if TYPE_CHECKING:
     import pandas as pd
 
-EVERYTHING = 1_000_000
 CURE = "give the bar with `backfill correct`"
 
 Row = Mapping[str, Any]
 
 
-class _Decision(NamedTuple):
-    """A row that is decided on, and the note that stays with it."""
-
-    quarantine_id: int
-    note: str | None
-
-
-def quarantined(
-    store: CandleStore,
-    *,
-    status: str | None = "held",
-    symbols: Sequence[str] | None = None,
-    ids: Sequence[int] | None = None,
-    max_rows: int = EVERYTHING,
-) -> list[dict[str, Any]]:
-    """Rows in quarantine, the last seen first; None: whatever it is."""
-    params = {
-        "status": status,
-        "symbols": None if symbols is None else list(symbols),
-        "ids": None if ids is None else list(ids),
-        "max_rows": max_rows,
-    }
-    with translated_errors(), store.connection.cursor(row_factory=dict_row) as cursor:
-        return cursor.execute(query("by_hand/select_quarantine"), params).fetchall()
-
-
 def discard(store: CandleStore, ids: Sequence[int], reason: str | None) -> None:
     """A person agrees that the rows are wrong. Raises :class:`DecisionRefused`, and then decides on none."""
     _undecided(store, ids, "discard")
-    with translated_errors(), store.connection.transaction():
-        _decide(store, "discard", "discarded", [_Decision(one, reason) for one in ids])
+    with store.quarantine.deciding():
+        _decide(store, "discard", "discarded", [QuarantineDecision(one, reason) for one in ids])
 
 
 def release(store: CandleStore, ids: Sequence[int], reason: str | None, settle_ms: int) -> Written:
@@ -71,7 +41,9 @@ def release(store: CandleStore, ids: Sequence[int], reason: str | None, settle_m
         raise DecisionRefused("release", problems)
     bars = CandlesByHand(store, _candles(read))
     because = f": {reason}" if reason else ""
-    notes = [_Decision(row["id"], f"stored although {', '.join(candle.broken)}{because}") for row, candle in read]
+    notes = [
+        QuarantineDecision(row["id"], f"stored although {', '.join(candle.broken)}{because}") for row, candle in read
+    ]
     with bars.alone([series[series_id] for series_id in {row["series_id"] for row in rows}]):
         written = bars.write(f"released from quarantine{because}")
         _decide(store, "release", "released", notes)
@@ -80,7 +52,7 @@ def release(store: CandleStore, ids: Sequence[int], reason: str | None, settle_m
 
 def _undecided(store: CandleStore, ids: Sequence[int], decision: str) -> list[dict[str, Any]]:
     """The rows of ``ids``, in that order, unless one is not there or has been decided on."""
-    found = {row["id"]: row for row in quarantined(store, status=None, ids=ids)}
+    found = {row["id"]: row for row in store.quarantine.rows(status=None, ids=ids)}
     problems = [problem for one in ids if (problem := _why_not(one, found.get(one)))]
     if problems:
         raise DecisionRefused(decision, problems)
@@ -90,21 +62,16 @@ def _undecided(store: CandleStore, ids: Sequence[int], decision: str) -> list[di
 def _why_not(quarantine_id: int, row: Row | None) -> str | None:
     if row is None:
         return f"{quarantine_id}: there is no such row in quarantine"
-    if row["status"] != "held":
+    if row["status"] != PENDING:
         why = f" ({row['note']})" if row["note"] else ""
         return f"{quarantine_id}: it was {row['status']} on {row['since']:%Y-%m-%d %H:%M}{why}"
     return None
 
 
-def _decide(store: CandleStore, decision: str, status: str, decisions: Sequence[_Decision]) -> None:
+def _decide(store: CandleStore, decision: str, status: str, decisions: Sequence[QuarantineDecision]) -> None:
     """Inside the caller's transaction."""
-    params = {
-        "status": status,
-        "ids": [one.quarantine_id for one in decisions],
-        "notes": [one.note for one in decisions],
-    }
-    if store.connection.execute(query("by_hand/decide_quarantined"), params).rowcount < len(decisions):
-        raise DecisionRefused(decision, ["somebody else has decided on some of these rows just now"])
+    if store.quarantine.decide(status, decisions) < len(decisions):
+        raise DecisionRefused(decision, ["another person has decided on some of these rows just now"])
 
 
 def _lacking(read: Sequence[tuple[Row, QuarantinedCandle]]) -> list[str]:

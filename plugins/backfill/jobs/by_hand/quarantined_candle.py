@@ -6,14 +6,11 @@ import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from psycopg.rows import dict_row
-
 from backfill.domain.timeframes import timeframe, utc
 from backfill.domain.venues import VENUES
 from backfill.exchanges.ccxt_rows import row_of
 from backfill.storage.candle_store import CandleStore
-from backfill.storage.database import translated_errors
-from backfill.storage.named_queries import query
+from backfill.storage.listings import KnownListing
 from backfill.storage.series import SeriesWindow
 
 if TYPE_CHECKING:
@@ -63,20 +60,17 @@ class QuarantineReader:
         if row["source"] not in VENUES or not isinstance(row["payload"], list | dict):
             return f"a payload that can be read as a row of {row['source']}"
         listings = self._listings(row)
-        if len(listings) != 1 or listings[0]["status"] != "proved":
+        if len(listings) != 1 or listings[0].status != "proved":
             return f"one proved listing of {row['symbol']} at {row['source']} to tell its scale"
-        told = row_of(
-            self._exchange(row["source"]), VENUES[row["source"]], row["payload"], listings[0]["market"]["told"]
-        )
-        return ccxt_frame([told], listings[0]["price_scale"], listings[0]["volume_scale"])
+        (listing,) = listings
+        market = (listing.market or {})["told"]
+        parsed = row_of(self._exchange(row["source"]), VENUES[row["source"]], row["payload"], market)
+        return ccxt_frame([parsed], listing.price_scale, listing.volume_scale)
 
-    def _listings(self, row: Row) -> list[dict[str, Any]]:
+    def _listings(self, row: Row) -> list[KnownListing]:
         """Those whose market was found: the row may have come from any of them."""
-        params = {"symbol": row["symbol"], "source_id": row["source_id"]}
-        with translated_errors(), self._store.connection.cursor(row_factory=dict_row) as cursor:
-            return [
-                one for one in cursor.execute(query("instruments/select_listing"), params) if one["market"] is not None
-            ]
+        known = self._store.listings.known(row["symbol"], row["source_id"])
+        return [one for one in known if one.market is not None]
 
     def _exchange(self, source: str) -> Any:
         if source not in self._exchanges:

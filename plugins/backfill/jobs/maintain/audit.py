@@ -19,7 +19,7 @@ from backfill.errors import UnknownSymbol
 from backfill.jobs.maintain.checks import broken_candles, counts, ledger, partitions, strays, timeframes
 from backfill.jobs.maintain.checks.scope import Scope
 from backfill.storage.candle_store import CandleStore
-from backfill.storage.findings import Finding, FindingsLog
+from backfill.storage.findings import Finding
 
 Check = Callable[[Scope], Iterator[Finding]]
 
@@ -35,7 +35,7 @@ CHECKS: dict[str, Check] = {
 }
 # They concern no series: an audit of some symbols leaves them out.
 OF_NO_SERIES = ("partitions", "months")
-# What nobody else looks for.
+# Checks that only the audit makes.
 KINDS = (*broken_candles.KINDS, *partitions.KINDS, *ledger.KINDS, *strays.KINDS, *counts.KINDS)
 
 
@@ -78,7 +78,7 @@ def audit(
             started = monotonic()
             report.findings.extend(_written_down(scope, list(check(scope))))
             report.seconds[name] = round(monotonic() - started, 3)
-    scope.run("audit/settle", kinds=list(KINDS), began=began, series_ids=scope.series_ids)
+    scope.audit.settle(KINDS, began, scope.series_ids)
     timeframes.settle_timeframes(scope, began)
     return report
 
@@ -92,8 +92,8 @@ def _refuse_unknown(scope: Scope) -> None:
 
 def _written_down(scope: Scope, found: Sequence[Finding]) -> list[dict[str, Any]]:
     """The findings as rows for people, once they are in ``findings``: what a person has dismissed there stays so."""
-    ids = FindingsLog(scope.store.connection).record(found)
-    open_ids = {row["id"] for row in scope.rows("audit/select_open", ids=ids)}
+    ids = scope.store.findings.record(found)
+    open_ids = scope.audit.open_findings(ids)
     return [_row(scope, one, is_open=number in open_ids) for number, one in zip(ids, found, strict=True)]
 
 

@@ -14,14 +14,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from psycopg import sql
-from psycopg.rows import dict_row
-
 from backfill.domain.timeframes import timeframe, utc
 from backfill.errors import DatabaseError, DatabaseUnreachable, SeriesBusy
 from backfill.storage.candle_store import CandleStore
-from backfill.storage.database import fetch_one, translated_errors
-from backfill.storage.named_queries import query
+from backfill.storage.retention import PrunableMonth
 from backfill.storage.series import Selection, SeriesWindow
 
 # A transaction of so many bars takes some ten ms.
@@ -41,9 +37,6 @@ class PrunableSeries(NamedTuple):
     @property
     def series_id(self) -> int:
         return self.window.series_id
-
-    def as_params(self) -> dict[str, int]:
-        return {"series_id": self.series_id, "keeps_from_ms": self.keeps_from_ms}
 
 
 @dataclass(frozen=True)
@@ -83,11 +76,9 @@ class _Pruning:
 
     def __init__(self, store: CandleStore, at: datetime, settle_ms: int) -> None:
         self._store = store
-        self._moment = {"at": at, "settle_ms": settle_ms}
-        keeps_from_ms = {
-            row["series_id"]: row["keeps_from_ms"]
-            for row in self._rows("retention/select_prunable_series", self._moment)
-        }
+        self._retention = store.retention
+        self._moment = (at, settle_ms)
+        keeps_from_ms = self._retention.keeps_from_ms(at, settle_ms)
         self._series = [
             PrunableSeries(window, keeps_from_ms[window.series_id])
             for window in (store.windows(Selection(at, settle_ms)) if keeps_from_ms else ())
@@ -98,15 +89,15 @@ class _Pruning:
         self._left: list[str] = []
 
     def run(self, *, dry_run: bool) -> PruneReport:
-        for month in self._rows("retention/select_prunable_months", self._moment) if self._series else ():
+        for month in self._retention.months(*self._moment) if self._series else ():
             if self._is_past(month):
                 if dry_run:
-                    self._dropped.append(month["name"])
+                    self._dropped.append(month.name)
                 else:
                     self._drop(month)
         for one in self._series:
             if dry_run:
-                self._removed[one.series_id] = self._number("retention/count_to_prune", one.as_params())
+                self._removed[one.series_id] = self._retention.count_before(one.series_id, one.keeps_from_ms)
             else:
                 self._delete(one)
         rows = [
@@ -121,32 +112,27 @@ class _Pruning:
         ]
         return PruneReport(rows, self._dropped, self._left)
 
-    def _is_past(self, month: dict[str, Any]) -> bool:
+    def _is_past(self, month: PrunableMonth) -> bool:
         """Whether all the rows of a month are past the retention of their series, and there is such a series."""
-        past = {one.series_id for one in self._series if one.keeps_from_ms >= month["past_ms"]}
-        table = _named("retention/select_series_of_partition", month["name"])
-        with translated_errors():
-            return bool(past) and {row[0] for row in self._store.connection.execute(table)} <= past
+        past = set(self._past_series(month))
+        return bool(past) and self._retention.series_of(month) <= past
 
-    def _drop(self, month: dict[str, Any]) -> None:
-        connection = self._store.connection
-        past = [one.series_id for one in self._series if one.keeps_from_ms >= month["past_ms"]]
-        span = {"first_ms": month["first_ms"], "past_ms": month["past_ms"]}
+    def _past_series(self, month: PrunableMonth) -> list[int]:
+        return [one.series_id for one in self._series if one.keeps_from_ms >= month.past_ms]
+
+    def _drop(self, month: PrunableMonth) -> None:
         try:
-            with translated_errors(), connection.transaction():
-                connection.execute("SELECT set_config('lock_timeout', %s, true)", (LOCK_TIMEOUT,))
-                connection.execute(_named("retention/lock_to_drop", month["name"]))
+            with self._retention.month_locked(month, LOCK_TIMEOUT):
                 if not self._is_past(month):
-                    return  # somebody has written into it since
-                held = self._rows("retention/prune_ledger", {"series_ids": past, **span})
-                connection.execute(_named("retention/drop_partition", month["name"]))
+                    return  # another writer has written into it since
+                held = self._retention.drop_month(month, self._past_series(month))
         except DatabaseUnreachable:
             raise
         except DatabaseError as error:
-            self._left.append(f"{month['name']} could not be dropped, its rows are deleted instead: {error}")
+            self._left.append(f"{month.name} could not be dropped, its rows are deleted instead: {error}")
             return
-        self._dropped.append(month["name"])
-        self._removed.update({row["series_id"]: row["bars"] for row in held})
+        self._dropped.append(month.name)
+        self._removed.update(held)
 
     def _delete(self, one: PrunableSeries) -> None:
         """Delete the old bars of a series, oldest first, and then take back what is said of bars that it never had."""
@@ -155,35 +141,13 @@ class _Pruning:
                 past_ms = None
                 while past_ms != one.keeps_from_ms:
                     past_ms = self._next_end_ms(one)
-                    self._removed[one.series_id] += self._delete_before(one, past_ms)
+                    self._removed[one.series_id] += self._retention.delete_before(one.series_id, past_ms)
         except SeriesBusy as error:
             self._left.append(str(error))
 
     def _next_end_ms(self, one: PrunableSeries) -> int:
-        oldest_ms = self._number("retention/select_oldest_to_prune", one.as_params())
+        oldest_ms = self._retention.oldest_ms(one.series_id, one.keeps_from_ms)
         if oldest_ms is None:
             return one.keeps_from_ms
         grid = timeframe(one.window.timeframe)
         return min(one.keeps_from_ms, grid.floor(oldest_ms) + BARS_AT_ONCE * grid.step_ms)
-
-    def _delete_before(self, one: PrunableSeries, past_ms: int) -> int:
-        params = {"series_id": one.series_id, "series_ids": [one.series_id], "first_ms": None, "past_ms": past_ms}
-        connection = self._store.connection
-        with translated_errors(), connection.transaction():
-            connection.execute(query("retention/take_ledger_to_prune"), params)
-            deleted = connection.execute(query("retention/delete_candles_before"), params).rowcount
-            connection.execute(query("retention/prune_ledger"), params)
-        return deleted
-
-    def _rows(self, name: str, params: dict[str, Any]) -> list[dict[str, Any]]:
-        with translated_errors(), self._store.connection.cursor(row_factory=dict_row) as cursor:
-            return cursor.execute(query(name), params).fetchall()
-
-    def _number(self, name: str, params: dict[str, Any]) -> Any:
-        with translated_errors():
-            return fetch_one(self._store.connection, query(name), params)[0]
-
-
-def _named(name: str, table: str) -> sql.Composed:
-    """A query over one partition."""
-    return sql.SQL(query(name)).format(table=sql.Identifier(table))

@@ -12,9 +12,9 @@ from functools import partial
 
 from backfill.domain.candle_rules import CLOCK_SLACK_MS
 from backfill.domain.intervals import Interval
-from backfill.jobs.maintain.checks.ledger import recount
-from backfill.jobs.maintain.checks.scope import MOST_TOLD, Row, Scope, after_repair, calendar_ms, some
+from backfill.jobs.maintain.checks.scope import MOST_TOLD, Scope, after_repair, calendar_ms, some
 from backfill.storage.findings import Finding
+from backfill.storage.ledger_audit import Row
 
 KINDS = ("broken_candle", "off_grid")
 OFF_GRID = "open_time_is_off_the_grid"
@@ -65,15 +65,8 @@ def broken_candles(scope: Scope) -> Iterator[Finding]:
 
 
 def _broken(scope: Scope, span: Interval, series_ids: list[int] | None, *, repair: bool = False) -> list[Row]:
-    return scope.rows(
-        "audit/select_broken_candles",
-        first_ms=span.start,
-        past_ms=span.end,
-        series_ids=series_ids,
-        at=scope.at,
-        clock_slack_ms=CLOCK_SLACK_MS,
-        most_told=MOST_TOLD,
-        repair=repair,
+    return scope.audit.broken_candles(
+        span, series_ids, at=scope.at, clock_slack_ms=CLOCK_SLACK_MS, most_told=MOST_TOLD, repair=repair
     )
 
 
@@ -93,6 +86,6 @@ def _quarantine(scope: Scope, series_id: int, hull: Interval) -> None:
 
     They would give up the bar of an open time that is a microsecond off, though the bar itself is there too.
     """
-    scope.run("audit/keep_ledger")
+    scope.audit.keep_ledger()
     _broken(scope, hull, [series_id], repair=True)
-    recount(scope, series_id, hull)
+    scope.audit.recount(series_id, hull)

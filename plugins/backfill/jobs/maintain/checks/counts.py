@@ -15,7 +15,7 @@ KINDS = ("count_drift",)
 
 def counts(scope: Scope) -> Iterator[Finding]:
     """One finding for each series whose number is wrong."""
-    for row in scope.rows("audit/select_count_drift", at=scope.at, series_ids=scope.series_ids):
+    for row in scope.audit.count_drift(scope.at, scope.series_ids):
         told, stored = row["told"], row["stored"]
         yield Finding(
             "count_drift",

@@ -12,8 +12,9 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from backfill.domain.intervals import Interval
-from backfill.jobs.maintain.checks.scope import MOST_TOLD, Row, Scope, after_repair, calendar_ms, some
+from backfill.jobs.maintain.checks.scope import MOST_TOLD, Scope, after_repair, calendar_ms, some
 from backfill.storage.findings import Finding
+from backfill.storage.ledger_audit import Row
 
 KINDS = ("held_drift", "stand_in_drift", "settled_drift")
 # What the query calls a drift: the finding's kind and what it says.
@@ -45,15 +46,9 @@ def ledger(scope: Scope) -> Iterator[Finding]:
     """One finding for each series and kind of drift."""
     drifts: dict[tuple[int, str], _Drift] = {}
     for span in scope.spans():
-        rows = scope.rows(
-            "audit/select_ledger_drift",
-            first_ms=span.start,
-            past_ms=span.end,
-            series_ids=scope.series_ids,
-            most_told=MOST_TOLD,
-        )
+        rows = scope.audit.ledger_drift(span, scope.series_ids, MOST_TOLD)
         series_ids = dict.fromkeys(row["series_id"] for row in rows) if scope.repair else {}
-        not_mended = {one: scope.attempt(partial(recount, scope, one, span)) for one in series_ids}
+        not_mended = {one: scope.attempt(partial(scope.audit.recount, one, span)) for one in series_ids}
         for row in rows:
             key = (row["series_id"], DRIFTS[row["name"]][0])
             drift = drifts.setdefault(key, _Drift(Interval(row["first_ms"], row["past_ms"])))
@@ -61,13 +56,6 @@ def ledger(scope: Scope) -> Iterator[Finding]:
     for (series_id, kind), drift in drifts.items():
         finding = _finding(series_id, kind, drift)
         yield after_repair(finding, drift.not_mended) if scope.repair else finding
-
-
-def recount(scope: Scope, series_id: int, span: Interval) -> None:
-    """Set the ledger of a span right, inside a transaction, whoever else is writing."""
-    params = {"series_id": series_id, "first_ms": span.start, "past_ms": span.end}
-    scope.run("ledger/lock_ledger", **params)
-    scope.run("audit/recount", **params)
 
 
 def _finding(series_id: int, kind: str, drift: _Drift) -> Finding:

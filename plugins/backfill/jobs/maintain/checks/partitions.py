@@ -10,22 +10,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import partial
 
-from psycopg import sql
-
 from backfill.domain.intervals import Interval, intersection, union
 from backfill.domain.timeframes import utc
-from backfill.errors import DatabaseError
-from backfill.jobs.maintain.checks.scope import Row, Scope, after_repair, some
-from backfill.storage.database import Connection, fetch_one, translated_errors
+from backfill.jobs.maintain.checks.scope import Scope, after_repair, some
 from backfill.storage.findings import Finding
-from backfill.storage.named_queries import query
+from backfill.storage.ledger_audit import Row
 
 KINDS = ("partition",)
 
 
 def partitions(scope: Scope) -> Iterator[Finding]:
     """One finding for each table and what is wrong with it."""
-    tables = scope.rows("audit/select_partitions")
+    tables = scope.audit.tables()
     for table in tables:
         if table["kind"] == "detached":
             yield _detached(scope, table)
@@ -49,56 +45,37 @@ def months(scope: Scope) -> Iterator[Finding]:
     """The months that series need and that have no table, once the ledger is true: who holds nothing needs none yet."""
     there = [
         Interval(table["first_ms"], table["past_ms"])
-        for table in scope.rows("audit/select_partitions")
+        for table in scope.audit.tables()
         if table["kind"] == "partition" and table["first_ms"] is not None
     ]
-    needed = [
-        Interval(row["first_ms"], row["past_ms"]) for row in scope.rows("audit/select_months_of_windows", at=scope.at)
-    ]
+    needed = scope.audit.months_of_windows(scope.at)
     missing = [month for month in needed if not intersection([month], there)]
     for run in union(missing):
         of_run = [month for month in missing if run.start <= month.start < run.end]
         says = f"series need {some(len(of_run), 'month')} from {utc(run.start):%Y-%m} on that have no partition"
         finding = _finding("missing", "candles", says, run)
         if scope.repair:
-            reasons = [scope.attempt(partial(_make_month, scope.store.connection, month)) for month in of_run]
+            reasons = [scope.attempt(partial(scope.audit.make_month, month)) for month in of_run]
             finding = after_repair(finding, next(filter(None, reasons), None))
         yield finding
 
 
 def _waiting_rows(scope: Scope) -> Iterator[Finding]:
-    for row in scope.rows("audit/select_months_of_default"):
+    for row in scope.audit.months_of_default():
         month = Interval(row["first_ms"], row["past_ms"])
         says = f"{some(row['bars'])} of {row['month']} in candles_default: the month has no partition of its own"
         finding = _finding("misplaced", f"candles_default {row['month']}", says)
-        yield scope.mended(finding, partial(_make_month, scope.store.connection, month))
-
-
-def _make_month(connection: Connection, month: Interval) -> None:
-    params = {"first_ms": month.start, "past_ms": month.end}
-    with translated_errors():
-        made = fetch_one(connection, query("audit/make_months"), params)[0]
-    if not made:
-        raise DatabaseError("the month has a table that is not attached: attach it, or drop it")
+        yield scope.mended(finding, partial(scope.audit.make_month, month))
 
 
 def _unwatched(scope: Scope, table: Row) -> Finding:
     missing = ", ".join(table["missing_triggers"])
     says = f"the ledger does not hear of what is written straight into it: it lacks the triggers {missing}"
-    return scope.mended(_finding("unwatched", table["name"], says), partial(_watch, scope.store.connection, table))
-
-
-def _watch(connection: Connection, table: Row) -> None:
-    drop = sql.SQL(query("audit/drop_triggers")).format(table=sql.Identifier("backfill", table["name"]))
-    with translated_errors():
-        connection.execute(drop)
-        connection.execute(query("audit/watch_candles"), table)
+    return scope.mended(_finding("unwatched", table["name"], says), partial(scope.audit.watch, table))
 
 
 def _detached(scope: Scope, table: Row) -> Finding:
-    count = sql.SQL(query("audit/count_detached")).format(table=sql.Identifier("backfill", table["name"]))
-    with translated_errors():
-        rows, twice = fetch_one(scope.store.connection, count)
+    rows, twice = scope.audit.count_detached(table)
     says = f"it is not a partition of candles: {some(rows, 'row')} out of sight, {twice:,} of them in candles too; "
     return _finding("detached", table["name"], says + "attach it, or drop it")
 

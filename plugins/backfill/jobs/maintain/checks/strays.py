@@ -11,25 +11,27 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import partial
 
-from backfill.jobs.maintain.checks.scope import Row, Scope, some
+from backfill.jobs.maintain.checks.scope import Scope, some
 from backfill.storage.findings import Finding
+from backfill.storage.ledger_audit import LedgerAudit, Row
 
 KINDS = ("orphan", "foreign_source")
-REPAIRS = {"absences": "audit/drop_orphaned_absences", "findings": "audit/settle_orphaned_findings"}
+# What can be had again, or says nothing any more, by table.
+REPAIRS = {"absences": LedgerAudit.drop_orphaned_absences, "findings": LedgerAudit.settle_orphaned_findings}
 
 
 def strays(scope: Scope) -> Iterator[Finding]:
     """Orphans by table and series, candles from unnamed sources by series and source."""
-    for row in scope.rows("audit/select_sources_drift", series_ids=scope.series_ids):
+    for row in scope.audit.sources_drift(scope.series_ids):
         if row["is_orphan"]:
             yield _orphan({"of_table": "candles", "series_id": row["series_id"], "rows": row["bars"]}, row["source_id"])
         else:
             yield _foreign(row)
     if scope.is_whole:
-        for row in scope.rows("audit/select_orphans"):
+        for row in scope.audit.orphans():
             finding = _orphan(row)
             repair = REPAIRS.get(row["of_table"])
-            yield scope.mended(finding, partial(scope.run, repair, series_id=row["series_id"])) if repair else finding
+            yield scope.mended(finding, partial(repair, scope.audit, row["series_id"])) if repair else finding
 
 
 def _orphan(row: Row, source_id: int | None = None) -> Finding:

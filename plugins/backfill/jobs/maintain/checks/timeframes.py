@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from backfill.domain.intervals import Interval, intersection, total_ms
 from backfill.domain.timeframes import Timeframe, timeframe
-from backfill.jobs.maintain.checks.scope import AuditedSeries, Scope, some
+from backfill.jobs.maintain.checks.scope import Scope, some
 from backfill.storage.findings import Finding
-from backfill.storage.multiranges import to_multirange
+from backfill.storage.ledger_audit import AuditedSeries
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -51,14 +51,7 @@ def settle_timeframes(scope: Scope, began: datetime) -> None:
     """Settle what the audit that began then has not seen again where it has looked."""
     for pair in _pairs(scope):
         looked_at = intersection(pair.finer.native, pair.coarser.native)
-        scope.run(
-            "audit/settle_timeframes",
-            kinds=list(KINDS),
-            series_id=pair.finer.series_id,
-            source_id=pair.finer.home_id,
-            looked_at=to_multirange(looked_at),
-            began=began,
-        )
+        scope.audit.settle_timeframes(KINDS, pair.finer.series_id, pair.finer.home_id, looked_at, began)
 
 
 def _pairs(scope: Scope) -> Iterator[_Pair]:
