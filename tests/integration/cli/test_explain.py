@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import replace
 from unittest.mock import ANY
@@ -152,7 +153,7 @@ def test_a_person_reads_source_agreement_and_former_selves(
         "  2. blofin: open 100, high 101, low 99, close 99.75, volume 2.5, quote volume 250; "
         f"replaced on T by {run}: provider_correction",
         "in quarantine:",
-        f"  1: high_is_not_highest, from blofin, pending, seen 1 times, last T: {str(BROKEN).replace(chr(39), chr(34))}",
+        f"  1: high_is_not_highest, from blofin, pending, seen 1 times, last T: {json.dumps(BROKEN)}",
     ]  # fmt: skip
 
 
