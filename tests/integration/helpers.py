@@ -17,6 +17,7 @@ from backfill.domain.timeframes import timeframe as timeframe_named
 from backfill.local.embedded_postgres import EmbeddedPostgres
 from backfill.storage.candle_store import CandleStore, QuarantinedRow, Selection, SeriesWindow, StoredPage, utc
 from backfill.storage.database import Connection
+from workers import one_at_a_time
 
 MINUTE_MS = 60_000
 HOUR_MS = 60 * MINUTE_MS
@@ -192,8 +193,11 @@ def wait_until_blocked(connection: psycopg.Connection[Any], how_many: int = 1) -
 def password_for(server: EmbeddedPostgres, role: str, password: str) -> Iterator[None]:
     """Within: a role of the test server that must give a password, as all others need not."""
     rules = server.data / "pg_hba.conf"
-    trusting = rules.read_text()
-    with psycopg.connect(server.uri("postgres"), autocommit=True) as connection:
+    with (
+        one_at_a_time(server.home / "rules.lock"),
+        psycopg.connect(server.uri("postgres"), autocommit=True) as connection,
+    ):
+        trusting = rules.read_text()
         connection.execute(f"DROP ROLE IF EXISTS {role}; CREATE ROLE {role} LOGIN PASSWORD '{password}'")
         try:
             rules.write_text(f"local all {role} scram-sha-256\n{trusting}")
