@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timezone
@@ -17,6 +16,7 @@ from backfill.domain.timeframes import timeframe as timeframe_named
 from backfill.local.embedded_postgres import EmbeddedPostgres
 from backfill.storage.candle_store import CandleStore, QuarantinedRow, Selection, SeriesWindow, StoredPage, utc
 from backfill.storage.database import Connection
+from waiting import wait_for
 from workers import one_at_a_time
 
 MINUTE_MS = 60_000
@@ -183,10 +183,7 @@ def wait_until_blocked(connection: psycopg.Connection[Any], how_many: int = 1) -
         "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock' "
         "AND pid <> pg_backend_pid()"
     )
-    deadline = time.monotonic() + 10
-    while one(connection, sql) < how_many:
-        assert time.monotonic() < deadline, "nobody waits"
-        time.sleep(0.005)
+    wait_for(f"{how_many} who are blocked", lambda: one(connection, sql) >= how_many)
 
 
 @contextmanager
@@ -202,8 +199,8 @@ def password_for(server: EmbeddedPostgres, role: str, password: str) -> Iterator
         try:
             rules.write_text(f"local all {role} scram-sha-256\n{trusting}")
             connection.execute("SELECT pg_reload_conf()")
-            while _lets_in(server.uri("postgres").replace("postgres@", f"{role}@")):
-                time.sleep(0.005)  # until the server has read its rules
+            stranger = server.uri("postgres").replace("postgres@", f"{role}@")
+            wait_for("the server to read its rules", lambda: not _lets_in(stranger))
             yield
         finally:
             rules.write_text(trusting)
