@@ -42,6 +42,8 @@ SETTINGS = {
 }
 THROW_AWAY_SETTINGS = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
 ORPHANS_GRACE_S = 1.0
+START_WITHIN_S = 300
+ANSWERS_WITHIN_S = 120
 
 
 class EmbeddedPostgres:
@@ -89,7 +91,7 @@ class EmbeddedPostgres:
         try:
             if not (self.data / "PG_VERSION").exists():
                 self._initialise(programs)
-            self._pg_ctl(programs, "start", "-l", str(self.log), "-o", self._server_options(), timeout_s=120)
+            self._pg_ctl(programs, "start", "-l", str(self.log), "-o", self._server_options(), timeout_s=START_WITHIN_S)
         except subprocess.CalledProcessError as error:
             raise DatabaseUnreachable(
                 f"the embedded Postgres does not start:\n{error.stdout}{_tail(self.log)}"
@@ -105,7 +107,7 @@ class EmbeddedPostgres:
     def _shut_down(self, mode: str) -> None:
         if self.is_running():
             programs = PostgresPrograms.find(self.major, self.account, self._base / "programs")
-            self._pg_ctl(programs, "stop", "-m", mode, timeout_s=30)
+            self._pg_ctl(programs, "stop", "-m", mode, timeout_s=60)
         self._clear_remains()
 
     def remove(self) -> None:
@@ -180,11 +182,14 @@ class EmbeddedPostgres:
         return process if _works_in(process, self.data) else None
 
     def _answers(self) -> bool:
-        try:
-            psycopg.connect(self.uri("postgres"), connect_timeout=5).close()
-        except psycopg.OperationalError:
-            return False
-        return True
+        """Whether it lets us in, as soon as it does: it may still be recovering, or just have been started."""
+        deadline = time.monotonic() + ANSWERS_WITHIN_S
+        while self.is_running() and time.monotonic() < deadline:
+            with suppress(psycopg.OperationalError):
+                psycopg.connect(self.uri("postgres"), connect_timeout=ANSWERS_WITHIN_S).close()
+                return True
+            time.sleep(0.05)
+        return False
 
     def _clear_remains(self) -> None:
         """After a kill -9 of the postmaster its children may live on; no new server starts beside them."""
