@@ -1,6 +1,6 @@
 # `make` alone lists the targets. Settings are variables: `make demo ONCE=1 BACKFILL_API_PORT=9090`.
 .DEFAULT_GOAL := help
-.PHONY: help install demo up backfill down clean distclean test test-airflow2 test-system bench lint types format lock
+.PHONY: help install demo up backfill down clean distclean test test-stack test-airflow2 test-system bench lint types format lock
 
 VENV := .venv
 VENV_AIRFLOW2 := .venv-airflow2
@@ -48,12 +48,18 @@ clean: ## stop, and remove everything that runs have created
 distclean: clean ## and the virtual environments
 	@rm -rf $(VENV) $(VENV_AIRFLOW2)
 
-test: lint types ## ruff, mypy, import-linter, pytest [PYTEST="-k name"]
-	@$(VENV)/bin/python -m pytest $(PYTEST)
+# A worker for each core, and what has taken longest.
+PARALLEL := --numprocesses=logical --maxprocesses=8 --durations=20
+
+test: lint types ## ruff, mypy, import-linter, pytest on all cores [PYTEST="-k name"]
+	@$(VENV)/bin/python -m pytest $(PARALLEL) $(PYTEST)
+
+test-stack: install-dev ## the tests that start a whole Airflow, one after another [PYTEST="-k name"]
+	@$(VENV)/bin/python -m pytest -m stack --durations=20 $(PYTEST)
 
 test-airflow2: ## the Dags' tests and `airflow dags backfill` on Airflow 2.11, in a venv of its own [PYTEST="-k name"]
 	@requirements/install.sh $(VENV_AIRFLOW2) airflow2
-	@$(VENV_AIRFLOW2)/bin/python -m pytest $(or $(PYTEST),tests/dags tests/airflow2)
+	@$(VENV_AIRFLOW2)/bin/python -m pytest $(PARALLEL) $(or $(PYTEST),tests/dags tests/airflow2)
 
 test-system: install-dev ## the tests that ask a real exchange
 	@$(VENV)/bin/python -m pytest -m system

@@ -5,17 +5,25 @@ from __future__ import annotations
 import itertools
 import os
 import shutil
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import psutil
-import psycopg
 import pytest
 
 from backfill.local.embedded_postgres import EmbeddedPostgres
 from backfill.storage.database import connect
 from backfill.storage.migrations import migrate
+from workers import (
+    WORKER,
+    copy_database,
+    drop_database,
+    made_once,
+    new_server_home,
+    one_at_a_time,
+    server_parents,
+)
 
 # They assert too, and pytest shows what differs only in modules that it has been told of.
 pytest.register_assert_rewrite(
@@ -24,42 +32,67 @@ pytest.register_assert_rewrite(
 
 TESTS = Path(__file__).parent
 SERVER_FOLDER = "candle-keeper-test-"
+SERVER_HOME = pytest.StashKey[Path]()
 TEMPLATE = "template_of_tests"
+# Levels that ask a real exchange, or start a whole stack.
+ONLY_WHEN_ASKED_FOR = ("system", "stack")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--postgres", type=int, default=18, metavar="MAJOR", help="PostgreSQL to test on: 15 to 18")
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    handed_down = getattr(config, "workerinput", {}).get("server_home")
+    config.stash[SERVER_HOME] = Path(handed_down) if handed_down else new_server_home(SERVER_FOLDER)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """pytest-xdist is about to start a worker, which uses the server of the session."""
+    node.workerinput["server_home"] = str(node.config.stash[SERVER_HOME])
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """The process that speaks for the session removes the server, whichever worker has started it."""
+    if not hasattr(config, "workerinput") and (home := config.stash[SERVER_HOME]).exists():
+        EmbeddedPostgres(home, config.getoption("--postgres")).remove()
+        shutil.rmtree(home)
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """A test's level is the folder it lives in; those that ask a real exchange run only when asked for."""
+    """A test's level is the folder it lives in; some levels run only when asked for."""
     for item in items:
         item.add_marker(item.path.relative_to(TESTS).parts[0])
     if not config.option.markexpr:
-        system = [item for item in items if item.get_closest_marker("system")]
-        items[:] = [item for item in items if item not in system]
-        config.hook.pytest_deselected(items=system)
+        left_out = [item for item in items if any(item.get_closest_marker(level) for level in ONLY_WHEN_ASKED_FOR)]
+        items[:] = [item for item in items if item not in left_out]
+        config.hook.pytest_deselected(items=left_out)
 
 
 @pytest.fixture(scope="session")
-def postgres_server(request: pytest.FixtureRequest) -> Iterator[EmbeddedPostgres]:
+def postgres_server(request: pytest.FixtureRequest) -> EmbeddedPostgres:
     """One throw-away server for the whole session, in a folder of its own with a short name."""
-    _remove_servers_of_killed_sessions()
-    home = Path(tempfile.mkdtemp(prefix=f"{SERVER_FOLDER}{os.getpid()}-"))
+    home = request.config.stash[SERVER_HOME]
+    home.mkdir(exist_ok=True)
     home.chmod(0o755)  # as root, the server runs under another account
     server = EmbeddedPostgres(home, request.config.getoption("--postgres"), durable=False)
-    server.start()
-    yield server
-    server.remove()
-    shutil.rmtree(home)
+    with one_at_a_time(home / "start.lock"):
+        _remove_servers_of_killed_sessions()
+        server.start()
+    return server
 
 
 @pytest.fixture(scope="session")
 def template_database(postgres_server: EmbeddedPostgres) -> str:
-    """The name of a database that holds our schema and no rows. Nobody else may connect to it."""
-    postgres_server.ensure_database(TEMPLATE)
-    with connect(postgres_server.uri(TEMPLATE)) as connection:
-        migrate(connection)
+    """The name of a database that holds our schema and no rows."""
+
+    def make() -> None:
+        postgres_server.ensure_database(TEMPLATE)
+        with connect(postgres_server.uri(TEMPLATE)) as connection:
+            migrate(connection)
+
+    made_once(postgres_server, TEMPLATE, make)
     return TEMPLATE
 
 
@@ -79,16 +112,14 @@ _numbers = itertools.count(1)
 
 
 def _fresh_database(server: EmbeddedPostgres, template: str) -> Iterator[str]:
-    name = f"test_{next(_numbers)}"
-    with psycopg.connect(server.uri("postgres"), autocommit=True) as connection:
-        # Without fsync, copying files takes 18 ms and the default, by way of the log, 44 ms.
-        connection.execute(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY FILE_COPY")
-        yield server.uri(name)
-        connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+    name = f"test_{WORKER}_{next(_numbers)}"
+    copy_database(server, template, name)
+    yield server.uri(name)
+    drop_database(server, name)
 
 
 def _remove_servers_of_killed_sessions() -> None:
-    for home in Path(tempfile.gettempdir()).glob(f"{SERVER_FOLDER}*"):
+    for home in [home for parent in server_parents() for home in parent.glob(f"{SERVER_FOLDER}*")]:
         session_pid = int(home.name.removeprefix(SERVER_FOLDER).split("-")[0])
         if home.stat().st_uid == os.geteuid() and not psutil.pid_exists(session_pid):
             EmbeddedPostgres(home).remove()

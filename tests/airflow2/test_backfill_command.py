@@ -19,7 +19,7 @@ from backfill.storage.database import connect
 from integration.ten_days import FIRST_DAY, LAST_DAY, assert_caught_up, days_by_start, environment, fill_and_tear
 
 ROOT = Path(__file__).parents[2]
-WITHIN_S = 900
+WITHIN_S = 1800
 Airflow = Callable[..., None]
 
 

@@ -29,10 +29,12 @@ from backfill.paper.protocol import Answer
 from backfill.paper.server import PaperExchange
 from backfill.paper.synthetic_market import SyntheticMarket
 from backfill.storage.database import connect
+from workers import WORKER, copy_database, made_once
 
 if TYPE_CHECKING:
     from airflow.sdk import DAG, Context
 
+METADATA_TEMPLATE = "template_of_airflow"
 # What Airflow's `dag.test` calls the date of the run.
 LOGICAL_DATE = "execution_date" if version("apache-airflow").startswith("2.") else "logical_date"
 
@@ -67,8 +69,8 @@ def airflow_home(postgres_server: EmbeddedPostgres, tmp_path_factory: pytest.Tem
     """An Airflow that is set up and empty; nothing of it lies outside of this folder and the session's Postgres."""
     assert "airflow" not in sys.modules, "Airflow has been imported already, with somebody else's settings"
     home = tmp_path_factory.mktemp("airflow")
-    postgres_server.ensure_database("airflow")
-    metadata = postgres_server.uri("airflow").replace("postgresql:", "postgresql+psycopg2:", 1)
+    database = f"airflow_{WORKER}"
+    metadata = postgres_server.uri(database).replace("postgresql:", "postgresql+psycopg2:", 1)
     settings = {
         "AIRFLOW_HOME": str(home),
         "AIRFLOW__CORE__DAGS_FOLDER": str(ROOT / "dags"),
@@ -84,10 +86,23 @@ def airflow_home(postgres_server: EmbeddedPostgres, tmp_path_factory: pytest.Tem
             environment.delenv(name)
         for name, value in settings.items():
             environment.setenv(name, value)
-        from airflow.utils.db import initdb
-
-        initdb()
+        _make_metadata(postgres_server, database)
         yield home
+
+
+def _make_metadata(server: EmbeddedPostgres, database: str) -> None:
+    """The first worker migrates its own database and leaves a copy, from which the others make theirs."""
+    from airflow import settings
+    from airflow.utils.db import initdb
+
+    def migrate_and_copy() -> None:
+        server.ensure_database(database)
+        initdb()
+        settings.engine.dispose()
+        copy_database(server, database, METADATA_TEMPLATE)
+
+    if not made_once(server, METADATA_TEMPLATE, migrate_and_copy):
+        copy_database(server, METADATA_TEMPLATE, database)
 
 
 class UnwellProtocol(BlofinProtocol):

@@ -22,6 +22,7 @@ from backfill.storage.gap_fill_log import RunIdentity
 from backfill.storage.rate_budget import RateBudget
 from backfill.storage.series import SeriesWindow
 from integration.helpers import NOW_MS, rows
+from waiting import PATIENCE_S
 
 WHO = RunIdentity("test", "run", "fill")
 CANDLES = "/api/v1/market/candles"
@@ -108,7 +109,11 @@ def saying(data: Any, status: int = 200) -> Answer:
 
 
 def source_of(
-    exchange: PaperExchange, *, timeout_s: float = 5.0, rows_per_page: int = 1440, budget: RateBudget | None = None
+    exchange: PaperExchange,
+    *,
+    timeout_s: float = PATIENCE_S,
+    rows_per_page: int = 1440,
+    budget: RateBudget | None = None,
 ) -> BlofinSource:
     """The source as a fill uses it, except that it does not wait between tries."""
     turns = {} if budget is None else {"before_request": budget.take_turn, "on_ban": budget.pause}

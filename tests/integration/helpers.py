@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timezone
@@ -19,6 +18,8 @@ from backfill.local.embedded_postgres import EmbeddedPostgres
 from backfill.storage.candle_store import CandleStore, QuarantinedRow, StoredPage
 from backfill.storage.database import Connection
 from backfill.storage.series import Selection, SeriesWindow
+from waiting import wait_for
+from workers import one_at_a_time
 
 MINUTE_MS = 60_000
 HOUR_MS = 60 * MINUTE_MS
@@ -184,24 +185,24 @@ def wait_until_blocked(connection: psycopg.Connection[Any], how_many: int = 1) -
         "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock' "
         "AND pid <> pg_backend_pid()"
     )
-    deadline = time.monotonic() + 10
-    while one(connection, sql) < how_many:
-        assert time.monotonic() < deadline, "nobody waits"
-        time.sleep(0.005)
+    wait_for(f"{how_many} who are blocked", lambda: one(connection, sql) >= how_many)
 
 
 @contextmanager
 def password_for(server: EmbeddedPostgres, role: str, password: str) -> Iterator[None]:
     """Within: a role of the test server that must give a password, as all others need not."""
     rules = server.data / "pg_hba.conf"
-    trusting = rules.read_text()
-    with psycopg.connect(server.uri("postgres"), autocommit=True) as connection:
+    with (
+        one_at_a_time(server.home / "rules.lock"),
+        psycopg.connect(server.uri("postgres"), autocommit=True) as connection,
+    ):
+        trusting = rules.read_text()
         connection.execute(f"DROP ROLE IF EXISTS {role}; CREATE ROLE {role} LOGIN PASSWORD '{password}'")
         try:
             rules.write_text(f"local all {role} scram-sha-256\n{trusting}")
             connection.execute("SELECT pg_reload_conf()")
-            while _lets_in(server.uri("postgres").replace("postgres@", f"{role}@")):
-                time.sleep(0.005)  # until the server has read its rules
+            stranger = server.uri("postgres").replace("postgres@", f"{role}@")
+            wait_for("the server to read its rules", lambda: not _lets_in(stranger))
             yield
         finally:
             rules.write_text(trusting)

@@ -7,10 +7,15 @@ from datetime import datetime
 from typing import Any
 
 import requests
+from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
 
 from backfill.errors import LocalStackFailed
 
-TIMEOUT_S = 10.0
+# One answer of a busy machine may take long; one that fails is asked for again where asking twice does no harm.
+TIMEOUT_S = 60.0
+PATIENCE_S = 180.0
+PAUSE_S = 0.5
+REPEATABLE = ("GET", "PATCH")
 COMPONENTS = ("metadatabase", "scheduler", "triggerer", "dag_processor")
 ENDED = ("success", "failed")
 
@@ -28,6 +33,10 @@ class DagRun:
         return self.state in ENDED
 
 
+class _Silent(LocalStackFailed):
+    """Airflow gave no answer, or only an internal error."""
+
+
 class AirflowApi:
     """Speaks as the admin that everybody is under ``simple_auth_manager_all_admins``."""
 
@@ -39,7 +48,7 @@ class AirflowApi:
     def unhealthy(self) -> list[str]:
         """Which components do not report themselves healthy; all of them while nobody answers."""
         try:
-            health = self._ask("GET", "/api/v2/monitor/health")
+            health = self._ask_once("GET", "/api/v2/monitor/health")
         except LocalStackFailed:
             return ["api-server", *COMPONENTS]
         return [name for name in COMPONENTS if health[name]["status"] != "healthy"]
@@ -47,7 +56,7 @@ class AirflowApi:
     def parsed_at(self, dag_id: str) -> datetime | None:
         """When the Dag processor last read the Dag; None if it never has."""
         try:
-            dag = self._ask("GET", f"/api/v2/dags/{dag_id}")
+            dag = self._ask_once("GET", f"/api/v2/dags/{dag_id}")
         except LocalStackFailed:
             return None
         parsed = dag["last_parsed_time"]
@@ -67,7 +76,8 @@ class AirflowApi:
         )
 
     def dag_run(self, dag_id: str, run_id: str) -> DagRun:
-        return _dag_run(self._ask("GET", f"/api/v2/dags/{dag_id}/dagRuns/{run_id}"))
+        """As of now; who follows a run looks again anyway, so a failure is raised at once."""
+        return _dag_run(self._ask_once("GET", f"/api/v2/dags/{dag_id}/dagRuns/{run_id}"))
 
     def unfinished_runs(self, dag_id: str) -> list[DagRun]:
         """What is queued or running."""
@@ -86,6 +96,18 @@ class AirflowApi:
         return [" ".join(filter(None, (one["task_id"], one["rendered_map_index"]))) for one in found]
 
     def _ask(self, method: str, path: str, **arguments: Any) -> Any:
+        """The answer, however long a busy Airflow, or one that is being started again, needs for it."""
+        if method not in REPEATABLE:
+            return self._ask_once(method, path, **arguments)
+        patiently = Retrying(
+            retry=retry_if_exception_type(_Silent),
+            stop=stop_after_delay(PATIENCE_S),
+            wait=wait_fixed(PAUSE_S),
+            reraise=True,
+        )
+        return patiently(self._ask_once, method, path, **arguments)
+
+    def _ask_once(self, method: str, path: str, **arguments: Any) -> Any:
         response = self._send(method, path, **arguments)
         if response.status_code == requests.codes.unauthorized:
             # Under all_admins every caller is given an admin's token.
@@ -94,14 +116,15 @@ class AirflowApi:
                 self._session.headers["Authorization"] = f"Bearer {token.json()['access_token']}"
                 response = self._send(method, path, **arguments)
         if not response.ok:
-            raise LocalStackFailed(f"{method} {path}: {response.status_code} {response.text:.300}")
+            kind = _Silent if response.status_code >= requests.codes.server_error else LocalStackFailed
+            raise kind(f"{method} {path}: {response.status_code} {response.text:.300}")
         return response.json()
 
     def _send(self, method: str, path: str, **arguments: Any) -> requests.Response:
         try:
             return self._session.request(method, self.url + path, timeout=TIMEOUT_S, **arguments)
         except requests.RequestException as error:
-            raise LocalStackFailed(f"{method} {path}: no answer from {self.url} ({type(error).__name__})") from error
+            raise _Silent(f"{method} {path}: no answer from {self.url} ({type(error).__name__})") from error
 
 
 def _dag_run(told: dict[str, Any]) -> DagRun:

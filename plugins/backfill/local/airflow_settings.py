@@ -61,6 +61,9 @@ class AirflowSettings:
             "API__PORT": str(self.api_port),
             "API__BASE_URL": self.url,
             "DATABASE__SQL_ALCHEMY_CONN": self.database.replace("postgresql:", "postgresql+psycopg2:", 1),
+            # A Dag file loads in seconds, on a machine that does much else in as many as it takes.
+            "CORE__DAGBAG_IMPORT_TIMEOUT": "300",
+            "DAG_PROCESSOR__DAG_FILE_PROCESSOR_TIMEOUT": "330",
             "DAG_PROCESSOR__DAG_BUNDLE_STORAGE_PATH": str(folder / "bundles"),
             "LOGGING__BASE_LOG_FOLDER": str(self.home / "logs"),
             "LOGGING__DAG_PROCESSOR_CHILD_PROCESS_LOG_DIRECTORY": str(self.home / "logs" / "dag_processor"),

@@ -29,7 +29,7 @@ DAG_ID = "candles_fill_gaps"
 LOOK_EVERY_S = 0.5
 # Without a terminal: a line after this many seconds.
 LINE_EVERY_S = 5.0
-SILENT_S = 120.0
+SILENT_S = 300.0
 SCHEDULED_WITHIN_S = 3.0
 
 

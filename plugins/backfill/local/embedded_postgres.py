@@ -41,6 +41,8 @@ SETTINGS = {
 }
 THROW_AWAY_SETTINGS = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
 ORPHANS_GRACE_S = 1.0
+START_WITHIN_S = 300
+ANSWERS_WITHIN_S = 120
 
 
 class EmbeddedPostgres:
@@ -80,7 +82,7 @@ class EmbeddedPostgres:
 
     def start(self) -> None:
         """Make sure that the server runs and answers; about a second the first time, 0.2 s afterwards."""
-        if self.is_running() and accepts_connections(self.uri("postgres")):
+        if self._answers():
             return
         self._make_base()
         programs = PostgresPrograms.find(self.major, self.account, copies=self._base / "programs")
@@ -88,7 +90,7 @@ class EmbeddedPostgres:
         try:
             if not (self.data / "PG_VERSION").exists():
                 self._initialise(programs)
-            self._pg_ctl(programs, "start", "-l", str(self.log), "-o", self._server_options(), timeout_s=120)
+            self._pg_ctl(programs, "start", "-l", str(self.log), "-o", self._server_options(), timeout_s=START_WITHIN_S)
         except subprocess.CalledProcessError as error:
             raise DatabaseUnreachable(
                 f"the embedded Postgres does not start:\n{error.stdout}{_tail(self.log)}"
@@ -104,7 +106,7 @@ class EmbeddedPostgres:
     def _shut_down(self, mode: str) -> None:
         if self.is_running():
             programs = PostgresPrograms.find(self.major, self.account, self._base / "programs")
-            self._pg_ctl(programs, "stop", "-m", mode, timeout_s=30)
+            self._pg_ctl(programs, "stop", "-m", mode, timeout_s=60)
         self._clear_remains()
 
     def remove(self) -> None:
@@ -175,6 +177,15 @@ class EmbeddedPostgres:
         except (OSError, ValueError, IndexError, psutil.NoSuchProcess):
             return None
         return process if _works_in(process, self.data) else None
+
+    def _answers(self) -> bool:
+        """Whether it lets us in, as soon as it does: it may still be recovering, or just have been started."""
+        deadline = time.monotonic() + ANSWERS_WITHIN_S
+        while self.is_running() and time.monotonic() < deadline:
+            if accepts_connections(self.uri("postgres"), ANSWERS_WITHIN_S):
+                return True
+            time.sleep(0.05)
+        return False
 
     def _clear_remains(self) -> None:
         """After a kill -9 of the postmaster its children may live on; no new server starts beside them."""

@@ -46,7 +46,7 @@ AIRFLOW_PROCESSES = (
     ("triggerer", "--skip-serve-logs"),
 )
 ENDING_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-READY_WITHIN_S = 180.0
+READY_WITHIN_S = 600.0  # a machine that does much else starts four Airflow processes at once
 STOPPED_WITHIN_S = 60.0
 POLL_S = 0.2
 

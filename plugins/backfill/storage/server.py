@@ -27,10 +27,10 @@ def server_facts(uri: str) -> ServerFacts:
     return ServerFacts(int(major), float(epoch_s))
 
 
-def accepts_connections(uri: str) -> bool:
-    """Whether the server at ``uri`` lets us in within a few seconds."""
+def accepts_connections(uri: str, within_s: int = ANSWERS_WITHIN_S) -> bool:
+    """Whether the server at ``uri`` lets us in within ``within_s``."""
     try:
-        psycopg.connect(uri, connect_timeout=ANSWERS_WITHIN_S).close()
+        psycopg.connect(uri, connect_timeout=within_s).close()
     except psycopg.OperationalError:
         return False
     return True

@@ -17,6 +17,7 @@ from backfill.storage.series import Selection
 from integration.cli.conftest import PLUGINS, Cli
 from integration.exchange import PaperBlofin, assert_equals_market, bars_of, data_of, punch, run_log, saying
 from integration.helpers import contents, one, rows
+from waiting import PATIENCE_S
 
 BARS = 2 * (12 * 60 + 7 * 24)
 
@@ -248,7 +249,7 @@ def test_a_json_run_prints_one_document_and_only_that_and_needs_no_airflow() -> 
         env={**os.environ, "PYTHONPATH": str(PLUGINS)},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE_S,
         check=False,
     )
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import signal
-import time
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -18,6 +17,7 @@ from backfill.storage.series import Selection
 from integration.cli.conftest import Cli
 from integration.exchange import PaperBlofin, assert_equals_market, run_log
 from integration.helpers import DAY_MS, assert_held_is_true, one, rows
+from waiting import PATIENCE_S, wait_for
 
 Start = Callable[..., "Popen[str]"]
 UNIVERSE = "instruments: [BTC-USDT, ETH-USDT, SOL-USDT]\ntimeframes: {1m: 7d, 1h: 7d}\n"
@@ -30,6 +30,10 @@ def span(store: CandleStore, environment: pytest.MonkeyPatch, tmp_path: Path) ->
     (tmp_path / "universe.yaml").write_text(UNIVERSE)
     end_ms = math.floor((store.now().timestamp() - 60) / 3600) * 3_600_000
     return "--from", str(end_ms - 5 * DAY_MS), "--to", str(end_ms)
+
+
+def rows_inserted(store: CandleStore) -> int:
+    return int(one(store.connection, "SELECT coalesce(sum(rows_inserted), 0) FROM backfill.gap_fill_runs"))
 
 
 def assert_undisturbed(store: CandleStore, exchange: PaperBlofin, span: tuple[str, ...]) -> None:
@@ -53,16 +57,16 @@ def test_after_a_kill_in_mid_fill_a_rerun_ends_as_if_nothing_had_happened(
     span: tuple[str, ...],
     pages_before: int,
 ) -> None:
-    live_exchange.latency_ms = 120
+    live_exchange.latency_ms = 400  # seconds for the whole fill, so that it is seen in the middle
     victim = start_cli("fill", *span)
-    deadline = time.monotonic() + 30
-    while (
-        one(store.connection, "SELECT coalesce(sum(rows_inserted), 0) FROM backfill.gap_fill_runs") < pages_before * 720
-    ):
-        assert time.monotonic() < deadline
+
+    def has_stored_enough() -> bool:
         assert victim.poll() is None, victim.communicate()
+        return rows_inserted(store) >= pages_before * 720
+
+    wait_for(f"{pages_before} pages", has_stored_enough)
     victim.kill()
-    assert victim.wait(timeout=10) == -signal.SIGKILL
+    assert victim.wait(timeout=PATIENCE_S) == -signal.SIGKILL
     victim.communicate()
 
     # What is there is whole pages, each with its ledger, its counts and its run.
@@ -94,7 +98,7 @@ def test_two_processes_on_the_same_universe_ask_for_nothing_twice(
     both = [start_cli("fill", *span) for _ in range(2)]
 
     for one_of_both in both:
-        out, err = one_of_both.communicate(timeout=60)
+        out, err = one_of_both.communicate(timeout=PATIENCE_S)
         assert one_of_both.returncode == 0, out + err
     asked = Counter((question.symbol, question.bar, question.after_ms) for question in live_exchange.asked)
     assert set(asked.values()) == {1}
@@ -105,15 +109,17 @@ def test_two_processes_on_the_same_universe_ask_for_nothing_twice(
 def test_an_interrupt_ends_the_process_in_order_and_says_so(
     start_cli: Start, cli: Cli, store: CandleStore, live_exchange: PaperBlofin, span: tuple[str, ...]
 ) -> None:
-    live_exchange.latency_ms = 100
+    live_exchange.latency_ms = 300
     process = start_cli("fill", *span)
-    deadline = time.monotonic() + 30
-    while one(store.connection, "SELECT coalesce(sum(rows_inserted), 0) FROM backfill.gap_fill_runs") == 0:
-        assert time.monotonic() < deadline
+
+    def has_begun() -> bool:
         assert process.poll() is None, process.communicate()
+        return rows_inserted(store) > 0
+
+    wait_for("the first page", has_begun, every_s=0.001)
     process.send_signal(signal.SIGINT)
 
-    _, err = process.communicate(timeout=20)
+    _, err = process.communicate(timeout=PATIENCE_S)
 
     assert process.returncode == 1
     assert "interrupted; what was stored stays stored" in err
@@ -127,7 +133,4 @@ def test_an_interrupt_ends_the_process_in_order_and_says_so(
 def _wait_until_alone(store: CandleStore) -> None:
     """Until the server has noticed that the killed process is gone."""
     others = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
-    deadline = time.monotonic() + 10
-    while one(store.connection, others):
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+    wait_for("the killed process's connections to end", lambda: one(store.connection, others) == 0)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -40,6 +39,7 @@ from integration.helpers import (
 )
 from unit.exchanges import canned_answers
 from unit.exchanges.venue_markets import BITCOIN, SINCE_MS, Asked
+from waiting import PATIENCE_S, wait_for
 
 BAR_MS = NOON_MS - 10 * MINUTE_MS
 
@@ -107,10 +107,7 @@ def wait_until_another_wants_the_series(store: CandleStore) -> None:
         "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid() "
         "AND query LIKE '%pg_try_advisory_lock%'"
     )
-    deadline = time.monotonic() + 30
-    while not one(store.connection, wants):
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+    wait_for("another to want the series", lambda: one(store.connection, wants))
 
 
 # -- list ----------------------------------------------------------------------------------------------------
@@ -343,7 +340,7 @@ def test_a_row_that_somebody_else_decides_on_meanwhile_is_not_stored(
             wait_until_another_wants_the_series(store)
             discard(store, [row], "a test row")
         with pytest.raises(DecisionRefused, match="another person has decided"):
-            released.result(timeout=30)
+            released.result(timeout=PATIENCE_S)
 
     assert one(store.connection, "SELECT count(*) FROM backfill.candles") == 0
     assert one(store.connection, "SELECT status FROM backfill.quarantine") == "discarded"

@@ -17,6 +17,7 @@ from backfill.paper.synthetic_market import SyntheticMarket
 from backfill.paper.venues import paper_exchange
 from backfill.sources.runtime import Runtime
 from integration.helpers import NOW_MS
+from waiting import PATIENCE_S
 
 COINS = {coin.instrument.symbol: coin for coin in (*LIQUID_COINS, *MULTIPLIED_COINS, *STOCK_LIKE_COINS)}
 SYMBOLS = (
@@ -29,12 +30,16 @@ Open = Callable[..., PaperExchange]
 
 
 class Venues:
-    """The exchanges by name. ``options`` are ccxt's, by source; ``settings`` those of the fills to come."""
+    """The exchanges by name.
+
+    ``options`` are ccxt's and ``timeout_s`` a request's, by source; ``settings`` those of the fills to come.
+    """
 
     def __init__(self, database_uri: str, exchanges: dict[str, PaperExchange]) -> None:
         self.database_uri = database_uri
         self.exchanges = exchanges
         self.options: dict[str, dict[str, Any]] = {}
+        self.timeout_s: dict[str, float] = {}
         self.settings = Settings()
 
     def __getitem__(self, name: str) -> PaperExchange:
@@ -42,7 +47,11 @@ class Venues:
 
     def open_runtime(self) -> Runtime:
         def connection_of(source: str) -> SourceConnection:
-            return SourceConnection(base_url=self[source].url, options=self.options.get(source, {}))
+            return SourceConnection(
+                base_url=self[source].url,
+                options=self.options.get(source, {}),
+                timeout_s=self.timeout_s.get(source, PATIENCE_S),
+            )
 
         return Runtime(self.database_uri, self.settings, connection_of)
 

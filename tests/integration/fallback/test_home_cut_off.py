@@ -34,7 +34,7 @@ def test_cut_off_in_mid_run_the_home_leaves_the_rest_to_the_next(
     run(venues, windows, only=["blofin"])
     for window in windows:
         punch(store, window, opens(window.end_ms - 2 * HOUR_MS, window.end_ms))
-    venues.settings = Settings(http_timeout_s=0.2)
+    venues.timeout_s["blofin"] = 0.2
     venues["blofin"].faults.on(fault)
 
     reports = run(venues, windows)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
@@ -16,6 +17,7 @@ from backfill.storage.source_health import SourceHealth
 from integration.fallback.fills import health as breakers
 from integration.fallback.fills import want
 from integration.helpers import one
+from waiting import wait_for
 
 OUTAGE = ExchangeUnreachable("okx", "HTTP 503")
 GEO = GeoBlocked("okx", "not served in this country (HTTP 451)")
@@ -114,17 +116,21 @@ def test_one_thread_of_a_run_probes_while_the_others_wait_for_its_word(
     store: CandleStore, okx: int, database_uri: str
 ) -> None:
     SourceHealth(store.connection, "before").has_failed(okx, GEO)
-    asked, all_there = [], threading.Barrier(4)
+    asked, waiting, all_there = list[int](), set[int](), threading.Barrier(4)
 
     def ask(number: int) -> bool:
         with connect(database_uri) as connection:
-            waiting = threading.Event()
-            health = SourceHealth(connection, "run", sleep=lambda _: waiting.wait(0.02))  # type: ignore[arg-type]
+
+            def sleep(_seconds: float) -> None:
+                waiting.add(number)
+                time.sleep(0.02)
+
+            health = SourceHealth(connection, "run", sleep=sleep)
             all_there.wait()
             if not health.may_ask(okx):
                 return False
             asked.append(number)
-            waiting.wait(0.2)  # the others have come by then
+            wait_for("the three others to wait", lambda: len(waiting) == 3)
             health.has_failed(okx, GEO)
             return True
 

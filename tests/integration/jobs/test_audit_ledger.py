@@ -30,6 +30,7 @@ from integration.helpers import (
     wanted_series,
 )
 from integration.jobs.audited import AT, assert_mended, kinds, silenced
+from waiting import PATIENCE_S
 
 HOUR = opens(NOON_MS - HOUR_MS, NOON_MS)
 
@@ -173,7 +174,7 @@ def test_a_page_on_its_way_in_is_no_drift_and_is_not_lost(
             assert kinds(audit(store, at=AT)) == [("held_drift", "open"), ("count_drift", "open")]
             repair.start()
             wait_until_blocked(store.connection)  # for the writer's lock on the ledger
-        repair.join(timeout=30)
+        repair.join(timeout=PATIENCE_S)
 
     assert held_ms(store.connection, window) == [Interval(page[0], NOON_MS)]
     assert audit(store, at=AT).findings == []
@@ -194,7 +195,7 @@ def test_a_row_that_is_written_while_the_repair_has_the_lock_is_added_after_it(
         writing.start()
         with connect(database_uri) as watcher:
             wait_until_blocked(watcher)
-    writing.join(timeout=30)
+    writing.join(timeout=PATIENCE_S)
     stranger.close()
 
     assert held_ms(store.connection, window) == [Interval(HOUR[0] - MINUTE_MS, NOON_MS)]
@@ -215,7 +216,7 @@ def test_many_pages_and_many_repairs_at_once_end_in_a_true_ledger(
     while writing.is_alive():
         say_held(store, f"- '{{[{HOUR[3]},{HOUR[4]})}}'::int8multirange")
         audit(store, at=AT, repair=True)
-    writing.join(timeout=30)
+    writing.join(timeout=PATIENCE_S)
 
     assert stored_ms(store.connection, window) == [*bars, *HOUR]
     assert audit(store, at=AT).findings == []

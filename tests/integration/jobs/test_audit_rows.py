@@ -33,6 +33,7 @@ from integration.helpers import (
     wanted_series,
 )
 from integration.jobs.audited import AT, assert_mended, kinds, silenced
+from waiting import PATIENCE_S
 
 HOUR = opens(NOON_MS - HOUR_MS, NOON_MS)
 NAN, INFINITY = float("nan"), float("inf")
@@ -151,7 +152,7 @@ def test_a_candle_that_somebody_corrects_meanwhile_is_neither_moved_nor_lost(
             writer.store_page(window, 1, candles([HOUR[1]]), bars=[Interval(HOUR[1], HOUR[2])])
             repair.start()
             wait_until_blocked(store.connection)
-        repair.join(timeout=30)
+        repair.join(timeout=PATIENCE_S)
 
     assert stored_ms(store.connection, window) == [*HOUR[:2], *HOUR[3:]]
     assert rows(store.connection, "SELECT open_time FROM quarantine") == [(utc(HOUR[2]),)]

@@ -176,7 +176,7 @@ def test_declared_again_nothing_is_written_locked_or_numbered(
     with connect(database_uri) as writer, writer.transaction():
         writer.execute("UPDATE backfill.series SET held = held")  # as a page does, and holds the rows
         with CandleStore(connect(database_uri)) as other:
-            other.connection.execute("SET lock_timeout = '1s'")
+            other.connection.execute("SET lock_timeout = '60s'")
             for _ in range(3):
                 declare_universe(other, settings, exchange)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
@@ -18,6 +17,7 @@ from backfill.storage.gap_fill_log import GapFillLog
 from backfill.storage.series import SeriesWindow
 from integration.exchange import WHO, PaperBlofin, Question, assert_equals_market, bars_of, fill, run_log
 from integration.helpers import DAY_MS, NOON_MS, assert_held_is_true, one, rows, stored_ms, wanted_series
+from waiting import PATIENCE_S, wait_for
 
 
 @pytest.fixture
@@ -41,7 +41,7 @@ class Gate:
     def _wait(self, question: Question, true: Answer) -> None:
         if question.after_ms < NOON_MS:
             self.reached.set()
-            self.opened.wait(timeout=20)
+            self.opened.wait(timeout=PATIENCE_S)
 
 
 def status_of(connection: Connection) -> tuple[str, int, bool]:
@@ -50,11 +50,8 @@ def status_of(connection: Connection) -> tuple[str, int, bool]:
     return status, inserted, unfinished
 
 
-def wait_for(connection: Connection, sql: str, expected: object) -> None:
-    deadline = time.monotonic() + 10
-    while one(connection, sql) != expected:
-        assert time.monotonic() < deadline, sql
-        time.sleep(0.005)
+def wait_for_answer(connection: Connection, sql: str, expected: object) -> None:
+    wait_for(f"{expected} as answer to: {sql}", lambda: one(connection, sql) == expected)
 
 
 def test_a_run_is_seen_as_running_with_what_it_has_stored_so_far(
@@ -63,15 +60,15 @@ def test_a_run_is_seen_as_running_with_what_it_has_stored_so_far(
     gate = Gate(exchange)
     with ThreadPoolExecutor(1) as thread:
         running = thread.submit(fill, store, exchange, window, pages_in_flight=1)
-        assert gate.reached.wait(timeout=10)
-        wait_for(onlooker, "SELECT max(rows_inserted) FROM backfill.gap_fill_runs", 1440)
+        assert gate.reached.wait(timeout=PATIENCE_S)
+        wait_for_answer(onlooker, "SELECT max(rows_inserted) FROM backfill.gap_fill_runs", 1440)
 
         assert status_of(onlooker) == ("running", 1440, True)
         assert one(onlooker, "SELECT status FROM backfill.sync_status") == "syncing"
         assert_held_is_true(onlooker)
 
         gate.opened.set()
-        assert running.result(timeout=20).status == "complete"
+        assert running.result(timeout=PATIENCE_S).status == "complete"
     assert status_of(onlooker) == ("complete", 4320, False)
 
 
@@ -81,13 +78,13 @@ def test_a_series_that_another_run_works_on_is_waited_for_and_then_found_whole(
     gate = Gate(exchange)
     with ThreadPoolExecutor(2) as threads, CandleStore(connect(database_uri)) as other:
         first = threads.submit(fill, store, exchange, window, pages_in_flight=1)
-        assert gate.reached.wait(timeout=10)
+        assert gate.reached.wait(timeout=PATIENCE_S)
         with pytest.raises(SeriesBusy):
             fill(other, exchange, window, patience_s=0)
         second = threads.submit(fill, other, exchange, window, patience_s=20)
         gate.opened.set()
-        assert first.result(timeout=20).requests == 3
-        assert second.result(timeout=20).requests == 0
+        assert first.result(timeout=PATIENCE_S).requests == 3
+        assert second.result(timeout=PATIENCE_S).requests == 0
     assert len(exchange.asked) == 3
     assert [status for (status,) in run_log(store, "status")] == ["complete", "complete"]
 
@@ -123,16 +120,16 @@ def test_a_database_that_goes_away_in_mid_fill_leaves_whole_pages_and_a_row_for_
     gate = Gate(exchange)
     with CandleStore(connect(database_uri)) as victim, ThreadPoolExecutor(1) as thread:
         running = thread.submit(fill, victim, exchange, window, pages_in_flight=1)
-        assert gate.reached.wait(timeout=10)
-        wait_for(store.connection, "SELECT max(rows_inserted) FROM backfill.gap_fill_runs", 1440)
+        assert gate.reached.wait(timeout=PATIENCE_S)
+        wait_for_answer(store.connection, "SELECT max(rows_inserted) FROM backfill.gap_fill_runs", 1440)
         store.connection.execute("SELECT pg_terminate_backend(%s)", (victim.connection.info.backend_pid,))
         gate.opened.set()
         with pytest.raises(DatabaseUnreachable):
-            running.result(timeout=20)
+            running.result(timeout=PATIENCE_S)
 
     assert stored_ms(store.connection, window) == bars_of(window)[-1440:]
     assert status_of(store.connection) == ("running", 1440, True)
-    wait_for(store.connection, "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'", 0)
+    wait_for_answer(store.connection, "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'", 0)
     assert GapFillLog(store.connection).abandon_dead_runs() == 1
     exchange.behave()
     assert fill(store, exchange, window).rows_inserted == 2880

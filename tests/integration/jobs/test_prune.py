@@ -39,6 +39,7 @@ from integration.helpers import (
     window_of,
 )
 from integration.jobs.rolled_up import fill_all, want
+from waiting import PATIENCE_S
 
 NOW = utc(NOW_MS)
 DAY = timedelta(days=1)
@@ -338,7 +339,7 @@ def test_a_bar_that_a_stranger_writes_meanwhile_is_held_or_gone(store: CandleSto
             insert_foreign(stranger, foreign_rows(window.series_id, [window.start_ms - 3 * DAY_MS]))
             pruning = thread.submit(prune_candles, store, at=NOW)
             wait_until_blocked(stranger)
-        pruning.result(timeout=20)
+        pruning.result(timeout=PATIENCE_S)
 
     assert_held_is_true(store.connection)
     prune_candles(store, at=NOW)

@@ -17,6 +17,7 @@ import pytest
 from backfill.errors import ConfigurationError, DatabaseUnreachable
 from backfill.local.embedded_postgres import OUTSIDE, EmbeddedPostgres
 from backfill.local.postgres_programs import Account, PostgresPrograms
+from waiting import PATIENCE_S
 
 AS_ROOT = os.geteuid() == 0
 
@@ -93,7 +94,7 @@ def test_it_starts_again_after_its_postmaster_was_killed_in_the_middle_of_a_quer
     server.start()
 
     assert fetch(server, "SELECT 1") == 1
-    assert client.wait(timeout=10) != 0  # its backend did not live on beside the new server
+    assert client.wait(timeout=PATIENCE_S) != 0  # its backend did not live on beside the new server
 
 
 def test_a_pid_file_whose_number_belongs_to_another_process_does_not_stop_it(home: Path) -> None:

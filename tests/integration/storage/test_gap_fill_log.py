@@ -14,6 +14,7 @@ from backfill.storage.database import connect
 from backfill.storage.gap_fill_log import GapFillLog, Requests, RunIdentity
 from backfill.storage.series import SERIES_LOCK, SeriesWindow
 from integration.helpers import MINUTE_MS, one, rows, wait_until_blocked, wanted_series
+from waiting import PATIENCE_S
 
 WHO = RunIdentity("candles_fill_gaps", "scheduled__1", "one_symbol.fill_from_blofin", map_index=3, try_number=2)
 
@@ -114,7 +115,7 @@ def test_a_run_that_finishes_at_this_moment_is_not_called_dead(
             looking = thread.submit(GapFillLog(store.connection).abandon_dead_runs)
             with connect(database_uri) as onlooker:
                 wait_until_blocked(onlooker)
-        assert looking.result(timeout=10) == 0
+        assert looking.result(timeout=PATIENCE_S) == 0
 
     assert logged(store, "status, error") == [("complete", None)]
 
@@ -141,7 +142,7 @@ def test_a_series_that_gets_free_in_time_is_taken(store: CandleStore, window: Se
         with CandleStore(connect(database_uri)) as worker, worker.working_on(window, 0):
             taken = thread.submit(take)
             assert not taken.done()
-        assert taken.result(timeout=10) == "taken"
+        assert taken.result(timeout=PATIENCE_S) == "taken"
 
 
 @pytest.mark.parametrize("ending", [ValueError("broken"), KeyboardInterrupt()])

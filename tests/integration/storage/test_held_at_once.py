@@ -32,6 +32,7 @@ from integration.helpers import (
     wanted_series,
     window_of,
 )
+from waiting import PATIENCE_S
 
 HOUR = opens(NOON_MS - HOUR_MS, NOON_MS)
 DAY = opens(NOON_MS - DAY_MS, NOON_MS)
@@ -49,12 +50,12 @@ def all_at_once(*actions: Callable[[], object]) -> None:
     barrier = threading.Barrier(len(actions))
 
     def run(action: Callable[[], object]) -> None:
-        barrier.wait(timeout=10)
+        barrier.wait(timeout=PATIENCE_S)
         action()
 
     with ThreadPoolExecutor(len(actions)) as threads:
         for done in [threads.submit(run, action) for action in actions]:
-            done.result(timeout=60)
+            done.result(timeout=PATIENCE_S)
 
 
 @contextmanager
@@ -129,7 +130,7 @@ def test_of_two_transactions_that_cross_one_goes_through_and_one_is_told(
             try:
                 with stranger.transaction():
                     insert_foreign(stranger, foreign_rows(first.series_id, HOUR[:30]))
-                    crossed.wait(timeout=10)
+                    crossed.wait(timeout=PATIENCE_S)
                     insert_foreign(stranger, foreign_rows(second.series_id, HOUR[30:]))
             except psycopg.errors.DeadlockDetected:
                 told.append(first.symbol)
@@ -151,7 +152,7 @@ def test_a_bar_deleted_while_our_writer_finds_it_stored_is_not_held(
             page = thread.submit(store_bars, writer, window, candles(HOUR))
             wait_until_blocked(store.connection)
             store.connection.execute("DELETE FROM backfill.candles WHERE open_time = %s", (utc(HOUR[30]),))
-        page.result(timeout=10)
+        page.result(timeout=PATIENCE_S)
 
     assert held_ms(store.connection, window) == [Interval(HOUR[0], HOUR[30]), Interval(HOUR[31], NOON_MS)]
 
@@ -205,6 +206,6 @@ def test_a_row_that_is_on_its_way_into_the_default_partition_is_waited_for(
             early = window._replace(start_ms=january[0])
             prepared = thread.submit(worker.prepare, early)
             wait_until_blocked(store.connection)
-        prepared.result(timeout=10)
+        prepared.result(timeout=PATIENCE_S)
 
     assert one(store.connection, "SELECT count(*) FROM backfill.candles_y2026m01") == 60

@@ -15,6 +15,7 @@ from backfill.storage.candle_store import CandleStore
 from backfill.storage.database import connect
 from backfill.storage.rate_budget import PERIOD_MARGIN_MS, RateBudget
 from integration.helpers import one, rows
+from waiting import PATIENCE_S
 
 Limits = tuple[tuple[int, int], ...]
 NewBudget = Callable[..., RateBudget]
@@ -63,7 +64,7 @@ def test_no_window_ever_holds_more_than_its_limit_however_many_ask(
 
     with ThreadPoolExecutor(8) as threads:
         for done in [threads.submit(budgets[n % 4].take_turn) for n in range(120)]:
-            done.result(timeout=30)
+            done.result(timeout=PATIENCE_S)
 
     at_ms = reserved()
     assert len(at_ms) == 120

@@ -20,6 +20,7 @@ from backfill.paper.server import PaperExchange
 from backfill.paper.synthetic_market import SyntheticMarket
 from backfill.storage.candle_store import CandleStore
 from integration.helpers import one
+from waiting import wait_for
 
 PROGRAM = Path(__file__).with_name("ask_in_turns.py")
 PLUGINS = Path(__file__).parents[3] / "plugins"
@@ -104,7 +105,7 @@ def test_nobody_is_refused_the_budget_is_used_up_and_who_is_killed_wastes_only_i
     with processes_asking(store, database_uri, enforcing_exchange.url) as processes:
         time.sleep(1)
         processes[0].kill()  # its threads wait for turns that they have reserved
-        time.sleep(8)
+        wait_for("two rounds of visits", lambda: len(visits.let_in_s) >= 2 * MOST)
 
     assert visits.refused_s == []
     cycle = MOST - THREADS  # the killed one's turns are lost
@@ -117,10 +118,7 @@ def test_after_a_refusal_nobody_asks_before_the_suspension_is_over_and_then_all_
     store: CandleStore, database_uri: str, enforcing_exchange: PaperExchange, visits: NotingDoorkeeper
 ) -> None:
     with processes_asking(store, database_uri, enforcing_exchange.url):
-        deadline = time.monotonic() + 10
-        while len(visits.let_in_s) < 10:
-            assert time.monotonic() < deadline
-            time.sleep(0.005)
+        wait_for("ten visits", lambda: len(visits.let_in_s) >= 10)
         enforcing_exchange.suspend(429, PAUSE_S)
         time.sleep(PAUSE_S + 4)  # the first to ask after a pause is alone for two seconds
 

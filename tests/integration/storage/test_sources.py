@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from backfill.storage.candle_store import CandleStore
 from backfill.storage.database import connect
 from integration.helpers import wait_until_blocked
+from waiting import PATIENCE_S
 
 
 def test_a_source_keeps_its_number_for_every_connection(store: CandleStore, database_uri: str) -> None:
@@ -31,4 +32,4 @@ def test_a_source_that_two_name_at_the_same_moment_is_one(store: CandleStore, da
             slow.execute("INSERT INTO backfill.sources (name) VALUES ('blofin')")
             named = thread.submit(other.source_id, "blofin")
             wait_until_blocked(store.connection)
-        assert named.result(timeout=10) == store.source_id("blofin")
+        assert named.result(timeout=PATIENCE_S) == store.source_id("blofin")

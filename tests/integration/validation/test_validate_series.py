@@ -372,7 +372,7 @@ def test_others_go_on_reading_and_writing_while_it_asks(
 
     def others() -> Iterator[CandleSource | ExchangeError]:
         with connect(database_uri) as other:
-            other.execute("SET lock_timeout = '1s'")
+            other.execute("SET lock_timeout = '60s'")
             punch(CandleStore(other), window, [NOON_MS - HOUR_MS])
             insert_native(
                 CandleStore(other), window._replace(start_ms=NOON_MS - HOUR_MS, end_ms=NOON_MS - 59 * MINUTE_MS)

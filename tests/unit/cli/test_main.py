@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from backfill.cli.main import main
+from waiting import PATIENCE_S
 
 PLUGINS = Path(__file__).parents[3] / "plugins"
 # Nobody listens on port 1.
@@ -98,7 +99,7 @@ def test_the_command_is_a_program_too():
         env={"PATH": os.environ["PATH"], "PYTHONPATH": str(PLUGINS)},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE_S,
         check=False,
     )
     assert (ended.returncode, ended.stdout) == (1, "")
@@ -116,7 +117,7 @@ def test_the_command_line_needs_neither_airflow_nor_ccxt_to_refuse_a_question():
         env={"PATH": os.environ["PATH"], "PYTHONPATH": str(PLUGINS)},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE_S,
         check=True,
     )
     assert ended.stdout == "2 []\n"

@@ -15,6 +15,7 @@ from backfill.errors import LocalStackFailed
 from backfill.local import supervisor as supervision
 from backfill.local.scheduler import Scheduler
 from backfill.local.supervisor import Component, Supervisor, end_processes, marked_processes
+from waiting import wait_for
 
 SLEEP = "import time; time.sleep(60)"
 STUBBORN = (
@@ -48,13 +49,6 @@ def component(tmp_path: Path, mark: tuple[str, str]) -> Callable[..., Component]
     return make
 
 
-def wait_for(what: Callable[[], object]) -> None:
-    deadline = time.monotonic() + 10
-    while not what():
-        assert time.monotonic() < deadline, "nothing happened in ten seconds"
-        time.sleep(0.01)
-
-
 def pid_of(component: Component) -> int:
     assert component.process is not None
     return component.process.pid
@@ -68,7 +62,7 @@ def test_a_killed_program_is_started_again_and_said_to_have_ended(
     with Supervisor([sleeper], mark=mark, note=notes.append):
         first = pid_of(sleeper)
         os.kill(first, signal.SIGKILL)
-        wait_for(lambda: pid_of(sleeper) != first)
+        wait_for("another sleeper", lambda: pid_of(sleeper) != first)
 
     assert notes == ["sleeper has ended (exit status -9): starting it again"]
 
@@ -79,7 +73,7 @@ def test_a_program_that_cannot_be_kept_running_is_given_up_with_the_last_words_o
     broken = component("print('no such table'); raise SystemExit(3)")
 
     with Supervisor([broken], mark=mark, note=lambda _: None) as supervisor, pytest.raises(LocalStackFailed) as failure:
-        wait_for(lambda: supervisor.check())
+        wait_for("the supervisor to give up", lambda: supervisor.check())
 
     assert "exit status 3" in str(failure.value)
     assert "no such table" in str(failure.value)
@@ -91,7 +85,7 @@ def test_leaving_the_block_ends_grandchildren_in_sessions_of_their_own(
     parent = component(PARENT)
 
     with Supervisor([parent], mark=mark, note=lambda _: None):
-        wait_for(lambda: len(marked_processes(mark)) == 2)
+        wait_for("both processes", lambda: len(marked_processes(mark)) == 2)
 
     assert marked_processes(mark) == []
 
@@ -108,7 +102,7 @@ def test_who_does_not_listen_is_killed_when_the_grace_is_over(
 ) -> None:
     stubborn = component(STUBBORN)
     stubborn.start()
-    wait_for(lambda: "deaf" in stubborn.log.read_text())
+    wait_for("the deaf process", lambda: "deaf" in stubborn.log.read_text())
 
     assert end_processes([pid_of(stubborn)], mark, grace_s=0.1)
 
@@ -119,7 +113,7 @@ def test_who_does_not_listen_is_killed_when_the_grace_is_over(
 def test_processes_of_another_home_are_left_alone(component: Callable[..., Component], mark: tuple[str, str]) -> None:
     ours = component(SLEEP)
     ours.start()
-    wait_for(lambda: marked_processes(mark))
+    wait_for("the process that left", lambda: marked_processes(mark))
 
     assert not end_processes([], (mark[0], mark[1] + "-other"))
 
@@ -139,11 +133,11 @@ def test_a_scheduler_one_of_whose_workers_was_killed_is_started_anew(
 
     with Supervisor([scheduler], mark=mark, note=notes.append):
         first = pid_of(scheduler)
-        wait_for(workers)
+        wait_for("the workers", workers)
         [worker] = workers()
         time.sleep(0.2)  # long enough to be seen
         os.kill(worker, signal.SIGKILL)
-        wait_for(lambda: pid_of(scheduler) != first)
+        wait_for("another scheduler", lambda: pid_of(scheduler) != first)
 
     assert notes == [f"sleeper has ended (its worker {worker} was killed): starting it again"]
     assert marked_processes(mark) == []

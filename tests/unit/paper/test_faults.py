@@ -19,6 +19,7 @@ from backfill.paper.synthetic_market import SyntheticMarket
 from backfill.paper.venues import NAMES, paper_exchange
 from faulty_pages import mixes, switch_on, true_page
 from unit.shared_payloads import shared_payload
+from waiting import PATIENCE_S
 
 NOW_MS = 1_763_601_435_000  # 2025-11-20T01:17:15Z
 THIS_MINUTE_MS = NOW_MS - NOW_MS % MINUTE_MS
@@ -81,7 +82,7 @@ def okx(running):
 
 def ask(exchange, **differently):
     path, query = QUESTIONS[exchange.venue]
-    return requests.get(exchange.url + path, params={**query, **differently}, timeout=5)
+    return requests.get(exchange.url + path, params={**query, **differently}, timeout=PATIENCE_S)
 
 
 def rows(answer):
@@ -128,7 +129,7 @@ def test_who_reads_on_gets_a_dripping_answer_byte_by_byte_and_whole_at_the_end(o
     whole = ask(okx).content
     okx.faults.on("dripping")
     path, query = QUESTIONS["okx"]
-    with requests.get(okx.url + path, params=query, timeout=2, stream=True) as answer:
+    with requests.get(okx.url + path, params=query, timeout=PATIENCE_S, stream=True) as answer:
         began = time.perf_counter()
         first = answer.raw.read(2)
         assert time.perf_counter() - began > 0.4
@@ -142,7 +143,7 @@ def test_an_exchange_stops_while_a_request_hangs():
         with pytest.raises(requests.ReadTimeout):
             requests.get(exchange.url + "/api/v5/public/time", timeout=0.1)
         began = time.perf_counter()
-    assert time.perf_counter() - began < 3
+    assert time.perf_counter() - began < PATIENCE_S
 
 
 @pytest.mark.parametrize(
@@ -278,7 +279,11 @@ def test_a_fault_can_befall_one_symbol_or_one_path_alone(okx):
     okx.faults.on("geo_block", symbol="ETH-USDT")
     assert ask(okx).json()["code"] == "0"
     assert ask(okx, instId="ETH-USDT-SWAP").status_code == 403
-    assert requests.get(okx.url + "/api/v5/public/time", timeout=5).headers["content-type"].startswith("text/html")
+    assert (
+        requests.get(okx.url + "/api/v5/public/time", timeout=PATIENCE_S)
+        .headers["content-type"]
+        .startswith("text/html")
+    )
 
 
 def test_faults_are_each_exchanges_own(running):
@@ -292,22 +297,25 @@ def test_faults_are_each_exchanges_own(running):
 def test_faults_are_switched_over_http_as_well(okx):
     faults = okx.url + "/paper/faults"
     assert (
-        requests.post(faults + "/geo_block", params={"symbol": "BTC-USDT", "requests": 5}, timeout=5).status_code == 204
+        requests.post(
+            faults + "/geo_block", params={"symbol": "BTC-USDT", "requests": 5}, timeout=PATIENCE_S
+        ).status_code
+        == 204
     )
     opens_ms = [THIS_MINUTE_MS - MINUTE_MS, THIS_MINUTE_MS - 2 * MINUTE_MS]
     asked = {"timeframe": "1m", "opens_ms": ",".join(map(str, opens_ms))}
-    assert requests.post(faults + "/missing", params=asked, timeout=5).status_code == 204
-    told = requests.get(faults, timeout=5).json()
+    assert requests.post(faults + "/missing", params=asked, timeout=PATIENCE_S).status_code == 204
+    told = requests.get(faults, timeout=PATIENCE_S).json()
     assert told["known"] == list(FAULTS)
     assert [(one["name"], one["requests_left"], one["opens_ms"]) for one in told["on"]] == [
         ("geo_block", 5, None),
         ("missing", None, sorted(opens_ms)),
     ]
     assert ask(okx).status_code == 403
-    assert requests.delete(faults + "/geo_block", timeout=5).status_code == 204
+    assert requests.delete(faults + "/geo_block", timeout=PATIENCE_S).status_code == 204
     assert max(row[0] for row in rows(ask(okx))) == THIS_MINUTE_MS - 3 * MINUTE_MS
-    assert requests.delete(faults, timeout=5).status_code == 204
-    assert requests.get(faults, timeout=5).json()["on"] == []
+    assert requests.delete(faults, timeout=PATIENCE_S).status_code == 204
+    assert requests.get(faults, timeout=PATIENCE_S).json()["on"] == []
 
 
 @pytest.mark.parametrize(
@@ -327,7 +335,7 @@ def test_faults_are_switched_over_http_as_well(okx):
     ],
 )
 def test_a_fault_that_cannot_be_is_refused_with_a_reason(okx, name, narrowed, complaint):
-    answer = requests.post(f"{okx.url}/paper/faults/{name}", params=narrowed, timeout=5)
+    answer = requests.post(f"{okx.url}/paper/faults/{name}", params=narrowed, timeout=PATIENCE_S)
     assert answer.status_code == 400
     assert complaint in answer.text
     assert okx.faults.are_on() == []
