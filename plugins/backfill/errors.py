@@ -180,11 +180,11 @@ class SymbolNotListed(ExchangeError):
 
 
 class SourceSkipped(ExchangeError):
-    """The exchange has failed so often that nobody asks it for a while."""
+    """The source has failed so often that it is not asked for a while."""
 
 
 class RequestRefused(ExchangeError):
-    """The exchange says that our question is wrong."""
+    """The exchange says that our request is wrong."""
 
 
 class BadPayload(ExchangeError):
@@ -192,7 +192,7 @@ class BadPayload(ExchangeError):
 
 
 class ContradictoryAnswer(ExchangeError):
-    """The answer denies what the exchange has said before."""
+    """The answer contradicts what the source has said before."""
 
 
 class PaginationStalled(BackfillError):
@@ -206,7 +206,7 @@ class PaginationStalled(BackfillError):
 
 
 class LocalStackFailed(BackfillError):
-    """A process that `backfill demo` or `backfill up` has started cannot be kept running, or refuses us."""
+    """A process that `backfill demo` or `backfill up` has started cannot be kept running, or refuses requests."""
 
 
 class CoverageIncomplete(BackfillError):

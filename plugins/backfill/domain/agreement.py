@@ -1,25 +1,18 @@
-"""Do two sources tell the same candles? Every price of every bar, within what the market itself allows.
+"""Compare two sources' candles of one span: every price of every bar, within what the market itself allows.
 
-Both frames have the columns of ``backfill.frames.candle_frame``, ``open_ms`` ascending and unique. Volume is not
-compared: no two venues trade the same. A row that lacks a price is no bar: it counts as missing on its side.
+Both frames have the candle columns, ``open_ms`` ascending and unique. Volume is not compared: no two venues trade the
+same. A row that lacks a price counts as missing on its side.
 
-Two venues of one instrument trade apart by an offset of a few bp that drifts over hours. A bar is therefore judged by
-how far it departs from the offset of the bars around it (the median of :data:`AROUND` closes, at most
-:data:`MAX_OFFSET`). How far it may depart is
+Two venues of one instrument trade apart by an offset of a few bp that drifts over hours. A bar is judged by how far it
+departs from the median offset of the :data:`AROUND` bars around it. It may depart by
 
     floor + a * volatility + b * range + tick
 
-in relative terms, or, where a pair is unusually noisy, :data:`NINE_IN_TEN` times its noise, and never beyond the
-ceiling, the offset included. ``volatility``: the median absolute log return of
-the bars around; ``range``: the bar's own high over low; ``tick``: the coarser of the two price grids. Of volatility and
-range the calmer source counts, so a corrupt bar cannot widen its own tolerance.
+or, for a noisy pair, by :data:`NINE_IN_TEN` times its noise, and never beyond the ceiling, offset included. Of the two
+sources the calmer one gives volatility and range, so a corrupt bar cannot widen its own tolerance.
 
-The factors are fitted to the same-instrument pairs that ../shared/market/INDEX.md lists: Binance, Bybit and OKX, BTC
-and ETH, 5m to 1h, 18 pairs of 367 to 13,673 bars. Flat bars of zero volume aside, ``disagree`` is said of 31 bars in
-53,820 (0.06 %), of 0.095 % in the worst pair, of none in eleven; they are sudden moves that one venue saw more of, and
-the edges of an outage. Without the offset a floor twice as high still called 0.44 % of the worst pair. A market whose
-bars move 10 bp and span 20 is let off with 5.5 bp at the close and 11 bp at the extremes. A bar replaced by its
-neighbour is found in 90 to 97 of 100. No pair is of a less liquid coin: there, volatility, range and tick must do.
+The factors are fitted to 18 pairs of BTC and ETH (Binance, Bybit, OKX; 5m to 1h): 0.06 % of 53,820 bars disagree, all
+of them sudden moves or the edges of an outage. A bar replaced by its neighbour is found in 90 to 97 of 100.
 """
 
 from __future__ import annotations
@@ -39,24 +32,23 @@ Verdict = Literal["agree", "disagree", "unverified"]
 Vote = Literal["stored", "other", "neither", "missing"]
 
 BP = 1e-4
-# Below this, relative, two doubles tell the same price. As a ceiling: nothing else is let off.
+# Two doubles closer than this, relative, are the same price. As a ceiling it allows nothing else.
 FLOAT_NOISE = 1e-9
 # seeds/003, tolerance_pct.
 CEILING = 0.01
 
 AROUND = 31
-# Fewer bars than half of that cannot tell an offset from an error: none is taken out, and its usual size is let off.
+# With fewer bars around, no offset is estimated; its usual size is allowed instead.
 ENOUGH_AROUND = 16
 UNKNOWN_OFFSET = 6 * BP
 MAX_OFFSET = 10 * BP
 
-# A pair that is noisier than nearly all that were measured, as less liquid coins are, is let off with so many times the
-# departure that nine bars in ten keep within. A tenth of the bars must be spoilt to move it; how far two sources can be
-# apart at all bounds it.
+# A pair noisier than those measured may depart by this multiple of what nine bars in ten keep to. One bar in ten must
+# be corrupt to move that figure.
 NINE_IN_TEN = 5
 MEASURED_NOISE, MOST_NOISE = 2 * BP, 5 * BP
 
-# A grid is told from the distances of prices; a few prices tell nothing, and thousands tell no more than hundreds.
+# A price grid is estimated from the distances of prices: a few are too few, and thousands add nothing.
 PRICES_FOR_A_TICK = 8
 BARS_FOR_A_TICK = 2_000
 
@@ -69,7 +61,7 @@ class Leeway(NamedTuple):
     range: float
 
 
-# High and low are single trades, open and close are where everybody trades.
+# High and low are single trades; open and close are where most trades happen.
 _EDGE, _EXTREME = Leeway(1.5 * BP, 0.2, 0.1), Leeway(2 * BP, 0.3, 0.3)
 LEEWAY: dict[str, Leeway] = {"open": _EDGE, "high": _EXTREME, "low": _EXTREME, "close": _EDGE}
 
@@ -78,10 +70,10 @@ DISAGREEMENT_COLUMNS = ["open_ms", "field", "stored", "other", "difference", "to
 
 @dataclass(frozen=True)
 class Comparison:
-    """What two sources say of one span; each of their bars is in ``compared``, ``only_stored`` or ``only_other``.
+    """Two sources over one span; each bar is in ``compared``, ``only_stored`` or ``only_other``.
 
-    ``disagreements``: a row for each bar and field, by time. ``difference`` is stored / other - 1. The row is there
-    because it lies further than ``tolerance`` from ``offset``, or further than the ceiling from 0.
+    ``disagreements``: a row for each bar and field, by time. ``difference`` is stored / other - 1; it lies further than
+    ``tolerance`` from ``offset``, or further than the ceiling from 0.
     """
 
     compared: int
@@ -92,7 +84,7 @@ class Comparison:
 
     @property
     def verdict(self) -> Verdict:
-        """``unverified``: there was nothing to compare, which is no praise."""
+        """``unverified``: there was nothing to compare."""
         if self.compared == 0:
             return "unverified"
         return "agree" if self.agreed == self.compared else "disagree"
@@ -106,10 +98,10 @@ class Comparison:
 def compare(
     stored: pd.DataFrame, other: pd.DataFrame, *, step_ms: int, ceiling: float = CEILING, strict: bool = False
 ) -> Comparison:
-    """The stored candles beside another source's of the same class, bars of ``step_ms``.
+    """Compare the stored candles with another source's of the same class, bars of ``step_ms``.
 
-    ``ceiling``: the relative difference that no volatility excuses. With :data:`FLOAT_NOISE` equality is expected: one
-    source asked twice. ``strict``: a pair's own noise excuses nothing, which a shifted series would have plenty of.
+    ``ceiling``: the relative difference that no volatility excuses; :data:`FLOAT_NOISE` for one source asked twice.
+    ``strict``: a pair's own noise excuses nothing, since a shifted series is noisy too.
     """
     both = in_common(stored, other)
     difference = _relative(both.stored, both.other)
@@ -143,10 +135,9 @@ def compare(
 
 
 def votes(disagreements: pd.DataFrame, third: pd.DataFrame) -> pd.DataFrame:
-    """The disagreements with what a third source says (``third``, NaN if nothing) and its ``vote``.
+    """The disagreements with a third source's value (``third``, NaN if missing) and its ``vote``.
 
-    It sides with the nearer of the two, if that is no further away than the row's tolerance and the usual size of an
-    offset, since its own is not known. Further away, or exactly in the middle: ``neither``. No bar: ``missing``.
+    It sides with the nearer of the two within the row's tolerance plus the usual offset; otherwise ``neither``.
     """
     bars = pd.Index(third["open_ms"]).get_indexer(pd.Index(disagreements["open_ms"]))
     fields = pd.Index(PRICES).get_indexer(pd.Index(disagreements["field"]))
@@ -163,7 +154,7 @@ def votes(disagreements: pd.DataFrame, third: pd.DataFrame) -> pd.DataFrame:
 
 
 class InCommon(NamedTuple):
-    """The bars that both sources have, their prices as (bars, open-high-low-close), and those that one of them has."""
+    """The bars that both sources have, their prices as (bars, open-high-low-close), and those that only one has."""
 
     open_ms: Times
     stored: Floats
@@ -173,7 +164,7 @@ class InCommon(NamedTuple):
 
 
 def in_common(stored: pd.DataFrame, other: pd.DataFrame) -> InCommon:
-    """Two frames matched by open time."""
+    """Match two frames by open time."""
     stored_ms, stored_prices = _bars(stored)
     other_ms, other_prices = _bars(other)
     place = np.searchsorted(other_ms, stored_ms)
@@ -198,13 +189,13 @@ def _bars(candles: pd.DataFrame) -> tuple[Times, Floats]:
 
 
 def _relative(value: Floats, reference: Floats) -> Floats:
-    """value / reference - 1; equal zeros do not differ, and from a zero everything else is infinitely far."""
+    """value / reference - 1. Equal zeros do not differ."""
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.asarray(np.where(value == reference, 0.0, value / reference - 1))
 
 
 def _offset(difference: Floats) -> Floats:
-    """By how much the stored closes around each bar lie above the other's; NaN where too few bars can say."""
+    """How far the stored closes around each bar lie above the other's; NaN where too few bars are known."""
     known = np.where(np.isfinite(difference), difference, np.nan)
     return _rolling_median(known, ENOUGH_AROUND).clip(-MAX_OFFSET, MAX_OFFSET)
 
@@ -219,7 +210,7 @@ def _tolerance(both: InCommon, step_ms: int, unknown_offset: NDArray[np.bool_]) 
 
 
 def _noise(departure: Floats) -> Floats:
-    """How far nine bars in ten keep to the usual departure of each field, if that is unusually far; else 0."""
+    """Per field, what nine bars in ten keep to, if that is more than :data:`MEASURED_NOISE`; else 0."""
     if len(departure) < ENOUGH_AROUND:
         return np.zeros(departure.shape[1])
     noise: Floats = np.quantile(np.abs(departure - np.median(departure, axis=0)), 0.9, axis=0)
@@ -227,7 +218,7 @@ def _noise(departure: Floats) -> Floats:
 
 
 def _volatility(both: InCommon, step_ms: int) -> Floats:
-    """The median absolute log return of a bar around each, of the calmer source; over a hole, of one bar of it."""
+    """The median absolute log return around each bar, of the calmer source."""
     with np.errstate(divide="ignore", invalid="ignore"):
         closes = np.log(np.stack((both.stored[:, -1], both.other[:, -1])))
         returns = np.abs(np.diff(closes, prepend=np.nan)) / np.sqrt(np.diff(both.open_ms, prepend=0) / step_ms)
@@ -241,14 +232,14 @@ def _calmer_range(both: InCommon) -> Floats:
 
 
 def _calmer(one: Floats, another: Floats) -> Floats:
-    """The smaller of two; what is no finite number does not count, and NaN stands where neither does."""
+    """The smaller of two, ignoring what is not finite."""
     calmer: Floats = np.fmin(one, another)
     calmer[~np.isfinite(calmer)] = np.nan
     return calmer
 
 
 def _coarser_tick(both: InCommon) -> Floats:
-    """One step of the coarser of the two price grids, relative to each price."""
+    """One step of the coarser price grid, relative to each price."""
     tick = max(_tick(both.stored), _tick(both.other))
     reference = np.abs(both.other)
     relative: Floats = np.divide(tick, reference, out=np.zeros_like(reference), where=reference > 0)
@@ -256,7 +247,7 @@ def _coarser_tick(both: InCommon) -> Floats:
 
 
 def _tick(prices: Floats) -> float:
-    """The smallest distance between two prices, a source's price step; 0 if there are too few to tell."""
+    """A source's price step: the smallest distance between two prices; 0 if there are too few."""
     distinct = np.unique(prices[:BARS_FOR_A_TICK])
     steps = np.diff(distinct[np.isfinite(distinct)])
     steps = steps[steps > FLOAT_NOISE * np.max(np.abs(distinct), initial=0.0)]
@@ -264,5 +255,5 @@ def _tick(prices: Floats) -> float:
 
 
 def _rolling_median(values: Floats, enough: int) -> Floats:
-    """Of the values around each; NaN where fewer than ``enough`` are known."""
+    """NaN where fewer than ``enough`` values are known."""
     return pd.Series(values).rolling(AROUND, center=True, min_periods=enough).median().to_numpy(dtype=np.float64)

@@ -1,11 +1,9 @@
 """What a candle must be before it may be stored.
 
-A rule takes an unchecked frame (``backfill.frames.candle_frame``) and what was asked for, and gives the mask of bad
-rows. Its name is what the quarantine says. A row is reported under the first rule it breaks.
+A rule takes an unchecked frame and what was asked for, and gives the mask of bad rows. Its name is what the quarantine
+says. A row is reported under the first rule it breaks.
 
-Not offences, since every source's answers have them: rows older than what was asked for (a full page reaches further
-back), equal repetitions, and a bar that has opened and is not over, whether it is marked as running or as closed. The
-last is not stored: ``backfill.sources.candle_source.is_over``.
+Every source's answers have rows older than the page, equal repetitions and running bars: these break no rule.
 """
 
 from __future__ import annotations
@@ -19,7 +17,7 @@ import pandas as pd
 from backfill.domain.candle_columns import CANDLE_COLUMNS, PRICES, VOLUMES
 from backfill.domain.timeframes import Timeframe
 
-# The clock that an answer comes with is told in seconds, and is not that of the machine which makes the bars.
+# The answer's clock has whole seconds, and another machine makes the bars.
 CLOCK_SLACK_MS = 60_000
 # Far outside of any market, and far inside of what a float can hold.
 SMALLEST, LARGEST = 1e-50, 1e50
@@ -28,7 +26,7 @@ SMALLEST, LARGEST = 1e-50, 1e50
 class Asked(NamedTuple):
     """What a page was asked for, in ms: bars that open before ``before_ms``, at ``now_ms`` by the source's clock.
 
-    Infinite: a page of this source may hold newer bars too; the time is not told.
+    Infinite ``before_ms``: a page of this source may hold newer bars too. Infinite ``now_ms``: the time is unknown.
     """
 
     timeframe: Timeframe
@@ -48,25 +46,28 @@ class BrokenRow(NamedTuple):
 
 
 def field_is_malformed(candles: pd.DataFrame, asked: Asked) -> pd.Series:
+    """A field is there but is not what it should be."""
     return candles["malformed"]
 
 
 def number_is_not_finite(candles: pd.DataFrame, asked: Asked) -> pd.Series:
-    """No source tells such a number (it would be malformed), but scaling can make one."""
+    """No source sends such a number (it would be malformed), but scaling can make one."""
     return candles[CANDLE_COLUMNS].abs().max(axis=1) == math.inf
 
 
 def number_is_absurd(candles: pd.DataFrame, asked: Asked) -> pd.Series:
-    """Once stored, it would break every comparison: Postgres raises an error where a product under- or overflows."""
+    """Once stored it would break comparisons: Postgres raises an error where a product under- or overflows."""
     size = candles[PRICES + VOLUMES].abs()
     return ((size > LARGEST) | ((size < SMALLEST) & (size != 0))).any(axis=1)
 
 
 def open_time_is_missing(candles: pd.DataFrame, asked: Asked) -> pd.Series:
+    """It has no open time."""
     return candles["open_ms"].isna()
 
 
 def open_time_is_off_the_grid(candles: pd.DataFrame, asked: Asked) -> pd.Series:
+    """Its open time is none of the timeframe's."""
     return (candles["open_ms"] - asked.timeframe.anchor_ms) % asked.timeframe.step_ms != 0
 
 
@@ -76,37 +77,42 @@ def open_time_is_in_the_future(candles: pd.DataFrame, asked: Asked) -> pd.Series
 
 
 def price_is_missing(candles: pd.DataFrame, asked: Asked) -> pd.Series:
+    """A price is blank."""
     return candles[PRICES].isna().any(axis=1)
 
 
 def price_is_not_positive(candles: pd.DataFrame, asked: Asked) -> pd.Series:
+    """A price is zero or negative."""
     return (candles[PRICES] <= 0).any(axis=1)
 
 
 def high_is_not_highest(candles: pd.DataFrame, asked: Asked) -> pd.Series:
+    """Another price is above the high."""
     return candles["high"] < candles[["open", "low", "close"]].max(axis=1)
 
 
 def low_is_not_lowest(candles: pd.DataFrame, asked: Asked) -> pd.Series:
+    """Another price is below the low."""
     return candles["low"] > candles[["open", "high", "close"]].min(axis=1)
 
 
 def volume_is_missing(candles: pd.DataFrame, asked: Asked) -> pd.Series:
-    """Every source tells how many coins were traded; not every one tells what was paid."""
+    """Every source gives the base volume; not every one gives the quote volume."""
     return candles["volume"].isna()
 
 
 def volume_is_negative(candles: pd.DataFrame, asked: Asked) -> pd.Series:
+    """A volume is below zero."""
     return (candles[VOLUMES] < 0).any(axis=1)
 
 
 def open_time_was_not_asked_for(candles: pd.DataFrame, asked: Asked) -> pd.Series:
-    """At the cursor or past it: the source has not understood the question, or answers another one."""
+    """At the cursor or past it: the source has answered another question."""
     return candles["open_ms"] >= asked.before_ms
 
 
 def open_time_is_told_twice(candles: pd.DataFrame, asked: Asked) -> pd.Series:
-    """Rows of one bar that differ: nobody can say which is right. Equal ones are one row, said twice."""
+    """Rows of one bar that differ: either could be right. Equal ones are one row, sent twice."""
     once = candles.drop_duplicates([*CANDLE_COLUMNS, "closed"])
     contested = once.loc[once["open_ms"].duplicated(keep=False), "open_ms"]
     return candles["open_ms"].isin(contested)

@@ -1,4 +1,4 @@
-"""Who gets how much of what does not suffice for all."""
+"""Share out a capacity that does not suffice for all."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ K = TypeVar("K", bound=Hashable)
 
 
 def fair_share(needs: Mapping[K, int], capacity: int) -> dict[K, int]:
-    """What each gets of ``capacity``: nobody more than he needs, and nobody less than another but for that.
+    """Max-min fair: no request gets more than it needs, the rest is shared equally.
 
-    (Max-min fairness.) What cannot be divided goes to the first ones by one.
+    What cannot be divided goes to the first ones, one each.
     """
     shares: dict[K, int] = {}
     left = max(0, capacity)

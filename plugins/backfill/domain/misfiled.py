@@ -1,18 +1,15 @@
-"""Is a page of candles wrong as a whole? One cause with its name instead of hundreds of disagreements.
+"""Find the one cause for which a whole page of candles is wrong, instead of hundreds of disagreements.
 
 ``hour_shift``
-    The same series, its stamps off by a constant: whole hours (local time written as UTC) or a few bars (the close's
-    time for the open's).
+    The same series with its open times off by a constant: whole hours (local time written as UTC) or a few bars.
 ``wrong_scale``
-    The same shape times a constant: a multiplier (1000BONK) that was not taken out, or taken out twice.
+    The same shape times a constant: a multiplier (1000BONK) that was not removed, or removed twice.
 ``wrong_instrument``
-    Another coin; or the spot market filed as the perpetual, which follows every move at a systematic distance.
+    Another coin; or the spot market filed as the perpetual, which follows it at a steady distance.
 
-How much is expected of the other candles depends on where they are from. The same venue's (its longer or shorter bars,
-a second download) have to be equal, so that a basis of 3.5 bp with 0.13 times the volume is damning. Those of another
-venue agree within the tolerances of ``agreement``, which take a small offset out; a basis tells only where two
-perpetuals have none like it. Measured on ../shared/market, medians over a page: Binance and Bybit perpetuals lay up to
-4.9 bp apart for a day and 1.6 bp for ten days; spot and perpetual 2.7 to 5 bp for ten days.
+The same venue's candles (longer or shorter bars, a second download) have to be equal, so a basis of 3.5 bp with 0.13
+times the volume is proof. Another venue's agree within the tolerances of ``agreement``. Measured medians over a page:
+two perpetuals lay up to 4.9 bp apart for a day and 1.6 bp for ten days; spot and perpetual 2.7 to 5 bp for ten days.
 """
 
 from __future__ import annotations
@@ -29,30 +26,30 @@ from backfill.domain.timeframes import DAY_MS, HOUR_MS
 
 Fault = Literal["hour_shift", "wrong_scale", "wrong_instrument"]
 
-# With fewer bars nothing is said of a whole page.
+# Fewer bars are no page to judge.
 ENOUGH_BARS = 30
-# Where more than the first share agrees, disagreements are scattered; one cause has to explain the second.
+# If more than the first share agrees, disagreements are scattered; one cause has to explain the second.
 SCATTERED, EXPLAINED = 0.5, 0.95
 # From UTC-12 to UTC+14.
 LAG_HOURS = 14
 LAG_BARS = 3
-# Two perpetuals of one coin never lie this far apart, and not by the lesser distance for so long.
+# Two perpetuals of one coin do not lie this far apart, nor by the lesser distance for so long.
 BASIS = 10 * BP
 LASTING_BASIS, LASTING_MS = 2.5 * BP, 10 * DAY_MS
 # A basis is steady: the closes scatter around it by less than this share of it.
 STEADY = 0.5
-# One venue's own candles lie further apart, or have other volumes, only where they are another market's trades.
+# One venue's own candles that lie further apart, or have other volumes, are of another market.
 OWN_BASIS = 1 * BP
 OWN_VOLUMES = (0.9, 1.1)
 
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """What is wrong with a whole page, and what shows it.
+    """What is wrong with a whole page, and the evidence.
 
-    ``lag_ms``: by how much the stored stamps are late (negative: early). ``ratio``: stored over other, the median of
-    the closes; ``median_bp``: how far it lies from 1; ``volume_ratio``: the same of the volumes, None where unknown;
-    all of them with the lag taken out. ``share_agreeing``: of the bars in common, with lag or ratio taken out.
+    ``lag_ms``: how late the stored times are (negative: early). ``ratio``: the median of stored / other closes;
+    ``median_bp``: its distance from 1; ``volume_ratio``: the same of the volumes, None if unknown. ``share_agreeing``:
+    of the bars in common, with lag or ratio removed.
     """
 
     fault: Fault
@@ -67,11 +64,10 @@ class Diagnosis:
 def diagnose(
     stored: pd.DataFrame, other: pd.DataFrame, *, step_ms: int, ceiling: float = CEILING, same_venue: bool = False
 ) -> Diagnosis | None:
-    """The one cause for which the stored page differs from ``other``; None: it does not, or in scattered bars only.
+    """The one cause for which the stored page differs from ``other``; None: there is none.
 
-    Frames as ``compare`` takes them; ``other`` may reach further than the page, so that a short one has something in
-    common with it when its stamps are set right. ``same_venue``: equality is expected, but for float noise. To be asked
-    of every page, also of one that agrees: the tolerances between venues hide the basis of a spot market.
+    Frames as ``compare`` takes them; ``other`` may reach further than the page. ``same_venue``: equality is expected,
+    but for float noise. Ask it of pages that agree too: the tolerances between venues hide the basis of a spot market.
     """
     expected = FLOAT_NOISE if same_venue else ceiling
     share = compare(stored, other, step_ms=step_ms, ceiling=expected, strict=True).share_agreeing
@@ -91,7 +87,7 @@ def diagnose(
 
 @dataclass(frozen=True)
 class _Evidence:
-    """Medians over the bars in common. ``distance``: of the closes; ``scatter``: of their ratios from ``ratio``."""
+    """Medians over the bars in common. ``distance``: of the closes; ``scatter``: of their ratios around ``ratio``."""
 
     span_ms: int
     ratio: float
@@ -101,18 +97,21 @@ class _Evidence:
 
     @property
     def basis(self) -> float:
+        """How far the stored closes lie from the other's, relative."""
         return self.ratio - 1
 
     @property
     def is_steady(self) -> bool:
+        """Whether the distance is the same throughout."""
         return self.scatter < STEADY * abs(self.basis)
 
     def diagnosis(self, fault: Fault, reason: str, share: float, lag_ms: int = 0) -> Diagnosis:
+        """This evidence as a diagnosis."""
         return Diagnosis(fault, lag_ms, self.ratio, self.basis / BP, self.volume_ratio, share, reason)
 
 
 def _evidence(stored: pd.DataFrame, other: pd.DataFrame) -> _Evidence | None:
-    """None for too few bars, and for a feed that stands still: that is far from the market too, but no other one."""
+    """None for too few bars, and for a feed that stands still."""
     both = in_common(stored, other)
     closes = both.stored[:, PRICES.index("close")], both.other[:, PRICES.index("close")]
     ratios = _ratios(*closes)
@@ -130,7 +129,7 @@ def _evidence(stored: pd.DataFrame, other: pd.DataFrame) -> _Evidence | None:
 
 
 def _ratios(stored: Floats, other: Floats) -> Floats:
-    """Of what is more than nothing on both sides."""
+    """Ratios where both sides are positive."""
     told = np.isfinite(stored) & np.isfinite(other) & (stored > 0) & (other > 0)
     return stored[told] / other[told]
 
@@ -141,7 +140,7 @@ def _at(open_ms: Times, candles: pd.DataFrame, column: str) -> Floats:
 
 
 def _hour_shift(stored: pd.DataFrame, other: pd.DataFrame, step_ms: int, ceiling: float) -> Diagnosis | None:
-    """The one lag that makes the bars agree. In a market that hardly moves several do, and none of them is proved."""
+    """The one lag that makes the bars agree; None if several do, as in a market that hardly moves."""
     explaining: list[Diagnosis] = []
     for lag_ms in _lags_ms(step_ms):
         moved = stored.assign(open_ms=stored["open_ms"] - lag_ms)
@@ -156,7 +155,7 @@ def _hour_shift(stored: pd.DataFrame, other: pd.DataFrame, step_ms: int, ceiling
 
 
 def _lags_ms(step_ms: int) -> list[int]:
-    """What a clock may be off by: whole hours, whole bars; either way."""
+    """Whole hours and whole bars, either way."""
     hours = {hours * HOUR_MS for hours in range(1, LAG_HOURS + 1)}
     bars = {bars * step_ms for bars in range(1, LAG_BARS + 1)}
     return [sign * length for length in sorted(hours | bars) for sign in (1, -1)]
@@ -167,7 +166,7 @@ def _length(ms: int) -> str:
 
 
 def _wrong_scale(stored: pd.DataFrame, other: pd.DataFrame, step_ms: int, ceiling: float) -> Diagnosis | None:
-    """The median ratio of the closes, if it is no basis and the prices divided by it agree."""
+    """The median ratio of the closes, if the prices divided by it agree."""
     evidence = _evidence(stored, other)
     if evidence is None or abs(evidence.basis) <= ceiling:
         return None
@@ -182,7 +181,7 @@ def _wrong_scale(stored: pd.DataFrame, other: pd.DataFrame, step_ms: int, ceilin
 
 
 def _not_its_own(evidence: _Evidence) -> str | None:
-    """Most bars differ from the same venue's own, which have to be equal."""
+    """Why the page is not of the market that the same venue's other candles are of."""
     least, most = OWN_VOLUMES
     volume = 1.0 if evidence.volume_ratio is None else evidence.volume_ratio
     if abs(evidence.basis) < OWN_BASIS and least <= volume <= most:
@@ -192,7 +191,7 @@ def _not_its_own(evidence: _Evidence) -> str | None:
 
 
 def _another_market(evidence: _Evidence, scattered: bool, ceiling: float) -> str | None:
-    """No perpetual of this coin: at another price altogether, or at a steady distance from it."""
+    """Why the page is no perpetual of this coin: another price altogether, or a steady distance from it."""
     if not scattered and evidence.distance > ceiling:
         return f"its closes are {evidence.ratio:.4g} times the other venue's, by no constant factor"
     least = LASTING_BASIS if evidence.span_ms >= LASTING_MS else BASIS

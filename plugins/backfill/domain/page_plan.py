@@ -1,8 +1,7 @@
 """Which pages to ask for: the fewest that cover the gaps, newest first.
 
-On a fixed grid every page's cursor is known before the first answer: a page asks for the ``rows_per_page`` bars
-that open before its cursor. Laying each page's newer edge on the newest bar still uncovered is the greedy cover
-of points on a line by intervals of one length, which is the smallest there is.
+On a fixed grid every page's cursor is known before the first answer. Laying each page's newer edge on the newest bar
+still uncovered is the greedy cover of points by intervals of one length: the smallest there is.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ from backfill.domain.intervals import Interval, union
 
 
 class PlannedPage(NamedTuple):
-    """One question: the bars that open before ``after_ms``, of which those from ``reach_ms`` on are wanted."""
+    """One request: the bars that open before ``after_ms``, of which those from ``reach_ms`` on are wanted."""
 
     after_ms: int
     reach_ms: int

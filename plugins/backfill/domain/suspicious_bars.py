@@ -1,7 +1,7 @@
-"""Bars that look untrue by themselves: flat ones of a market that trades, jumps, holes at one distance.
+"""Bars that look wrong by themselves: flat ones in a market that trades, jumps, holes at one distance.
 
-Nothing here is proof. What is found is asked for again and compared with other sources; a halt of the exchange is as
-flat as a bar that was never real. Fitted to the files of ../shared/market: see each function.
+Nothing here is proof: what is found is asked for again and compared with other sources. Fitted to real candles; see
+each function.
 """
 
 from __future__ import annotations
@@ -18,27 +18,26 @@ from backfill.domain.answers import bar_intervals
 from backfill.domain.intervals import Interval, union
 from backfill.domain.next_timeframe import is_silent
 
-# Silences that begin, per bar that traded. Below the first any silence is suspicious; from the second on, none is.
-# Real perpetuals: 7 in 100,000 (BTC, FIL) to 36 (XRP 5m, with its halts); thin ones 1 in 100 (ALGO) to 22 (BAX).
+# Silences per bar that traded. Below the first figure any silence is suspicious, from the second on none is. Real
+# perpetuals have 7 (BTC, FIL) to 36 (XRP 5m) per 100,000 bars, thin ones 1 (ALGO) to 22 (BAX) per 100.
 ALWAYS_TRADES, THIN = 1 / 1000, 1 / 50
-# Between them a silence is suspicious that is too long for chance, at hours that are so many times as quiet as most.
-# ALGO was silent for 5 minutes once in a month.
+# Between them a silence is suspicious if it is too long for chance at hours this many times as quiet as most.
 QUIET_HOURS = 10
 CHANCE = 0.01
 
-# A page has at least so many bars: shorter distances are common where holes are. A pattern has so many edges.
+# Shorter distances are common where holes are; fewer edges are no pattern.
 FEWEST_BARS, FEWEST_EDGES = 50, 4
-# Between two edges lie at most so many other holes, less one.
+# At most this many other holes, less one, lie between two edges.
 LAGS = 8
 
-# A bound is a multiple of the upper quartile of the moves around; the median is 0 where many minutes have no trade.
+# The bound is a multiple of the upper quartile of the moves around; the median is 0 in thin markets.
 MOVES_AROUND, FEWEST_MOVES, MOST_QUARTILES, LEAST_JUMP = 240, 30, 20.0, 0.02
 
 Times = NDArray[np.int64]
 
 
 class PageEdges(NamedTuple):
-    """Bars that a fetcher has dropped, one run of them every so many bars."""
+    """Bars that a fetcher has dropped, one run of them every ``every_bars``."""
 
     every_bars: int
     missing: list[Interval]
@@ -47,9 +46,8 @@ class PageEdges(NamedTuple):
 def flat_runs(candles: pd.DataFrame, step_ms: int) -> list[Interval]:
     """Runs of flat bars without volume in a market that otherwise trades in nearly every bar.
 
-    ``candles``: a checked frame, by which the market is judged too, so that a few days of minutes tell more than one.
-    Where markets are thin, which the frame shows, silence is no news and nothing is found. All that Binance
-    wrote on 2024-10-28 and OKX in its halts is found; none of the silences of XRP-ETH, ALGO, BAX or Kraken.
+    ``candles``: a checked frame, by which the market is judged too. In thin markets nothing is found. Found are all
+    that Binance wrote on 2024-10-28 and OKX in its halts; none of the silences of XRP-ETH, ALGO, BAX or Kraken.
     """
     silent = is_silent(candles)
     runs = bar_intervals(candles["open_ms"].to_numpy(np.int64)[silent], step_ms)
@@ -58,7 +56,7 @@ def flat_runs(candles: pd.DataFrame, step_ms: int) -> list[Interval]:
 
 
 def _shortest_suspicious(runs: int, traded: int) -> float:
-    """From how many silent bars on a run is suspicious, of a market with ``runs`` silences in ``traded`` bars."""
+    """How many silent bars make a run suspicious, in a market with ``runs`` silences in ``traded`` bars."""
     # Two more than were seen: a short frame without a silence does not show that there is none.
     begin = (runs + 2) / traded if traded else 1.0
     if begin >= THIN:
@@ -71,9 +69,8 @@ def _shortest_suspicious(runs: int, traded: int) -> float:
 def page_edges(missing: Sequence[Interval], step_ms: int) -> PageEdges | None:
     """The missing bars that lie at one distance from each other; None if there is no such pattern.
 
-    A market has no reason to lack every 1000th bar: whoever fetched it dropped the edge of each page. (An exchange that
-    halts at one hour of the day has the same pattern: ask again all the same.) Other holes among them do no harm unless
-    they are many. The holes of thin markets are told from edges by their number: what chance explains is no pattern.
+    A market has no reason to lack every 1000th bar: a fetcher dropped the edge of each page. What chance explains in a
+    thin market is no pattern.
     """
     holes = union(missing)
     starts = np.array([hole.start // step_ms for hole in holes], dtype=np.int64)
@@ -90,7 +87,7 @@ def page_edges(missing: Sequence[Interval], step_ms: int) -> PageEdges | None:
 
 
 def _distances(starts: Times) -> list[int]:
-    """The distances, in bars, that are most common between a hole and the next few."""
+    """The most common distances, in bars, between a hole and the next few."""
     apart = np.concatenate([starts[lag:] - starts[:-lag] for lag in range(1, min(LAGS, len(starts) - 1) + 1)])
     distances, times = np.unique(apart[apart >= FEWEST_BARS], return_counts=True)
     common = np.argsort(-times, kind="stable")[:LAGS]
@@ -107,7 +104,7 @@ def _longest_chain(starts: Times, every: int) -> Times:
 
 
 def _by_chance(starts: Times, chain: Times) -> float:
-    """How many chains as long are to be expected of holes at random, as many as there are around this one."""
+    """How many chains of this length random holes of the same density would have."""
     around = np.count_nonzero((starts >= chain[0]) & (starts <= chain[-1]))
     share = around / (chain[-1] - chain[0] + 1)
     # A chain begins with any two holes, and goes on with the next place or the one after it.
@@ -117,9 +114,8 @@ def _by_chance(starts: Times, chain: Times) -> float:
 def price_jumps(candles: pd.DataFrame, step_ms: int) -> pd.DataFrame:
     """Moves from close to close beyond what is usual around: ``open_ms``, ``jump`` (|log return|) and its ``bound``.
 
-    A warning: markets do jump. The bound is 20 times the upper quartile of the moves around, and at least 2 %; a hole
-    is no move, and a wrong bar moves twice, in and back. Six of the 811,324 bars of ../shared/market exceed it. Of bars
-    scaled by 1.05 it finds 93 to 99 % at 1m, and 64 % in 15m of BTC, where such moves are not rare.
+    A warning: markets do jump. The bound is 20 times the upper quartile of the moves around, and at least 2 %. Six of
+    811,324 real bars exceed it. Of bars scaled by 1.05 it finds 93 to 99 % at 1m, and 64 % in 15m of BTC.
     """
     follows = candles["open_ms"].diff() == step_ms
     jump = pd.Series(np.log(candles["close"].to_numpy())).diff().abs().where(follows.to_numpy())

@@ -1,10 +1,9 @@
 """Which market of a venue is our instrument, and how its numbers are scaled: by identity, never by string alone.
 
-Exchanges quote small coins by the thousand and more, each in its own way: Blofin's 1000BONK is Hyperliquid's kBONK
-and OKX's BONK, Bybit's SHIB1000 is Blofin's SHIB, Binance's 1MBABYDOGE is Blofin's 1000000BABYDOGE (Blofin's
-instruments of 2025-12-14; freqtrade, binance_leverage_tiers.json; passivbot, tests/test_live_coins_reload.py). A name
-alone proves little, elsewhere it may be another coin's. So a listing is only a claim until closes of the same bars
-have proved it.
+Exchanges quote small coins by the thousand and more, each in its own way: Blofin's 1000BONK is Hyperliquid's kBONK and
+OKX's BONK, Bybit's SHIB1000 is Blofin's SHIB, Binance's 1MBABYDOGE is Blofin's 1000000BABYDOGE (freqtrade,
+binance_leverage_tiers.json; passivbot, tests/test_live_coins_reload.py). The same name may be another coin elsewhere,
+so a listing is only a claim until closes of the same bars have proved it.
 """
 
 from __future__ import annotations
@@ -19,13 +18,12 @@ from typing import Literal
 from backfill.domain.markets import Market
 from backfill.domain.venues import Venue
 
-# Powers of ten from a thousand on, before or after at least two characters that can be a name of their own. So 1INCH,
-# 42, 0G, C98, LUNA2, BANANAS31 and 1000X are names and nothing else.
+# Powers of ten from a thousand on, before or after at least two characters that can be a name. So 1INCH, 42, 0G, C98,
+# LUNA2, BANANAS31 and 1000X are plain names.
 _PREFIXED = re.compile(r"(10{3,9}|1M)([A-Z][A-Z0-9]+)")
 _SUFFIXED = re.compile(r"([A-Z][A-Z0-9]*[A-Z])(10{3,9})")
 _K_PREFIXED = re.compile(r"k([A-Z][A-Z0-9]+)")
-# Stocks, metals, commodities and indexes that Blofin lists (its symbols of 2026-03-18): elsewhere they are not traded,
-# or their name is a coin's.
+# Stocks, metals, commodities and indexes that Blofin lists (2026-03-18): elsewhere the name is another thing's.
 NO_TWIN_ELSEWHERE = frozenset(
     {
         *("XAU", "XAG", "XPT", "XPD", "XCU", "COPPER", "CL", "NG", "SPY", "QQQ", "EWJ", "TSLA", "AMZN", "COIN", "CRCL"),
@@ -40,7 +38,7 @@ MAX_CLOSE_RATIO_OFF = 0.02
 
 @dataclass(frozen=True, slots=True)
 class Instrument:
-    """What we keep, as the home exchange describes it; None: not told. ``base`` is its name there: 1000BONK."""
+    """What identifies an instrument; None: unknown. ``base`` is its name at the source that describes it: 1000BONK."""
 
     symbol: str
     base: str
@@ -56,12 +54,13 @@ class Instrument:
 
     @property
     def is_linear(self) -> bool:
+        """Whether it is a linear contract settled in its quote currency."""
         return self.contract_type != "inverse" and self.settle in (None, "", self.quote) and self.quote != "USD"
 
 
 @dataclass(frozen=True, slots=True)
 class InstrumentDescription:
-    """What a source's list says of an instrument, under the name that we keep it by; None: not said.
+    """What a source's list says of an instrument, under the name that we keep it by; None: not given.
 
     ``contract_value``: coins a contract; ``state``: `live`, or the source's own word for anything else.
     """
@@ -79,7 +78,7 @@ class InstrumentDescription:
 
 
 def described(symbol: str, market: Market) -> InstrumentDescription:
-    """The market that stands for ``symbol``, as a description. A spot book is no contract: it describes no terms."""
+    """Describe ``symbol`` by the market that stands for it. A spot book has no contract terms."""
     contract_type = "linear" if market.is_linear else "inverse" if market.is_inverse else None
     return InstrumentDescription(
         symbol=symbol,
@@ -97,7 +96,7 @@ def described(symbol: str, market: Market) -> InstrumentDescription:
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """How a venue names and scales an instrument: ours = theirs x scale, the volume becoming coins of ours."""
+    """How a venue names and scales an instrument: ours = theirs x scale, volume in coins."""
 
     venue_symbol: str
     instrument_class: Literal["perpetual", "spot_proxy"]
@@ -114,14 +113,14 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True)
 class AmbiguousListing(Refusal):
-    """More than one market could be meant, and nothing tells which."""
+    """More than one market could be meant."""
 
     venue_symbols: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class ListingProof:
-    """What the overlap says of a listing. ``median_ratio``: their scaled close / ours; None: too few bars."""
+    """The result of comparing closes. ``median_ratio``: their scaled close / ours; None: too few bars."""
 
     overlap_bars: int
     median_ratio: float | None
@@ -146,7 +145,7 @@ def find_listing(
 ) -> Listing | Refusal:
     """The venue's market for an instrument, still to be proved, or why there is none.
 
-    Only a linear perpetual that settles in the instrument's quote currency will do; with ``spot_proxy`` a spot book
+    Only a linear perpetual that settles in the instrument's quote currency qualifies; with ``spot_proxy`` a spot book
     in dollars may stand in where the venue has no such perpetual.
     """
     if not instrument.is_linear:
@@ -164,7 +163,7 @@ def find_listing(
 
 
 def prove(our_closes: Mapping[int, float], their_scaled_closes: Mapping[int, float]) -> ListingProof:
-    """Whether a listing is our instrument: the median ratio of closes (by open time in ms) must be near one."""
+    """Prove a listing: the median ratio of closes (by open time in ms) must be near one."""
     ratios = [
         theirs / ours
         for open_ms, ours in our_closes.items()
@@ -198,7 +197,7 @@ def _rank(quote: str, instrument: Instrument) -> int:
 def _match(
     instrument: Instrument, venue: Venue, markets: Sequence[Market], kind: Literal["perpetual", "spot_proxy"]
 ) -> Listing | Refusal | None:
-    """The one market that can be meant. A name that is the same as ours needs no reading."""
+    """The one market that can be meant; an equal name goes first."""
     same = [(market, 1.0) for market in markets if market.base == instrument.base]
     fits = same or [
         (market, scale)

@@ -38,6 +38,7 @@ class Timeframe(NamedTuple):
         return ms + (self.anchor_ms - ms) % self.step_ms
 
     def is_on_grid(self, ms: int) -> bool:
+        """Whether a bar opens at ``ms``."""
         return (ms - self.anchor_ms) % self.step_ms == 0
 
     def last_closed_end(self, now_ms: int, settle_ms: int = 0) -> int:
