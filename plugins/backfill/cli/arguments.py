@@ -1,4 +1,4 @@
-"""The words of the command line."""
+"""The options of the command line."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from backfill.errors import ConfigurationError
 
 
 def parser() -> argparse.ArgumentParser:
-    """Every command with its options; a bad use exits with 2."""
+    """Every command with its options; bad usage exits with 2."""
     common = argparse.ArgumentParser(add_help=False)
     common.add_argument("--json", action="store_true", help="print one JSON document instead of tables")
 
@@ -88,7 +88,7 @@ def _add_decisions(
     candles: argparse.ArgumentParser,
     some_symbols: argparse.ArgumentParser,
 ) -> None:
-    """What a person decides by hand: rows in quarantine, corrections, findings."""
+    """Commands for a person's decisions: rows in quarantine, corrections, findings."""
     newest = argparse.ArgumentParser(add_help=False, parents=[candles, some_symbols])
     newest.add_argument("--limit", type=positive, default=100, metavar="N", help="so many at most, the newest (100)")
     decided = argparse.ArgumentParser(add_help=False, parents=[candles])
@@ -115,7 +115,7 @@ def _add_decisions(
     actions = findings.add_subparsers(dest="action", metavar="dismiss")
     dismiss = actions.add_parser("dismiss", help="nobody needs to act on them")
     dismiss.add_argument("ids", type=positive, nargs="+", action=_Once, metavar="ID")
-    # These may stand before `dismiss` too: a default here would take the place of what was said there.
+    # These options may stand before `dismiss` too: a default here would replace what was given there.
     dismiss.add_argument("--db", default=argparse.SUPPRESS, metavar="URI", help="as for every command")
     dismiss.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help="print one JSON document")
     dismiss.add_argument("--reason", type=sentence, required=True, metavar="TEXT", help="why; the finding keeps it")
@@ -129,14 +129,14 @@ class _Once(argparse.Action):
 
 
 def positive(text: str) -> int:
-    """A number as the database counts: from 1, in 8 bytes."""
+    """A number from 1 on that fits into 8 bytes."""
     if not re.fullmatch("[0-9]{1,18}", text) or int(text) == 0:
         raise argparse.ArgumentTypeError(f"{text!r} is no number from 1 on")
     return int(text)
 
 
 def sentence(text: str) -> str:
-    """Words on one line, as the database takes them."""
+    """Text on one line, as the database takes it."""
     said = " ".join(text.split())
     try:
         said.encode()
@@ -156,10 +156,7 @@ def comma_list(text: str) -> list[str]:
 
 
 def symbol_list(text: str) -> list[str]:
-    """Instruments by their Blofin names; as ccxt spells them, `BTC/USDT` or `BTC/USDT:USDT`, is understood too.
-
-    All of them are the linear perpetual: we keep no spot.
-    """
+    """Instruments by the names that we keep; ccxt's `BTC/USDT` and `BTC/USDT:USDT` are understood too."""
     return [_symbol(name) for name in comma_list(text)]
 
 
@@ -179,6 +176,7 @@ def number(least: int, most: int) -> Callable[[str], int]:
     """A whole number within these bounds."""
 
     def parse(text: str) -> int:
+        """The number, if it lies within the bounds."""
         if not re.fullmatch("[0-9]{1,9}", text) or not least <= int(text) <= most:
             raise argparse.ArgumentTypeError(f"{text!r} is no whole number from {least} to {most}")
         return int(text)

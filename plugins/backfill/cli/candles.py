@@ -60,7 +60,7 @@ def status(args: argparse.Namespace, output: Output) -> int:
     with _runtime(args) as runtime:
         which = _selected(runtime, args)
         rows = sync_status(runtime.store, which)
-        # Who is not asked, as what was made of finer bars, can be neither well nor ill.
+        # A source that is not asked, such as what finer bars were derived into, has no health.
         sources = [row for row in runtime.store.health("status").all() if is_source(row["source"])]
         missing = sum(row["missing_candles"] for row in rows)
         to_go = progress(runtime.store, which, missing, rows_per_page=runtime.rows_per_page)
@@ -112,7 +112,7 @@ def _runtime(args: argparse.Namespace) -> Runtime:
 
 
 def _selected(runtime: Runtime, args: argparse.Namespace) -> Selection:
-    """What the options select. Only a fill carries the universe over into Postgres; all else reads what is there."""
+    """What the options select. Only a fill writes the universe's wishes; all else reads those of Postgres."""
     select = select_declared if args.command == "fill" and not args.dry_run else select_wanted
     return select(
         runtime,

@@ -53,7 +53,7 @@ def correct(args: argparse.Namespace, output: Output) -> int:
 
 
 def _show(rows: Sequence[Row], planned: Counter[str], output: Output) -> None:
-    """What is held and what would be, line by line of the file."""
+    """Show what is stored and what would replace it, line by line."""
     for row in rows:  # there may be very many: rich takes a tenth of a millisecond for each
         bar = f"{row['symbol']} {row['timeframe']} {row['open_time']:%Y-%m-%d %H:%M}"
         print(f"line {row['place']}: {bar} {row['change']}{_values(row)}")
@@ -87,5 +87,5 @@ def _as_document(row: Row) -> dict[str, Any]:
 
 
 def _json_number(value: float | None) -> float | str | None:
-    """JSON has no word for the NaN that somebody else may have stored."""
+    """JSON has no NaN, which a foreign writer may have stored."""
     return value if value is None or math.isfinite(value) else str(value)

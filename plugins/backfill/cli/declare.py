@@ -16,13 +16,13 @@ from backfill.jobs.universe.declare_universe import Declaration, compare_univers
 from backfill.sources.runtime import Runtime
 
 DONE, NOT_DONE = 0, 1
-# So many series are dropped without a question: a person who drops more may have the wrong file in hand.
+# This many are dropped without a question: who drops more may have the wrong file in hand.
 FEW_DROPPED = 3
 COLUMNS = ("change", "symbol", "timeframe", "history", "sources")
 
 
 def declare(args: argparse.Namespace, output: Output) -> int:
-    """Print how the universe differs from the wishes of Postgres, and write it; what is dropped keeps its candles."""
+    """Print how the universe differs from Postgres' wishes, and write it. What is dropped keeps its candles."""
     with Runtime(database_uri(args.db), load_settings(), source_from_environment) as runtime:
         declaration = compare_universe(runtime)
         _show(declaration, output)
@@ -36,7 +36,7 @@ def declare(args: argparse.Namespace, output: Output) -> int:
 
 
 def _is_agreed(declaration: Declaration, output: Output) -> bool:
-    """Ask the person at the terminal; elsewhere ``--yes`` has to say it."""
+    """Ask at a terminal; elsewhere ``--yes`` has to say it."""
     dropped = len(declaration.undeclared)
     if output.as_json or not sys.stdin.isatty():
         raise ConfigurationError(f"{dropped:,} series would be dropped: say --yes if that is meant")

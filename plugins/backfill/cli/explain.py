@@ -63,7 +63,6 @@ def _lines(story: CandleStory) -> Iterator[str]:
 
 
 def _section(title: str, lines: Iterable[str]) -> Iterator[str]:
-    """The lines under their title; nothing where there are none."""
     listed = list(lines)
     if listed:
         yield f"{title}:"

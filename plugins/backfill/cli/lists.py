@@ -1,4 +1,4 @@
-"""What the commands share that list things for a person to decide on."""
+"""Helpers of the commands that list things for a decision."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from backfill.storage.candles_by_hand import writable_series
 
 
 def check_symbols(store: CandleStore, symbols: Sequence[str] | None) -> None:
-    """Raises :class:`UnknownSymbol` for one that we keep no series of, now or before."""
+    """Raise :class:`UnknownSymbol` for one that has no series, wanted or not."""
     if symbols is not None:
         known = list(dict.fromkeys(window.symbol for window in writable_series(store, settle_ms=0)))
         for symbol in symbols:
@@ -23,7 +23,7 @@ def check_symbols(store: CandleStore, symbols: Sequence[str] | None) -> None:
 def show_newest(
     output: Output, what: str, rows: Sequence[Mapping[str, Any]], columns: Sequence[str], most: int
 ) -> None:
-    """The first ``most`` of ``rows``, which holds one more if there are more; ``what`` they are, in one word."""
+    """Print the first ``most`` of ``rows``, which holds one more if there are more; ``what`` names them."""
     shown = rows[:most]
     if output.as_json:
         output.document({what: shown, "more": len(rows) > most})
@@ -36,5 +36,5 @@ def show_newest(
 
 
 def exact(value: float | None) -> str:
-    """A price or a volume as it is: two decimals would make nothing of a small coin's."""
+    """A price or volume with all its digits."""
     return "unknown" if value is None else f"{value:.15g}"

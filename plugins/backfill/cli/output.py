@@ -1,4 +1,4 @@
-"""How the command line speaks: tables and progress bars to a person, plain lines or one JSON document to a program."""
+"""Output: tables and progress bars for a person, plain lines or one JSON document for a program."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 Row = Mapping[str, Any]
-# In a file or a pipe nothing is folded.
+# A file or a pipe is not wrapped.
 FILE_WIDTH = 10_000
 
 
@@ -24,7 +24,7 @@ class Output:
 
     def __init__(self, *, as_json: bool) -> None:
         self.as_json = as_json
-        # What we print comes from exchanges and databases too: brackets and colons in it are no markup.
+        # Text from exchanges and databases is no markup.
         width = None if sys.stdout.isatty() else FILE_WIDTH
         self.results = Console(width=width, markup=False, emoji=False, highlight=False)
         soft_wrap = not sys.stderr.isatty()
@@ -63,7 +63,7 @@ class Output:
 
     @contextmanager
     def progress(self, total: int, what: str) -> Iterator[Progress | None]:
-        """A progress bar on a terminal, None elsewhere: there the caller writes a line for each thing done."""
+        """A progress bar on a terminal; None elsewhere, where the caller writes a line for each thing done."""
         if self.as_json or not self.notes.is_terminal:
             yield None
             return

@@ -16,7 +16,7 @@ from backfill.sensors.gap_detect import GapDetectSensor
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-# As text, since a template gives text: a parameter that is not given is an empty one.
+# A template gives text: a parameter that is not given is an empty one.
 SYMBOLS = "{{ (params.symbols or []) | join(',') }}"
 TIMEFRAMES_ASKED = "{{ (params.timeframes or []) | join(',') }}"
 RECHECK = "{{ params.recheck }}"
@@ -24,7 +24,7 @@ ALL_WITH_GAPS = "{{ (ti.xcom_pull(task_ids='detect_gaps') or []) | join(',') }}"
 
 
 def window_form(unset_start: str, unset_end: str) -> dict[str, Param]:
-    """The fields of a trigger form that say what to fill; the texts tell what start and end mean when left empty."""
+    """The fields of a trigger form; the texts say what start and end mean when left empty."""
     return {
         "symbols": Param(
             None,
@@ -60,14 +60,12 @@ def window_form(unset_start: str, unset_end: str) -> dict[str, Param]:
 def fill_tasks(
     start: str, end: str, *, sources: str = "", plan_only: str = "False", until: str = "", mapped: bool = True
 ) -> None:
-    """detect_gaps -> for each symbol with gaps: fill_from_blofin -> fill_from_fallback -> validate,
-    and then report.
+    """detect_gaps -> for each symbol with gaps: fill_from_blofin -> fill_from_fallback -> validate, and then report.
 
     All are templates. ``start`` and ``end`` give the same text whenever a task of the run starts; an empty one leaves
-    that side of the window to the universe. ``sources``: who may be asked, with commas; nobody named is everybody.
-    ``plan_only``: "True" ends the run with a log of what it would do. ``until``: when the fills of the run must end,
-    with what is left for the next one; empty: they have all the time they need. Not ``mapped``, one instance of each
-    task works on all symbols, some at once.
+    that side of the window to the universe. ``sources``: which may be asked, with commas; empty: all. ``plan_only``:
+    "True" only logs the plan. ``until``: when the fills must end; the rest is left for the next run. Not ``mapped``,
+    one instance of each task works on all symbols.
     """
     asked: dict[str, Any] = {
         "timeframes": TIMEFRAMES_ASKED, "start": start, "end": end, "sources": sources, "recheck": RECHECK
@@ -80,10 +78,11 @@ def fill_tasks(
 
     @task_group(prefix_group_id=False)
     def one_symbol(symbol: str) -> None:
+        """The tasks of one symbol."""
         named: dict[str, Any] = {"symbol": symbol, "weight_rule": "upstream", **how}
         (
             BlofinCandlesOperator(task_id="fill_from_blofin", until=until, **named, **asked)
-            # Whatever became of Blofin: what is left is left for the others.
+            # It runs even if the first task failed.
             >> CcxtFallbackOperator(
                 task_id="fill_from_fallback", trigger_rule="all_done", until=until, **named, **asked
             )
@@ -98,7 +97,7 @@ def fill_tasks(
 
 
 def _skip_without_symbols(context: Context) -> None:
-    """An empty list of symbols is none of them: to the operators it would be all."""
+    """To the operators an empty list of symbols would mean all."""
     task: Any = context["task"]
     if not task.symbol:
         raise AirflowSkipException("no symbol has gaps")

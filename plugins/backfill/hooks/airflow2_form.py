@@ -1,8 +1,4 @@
-"""The connection form of Airflow 2, drawn from the description that Airflow 3 reads by itself.
-
-A hook's ``get_ui_field_behaviour`` and ``get_connection_form_widgets`` return these; Airflow 3 does not call them
-where the provider's info describes the form.
-"""
+"""The connection form of Airflow 2, drawn from the description that Airflow 3 reads by itself."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ from backfill.hooks.provider_info import BLOFIN_CONNECTION
 
 
 class BlofinHook(BaseHook):
-    """Reads the connection ``blofin_conn_id``; where there is none, Blofin's public defaults serve."""
+    """Reads the connection ``blofin_conn_id``; without one, Blofin's public defaults are used."""
 
     conn_name_attr = "blofin_conn_id"
     default_conn_name = "blofin_default"
@@ -26,10 +26,12 @@ class BlofinHook(BaseHook):
     # Airflow 2 asks the hook for its form; Airflow 3 reads the provider's info.
     @staticmethod
     def get_ui_field_behaviour() -> dict[str, Any]:
+        """The form's fields for Airflow 2."""
         return airflow2_form.field_behaviour(BLOFIN_CONNECTION)
 
     @staticmethod
     def get_connection_form_widgets() -> dict[str, Any]:
+        """The form's widgets for Airflow 2."""
         return airflow2_form.form_widgets(BLOFIN_CONNECTION)
 
     def get_conn(self) -> SourceConnection:

@@ -1,4 +1,4 @@
-"""What Airflow's providers manager is told of this package, before it imports any of it."""
+"""What Airflow's providers manager reads of this package before it imports any of it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a task needs to fill: the candles' Postgres and the exchanges, from their Airflow connections."""
+"""What a task needs: the candles' Postgres and the sources, from their Airflow connections."""
 
 from __future__ import annotations
 
@@ -17,11 +17,10 @@ if TYPE_CHECKING:
 
 
 def open_runtime(candles_conn_id: str, blofin_conn_id: str) -> Runtime:
-    """To be closed by the caller.
+    """A runtime; the caller closes it.
 
-    Each source has a connection of its own, ``<source>_default`` except where ``blofin_conn_id`` says otherwise; one
-    without a connection is asked at its public address. BACKFILL_<SOURCE>_URL goes before the connection's host, as on
-    the command line.
+    Each source has a connection ``<source>_default`` (Blofin's is ``blofin_conn_id``); one without is asked at its
+    public address. BACKFILL_<SOURCE>_URL goes before the connection's host.
     """
     from backfill.sources.runtime import Runtime
 
@@ -29,6 +28,7 @@ def open_runtime(candles_conn_id: str, blofin_conn_id: str) -> Runtime:
     conn_ids = {BlofinHook.conn_type: blofin_conn_id}
 
     def connection_of(source: str) -> SourceConnection:
+        """The source's connection, with its address as set."""
         found = source_of_connection(conn_ids.get(source, f"{source}_default"))
         url = settings.source_urls.get(source)
         return found if url is None else replace(found, base_url=url)

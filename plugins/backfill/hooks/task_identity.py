@@ -1,4 +1,4 @@
-"""Who is running, for the run log."""
+"""The running task's identity, for the run log."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def run_identity(context: Context) -> RunIdentity:
-    """The task instance in the run log's words."""
+    """The identity of the context's task instance."""
     ti = context["ti"]
     return RunIdentity(
         dag_id=ti.dag_id,

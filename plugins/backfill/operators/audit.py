@@ -1,4 +1,4 @@
-"""The daily look at what is stored: is all that we say of it true, and where was a source out?"""
+"""The daily audit of what is stored, and the search for outages of sources."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ MOST_LINES = 200
 
 
 class AuditOperator(BaseOperator):
-    """Works the ledger, the tables and the rows out again from the candles, and tells what does not agree.
+    """Recompute the ledger, the tables and the rows from the candles, and report what differs.
 
-    It warns and does not fail: what it finds is in ``findings``, and fills go on meanwhile. It fails when the audit
-    itself cannot be done.
+    It warns and does not fail: findings are in ``findings``, and fills go on. It fails when the audit itself cannot
+    run.
 
-    :param repair: mend what can be mended without losing anything.
+    :param repair: repair what can be repaired without losing anything.
     :param symbols: only these instruments (list or comma list); None: everything, tables included.
     """
 
@@ -44,6 +44,7 @@ class AuditOperator(BaseOperator):
         self.candles_conn_id = candles_conn_id
 
     def execute(self, context: Context) -> dict[str, int]:
+        """Audit, and log a line for each finding."""
         from backfill.jobs.maintain.audit import audit  # pandas loads here, not at parse
 
         with CandleStoreHook(self.candles_conn_id).get_conn() as store:
@@ -57,9 +58,9 @@ class AuditOperator(BaseOperator):
 
 
 class FindOutagesOperator(BaseOperator):
-    """Calls the bars that most series of a source lack an outage of the source, and settles what that explains.
+    """Call the bars that most series of a source lack an outage of the source, and settle what that explains.
 
-    :param lookback_hours: how far back to look; runs overlap, so that what was denied late is seen as well.
+    :param lookback_hours: how far back to look; runs overlap, so that late answers count too.
     """
 
     template_fields: Sequence[str] = ("lookback_hours",)
@@ -73,6 +74,7 @@ class FindOutagesOperator(BaseOperator):
         self.candles_conn_id = candles_conn_id
 
     def execute(self, context: Context) -> int:
+        """Look, and log a line for each outage."""
         from backfill.jobs.status.market_wide_holes import market_wide_holes
 
         with CandleStoreHook(self.candles_conn_id).get_conn() as store:

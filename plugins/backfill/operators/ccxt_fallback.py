@@ -17,16 +17,17 @@ class CcxtFallbackOperator(FillOperator):
     """Asks the sources that this run has not asked yet, in the universe's order, each for what is left.
 
     Left is window - held - absent(source). A source that is broken is skipped, one whose listing is not proved gives
-    nothing; what others give is stored and names them, until the primary's own candle replaces it. With nothing left
-    to ask for the task skips itself. It may be cleared, retried or killed at any moment. A source's failure fails no
-    task: the run log names it, and `report` judges the run by what is still missing.
+    nothing. What others give is stored under their names until the primary's own candle replaces it. With nothing left
+    the task skips itself. It may be cleared, retried or killed at any moment. A source's failure fails no task: the run
+    log names it, and `report` judges the run by what is missing.
 
-    Parameters are those of :class:`FillOperator`. ``sources`` are asked in their order.
+    Parameters are those of :class:`FillOperator`; ``sources`` are asked in their order.
     """
 
     ui_color = "#d9d2f0"
 
     def execute(self, context: Context) -> list[dict[str, Any]]:
+        """Ask, and return a report for each series."""
         from backfill.hooks.runtime_hook import open_runtime  # pandas and ccxt load here, not at parse
         from backfill.hooks.task_identity import run_identity
         from backfill.jobs.fill.fill_universe import fill_series, left_for_others

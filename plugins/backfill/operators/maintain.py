@@ -1,4 +1,4 @@
-"""The daily upkeep: what the home exchange lists now, and the removal of what is past its retention."""
+"""Daily upkeep: refresh the instruments, and remove what is past its retention."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ MOST_LINES = 200
 
 
 class RefreshInstrumentsOperator(BaseOperator):
-    """Asks Blofin for its instruments, logs what has changed and declares the universe over them anew.
+    """Asks the primary sources for their instruments, logs what has changed and declares the universe over them.
 
-    With `instruments: all` new listings are kept from here on, and those that are gone no longer. Fails when Blofin
-    does not answer; the old list serves meanwhile.
+    With `instruments: all` new listings are kept from here on, and those that are gone no longer. Fails when a source
+    does not answer; the old list is used meanwhile.
     """
 
     ui_color = "#cfe8d5"
@@ -37,6 +37,7 @@ class RefreshInstrumentsOperator(BaseOperator):
         self.blofin_conn_id = blofin_conn_id
 
     def execute(self, context: Context) -> dict[str, int]:
+        """Refresh, and log a line for each change."""
         from backfill.hooks.runtime_hook import open_runtime
         from backfill.jobs.universe.refresh_universe import refresh_universe
 
@@ -49,7 +50,7 @@ class RefreshInstrumentsOperator(BaseOperator):
 class PruneOperator(BaseOperator):
     """Removes the bars that are older than their timeframe's retention, whole months by dropping their partition.
 
-    :param plan_only: only tell what would be removed.
+    :param plan_only: only report what would be removed.
     """
 
     template_fields: Sequence[str] = ("plan_only",)
@@ -69,6 +70,7 @@ class PruneOperator(BaseOperator):
         self.blofin_conn_id = blofin_conn_id
 
     def execute(self, context: Context) -> dict[str, int]:
+        """Prune, and log a line for each series."""
         from backfill.hooks.runtime_hook import open_runtime
         from backfill.jobs.maintain.prune_candles import prune_candles
 

@@ -16,21 +16,22 @@ if TYPE_CHECKING:
 class PrimaryCandlesOperator(FillOperator):
     """Asks the primary source of each series for window - held - absent and stores it, page by page.
 
-    It takes its facts from Postgres when it runs, so it may be cleared, retried or killed at any moment: what is stored
-    stays, and the next attempt does the rest. Returns one report a series (``gap_fill_runs`` has the same as rows).
-    An exchange's error is raised after everything that came before it was stored, unless the universe names other
-    sources for the series: then it is their turn.
+    It reads its facts from Postgres, so it may be cleared, retried or killed at any moment: what is stored stays, and
+    the next attempt does the rest. Returns one report a series, the same as the rows of ``gap_fill_runs``. An
+    exchange's error is raised after everything before it was stored, unless the series has other sources: then they are
+    asked next.
 
     Parameters are those of :class:`FillOperator`. A series whose primary is not among ``sources`` is left out; with
-    none left the task skips itself. What a source can answer ``until`` then is shared out fairly between all symbols,
-    newest bars first.
+    none left the task skips itself. What a source can answer ``until`` then is shared fairly among all symbols, newest
+    bars first.
     """
 
     ui_color = "#ffe6cc"
-    # The only primary that is asked; None: whichever a series has.
+    # The only primary that is asked; None: any.
     primary: str | None = None
 
     def execute(self, context: Context) -> list[dict[str, Any]]:
+        """Ask, and return a report for each series."""
         from backfill.hooks.runtime_hook import open_runtime  # pandas loads here, not at parse
         from backfill.hooks.task_identity import run_identity
         from backfill.jobs.fill.fill_universe import fill_series, with_primary_among
@@ -53,7 +54,7 @@ class PrimaryCandlesOperator(FillOperator):
                     until=as_moment("until", self.until),
                 )
             )
-        # Where other sources may help, they are asked next; where not, Airflow tries again.
+        # Other sources are asked next; a series that has none is retried by Airflow.
         alone = {(window.symbol, window.timeframe) for window in windows if len(window.source_ids) == 1}
         if cause := next((r.cause for r in reports if r.cause and (r.symbol, r.timeframe) in alone), None):
             raise cause

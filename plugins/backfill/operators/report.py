@@ -16,15 +16,15 @@ if TYPE_CHECKING:
 
 
 class ReportOperator(BaseOperator):
-    """Reads the run log of this Dag run, tells it, and fails if a symbol with gaps was not worked through.
+    """Logs what this Dag run has done, and fails if a symbol with gaps was not worked through.
 
-    It runs whatever became of the tasks before (``all_done``), and judges by the log, not by their states: a symbol
-    that the sensor named and that has no finished attempt has failed, and so has a run whose sensor gave no answer.
-    When every external source has failed for BACKFILL_ALERT_AFTER_HOURS it raises an alert.
+    It runs after all tasks (``all_done``) and judges by the run log, not by their states: a symbol that the sensor
+    named and that has no finished attempt has failed, and so has a run whose sensor gave no answer. When every external
+    source has failed for BACKFILL_ALERT_AFTER_HOURS it raises an alert.
 
     :param detect_task_id: the sensor whose list is to be accounted for.
-    :param on_outage: who is told of the alert: Airflow notifiers (or other callables that take the context). They find
-        its text under ``outage`` in the context, so ``SmtpNotifier(html_content="{{ outage }}", ...)`` works.
+    :param on_outage: Airflow notifiers (or other callables that take the context) for the alert. They find its text under
+        ``outage`` in the context, so ``SmtpNotifier(html_content="{{ outage }}", ...)`` works.
     """
 
     def __init__(
@@ -41,6 +41,7 @@ class ReportOperator(BaseOperator):
         self.candles_conn_id = candles_conn_id
 
     def execute(self, context: Context) -> dict[str, Any]:
+        """Report, and fail for what failed."""
         from backfill.jobs.status.report_run import report_run
 
         ti = context["ti"]

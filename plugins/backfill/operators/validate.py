@@ -1,4 +1,4 @@
-"""Say of one symbol how far its candles can be trusted, all its timeframes."""
+"""Check how far the candles of one symbol can be trusted, all its timeframes."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ if TYPE_CHECKING:
 
 
 class ValidateOperator(WindowOperator):
-    """Checks what is stored: coverage against the objective, the home's own coarser bars, another source's candles.
+    """Checks what is stored: coverage against the objective, the primary's own coarser bars, another source's candles.
 
-    What looks wrong is asked of its home again and replaced where that answers differently. The row in
-    ``gap_fill_runs`` and the ``findings`` are written first; only then does the task warn or fail, as the universe
-    file says. Where no other source answers the bars are `unverified`, and nothing is failed for that.
+    What looks wrong is asked for again and replaced where the answer differs. The row in ``gap_fill_runs`` and the
+    ``findings`` are written first; then the task warns or fails, as the universe says. Where no other source answers,
+    the bars are `unverified`, and nothing fails for that.
 
-    Parameters are those of :class:`WindowOperator` (``sources``: who may be asked beside the home), and
+    Parameters are those of :class:`WindowOperator` (``sources``: which may be asked beside the primary), and
 
     :param objective_pct: how much of a window must be held; None: as the universe says of the series.
     :param on_failure: `warn` or `fail`; None: as the universe says.
-    :param thorough: ask the home for coarser bars, where none are kept, also when nothing is missing.
+    :param thorough: ask for coarser bars, where none are kept, also when nothing is missing.
     """
 
     ui_color = "#d5e8d4"
@@ -45,6 +45,7 @@ class ValidateOperator(WindowOperator):
         self.thorough = thorough
 
     def execute(self, context: Context) -> list[dict[str, Any]]:
+        """Validate, and return a report for each series."""
         from backfill.hooks.runtime_hook import open_runtime  # pandas and ccxt load here, not at parse
         from backfill.hooks.task_identity import run_identity
         from backfill.jobs.validate.validate_universe import declared_validation, validate_universe

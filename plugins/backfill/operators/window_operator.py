@@ -1,4 +1,4 @@
-"""What the operators that work on series have in common: which series, in which window, over which connections."""
+"""What the operators that work on series share: which series, which window, which connections."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class WindowOperator(BaseOperator):
         self.blofin_conn_id = blofin_conn_id
 
     def windows(self, runtime: Runtime) -> list[SeriesWindow]:
-        """The universe as Postgres has it from now on, as far as this task is to work on it."""
+        """The windows to work on, once the universe's wishes are written."""
         from backfill.jobs.fill.fill_universe import windows_to_fill
 
         return windows_to_fill(
@@ -65,8 +65,8 @@ class WindowOperator(BaseOperator):
 class FillOperator(WindowOperator):
     """Asks sources for what is missing.
 
-    :param recheck: ask again for bars that a source has denied.
-    :param until: when the run must end (ISO 8601): what is not asked for by then is left to the next run; None: no end.
+    :param recheck: ask again for bars that are confirmed absent.
+    :param until: when the run must end (ISO 8601): the rest is left to the next run; None: no end.
     """
 
     template_fields: Sequence[str] = (*WindowOperator.template_fields, "recheck", "until")

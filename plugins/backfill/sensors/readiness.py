@@ -56,6 +56,7 @@ class ReadinessSensor(BaseSensorOperator):
         self.candles_conn_id = candles_conn_id
 
     def poke(self, context: Context) -> PokeReturnValue:
+        """Look once."""
         from backfill.jobs.status.readiness import readiness
 
         bars = None if self.bars in (None, *UNSET) else int(self.bars)

@@ -1,7 +1,6 @@
-"""What Airflow loads: on Airflow 3 a page of its own, "Candles", behind Airflow's login.
+"""What Airflow 3 loads: the page "Candles" behind Airflow's login. Airflow 2 shows nothing.
 
-The plugin is loaded in every process, tasks included, so what only the API server needs is imported
-there only. Airflow 2 knows neither attribute and shows nothing.
+The plugin is loaded in every process, tasks included, so only the API server imports what it alone needs.
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ from airflow.plugins_manager import AirflowPlugin
 if TYPE_CHECKING:
     from backfill.storage.database import Connection
 
-# Who may see this Dag's runs may see what they have done to the candles.
+# A user who may see this Dag's runs may see the candles' coverage.
 GUARDED_AS_DAG = "candles_fill_gaps"
 
 
@@ -24,7 +23,7 @@ class BackfillPlugin(AirflowPlugin):
     external_views: list[Any] = [  # noqa: RUF012 - Airflow's own attribute is a plain list
         {
             "name": "Candles",
-            # Relative to the UI's base, so that it also holds behind a path prefix.
+            # Relative to the UI's base, so it works behind a path prefix.
             "href": "backfill/",
             "destination": "nav",
             "category": "browse",

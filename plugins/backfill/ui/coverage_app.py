@@ -1,6 +1,6 @@
-"""The page that shows what we hold: three files and two JSON endpoints, all read-only.
+"""The coverage page: three files and two JSON endpoints, all read-only.
 
-The caller brings the database and the guard: the app knows nothing of Airflow and is tested without it.
+The caller passes the database and the guard, so the app is tested without Airflow.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ ASSETS = frozenset({"coverage.css", "coverage.js"})
 MAX_SERIES = 10_000
 MAX_RUNS = 50
 
-# The page loads nothing but its own two files and may be framed by Airflow only.
+# The page loads its own two files only, and only Airflow may frame it.
 HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'self'",
@@ -36,40 +36,46 @@ log = logging.getLogger(__name__)
 
 
 def coverage_app(connect: Callable[[], Connection], guard: Callable[..., object]) -> FastAPI:
-    """An app whose every route, the files included, first asks ``guard`` (a FastAPI dependency that raises).
+    """An app whose every route, the files included, calls ``guard`` first (a FastAPI dependency that raises).
 
-    ``connect`` opens one connection for each question; it is closed after the answer.
+    ``connect`` opens one connection for each request; it is closed after the answer.
     """
     app = FastAPI(dependencies=[Depends(guard)], docs_url=None, redoc_url=None, openapi_url=None)
 
     @app.get("/")
     def page() -> FileResponse:
+        """The page itself."""
         return FileResponse(STATIC / "coverage.html")
 
     @app.get("/static/{name}")
     def asset(name: str) -> FileResponse:
+        """One of the page's two files."""
         if name not in ASSETS:
             raise HTTPException(status_code=404)
         return FileResponse(STATIC / name)
 
     @app.get("/api/coverage")
     def coverage() -> dict[str, Any]:
+        """The series, least covered first."""
         return _answer(connect, coverage_page.coverage, MAX_SERIES)
 
     @app.get("/api/runs")
     def runs() -> dict[str, Any]:
+        """The newest runs."""
         return _answer(connect, coverage_page.recent_runs, MAX_RUNS)
 
     @app.middleware("http")
     async def add_headers(request: Request, proceed: Callable[[Request], Awaitable[Response]]) -> Response:
+        """Forbid framing by others and foreign content."""
         response = await proceed(request)
         response.headers.update(HEADERS)
         return response
 
     @app.exception_handler(BackfillError)
     def say_what_is_wrong(_request: Request, error: BackfillError) -> JSONResponse:
+        """A database error as a message for the page."""
         log.warning("the coverage page has no answer: %s", error)
-        # Database errors name hosts and users: those are for the log, their docstring is for the page.
+        # Database errors name hosts and users: those go to the log, their docstring to the page.
         shown = str(error) if isinstance(error, ConfigurationError) else type(error).__doc__
         return JSONResponse({"error": shown}, status_code=503)
 
