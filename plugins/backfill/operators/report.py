@@ -23,8 +23,8 @@ class ReportOperator(BaseOperator):
     source has failed for BACKFILL_ALERT_AFTER_HOURS it raises an alert.
 
     :param detect_task_id: the sensor whose list is to be accounted for.
-    :param on_outage: Airflow notifiers (or other callables that take the context) for the alert. They find its text under
-        ``outage`` in the context, so ``SmtpNotifier(html_content="{{ outage }}", ...)`` works.
+    :param on_outage: Airflow notifiers (or other callables that take the context) for the alert. They find its text
+        under ``outage`` in the context, so ``SmtpNotifier(html_content="{{ outage }}", ...)`` works.
     """
 
     def __init__(
