@@ -57,9 +57,9 @@ def parser() -> argparse.ArgumentParser:
         metavar="MS",
         help="least time between two requests to one source",
     )
-    fill.add_argument("--dry-run", action="store_true", help="print the plan and its requests, ask nobody")
+    fill.add_argument("--dry-run", action="store_true", help="print the plan and its requests, ask no source")
     prune = commands.add_parser("prune", parents=[candles], help="remove what is older than its retention")
-    prune.add_argument("--dry-run", action="store_true", help="tell what would be removed and stop")
+    prune.add_argument("--dry-run", action="store_true", help="print what would be removed and stop")
     validate = commands.add_parser("validate", parents=[candles, some, window], help="is what is held whole and right?")
     validate.add_argument("--sources", type=comma_list, metavar="A,B", help="compare with only these, beside the home")
     validate.add_argument("--thorough", action="store_true", help="add up bars also where nothing is missing")
@@ -113,7 +113,7 @@ def _add_decisions(
     findings.add_argument("--kinds", type=comma_list, metavar="A,B", help="only findings of these kinds")
     findings.add_argument("--status", choices=("open", "settled", "dismissed", "all"), default="open")
     actions = findings.add_subparsers(dest="action", metavar="dismiss")
-    dismiss = actions.add_parser("dismiss", help="nobody needs to act on them")
+    dismiss = actions.add_parser("dismiss", help="they need no action")
     dismiss.add_argument("ids", type=positive, nargs="+", action=_Once, metavar="ID")
     # These options may stand before `dismiss` too: a default here would replace what was given there.
     dismiss.add_argument("--db", default=argparse.SUPPRESS, metavar="URI", help="as for every command")

@@ -24,7 +24,7 @@ SAID = {
     "disagree": "disagrees",
     "unverified": "unverified",
     "not_compared": "says nothing of this bar",
-    "no_trade": "nobody traded",
+    "no_trade": "no trade",
     "lost": "a bar was lost",
 }
 
@@ -52,7 +52,7 @@ def _lines(story: CandleStory) -> Iterator[str]:
         if story.candle["listing"]:
             yield f"  its listing: {_listing(story.candle['listing'])}"
     looks = [_look(one) for one in (*story.compared, *story.proved)]
-    yield from _section("who agreed", looks or ["nobody has been asked"])
+    yield from _section("who agreed", looks or ["no source has been asked"])
     yield from _section("what else checks have found", map(_finding, story.findings))
     yield from _section(
         "what it was before", map(_former_self, story.former_selves) if story.former_selves else ["nothing else"]
@@ -71,7 +71,7 @@ def _section(title: str, lines: Iterable[str]) -> Iterator[str]:
 
 def _origin(story: CandleStory, candle: Row) -> str:
     home = next((_source(one, story.as_of) for one in story.sources if one["rank"] == 1), "it has none")
-    confirmed = "told after it had settled" if story.confirmed else "not told again yet"
+    confirmed = "sent again after it had settled" if story.confirmed else "not sent again yet"
     return {
         "home": f"from its home, {confirmed}",
         "stand_in": f"a stand-in for the home's: {home}",
@@ -175,7 +175,7 @@ def _named(source: str | None) -> str:
 
 
 def _joined(reasons: Sequence[str] | None) -> str:
-    return "; ".join(reasons or ["no reason told"])
+    return "; ".join(reasons or ["no reason given"])
 
 
 def _at(at: datetime | None) -> str:

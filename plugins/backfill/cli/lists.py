@@ -30,7 +30,7 @@ def show_newest(
     elif shown:
         output.table(f"{what}: {len(shown):,}", shown, columns)
         if len(rows) > most:
-            output.line(f"these are the newest {most:,}; --limit tells more")
+            output.line(f"these are the newest {most:,}; --limit shows more")
     else:
         output.line(f"{what}: none")
 

@@ -73,7 +73,7 @@ def _show(reports: Sequence[ValidationReport], output: Output) -> None:
     unverified = sum(report.counts.get("unverified", 0) for report in reports)
     output.line(
         (f"{bad:,} of {len(reports):,} series have problems" if bad else "all is well")
-        + (f"; nobody else could be asked about {unverified:,} bars" if unverified else "")
+        + (f"; no other source could be asked about {unverified:,} bars" if unverified else "")
     )
 
 

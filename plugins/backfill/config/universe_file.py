@@ -1,6 +1,6 @@
 """Reads ``include/universe.yaml``: which series must exist and how far back.
 
-Every fault of the file is told at once, by line and key, in the words of the file; nothing is guessed.
+Every fault of the file is reported at once, by line and key, in the words of the file; nothing is guessed.
 """
 
 from __future__ import annotations

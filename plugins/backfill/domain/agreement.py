@@ -184,8 +184,8 @@ def in_common(stored: pd.DataFrame, other: pd.DataFrame) -> InCommon:
 
 def _bars(candles: pd.DataFrame) -> tuple[Times, Floats]:
     prices = candles[PRICES].to_numpy(dtype=np.float64)
-    told = ~np.isnan(prices).any(axis=1)
-    return candles["open_ms"].to_numpy(dtype=np.int64)[told], prices[told]
+    known = ~np.isnan(prices).any(axis=1)
+    return candles["open_ms"].to_numpy(dtype=np.int64)[known], prices[known]
 
 
 def _relative(value: Floats, reference: Floats) -> Floats:

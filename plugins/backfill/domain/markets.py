@@ -11,8 +11,8 @@ from typing import Any
 class Market:
     """One market of a venue. ``told`` is the client's own description; all of it is plain JSON, to be kept anywhere.
 
-    ``base`` is spelled as the venue does where case matters (kPEPE), else as ccxt does, which tells coins of one name
-    apart. ``contract_size`` is in coins a contract; None: spot, or not told.
+    ``base`` is spelled as the venue does where case matters (kPEPE), else as ccxt does, which keeps coins of one name
+    apart. ``contract_size`` is in coins a contract; None: spot, or unknown.
     """
 
     venue_symbol: str

@@ -130,8 +130,8 @@ def _evidence(stored: pd.DataFrame, other: pd.DataFrame) -> _Evidence | None:
 
 def _ratios(stored: Floats, other: Floats) -> Floats:
     """Ratios where both sides are positive."""
-    told = np.isfinite(stored) & np.isfinite(other) & (stored > 0) & (other > 0)
-    return stored[told] / other[told]
+    known = np.isfinite(stored) & np.isfinite(other) & (stored > 0) & (other > 0)
+    return stored[known] / other[known]
 
 
 def _at(open_ms: Times, candles: pd.DataFrame, column: str) -> Floats:

@@ -131,12 +131,12 @@ class ListingProof:
 def readings(name: str, *, k_is_thousand: bool = False) -> dict[str, int]:
     """What a venue's name of a base can mean: coin -> coins per quoted unit. The name as it stands comes first."""
     meant = {name: 1}
-    if told := _PREFIXED.fullmatch(name):
-        meant[told[2]] = 1_000_000 if told[1] == "1M" else int(told[1])
-    if told := _SUFFIXED.fullmatch(name):
-        meant[told[1]] = int(told[2])
-    if k_is_thousand and (told := _K_PREFIXED.fullmatch(name)):
-        meant[told[1]] = 1000
+    if match := _PREFIXED.fullmatch(name):
+        meant[match[2]] = 1_000_000 if match[1] == "1M" else int(match[1])
+    if match := _SUFFIXED.fullmatch(name):
+        meant[match[1]] = int(match[2])
+    if k_is_thousand and (match := _K_PREFIXED.fullmatch(name)):
+        meant[match[1]] = 1000
     return meant
 
 
@@ -215,7 +215,7 @@ def _match(
     size = 1.0
     if kind == "perpetual" and venue.volume == "contracts":
         if market.contract_size is None:
-            return Refusal(f"{market.venue_symbol} counts contracts at {venue.source}, which does not tell their size")
+            return Refusal(f"{market.venue_symbol} counts contracts at {venue.source}, which does not give their size")
         size = market.contract_size
     return Listing(market.venue_symbol, kind, price_scale, size / price_scale)
 

@@ -1,7 +1,7 @@
 """What each source can do and how it wants to be asked: data, with the source of every figure.
 
 "ccxt" is the Python package 4.5.90 (its ``features`` and the code of each exchange's ``fetch_ohlcv``); "docs" are the
-exchange's own API documentation; "second-hand" was read in somebody else's code or issue; "no source" means that none
+exchange's own API documentation; "second-hand" was read in third-party code or an issue; "no source" means that none
 was found, so the figure is a safe default.
 """
 
@@ -54,9 +54,9 @@ class Venue:
     reach_bars: int | None = None  # how many bars back from now it serves; None: to the listing, or not known
     timeframes: tuple[str, ...] | None = None  # that open on our UTC grid; None: ccxt's, but ZONED_TIMEFRAMES
     since_inclusive: bool = True  # false: the bar at `since` itself is left out
-    sends_until: bool = False  # whether ccxt needs to be told the end for the question to have one
+    sends_until: bool = False  # whether ccxt must be given the end of the window
     bounded: bool = False  # whether an answer speaks for the window asked for, and not for what lies newest in it
-    fills_no_trade: bool | None = None  # flat bars with no volume where nobody traded (true) or no bar (false)
+    fills_no_trade: bool | None = None  # flat bars with no volume where there was no trade (true) or no bar (false)
 
     # -- rows
     volume: Literal["base", "contracts"] = "contracts"  # as ccxt gives a perpetual's; spot is always in base
@@ -182,7 +182,7 @@ _VENUES = (
         # docs: weight 2400 a minute and address; a page of 500 to 1000 rows weighs 5: half of it.
         limits_per_period_s=((240, 60),),
         spacing_ms=50,
-        # 403: the firewall, gone after 10 minutes (Binance.Net #115). 418: 2 minutes to 3 days, told in Retry-After.
+        # 403: the firewall, gone after 10 minutes (Binance.Net #115). 418: 2 minutes to 3 days, given in Retry-After.
         rules=StatusRules(forbidden="ban", ban_s=600, rate_limit_s=60, longest_s=3 * DAY_S),
         rate_codes=frozenset({"-1003"}),
         outage_codes=frozenset({"-1000", "-1001", "-1004", "-1007", "-1008"}),  # docs, Error Codes: 10xx
@@ -350,7 +350,7 @@ def venue(source: str) -> Venue:
     """The exchange called ``source``: of the table, or any other that ccxt knows, with safe defaults."""
     if known := VENUES.get(source):
         return known
-    import ccxt  # seconds of CPU, and only for a name of somebody's own
+    import ccxt  # seconds of CPU, and only for a name outside the table
 
     if source not in ccxt.exchanges:
         raise ConfigurationError(f"unknown source {source!r}: no exchange that ccxt {ccxt.__version__} knows")

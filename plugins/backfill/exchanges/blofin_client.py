@@ -41,7 +41,7 @@ TRIES = 3
 
 
 class BlofinAnswer(NamedTuple):
-    """The ``data`` of one answer, the exchange's clock at that time (None: not told), and how long it took."""
+    """The ``data`` of one answer, the exchange's clock at that time (None: unknown), and how long it took."""
 
     data: list[Any]
     server_ms: int | None
@@ -52,7 +52,7 @@ class BlofinClient:
     """Asks Blofin. Safe to share between threads.
 
     ``before_request`` is called before every request and may sleep or raise: the rate budget.
-    ``on_ban`` is told of every :class:`RateLimited` that Blofin has answered, so that all other processes pause too.
+    ``on_ban`` gets every :class:`RateLimited` that Blofin has answered, so that all other processes pause too.
     """
 
     def __init__(
@@ -212,11 +212,11 @@ def _data(body: bytes, path: str, params: dict[str, str]) -> list[Any]:
 def _named_error(code: str, message: str, path: str, params: dict[str, str]) -> ExchangeError:
     """The error that Blofin means by ``code`` ("Error Code")."""
     # Both may be of any length and have characters in them that no database takes.
-    told = f"{path}: code {ascii(code)[1:-1]:.40} {message!r:.200}"
+    said = f"{path}: code {ascii(code)[1:-1]:.40} {message!r:.200}"
     if code in VENUE.rate_codes:
-        return RateLimited(SOURCE, told, VENUE.rules.rate_limit_s)
+        return RateLimited(SOURCE, said, VENUE.rules.rate_limit_s)
     if code in VENUE.outage_codes:
-        return ExchangeUnreachable(SOURCE, told)
+        return ExchangeUnreachable(SOURCE, said)
     if code in VENUE.unlisted_codes:
-        return SymbolNotListed(SOURCE, params.get("instId", ""), told)
-    return RequestRefused(SOURCE, told)
+        return SymbolNotListed(SOURCE, params.get("instId", ""), said)
+    return RequestRefused(SOURCE, said)

@@ -34,7 +34,7 @@ class CcxtAnswer(NamedTuple):
     """One page: every row that came, in its order, also what lies beside the bars asked for.
 
     ``covers_ms``: the half-open span the answer speaks for: a bar in it without a row does not exist at the venue.
-    It may be less than was asked for, and empty. ``server_ms``: the venue's clock, None: not told.
+    It may be less than was asked for, and empty. ``server_ms``: the venue's clock, None: unknown.
     """
 
     rows: list[CcxtRow]
@@ -105,7 +105,7 @@ class CcxtClient:
         self._wire.close()
 
     def markets(self) -> list[Market]:
-        """Every market of the kinds asked for, loaded once; not those that nobody could write down."""
+        """Every market of the kinds asked for, loaded once; without those that cannot be stored."""
         exchange = self._loaded()
         with self._in_our_words("the list of markets"):
             return [market for market in map(market_of, exchange.markets.values()) if can_be_kept(market)]
@@ -138,13 +138,13 @@ class CcxtClient:
     def _check_that_rows_were_told(self, document: Any, rows: Sequence[CcxtRow], what: str) -> None:
         """ccxt takes a missing list for an empty one; so we look ourselves."""
         if self.venue.rows_at is None:
-            told = len(rows) if rows or has_empty_list(document) else None
+            sent = len(rows) if rows or has_empty_list(document) else None
         else:
-            told = rows_told(document, self.venue.rows_at)
-        if told is None:
+            sent = rows_told(document, self.venue.rows_at)
+        if sent is None:
             raise BadPayload(self.venue.source, f"{what}: no list of candles in {document!r:.80}")
-        if told != len(rows):
-            raise BadPayload(self.venue.source, f"{what}: {told} candles told, {len(rows)} read")
+        if sent != len(rows):
+            raise BadPayload(self.venue.source, f"{what}: {sent} candles sent, {len(rows)} read")
 
     def _loaded(self) -> Any:
         """ccxt's exchange with its markets. One thread loads them, and a failure is remembered for a while."""
@@ -189,8 +189,8 @@ class CcxtClient:
         if self._base_url:
             exchange.urls["api"] = _moved(exchange.urls["api"], self._base_url)
 
-        def all_rows(told: Any, market: Any = None, *_: Any, **__: Any) -> list[CcxtRow]:
-            return [row_of(exchange, venue, raw, market) for raw in told or []]
+        def all_rows(sent: Any, market: Any = None, *_: Any, **__: Any) -> list[CcxtRow]:
+            return [row_of(exchange, venue, raw, market) for raw in sent or []]
 
         # ccxt's own sorts, and drops what lies before `since`, after `limit` and what has no time.
         exchange.parse_ohlcvs = all_rows

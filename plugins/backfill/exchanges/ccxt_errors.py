@@ -27,22 +27,22 @@ def as_ours(error: Exception, venue: Venue, what: str, answer: WireAnswer | None
 
     source = venue.source
     named = f"{type(error).__name__}: {_message(error)}"
-    told = f"{what}: {named}"
+    message = f"{what}: {named}"
     if isinstance(error, ccxt.BadSymbol):
         return SymbolNotListed(source, what, named)
     if isinstance(error, ccxt.RestrictedLocation):
-        return GeoBlocked(source, told)
+        return GeoBlocked(source, message)
     if isinstance(error, (ccxt.RateLimitExceeded, ccxt.DDoSProtection)):
-        return RateLimited(source, told, venue.rules.rate_limit_s)
+        return RateLimited(source, message, venue.rules.rate_limit_s)
     if isinstance(error, ccxt.BadResponse):
-        return BadPayload(source, told)
+        return BadPayload(source, message)
     if answer is not None and answer.status >= 400:
         return RequestRefused(source, f"{what}: HTTP {answer.status} {answer.document!r:.200}")
     if isinstance(error, ccxt.OperationFailed):
-        return ExchangeUnreachable(source, told)
+        return ExchangeUnreachable(source, message)
     if isinstance(error, ccxt.BaseError):
-        return RequestRefused(source, told)
-    return BadPayload(source, told)
+        return RequestRefused(source, message)
+    return BadPayload(source, message)
 
 
 def _message(error: Exception) -> str:

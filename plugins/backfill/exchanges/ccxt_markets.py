@@ -25,22 +25,22 @@ def can_be_kept(market: Market) -> bool:
     return rb"\u0000" not in text
 
 
-def market_of(told: Mapping[str, Any]) -> Market:
+def market_of(described: Mapping[str, Any]) -> Market:
     """ccxt's market structure as a :class:`Market`."""
-    size = told.get("contractSize")
-    created = told.get("created")
+    size = described.get("contractSize")
+    created = described.get("created")
     return Market(
-        venue_symbol=str(told["symbol"]),
-        market_id=str(told["id"]),
-        base=str(told.get("baseName") or told["base"]),
-        quote=str(told["quote"]),
-        settle=told.get("settle"),
-        is_swap=told.get("swap") is True,
-        is_spot=told.get("spot") is True,
-        is_linear=told.get("linear") is True,
-        is_inverse=told.get("inverse") is True,
+        venue_symbol=str(described["symbol"]),
+        market_id=str(described["id"]),
+        base=str(described.get("baseName") or described["base"]),
+        quote=str(described["quote"]),
+        settle=described.get("settle"),
+        is_swap=described.get("swap") is True,
+        is_spot=described.get("spot") is True,
+        is_linear=described.get("linear") is True,
+        is_inverse=described.get("inverse") is True,
         contract_size=float(size) if size else None,
-        is_active=told.get("active"),
+        is_active=described.get("active"),
         listed_ms=int(created) if created else None,
-        told={key: told[key] for key in _NEEDED if told.get(key) is not None},
+        told={key: described[key] for key in _NEEDED if described.get(key) is not None},
     )

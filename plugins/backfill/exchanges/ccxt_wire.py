@@ -38,7 +38,7 @@ TRIES = 3
 
 @dataclass(frozen=True, slots=True)
 class WireAnswer:
-    """What came last over the wire: the JSON, the exchange's clock in ms (None: not told), how long it took."""
+    """What came last over the wire: the JSON, the exchange's clock in ms (None: unknown), how long it took."""
 
     status: int
     document: Any
@@ -49,7 +49,7 @@ class WireAnswer:
 class CcxtWire(BaseAdapter):
     """A transport for ccxt's session, safe to share between threads.
 
-    ``before_request`` is called before every request and may sleep or raise: the rate budget. ``on_ban`` is told of
+    ``before_request`` is called before every request and may sleep or raise: the rate budget. ``on_ban`` gets
     every :class:`RateLimited`. ``only_to``: the address that no request may leave; None: wherever ccxt wants.
     ``tries``: how often an exchange that is unwell is asked the same.
     """
@@ -179,10 +179,10 @@ def _codes(document: Any) -> set[str]:
     """What may be an error's name: `code` of most, `retCode` of Bybit, `label` of Gate, the list `error` of Kraken."""
     if not isinstance(document, dict):
         return set()
-    told = [document.get(key) for key in ("code", "retCode", "label")]
+    codes = [document.get(key) for key in ("code", "retCode", "label")]
     if isinstance(document.get("error"), list):
-        told += document["error"]
-    return {str(code) for code in told if isinstance(code, (str, int))}
+        codes += document["error"]
+    return {str(code) for code in codes if isinstance(code, (str, int))}
 
 
 def _told(document: Mapping[str, Any]) -> str:
@@ -192,7 +192,7 @@ def _told(document: Mapping[str, Any]) -> str:
 
 
 def _whole(response: requests.Response, body: bytes) -> requests.Response:
-    """The answer anew, with its body read and decoded."""
+    """The answer with its body read and decoded."""
     whole = requests.Response()
     whole.status_code = response.status_code
     whole.reason = response.reason

@@ -28,7 +28,7 @@ def status_error(
 ) -> ExchangeError | None:
     """The error that the HTTP status alone makes of an answer; None where the body has to be looked at.
 
-    ``body`` (as far as it came) tells a country that is shut out from an address that is.
+    ``body`` (as far as it came) shows whether a country or an address is shut out.
     """
     status = response.status_code
     if status == 429:
@@ -108,12 +108,12 @@ def retry_after_s(response: requests.Response, otherwise_s: float, longest_s: fl
 def server_ms(response: requests.Response) -> int | None:
     """The exchange's clock by its Date header, to the second; None: it has none that can be read."""
     try:
-        told = parsedate_to_datetime(response.headers["Date"])
+        sent_at = parsedate_to_datetime(response.headers["Date"])
     except (KeyError, ValueError, OverflowError):
         return None
-    if told.tzinfo is None:
-        told = told.replace(tzinfo=timezone.utc)
-    return int((told - datetime.fromtimestamp(0, timezone.utc)).total_seconds() * 1000)
+    if sent_at.tzinfo is None:
+        sent_at = sent_at.replace(tzinfo=timezone.utc)
+    return int((sent_at - datetime.fromtimestamp(0, timezone.utc)).total_seconds() * 1000)
 
 
 def reason(error: Exception) -> str:

@@ -46,7 +46,7 @@ class AirflowApi:
         self._session.trust_env = False  # no proxy stands between us and our own machine
 
     def unhealthy(self) -> list[str]:
-        """Which components do not report themselves healthy; all of them while nobody answers."""
+        """Which components do not report themselves healthy; all of them while it does not answer."""
         try:
             health = self._ask_once("GET", "/api/v2/monitor/health")
         except LocalStackFailed:
@@ -83,7 +83,7 @@ class AirflowApi:
         """What is queued or running."""
         params = {"state": ["queued", "running"], "limit": 100}
         return [
-            _dag_run(told) for told in self._ask("GET", f"/api/v2/dags/{dag_id}/dagRuns", params=params)["dag_runs"]
+            _dag_run(answer) for answer in self._ask("GET", f"/api/v2/dags/{dag_id}/dagRuns", params=params)["dag_runs"]
         ]
 
     def fail(self, dag_id: str, run: DagRun) -> None:
@@ -127,8 +127,8 @@ class AirflowApi:
             raise _Silent(f"{method} {path}: no answer from {self.url} ({type(error).__name__})") from error
 
 
-def _dag_run(told: dict[str, Any]) -> DagRun:
-    return DagRun(told["dag_run_id"], told["state"], _moment(told["run_after"]))
+def _dag_run(answer: dict[str, Any]) -> DagRun:
+    return DagRun(answer["dag_run_id"], answer["state"], _moment(answer["run_after"]))
 
 
 def _moment(text: str) -> datetime:

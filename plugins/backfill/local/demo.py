@@ -69,7 +69,7 @@ def run_up(settings: Settings, output: CommandOutput, *, once: bool = False) -> 
 
 @dataclass(frozen=True)
 class _Play:
-    """One run of the Dag on a running stack, and how it is told."""
+    """One run of the Dag on a running stack, and its report."""
 
     stack: Stack
     settings: Settings
@@ -77,7 +77,7 @@ class _Play:
     title: str
 
     def fill(self) -> int:
-        """Start a run of the Dag, follow it to its end, tell what it did; give the exit code that stands for it."""
+        """Start a run of the Dag, follow it to its end, report what it did; give the exit code that stands for it."""
         airflow = self.stack.airflow
         for unfinished in airflow.unfinished_runs(DAG_ID):
             airflow.fail(DAG_ID, unfinished)

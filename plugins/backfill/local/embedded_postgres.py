@@ -1,7 +1,7 @@
 """A PostgreSQL server of our own in one folder, on a Unix socket, from a wheel's programs.
 
     HOME/postgres/18/      the data
-    HOME/postgres/socket/  the socket: whoever may enter this folder is the superuser, no one else connects
+    HOME/postgres/socket/  the socket: who may enter this folder is the superuser, no one else connects
     HOME/postgres/server.log
 
 As root, ``HOME/postgres`` may be a link to a folder under /var/lib: see postgres_programs. The server

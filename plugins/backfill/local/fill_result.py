@@ -94,7 +94,7 @@ def progress(rows: RunRows) -> RunProgress:
 
 
 def series_results(rows: RunRows) -> list[SeriesResult]:
-    """One result for each state. A series without an attempt lacked nothing, or nobody came to it."""
+    """One result for each state. A series without an attempt lacked nothing, or no run came to it."""
     missing = rows.missing()
     results: dict[Key, SeriesResult] = {}
     for state in rows.states:

@@ -25,7 +25,7 @@ from backfill.paper.market import Market
 from backfill.paper.replayed_market import ReplayedMarket
 from backfill.paper.synthetic_market import SyntheticMarket
 
-# Who is on paper over the synthetic market. The universe names nobody else, so no request can leave the machine.
+# Who is on paper over the synthetic market. The universe names no other, so no request can leave the machine.
 STAND_INS = ("okx", "bybit", "binanceusdm")
 # What a paper market replaces: where the exchanges are, and what is wished for.
 NOT_ON_PAPER = ("BACKFILL_DB", "BACKFILL_PROFILE", "BACKFILL_LOOKBACK_HOURS")
@@ -122,7 +122,7 @@ def _on_paper(
 ) -> Scenario:
     universe = folder / "universe.yaml"
     content = yaml.safe_dump(universe_of(spans, sources), sort_keys=False, default_flow_style=None)
-    universe.write_text(f"# Written anew at each start: {title}.\n{content}", encoding="utf-8")
+    universe.write_text(f"# Rewritten at each start: {title}.\n{content}", encoding="utf-8")
     return Scenario(title, database, market, sources, {"BACKFILL_UNIVERSE": str(universe)})
 
 

@@ -65,7 +65,7 @@ class Stack:
     started_at: datetime
 
     def wait_until_ready(self, dag_id: str) -> None:
-        """Until Airflow is healthy and has read the Dag anew. Raises LocalStackFailed, with the log's last words."""
+        """Until Airflow is healthy and has read the Dag again. Raises LocalStackFailed, with the log's last words."""
         deadline = time.monotonic() + READY_WITHIN_S
         while time.monotonic() < deadline:
             self.supervisor.check()
@@ -92,7 +92,7 @@ class Stack:
 
 @contextmanager
 def running_stack(settings: Settings, scenario: Scenario, note: Note) -> Iterator[Stack]:
-    """Everything started and, however the block is left, everything stopped again. ``note`` is told what happens."""
+    """Everything started and, however the block is left, everything stopped again. ``note`` gets what happens."""
     home = settings.home.resolve()
     home.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
@@ -252,7 +252,7 @@ def _supervisor_of(home: Path) -> psutil.Process | None:
 
 @contextmanager
 def _signals_as_interrupts() -> Iterator[None]:
-    """`make down` and a closed terminal end us as Ctrl-C does; whoever asks twice is not heard."""
+    """`make down` and a closed terminal end us as Ctrl-C does; a second signal changes nothing."""
 
     def interrupt(_signal: int, _frame: FrameType | None) -> None:
         _ignore_signals()

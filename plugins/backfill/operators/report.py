@@ -57,8 +57,8 @@ class ReportOperator(BaseOperator):
             self.log.info(line)
         if summary.outage:
             self.log.error(summary.outage)
-            for tell in self.on_outage:
-                tell({**context, "outage": summary.outage})
+            for notify in self.on_outage:
+                notify({**context, "outage": summary.outage})
         if summary.failures:
             raise AirflowFailException("; ".join(summary.failures))
         return summary.totals

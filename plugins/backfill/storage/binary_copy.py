@@ -62,7 +62,7 @@ def page_columns(candles: pd.DataFrame) -> list[Column]:
 
 
 def candle_columns(candles: pd.DataFrame, series_id: int, source_id: int) -> list[Column] | None:
-    """``candles`` as columns of the table itself, a volume that nobody knows left out, which makes it NULL.
+    """``candles`` as columns of the table itself, an unknown volume left out, which makes it NULL.
 
     None where a volume is known of some bars only: fixed widths cannot say that.
     """

@@ -113,7 +113,7 @@ class CandleStore:
         return PauseCheck(self.connection, source, known.get(source))
 
     def require_current_schema(self) -> None:
-        """Raise unless the schema is exactly ours: missing, too old and too new are told apart."""
+        """Raise unless the schema is exactly ours: missing, too old and too new are different errors."""
         require_current_schema(self.connection)
 
     def health(self, run: str) -> SourceHealth:

@@ -1,4 +1,4 @@
-"""Connections to Postgres, with driver errors told in our words."""
+"""Connections to Postgres, with driver errors as our own types."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def translated_errors(uri: str | None = None) -> Iterator[None]:
 
 
 def without_password(uri: str) -> str:
-    """The address as it may be shown; not at all if nobody can say where in it a password is."""
+    """The address as it may be shown; not at all if it is unclear where in it a password is."""
     try:
         if "://" not in uri:
             options: dict[str, Any] = conninfo_to_dict(uri)

@@ -24,7 +24,7 @@ class Finding:
     """One thing that a check has found; the span in ms, ``series_id`` None for what concerns a whole source.
 
     A finding is the same as an earlier one when kind, series, source, start and field are.
-    ``status``: `open` when somebody must act, `settled` when it is only told.
+    ``status``: `open` when a person must act, `settled` when it is a record only.
     """
 
     kind: str

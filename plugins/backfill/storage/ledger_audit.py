@@ -135,7 +135,7 @@ class LedgerAudit:
         )
 
     def recount(self, series_id: int, span: Interval) -> None:
-        """Set the ledger of a span right, inside a transaction, whoever else is writing."""
+        """Set the ledger of a span right, inside a transaction, whatever other writers do."""
         params = {"series_id": series_id, "first_ms": span.start, "past_ms": span.end}
         self._run("ledger/lock_ledger", **params)
         self._run("audit/recount", **params)

@@ -16,7 +16,7 @@ from backfill.domain.symbols import Listing, ListingProof
 from backfill.storage.database import Connection, translated_errors
 from backfill.storage.named_queries import query
 
-# First key of the advisory locks that say "somebody loads the markets" ("bfmk" in ASCII); the second is the source.
+# First key of the advisory locks that mark markets as being loaded ("bfmk" in ASCII); the second is the source.
 MARKETS_LOCK = 0x6266_6D6B
 
 

@@ -76,7 +76,7 @@ def migrate(connection: Connection, migrations: list[Migration] | None = None) -
 
 
 def require_current_schema(connection: Connection) -> None:
-    """Raise unless the schema is exactly ours: missing, too old and too new are told apart."""
+    """Raise unless the schema is exactly ours: missing, too old and too new are different errors."""
     with translated_errors():
         exists = fetch_one(connection, "SELECT to_regclass('backfill.schema_migrations') IS NOT NULL")[0]
         if not exists:

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from backfill.domain.intervals import Interval
 
-# First key of the advisory locks that say "somebody works on this series" ("bfsl" in ASCII); the second is its id.
+# First key of the advisory locks that mark a series as being worked on ("bfsl" in ASCII); the second is its id.
 SERIES_LOCK = 0x6266_736C
 
 

@@ -48,7 +48,7 @@ class SourceHealth:
     def may_ask(self, source_id: int) -> bool:
         """Whether the source is well or this caller is its probe; while another probes it, that is waited for.
 
-        Whoever was told yes calls :meth:`release_probe` in the end.
+        A caller that may ask calls :meth:`release_probe` in the end.
         """
         params = {"source_id": source_id, "run": self._run, "probe_lease": PROBE_LEASE}
         while True:
@@ -68,7 +68,7 @@ class SourceHealth:
                 self._connection.execute(query("sources/release_probe"), {"source_id": source_id, "run": self._run})
 
     def is_broken(self, source_id: int) -> bool:
-        """Whether nobody asks the source now, not even a probe."""
+        """Whether the source is skipped now, even by a probe."""
         return self._breaker(source_id) == "open"
 
     def is_well(self, source_id: int) -> bool:

@@ -136,7 +136,7 @@ def test_a_person_reads_source_agreement_and_former_selves(
     assert told[:3] == [
         "BTC-USDT 1m 2026-03-10 11:50 UTC: a candle of blofin",
         "  open 100, high 101, low 99, close 100, volume 2.5, quote volume 250",
-        "  from its home, told after it had settled",
+        "  from its home, sent again after it had settled",
     ]
     said = [re.sub(r"\d{4}-\d\d-\d\d \d\d:\d\d", "T", line) for line in told[3:]]
     assert said == [
@@ -173,7 +173,7 @@ def test_a_stand_in_shows_how_its_source_lists_and_scales_the_instrument(
         "its listing: BTC-USDT-SWAP, perpetual, price x 0.001, volume x 10; proved, 60 bars in common, with blofin, "
         "median close ratio 1.0001" in shown
     )
-    assert "nobody has been asked" in shown
+    assert "no source has been asked" in shown
     assert "nothing else" in shown
 
 

@@ -49,7 +49,7 @@ def test_a_gap_names_whom_nobody_has_asked_and_who_has_none(cli: Cli, store: Can
         ("bybit", None),
     ]
     assert [one["rule"] for one in said.document["quarantine"]] == ["high_is_not_highest"]
-    assert "no candle, gap: somebody is still to be asked for it" in shown
+    assert "no candle, gap: a source is still to be asked for it" in shown
     assert re.search(r"blofin: has answered that it has none, believed until \d{4}-", shown)
     assert "okx: its listing is refused: another coin" in shown
     assert "bybit: has not denied it" in shown

@@ -144,7 +144,7 @@ def test_a_list_is_cut_and_says_so(cli: Cli, store: CandleStore, window: SeriesW
 
     assert (len(cut.document["quarantine"]), cut.document["more"]) == (2, True)
     assert (len(whole.document["quarantine"]), whole.document["more"]) == (3, False)
-    assert "--limit tells more" in cli("quarantine", "list", "--limit", "2").out
+    assert "--limit shows more" in cli("quarantine", "list", "--limit", "2").out
 
 
 def test_a_list_is_of_what_is_asked_for(cli: Cli, store: CandleStore, window: SeriesWindow) -> None:

@@ -35,7 +35,7 @@ def test_what_is_whole_is_well(cli: Cli, filled: object) -> None:
     said = cli("validate")
 
     assert said.code == 0
-    assert "all is well; nobody else could be asked about" in said.out
+    assert "all is well; no other source could be asked about" in said.out
     assert said.err.count("all is well") == 0
     assert said.err.count("% held") == 4, "a line for each series"
 

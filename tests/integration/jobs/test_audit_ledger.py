@@ -58,7 +58,7 @@ def test_bars_that_are_stored_and_not_held(store: CandleStore, window: SeriesWin
     assert kinds(report) == [("held_drift", "open"), ("count_drift", "open")]
     assert report.lines == [
         "BTC-USDT 1m held_drift: 60 bars stored and not held",
-        "BTC-USDT 1m count_drift: sync_status tells 60 candles, 120 are stored",
+        "BTC-USDT 1m count_drift: sync_status has 60 candles, 120 are stored",
     ]
     assert report.findings[0]["detail"]["intervals_ms"] == [[NOON_MS - 3 * HOUR_MS, NOON_MS - 2 * HOUR_MS]]
     assert_mended(store)

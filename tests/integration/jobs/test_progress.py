@@ -67,7 +67,7 @@ def test_where_nothing_ever_ran_there_is_no_rate(store: CandleStore, window: Ser
     assert (told.candles_left, told.requests_left) == (WEEK_BARS, 7)
     assert (told.candles_per_hour, told.hours_left, told.runs) == (None, None, 0)
     assert str(told) == (
-        "10,080 candles are missing, about 7 requests; no run of the last 24 hours tells how long that takes"
+        "10,080 candles are missing, about 7 requests; no run of the last 24 hours shows how long that takes"
     )
 
 

@@ -221,7 +221,7 @@ def test_json_without_a_list_of_rows_is_a_bad_payload(source, document):
 
 def test_rows_that_ccxt_looks_for_in_vain_are_missed():
     under_another_name = {"error": [], "result": {"XXBTZUSD": [[SINCE_MS // 1000, "1", "3", "1", "2", "1", "1", 1]]}}
-    with pytest.raises(BadPayload, match="1 candles told, 0 read"):
+    with pytest.raises(BadPayload, match="1 candles sent, 0 read"):
         Asked("kraken", json_answer(under_another_name)).candles(SINCE_MS)
 
 

@@ -1,4 +1,4 @@
-"""Read a file of corrections: a CSV in which every line names one bar whole. All its faults are told at once."""
+"""Read a file of corrections: a CSV in which every line names one bar whole. All its faults are reported at once."""
 
 from __future__ import annotations
 
@@ -208,8 +208,8 @@ class _Checks:
         )
         for column, rule in extremes:
             for bar in _each(bars[rule(bars, asked)]):
-                told = ", ".join(f"{name} {getattr(bar, name):.12g}" for name in PRICE_COLUMNS)
-                self._faults.append(Fault(bar.place, f"{column}: {rule.__name__} ({told})"))
+                values = ", ".join(f"{name} {getattr(bar, name):.12g}" for name in PRICE_COLUMNS)
+                self._faults.append(Fault(bar.place, f"{column}: {rule.__name__} ({values})"))
 
     def _tell_times(self, bars: pd.DataFrame, what: Callable[[Any], str]) -> None:
         self._faults += [Fault(bar.place, f"open_time: {what(bar)}") for bar in _each(bars)]

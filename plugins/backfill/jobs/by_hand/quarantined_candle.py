@@ -56,12 +56,12 @@ class QuarantineReader:
     def _ccxt_frame(self, row: Row) -> pd.DataFrame | str:
         from backfill.frames.ccxt_frame import ccxt_frame
 
-        # Of a venue that we do not know, nobody can say whether the payload is its row or ccxt's reading of it.
+        # For an unknown venue the payload may be its row or ccxt's reading of it.
         if row["source"] not in VENUES or not isinstance(row["payload"], list | dict):
             return f"a payload that can be read as a row of {row['source']}"
         listings = self._listings(row)
         if len(listings) != 1 or listings[0].status != "proved":
-            return f"one proved listing of {row['symbol']} at {row['source']} to tell its scale"
+            return f"one proved listing of {row['symbol']} at {row['source']} to know its scale"
         (listing,) = listings
         market = (listing.market or {})["told"]
         parsed = row_of(self._exchange(row["source"]), VENUES[row["source"]], row["payload"], market)

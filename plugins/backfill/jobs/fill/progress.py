@@ -35,7 +35,7 @@ class Progress:
     def __str__(self) -> str:
         left = f"{self.candles_left:,} candles are missing, about {self.requests_left:,} requests"
         if self.candles_per_hour is None or self.hours_left is None:
-            return f"{left}; no run of the last 24 hours tells how long that takes"
+            return f"{left}; no run of the last 24 hours shows how long that takes"
         return (
             f"{left}; the last {_counted(self.runs, 'run')} closed {self.candles_per_hour:,.0f} an hour: "
             f"{_duration(self.hours_left)} to go"

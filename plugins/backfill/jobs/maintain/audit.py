@@ -3,7 +3,7 @@
 Nothing is asked of any exchange, and most of the work is Postgres's: month by month and series by series, so that
 memory stays flat however much is stored. Each finding is a row in ``findings`` and a line for people; those of an
 earlier audit that are gone are settled. With ``repair`` what can be mended without losing anything is mended, each
-repair in a transaction of its own beside whoever is writing (docs/decisions/0017-what-the-audit-mends.md).
+repair in a transaction of its own beside other writers (docs/decisions/0017-what-the-audit-mends.md).
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ KINDS = (*broken_candles.KINDS, *partitions.KINDS, *ledger.KINDS, *strays.KINDS,
 
 @dataclass(frozen=True)
 class AuditReport:
-    """``findings``: what was seen, a row each (``status`` open: somebody must act); ``seconds`` of each check."""
+    """``findings``: what was seen, a row each (``status`` open: a person must act); ``seconds`` of each check."""
 
     findings: list[dict[str, Any]] = field(default_factory=list)
     seconds: dict[str, float] = field(default_factory=dict)
@@ -67,7 +67,7 @@ def audit(
 ) -> AuditReport:
     """Audit the series of ``symbols``, or everything there is, as of ``at`` (now).
 
-    Raises :class:`UnknownSymbol` for an instrument that nobody has heard of, and the database's errors.
+    Raises :class:`UnknownSymbol` for an unknown instrument, and the database's errors.
     """
     scope = Scope(store, at or store.now(), repair, symbols)
     _refuse_unknown(scope)
@@ -114,7 +114,7 @@ def _row(scope: Scope, finding: Finding, *, is_open: bool) -> dict[str, Any]:
 
 
 def _sentence(row: dict[str, Any]) -> str:
-    told = f"{row['kind']}: {row['says']}"
+    sentence = f"{row['kind']}: {row['says']}"
     if row["mended"]:
-        return f"{told}; mended"
-    return f"{told}; not mended: {row['detail']['not_mended']}" if "not_mended" in row["detail"] else told
+        return f"{sentence}; mended"
+    return f"{sentence}; not mended: {row['detail']['not_mended']}" if "not_mended" in row["detail"] else sentence

@@ -4,7 +4,7 @@ A month goes at once, by dropping its partition, when no series wants any of it 
 some thousand bars of one series in a transaction. Whatever is said of the bars goes with them in that transaction: a
 run that is killed anywhere leaves the ledger true. They are no gaps afterwards, since no window starts before the
 retention of its series (docs/decisions/0020-retention-listing-readiness.md). Series without a retention keep all that
-they have, and so do those that nobody wants any more.
+they have, and so do those that are no longer wanted.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from backfill.storage.series import Selection, SeriesWindow
 BARS_AT_ONCE = 10_000
 # Dropping a month needs the whole table to itself for a moment. Whoever cannot have it soon gets out of the way.
 LOCK_TIMEOUT = "2s"
-# Old bars can wait: a series that somebody works on is left to the next run.
+# Old bars can wait: a series that another run works on is left to the next run.
 PATIENCE_S = 2.0
 
 
@@ -67,7 +67,7 @@ class PruneReport:
 def prune_candles(
     store: CandleStore, *, settle_ms: int = 0, dry_run: bool = False, at: datetime | None = None
 ) -> PruneReport:
-    """Remove what is past its retention as of ``at`` (now); with ``dry_run`` only tell what that would be."""
+    """Remove what is past its retention as of ``at`` (now); with ``dry_run`` only report what that would be."""
     return _Pruning(store, at or store.now(), settle_ms).run(dry_run=dry_run)
 
 

@@ -114,7 +114,7 @@ def _source(runtime: Runtime, name: str, is_primary: bool, health: Mapping[str, 
     try:
         listed, server_ms = len(client.markets()), client.server_ms
     except RateLimited as error:
-        return HealthCheck(check, "warning", str(error), "wait; nobody asks before the pause is over"), None
+        return HealthCheck(check, "warning", str(error), "wait; no process asks before the pause is over"), None
     except GeoBlocked as error:
         proxy = f"use a proxy: extra `proxies` of the connection {name}_default"
         return HealthCheck(

@@ -124,9 +124,9 @@ def _no_candle(series: Mapping[str, Any], bars: Timeframe, open_ms: int) -> tupl
     listed_from_ms, listed_until_ms = series["listed_from_ms"], series["listed_until_ms"]
     kept_from_ms, start_ms = series["kept_from_ms"], series["start_ms"]
     reasons = (
-        (series["held"], "not_as_said", "the ledger says that it is held: `backfill audit --repair` counts anew"),
+        (series["held"], "not_as_said", "the ledger says that it is held: `backfill audit --repair` recounts it"),
         (end_ms > series["closed_until_ms"], "not_closed", "the bar is not over yet"),
-        (not series["wanted"], "not_wanted", "the universe does not name the series now, so nobody asks for it"),
+        (not series["wanted"], "not_wanted", "the universe does not name the series now, so no source is asked for it"),
         (_before(open_ms, listed_from_ms), "not_listed_yet", f"{home} lists it since {_utc(listed_from_ms)}"),
         (_before(listed_until_ms, end_ms), "delisted", f"{home} listed it until {_utc(listed_until_ms)}"),
         (_before(open_ms, kept_from_ms), "pruned", f"the retention keeps what opens at {_utc(kept_from_ms)} or later"),
@@ -134,9 +134,9 @@ def _no_candle(series: Mapping[str, Any], bars: Timeframe, open_ms: int) -> tupl
         (_before(open_ms, start_ms), "outside_window", f"the declared history begins at {_utc(start_ms)}"),
         (_before(series["end_ms"], end_ms), "outside_window", f"the window ends at {_utc(series['end_ms'])}"),
         (series["lost"], "lost", f"{home} lost it: its coarser bars count its trades. It stays a gap, to be asked for"),
-        (series["no_trade"], "no_trade", f"nobody traded: coarser bars of {home} are whole without it"),
+        (series["no_trade"], "no_trade", f"no trade: coarser bars of {home} are whole without it"),
         (series["absent"], "absent", "every source that may be asked has answered, and none has it"),
-        (True, "gap", "somebody is still to be asked for it"),
+        (True, "gap", "a source is still to be asked for it"),
     )
     return next((state, why) for holds, state, why in reasons if holds)
 

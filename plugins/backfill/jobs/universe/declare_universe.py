@@ -104,8 +104,8 @@ def declare_universe(
     """Write the universe's wishes into Postgres and return them.
 
     ``ask`` is called for a primary source whose descriptions are a day old or lack an instrument, or that has since
-    answered that it does not know one of them; None asks nobody. If it fails the old descriptions serve, except for
-    `instruments: all` where none is known to be live: there is nothing to go by. With ``ask_anyway`` it is called
+    answered that it does not know one of them; None: no source is asked. If it fails the old descriptions serve, but
+    for `instruments: all` where none is known to be live: there is nothing to go by. With ``ask_anyway`` it is called
     however young they are, and its failure is raised.
     ``check`` sees the wishes before they are written; those that the file names, before any source is asked.
     ``drop``: see :func:`write_declaration`.

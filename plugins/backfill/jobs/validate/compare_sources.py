@@ -1,7 +1,7 @@
 """Compare stored candles with what another source of the same class says: the newest page, and a sample of old ones.
 
 What differs by more than the market allows is asked of its home again, and if that stands by it a third source votes.
-Where nobody else answers the page is `unverified`, which is neither good nor bad.
+Where no other source answers, the page is `unverified`, which is neither good nor bad.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 # How often the Dag runs: what the quota of old pages of one run is reckoned with.
 RUN_EVERY_MS = 30 * MINUTE_MS
-# A page that nobody could be asked for is as long as this.
+# The length of a page that no source could be asked for.
 ROWS_OF_NOBODY = 300
 MISFILED = ("hour_shift", "wrong_scale", "wrong_instrument")
 KINDS = ("cross_source", *MISFILED)
@@ -108,7 +108,7 @@ def pages_due(check: ValidationContext, rows: int) -> list[Interval]:
             fresh = difference(fresh, pages)
             if not fresh:
                 break
-            # What nobody could verify is tried again after all others, so that it does not keep them waiting.
+            # What could not be verified is tried again last.
             first = difference(fresh, to_check.unverified) or fresh
             slot_end_ms = -(-first[-1].end // slot_ms) * slot_ms
             pages.append(_page_before(min(slot_end_ms, to_check.held[-1].end), slot_ms, check.span))

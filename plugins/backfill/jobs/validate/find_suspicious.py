@@ -104,7 +104,7 @@ def _find_jumps(check: ValidationContext, span: Interval, candles: pd.DataFrame,
 
 
 def find_page_edges(check: ValidationContext) -> None:
-    """Holes of the window at one distance from each other: whoever fetched them dropped the edge of each page."""
+    """Holes of the window at one distance from each other: a fetcher dropped the edge of each page."""
     step_ms = check.timeframe.step_ms
     edges = page_edges(check.to_check().missing, step_ms)
     if edges and check.ask_home_again(difference(edges.missing, check.known("page_edge", check.span))):

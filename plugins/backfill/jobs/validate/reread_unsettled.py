@@ -1,7 +1,7 @@
 """Read recent bars once more after they have settled: an exchange may correct a bar for a while after its end.
 
-Mostly there is nothing to do: whoever fetches the next bars asks for a full page, and its overlap tells the ones before
-again. What is left are bars that somebody else has written, and bars of series that stand still.
+Mostly there is nothing to do: the next fill asks for a full page, and its overlap has the bars before
+again. What is left are bars that a foreign writer has stored, and bars of series that stand still.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""What ``sync_status`` tells of the number of candles, against the candles counted one by one.
+"""The number of candles in ``sync_status``, against the candles counted one by one.
 
-It tells what the ledger holds, so this comes last, as the audit's own proof: after a repair both agree.
+It is read from the ledger, so this comes last, as the audit's own proof: after a repair both agree.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ KINDS = ("count_drift",)
 def counts(scope: Scope) -> Iterator[Finding]:
     """One finding for each series whose number is wrong."""
     for row in scope.audit.count_drift(scope.at, scope.series_ids):
-        told, stored = row["told"], row["stored"]
+        reported, stored = row["told"], row["stored"]
         yield Finding(
             "count_drift",
             "drift",
             row["series_id"],
             field="total_candles",
-            stored=told,
+            stored=reported,
             other=stored,
-            difference=(told - stored) / max(told, stored),
-            detail={"says": f"sync_status tells {told:,} candles, {stored:,} are stored"},
+            difference=(reported - stored) / max(reported, stored),
+            detail={"says": f"sync_status has {reported:,} candles, {stored:,} are stored"},
         )

@@ -2,7 +2,7 @@
 
 Triggers and our own writer keep it true in the same transaction as the candles; DROP and DETACH of a partition, or a
 session that has silenced them, do not. One statement reads both as of one moment, so a page on its way in is no drift;
-the repair counts anew under the ledger's lock, after which whoever is writing adds his own.
+the repair counts anew under the ledger's lock, after which other writers add their own.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ KINDS = ("held_drift", "stand_in_drift", "settled_drift")
 DRIFTS = {
     "untold": ("held_drift", "stored and not held"),
     "vanished": ("held_drift", "held and not stored"),
-    "misattributed": ("stand_in_drift", "told to stand in for the home and do not, or the other way round"),
+    "misattributed": ("stand_in_drift", "wrongly marked as stand-ins, or as the primary source's"),
     "unsettled": ("settled_drift", "settled and not held"),
 }
 

@@ -1,7 +1,7 @@
 """Rows that belong nowhere: of a series that does not exist, or from a source that the series does not name.
 
-Series are never deleted and their numbers never used again, so an orphan means that somebody has deleted one by hand
-or that a stranger has made a number up. Nobody can say what its candles, revisions and quarantined rows are of, and
+Series are never deleted and their numbers never used again, so an orphan means that a person has deleted one
+or that a foreign writer has made a number up. What its candles, revisions and quarantined rows are of, and
 whoever restores the series wants them back: they stay and are told. What sources have denied of it can be asked again,
 so the repair drops that, and settles the open findings.
 """
@@ -51,7 +51,7 @@ def _orphan(row: Row, source_id: int | None = None) -> Finding:
 
 
 def _foreign(row: Row) -> Finding:
-    """Only told: a person took the source off the list. One that does not exist hides its candles from `ohlcv`."""
+    """Only reported: a person took the source off the list. One that does not exist hides its candles from `ohlcv`."""
     nameless = row["source"] is None
     named = f"source {row['source_id']}, which does not exist" if nameless else row["source"]
     says = f"{some(row['bars'])} from {named}" + (
