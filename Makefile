@@ -1,6 +1,6 @@
 # `make` alone lists the targets. Settings are variables: `make demo ONCE=1 BACKFILL_API_PORT=9090`.
 .DEFAULT_GOAL := help
-.PHONY: help install demo up backfill down clean distclean test test-stack test-airflow2 test-system bench lint types format lock
+.PHONY: help install demo up backfill down clean distclean test test-stack test-airflow2 bench lint types format lock
 
 VENV := .venv
 VENV_AIRFLOW2 := .venv-airflow2
@@ -60,9 +60,6 @@ test-stack: install-dev ## the tests that start a whole Airflow, one after anoth
 test-airflow2: ## the Dags' tests and `airflow dags backfill` on Airflow 2.11, in a venv of its own [PYTEST="-k name"]
 	@requirements/install.sh $(VENV_AIRFLOW2) airflow2
 	@$(VENV_AIRFLOW2)/bin/python -m pytest $(PARALLEL) $(or $(PYTEST),tests/dags tests/airflow2)
-
-test-system: install-dev ## the tests that ask a real exchange
-	@$(VENV)/bin/python -m pytest -m system
 
 bench: install ## print the figures of benchmarks/, in about twelve minutes
 	@$(VENV)/bin/python benchmarks/store_candles.py

@@ -34,8 +34,8 @@ TESTS = Path(__file__).parent
 SERVER_FOLDER = "candle-keeper-test-"
 SERVER_HOME = pytest.StashKey[Path]()
 TEMPLATE = "template_of_tests"
-# Levels that ask a real exchange, or start a whole stack.
-ONLY_WHEN_ASKED_FOR = ("system", "stack")
+# The level that starts a whole stack.
+STACK = "stack"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -61,11 +61,11 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """A test's level is the folder it lives in; some levels run only when asked for."""
+    """A test's level is the folder it lives in; the stack runs only when asked for."""
     for item in items:
         item.add_marker(item.path.relative_to(TESTS).parts[0])
     if not config.option.markexpr:
-        left_out = [item for item in items if any(item.get_closest_marker(level) for level in ONLY_WHEN_ASKED_FOR)]
+        left_out = [item for item in items if item.get_closest_marker(STACK)]
         items[:] = [item for item in items if item not in left_out]
         config.hook.pytest_deselected(items=left_out)
 
