@@ -92,5 +92,3 @@ BEGIN ATOMIC
     ) AS w
     WHERE w.start_ms < w.end_ms;
 END;
-
-CREATE INDEX source_attempts_by_run ON source_attempts (fill_run_id);

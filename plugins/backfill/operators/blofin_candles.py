@@ -12,4 +12,4 @@ class BlofinCandlesOperator(PrimaryCandlesOperator):
     that the run has not asked yet. Where a symbol has no series of Blofin's the task skips itself.
     """
 
-    primary = "blofin"
+    primary: str = "blofin"

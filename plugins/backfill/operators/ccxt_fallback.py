@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.providers.common.compat.sdk import AirflowSkipException
 
 from backfill.config.parameters import as_list, as_moment
+from backfill.operators.blofin_candles import BlofinCandlesOperator
 from backfill.operators.window_operator import FillOperator
 
 if TYPE_CHECKING:
@@ -14,17 +15,24 @@ if TYPE_CHECKING:
 
 
 class CcxtFallbackOperator(FillOperator):
-    """Asks the sources that this run has not asked yet, in the universe's order, each for what is left.
+    """Asks the sources that an earlier task has not asked, in the universe's order, each for what is left.
 
     Left is window - held - absent(source). A source that is broken is skipped, one whose listing is not proved gives
     nothing. What others give is stored under their names until the primary's own candle replaces it. With nothing left
     the task skips itself. It may be cleared, retried or killed at any moment. A source's failure fails no task: the run
     log names it, and `report` judges the run by what is missing.
 
-    Parameters are those of :class:`FillOperator`; ``sources`` are asked in their order.
+    Parameters are those of :class:`FillOperator` (``sources`` are asked in their order), and
+
+    :param asked_before: the primary that an earlier task asks, and that is passed over here: a source's name, or
+        `primary` for every series' own. A series with another primary has all its sources asked, the primary first.
     """
 
     ui_color = "#d9d2f0"
+
+    def __init__(self, *, asked_before: str = BlofinCandlesOperator.primary, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.asked_before = asked_before
 
     def execute(self, context: Context) -> list[dict[str, Any]]:
         """Ask, and return a report for each series."""
@@ -35,7 +43,9 @@ class CcxtFallbackOperator(FillOperator):
         sources, recheck = as_list(self.sources), str(self.recheck) == "True"
         with open_runtime(self.candles_conn_id, self.blofin_conn_id) as runtime:
             who = run_identity(context)
-            left = left_for_others(runtime.store, self.windows(runtime), who, sources, recheck=recheck)
+            left = left_for_others(
+                runtime.store, self.windows(runtime), who, self.asked_before, sources, recheck=recheck
+            )
             if not left.windows:
                 raise AirflowSkipException("nothing is left for other sources")
             reports = fill_series(
@@ -43,7 +53,7 @@ class CcxtFallbackOperator(FillOperator):
                 left.windows,
                 who,
                 only=sources,
-                leave_out=left.asked,
+                leave_out=left.passed_over,
                 recheck=recheck,
                 until=as_moment("until", self.until),
             )

@@ -73,8 +73,10 @@ class PruneOperator(BaseOperator):
         """Prune, and log a line for each series."""
         from backfill.hooks.runtime_hook import open_runtime
         from backfill.jobs.maintain.prune_candles import prune_candles
+        from backfill.jobs.universe.declare_universe import declare
 
         with open_runtime(self.candles_conn_id, self.blofin_conn_id) as runtime:
+            declare(runtime, ask=False)
             report = prune_candles(runtime.store, settle_ms=runtime.settle_ms, dry_run=str(self.plan_only) == "True")
         _tell(self, report.lines)
         return report.totals()

@@ -119,14 +119,6 @@ class GapFillLog:
         with translated_errors():
             return {int(row[0]) for row in self._connection.execute(query("runs/select_carried_over"), params)}
 
-    def asked_by_other_tasks(self, who: RunIdentity) -> dict[int, list[str]]:
-        """By series, the sources that other tasks of this run have asked for candles."""
-        asked: dict[int, list[str]] = {}
-        with translated_errors():
-            for series_id, source in self._connection.execute(query("runs/select_asked_in_run"), vars(who)):
-                asked.setdefault(int(series_id), []).append(str(source))
-        return asked
-
     def fill_rate(self, which: Selection, most_runs: int) -> tuple[int, int, float | None]:
         """Bars closed by the last runs over ``which``, how many runs, and how long they took together in seconds."""
         params = {**which.as_params(), "lock_class": SERIES_LOCK, "most_runs": most_runs}

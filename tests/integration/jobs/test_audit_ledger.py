@@ -107,7 +107,7 @@ def test_stand_ins_and_settled_bars_that_are_none(store: CandleStore, window: Se
     report = assert_mended(store)
 
     assert report.lines == [
-        "BTC-USDT 1m stand_in_drift: 70 bars told to stand in for the home and do not, or the other way round; mended",
+        "BTC-USDT 1m stand_in_drift: 70 bars wrongly marked as stand-ins, or as the primary source's; mended",
         "BTC-USDT 1m settled_drift: 1,380 bars settled and not held; mended",
     ]
     settled = one(store.connection, "SELECT settled::text FROM series")

@@ -99,44 +99,58 @@ def windows_to_fill(
     return runtime.store.windows(which)
 
 
+EACH_PRIMARY = "primary"
+
+
 class LeftForOthers(NamedTuple):
-    """``windows`` with something left to ask for; ``asked``: by series, the sources that this run has asked before."""
+    """``windows`` with something left to ask for; ``passed_over``: by series, the primary that was asked before."""
 
     windows: list[SeriesWindow]
-    asked: dict[int, list[str]]
+    passed_over: dict[int, list[str]]
 
 
 def left_for_others(
     store: CandleStore,
     windows: Sequence[SeriesWindow],
     who: RunIdentity,
+    asked_before: str = EACH_PRIMARY,
     only: Sequence[str] | None = None,
     *,
     recheck: bool = False,
 ) -> LeftForOthers:
-    """What an earlier task of this run has left for the sources that it did not ask; ``only``: who may be asked.
+    """What a task that asked the primary ``asked_before`` has left to do; ``only``: the sources that may be asked.
 
-    Not the series whose primary the run merely had no more time to ask: that is the next run's, and no other source's.
+    A series with another primary is left whole, unless nothing of it is missing or may be had from that primary. Not
+    left are series whose primary the run merely had no more time to ask: that is the next run's.
     """
     carried_over = store.run_log.carried_over(who)
-    asked = store.run_log.asked_by_other_tasks(who)
     left: list[SeriesWindow] = []
+    passed_over: dict[int, list[str]] = {}
     for window in windows:
-        names = store.source_names(window.source_ids)
-        others = [name for name in names if name not in asked.get(window.series_id, ())]
-        if only is not None:
-            others = [name for name in others if name in only]
-        if not others or window.series_id in carried_over:
-            continue
-        primary_asked = names[0] not in others
-        # A recheck is for the primary to make; where it is not asked, for the others.
-        if (
-            store.open_work(window).missing_candles > 0
-            or (not primary_asked and store.open_work(window, window.source_ids[0], recheck=recheck).askable)
-            or (recheck and only is not None and names[0] not in only)
-        ):
+        primary, *others = store.source_names(window.source_ids)
+        was_asked = asked_before in (EACH_PRIMARY, primary)
+        if was_asked:
+            passed_over[window.series_id] = [primary]
+        names = [name for name in ([] if was_asked else [primary]) + others if only is None or name in only]
+        if names and window.series_id not in carried_over and _has_work(store, window, primary, names, recheck, only):
             left.append(window)
-    return LeftForOthers(left, {series_id: list(names) for series_id, names in asked.items()})
+    return LeftForOthers(left, passed_over)
+
+
+def _has_work(
+    store: CandleStore,
+    window: SeriesWindow,
+    primary: str,
+    names: Sequence[str],
+    recheck: bool,
+    only: Sequence[str] | None,
+) -> bool:
+    """Whether bars are missing, or ``names`` has the primary and it may replace some; or a recheck is for ``names``."""
+    if store.open_work(window).missing_candles > 0:
+        return True
+    if primary in names and store.open_work(window, window.source_ids[0], recheck=recheck).askable:
+        return True
+    return recheck and only is not None and primary not in only
 
 
 def with_primary_among(
