@@ -54,7 +54,6 @@ class Venue:
     reach_bars: int | None = None  # how many bars back from now it serves; None: to the listing, or not known
     timeframes: tuple[str, ...] | None = None  # that open on our UTC grid; None: ccxt's, but ZONED_TIMEFRAMES
     since_inclusive: bool = True  # false: the bar at `since` itself is left out
-    rounds_since_up: bool = False  # ccxt rounds `since` up to a multiple of the bar since the epoch
     sends_until: bool = False  # whether ccxt must be given the end of the window
     bounded: bool = False  # whether an answer speaks for the window asked for, and not for what lies newest in it
     fills_no_trade: bool | None = None  # flat bars with no volume where there was no trade (true) or no bar (false)
@@ -153,7 +152,6 @@ _VENUES = (
         # D opens 00:00 UTC (recorded). W: no source; a bar that does not open on Monday is refused as off the grid.
         timeframes=(*_MINUTES, *_HOURS, "1d", "1w"),
         sends_until=True,  # ccxt sends `start` alone
-        rounds_since_up=True,  # bybit.py, fetch_ohlcv (ccxt #26736): a week's Monday becomes Thursday
         bounded=True,
         volume="base",  # column 5 of a linear market (bybit.py, parse_ohlcv)
         rows_at=("result", "list"),

@@ -124,13 +124,9 @@ class CcxtClient:
         limit = min(limit, self.venue.rows(timeframe))
         until_ms = since_ms + limit * step_ms
         early = 0 if self.venue.since_inclusive else 1
-        # A bar before, which is rounded up to between the two: of a grid that the epoch is not on, as weeks are.
-        rounded_ms = step_ms if self.venue.rounds_since_up and since_ms % step_ms else 0
         params = {"until": until_ms - 1} if self.venue.sends_until else {}
         with self._in_our_words(f"{venue_symbol} {timeframe}"):
-            rows = exchange.fetch_ohlcv(
-                venue_symbol, timeframe, since_ms - early * step_ms - rounded_ms, limit + early, params
-            )
+            rows = exchange.fetch_ohlcv(venue_symbol, timeframe, since_ms - early * step_ms, limit + early, params)
         answer = self._wire.last_answer
         if answer is None:
             raise BadPayload(self.venue.source, f"{venue_symbol} {timeframe}: ccxt answered without asking")

@@ -120,7 +120,7 @@ def test_longer_bars_open_in_utc_and_are_the_markets(running, name, unified, sym
 @pytest.mark.parametrize(("name", "unified"), [("okx", "BTC/USDT:USDT"), ("bybit", "BTC/USDT:USDT"),
                                                ("binanceusdm", "BTC/USDT:USDT")])  # fmt: skip
 def test_our_client_gets_the_week_that_it_asks_for_first(running, name, unified):
-    """Weeks open on Monday; ccxt rounds what Bybit is asked for up to the epoch's Thursday."""
+    """ccxt rounds `since` up to the epoch's Thursday and drops Bybit's Monday before it; our client keeps every row."""
     exchange, _ = running(name)
     week = timeframe_named("1w")
     since_ms = week.floor(exchange.clock()) - 20 * week.step_ms
