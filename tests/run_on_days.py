@@ -85,7 +85,8 @@ def passes(moment: Moment, library: Path, pytest_args: list[str]) -> bool:
     offset_s = round(datetime.fromisoformat(f"{moment.utc}+00:00").timestamp() - time.time())
     print(f"== {moment.name}: {moment.utc}Z, {moment.zone}", flush=True)
     environment = {**os.environ, "LD_PRELOAD": str(library), "FAKETIME": f"{offset_s:+d}", "TZ": moment.zone}
-    selected = pytest_args if any(not arg.startswith("-") for arg in pytest_args) else _selected() + pytest_args
+    names_tests = any((TESTS.parent / arg.split("::")[0]).exists() for arg in pytest_args)
+    selected = pytest_args if names_tests else _selected() + pytest_args
     done = subprocess.run([sys.executable, "-m", "pytest", "-q", *selected], cwd=TESTS.parent, env=environment)
     print(f"   {time.monotonic() - began:.0f} s", flush=True)
     return done.returncode == 0
