@@ -1,6 +1,6 @@
 # `make` alone lists the targets. Settings are variables: `make demo ONCE=1 BACKFILL_API_PORT=9090`.
 .DEFAULT_GOAL := help
-.PHONY: help install demo up backfill down clean distclean test test-stack test-airflow2 bench lint types format lock
+.PHONY: help install demo up backfill down clean distclean test test-stack test-days test-airflow2 bench lint types format lock
 
 VENV := .venv
 VENV_AIRFLOW2 := .venv-airflow2
@@ -56,6 +56,10 @@ test: lint types ## ruff, mypy, import-linter, pytest on all cores [PYTEST="-k n
 
 test-stack: install-dev ## the tests that start a whole Airflow, one after another [PYTEST="-k name"]
 	@$(VENV)/bin/python -m pytest -m stack --durations=20 $(PYTEST)
+
+test-days: install-dev ## what depends on the clock, at moments that matter, under libfaketime [DAYS=2]
+	@tests/install_faketime.sh
+	@$(VENV)/bin/python tests/run_on_days.py $(if $(DAYS),--days $(DAYS)) $(PYTEST)
 
 test-airflow2: ## the Dags' tests and `airflow dags backfill` on Airflow 2.11, in a venv of its own [PYTEST="-k name"]
 	@requirements/install.sh $(VENV_AIRFLOW2) airflow2

@@ -84,7 +84,7 @@ class PostgresPrograms:
         subprocess.run(
             [str(self.folder / program), *arguments],
             cwd=cwd,
-            env={"PATH": os.defpath, "LC_ALL": "C"},
+            env={"PATH": os.defpath, "LC_ALL": "C", **_passed_on()},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -93,6 +93,11 @@ class PostgresPrograms:
             check=True,
             **identity,  # type: ignore[call-overload]
         )
+
+
+def _passed_on() -> dict[str, str]:
+    """A library that shifts the clock, as `make test-days` has one, shifts the server's too."""
+    return {name: os.environ[name] for name in ("LD_PRELOAD", "FAKETIME") if name in os.environ}
 
 
 def _wheel_folder() -> Path:

@@ -7,6 +7,8 @@ import pytest
 
 from backfill.domain.timeframes import DAY_MS, HOUR_MS, MINUTE_MS
 from backfill.domain.timeframes import timeframe as timeframe_named
+from backfill.domain.venues import venue
+from backfill.exchanges.ccxt_client import CcxtClient
 from backfill.paper.coins import LIQUID_COINS, MULTIPLIED_COINS
 from backfill.paper.limits import NO_LIMITS
 from backfill.paper.synthetic_market import SyntheticMarket
@@ -113,6 +115,20 @@ def test_longer_bars_open_in_utc_and_are_the_markets(running, name, unified, sym
     rows = client.fetch_ohlcv(unified, timeframe, since_ms, 10)
     assert len(rows) == 10
     assert rows == market_rows(exchange, symbol, timeframe, rows[0][0], rows[-1][0] + 1)
+
+
+@pytest.mark.parametrize(("name", "unified"), [("okx", "BTC/USDT:USDT"), ("bybit", "BTC/USDT:USDT"),
+                                               ("binanceusdm", "BTC/USDT:USDT")])  # fmt: skip
+def test_our_client_gets_the_week_that_it_asks_for_first(running, name, unified):
+    """ccxt rounds `since` up to the epoch's Thursday and drops Bybit's Monday before it; our client keeps every row."""
+    exchange, _ = running(name)
+    week = timeframe_named("1w")
+    since_ms = week.floor(exchange.clock()) - 20 * week.step_ms
+    client = CcxtClient(venue(name), base_url=exchange.url)
+    answer = client.candles(unified, "1w", since_ms, 10)
+    client.close()
+    assert sorted(row.open_ms for row in answer.rows) == [since_ms + k * week.step_ms for k in range(10)]
+    assert answer.covers_ms == (since_ms, since_ms + 10 * week.step_ms)
 
 
 def test_kraken_gives_its_newest_720_minutes_and_the_running_one_however_far_back_one_asks(running):

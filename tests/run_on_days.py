@@ -1,0 +1,100 @@
+"""Run what depends on the clock at moments that matter: ``python tests/run_on_days.py [--days N] [pytest arguments]``.
+
+libfaketime (Debian's package `faketime`) shifts the clock of pytest and of all that it starts, Postgres included, by
+the same whole number of seconds. Without ``--days`` every moment is tried; with it, that many, of which one is chosen
+by the date, so that each has its turn.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+import time
+from datetime import date, datetime
+from pathlib import Path
+from typing import NamedTuple
+
+TESTS = Path(__file__).parent
+LIBRARIES = ("/usr/lib/*/faketime/libfaketimeMT.so.1", "/usr/lib/faketime/libfaketimeMT.so.1")
+# What asks the clock: the real one of live paper exchanges and of the database, or "now" in a test of its own.
+ASK_THE_CLOCK = (
+    "integration/paper/test_ccxt_clients.py",
+    "integration/cli/test_candles.py",
+    "integration/cli/test_knobs.py",
+    "integration/cli/test_prune.py",
+    "integration/cli/test_reading.py",
+    "integration/cli/test_status.py",
+    "integration/jobs/test_fill_moments.py",
+    "integration/jobs/test_progress.py",
+    "integration/jobs/test_refresh_instruments.py",
+    "integration/jobs/test_run_budget.py",
+    "unit/domain/test_timeframe_moments.py",
+)
+
+
+class Moment(NamedTuple):
+    """Where the run starts: an instant, and the zone that the machine is in."""
+
+    name: str
+    utc: str
+    zone: str = "UTC"
+
+
+MOMENTS = (
+    Moment("a Monday, a month's first minute", "2027-03-01T00:00:20"),
+    Moment("a Tuesday, 29 February, before midnight", "2028-02-29T23:57:30"),
+    Moment("a Wednesday, the last minutes of a month and its partition", "2027-03-31T23:57:30"),
+    Moment("a Thursday, the last minutes of a year", "2026-12-31T23:57:30"),
+    Moment("a Friday, a year's first minute", "2027-01-01T00:00:20"),
+    Moment("a Saturday noon", "2027-02-27T12:00:00"),
+    Moment("a Sunday, before summer time begins in Berlin", "2027-03-28T00:58:30", "Europe/Berlin"),
+    Moment("a Sunday, before summer time ends in Berlin", "2027-10-31T00:58:30", "Europe/Berlin"),
+    Moment("a Sunday, before summer time begins in New York", "2027-03-14T06:58:30", "America/New_York"),
+    Moment("a Sunday, before summer time ends in New York", "2027-11-07T05:58:30", "America/New_York"),
+    Moment("a Wednesday, a minute before a day's bar closes", "2027-05-12T23:59:00"),
+    Moment("a Thursday, just after a day's bar has closed", "2027-05-13T00:00:07"),
+    Moment("a Sunday, the last minute of a week's bar", "2027-05-16T23:59:00"),
+)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--days", type=int, default=len(MOMENTS), help="how many moments; one is chosen by the date")
+    args, pytest_args = parser.parse_known_args()
+    library = next((path for pattern in LIBRARIES for path in Path("/").glob(pattern.lstrip("/"))), None)
+    if library is None:
+        print("libfaketime is not here: apt-get install faketime", file=sys.stderr)
+        return 2
+    failed = [moment for moment in chosen(args.days, date.today()) if not passes(moment, library, pytest_args)]  # noqa: DTZ011
+    for moment in failed:
+        print(f"failed: {moment.name} ({moment.utc}Z, {moment.zone})")
+    return 1 if failed else 0
+
+
+def chosen(count: int, today: date) -> list[Moment]:
+    """``count`` moments: the one whose turn it is today, and those that follow it at even distances."""
+    first, count = today.toordinal() % len(MOMENTS), max(1, min(count, len(MOMENTS)))
+    return [MOMENTS[(first + k * len(MOMENTS) // count) % len(MOMENTS)] for k in range(count)]
+
+
+def passes(moment: Moment, library: Path, pytest_args: list[str]) -> bool:
+    """Whether the selected tests pass at ``moment``."""
+    began = time.monotonic()
+    offset_s = round(datetime.fromisoformat(f"{moment.utc}+00:00").timestamp() - time.time())
+    print(f"== {moment.name}: {moment.utc}Z, {moment.zone}", flush=True)
+    environment = {**os.environ, "LD_PRELOAD": str(library), "FAKETIME": f"{offset_s:+d}", "TZ": moment.zone}
+    names_tests = any((TESTS.parent / arg.split("::")[0]).exists() for arg in pytest_args)
+    selected = pytest_args if names_tests else _selected() + pytest_args
+    done = subprocess.run([sys.executable, "-m", "pytest", "-q", *selected], cwd=TESTS.parent, env=environment)
+    print(f"   {time.monotonic() - began:.0f} s", flush=True)
+    return done.returncode == 0
+
+
+def _selected() -> list[str]:
+    return ["--numprocesses=2", "--maxprocesses=8", *(str(TESTS / name) for name in ASK_THE_CLOCK)]
+
+
+if __name__ == "__main__":
+    sys.exit(main())
