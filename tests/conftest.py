@@ -15,6 +15,7 @@ import pytest
 from backfill.local.embedded_postgres import EmbeddedPostgres
 from backfill.storage.database import connect
 from backfill.storage.migrations import migrate
+from reference import SHARED, Payloads, origins
 from workers import (
     WORKER,
     copy_database,
@@ -68,6 +69,16 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         left_out = [item for item in items if item.get_closest_marker(STACK)]
         items[:] = [item for item in items if item not in left_out]
         config.hook.pytest_deselected(items=left_out)
+
+
+def pytest_report_header() -> str | None:
+    return None if SHARED.is_dir() else "../shared is not here: the cases of real venues' data are left out"
+
+
+@pytest.fixture(params=origins("payloads"))
+def payload(request: pytest.FixtureRequest) -> Payloads:
+    """Venues' answers by name, once as we made them and once as they were recorded, where recordings are."""
+    return Payloads(request.param)
 
 
 @pytest.fixture(scope="session")

@@ -27,7 +27,6 @@ from backfill.errors import (
 from backfill.exchanges.blofin_client import BARS, TRIES, BlofinClient
 from backfill.paper.blofin_protocol import BARS as BARS_THAT_BLOFIN_SERVES
 from unit.exchanges.canned_answers import Answer, CannedAnswers, envelope, session_with
-from unit.shared_payloads import shared_payload
 
 ROW = ["1700000040000", "1", "2", "0.5", "1.5", "10", "1", "1.5", "1"]
 GOOD = envelope([ROW])
@@ -160,8 +159,8 @@ def test_a_code_with_status_200_is_the_error_that_blofin_means(code, error_class
     assert "Parameter bar error." in str(error)
 
 
-def test_every_row_of_blofins_own_error_table_is_an_error_and_most_are_our_fault():
-    for row in shared_payload("blofin/error_table.json")["body"]:
+def test_every_row_of_blofins_own_error_table_is_an_error_and_most_are_our_fault(payload):
+    for row in payload("blofin/error_table.json")["body"]:
         answer = Answer(json.dumps({"code": row["code"], "msg": row["msg"]}).encode(), int(row["http_status"]))
         Asked(answer).refused(CODES.get(row["code"], RequestRefused))
 

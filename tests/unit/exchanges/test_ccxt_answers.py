@@ -28,7 +28,6 @@ from backfill.exchanges.ccxt_client import CcxtClient
 from unit.exchanges.canned_answers import Answer, CannedAnswers
 from unit.exchanges.test_blofin_client import Drip
 from unit.exchanges.venue_markets import BITCOIN, SINCE_MS, Asked, json_answer, okx, okx_row, refused, spot
-from unit.shared_payloads import shared_payload
 
 BEHIND_CCXT = [name for name, known in VENUES.items() if known.client == "ccxt"]
 
@@ -36,11 +35,10 @@ KEYS = {"api_key": "k3y", "api_secret": "s3cret"}
 HTML = Answer(b"<html><body>Welcome to the hotel's network</body></html>")
 
 
-def recorded(name: str) -> Answer:
-    """An answer of ../shared/payloads with its status and headers."""
-    payload = shared_payload(f"{name}.json")
-    meta = payload["_meta"]
-    body = payload["body_text"] if "body_text" in payload else json.dumps(payload["body"])
+def recorded(document: Any) -> Answer:
+    """A named answer with its status and headers."""
+    meta = document["_meta"]
+    body = document["body_text"] if "body_text" in document else json.dumps(document["body"])
     return Answer(body.encode(), meta["http_status"], meta.get("headers", {}))
 
 
@@ -257,8 +255,8 @@ def test_of_a_venue_that_we_do_not_know_an_empty_list_must_be_told_somewhere(doc
         ("kucoinfutures", "kucoin/error_400100_type", RequestRefused, None),
     ],
 )
-def test_recorded_refusals_mean_what_they_meant(source, name, error_class, wait_s):
-    asked = Asked(source, recorded(name))
+def test_recorded_refusals_mean_what_they_meant(payload, source, name, error_class, wait_s):
+    asked = Asked(source, recorded(payload(f"{name}.json")))
     error = refused(asked)
     assert type(error) is error_class
     if isinstance(error, RateLimited):

@@ -10,9 +10,9 @@ import pytest
 
 from backfill.domain.markets import Market
 from backfill.domain.venues import venue
+from reference import MADE, REAL
 from unit.exchanges.canned_answers import Answer
 from unit.exchanges.venue_markets import Asked, perpetual, spot
-from unit.shared_payloads import shared_payload
 
 
 def rows_of(source: str, market: Market, timeframe: str, document: Any) -> list[list[Any]]:
@@ -29,8 +29,8 @@ def market_named(symbol: str, market_id: str) -> Market:
 
 
 @pytest.mark.parametrize("name", ["okx", "bybit", "binance", "gate"])
-def test_answers_of_many_origins_are_read_as_ccxt_reads_them(name):
-    cases = shared_payload(f"parsed/derived_{name}.json")["cases"]
+def test_answers_of_many_origins_are_read_as_ccxt_reads_them(payload, name):
+    cases = payload(f"parsed/derived_{name}.json")["cases"]
     for case in cases:
         market = market_named(case["symbol"], case["market_id"])
         source = "binanceusdm" if (name, market.is_swap) == ("binance", True) else name
@@ -38,16 +38,16 @@ def test_answers_of_many_origins_are_read_as_ccxt_reads_them(name):
     assert cases
 
 
-def test_krakens_answer_is_read_whole_where_ccxt_would_cut_it():
-    for case in shared_payload("parsed/kraken.json")["fetchOHLCV_response"]:
+def test_krakens_answer_is_read_whole_where_ccxt_would_cut_it(payload):
+    for case in payload("parsed/kraken.json")["fetchOHLCV_response"]:
         rows = rows_of("kraken", spot("BTC", market_id="XBTUSDT"), "1h", case["httpResponse"])
         since_ms, limit = case["input"][2:]
         assert [row for row in rows if row[0] >= since_ms][:limit] == case["parsedResponse"]
         assert len(rows) == len(case["httpResponse"]["result"]["XBTUSDT"])
 
 
-def test_kucoins_volume_is_in_contracts():
-    for case in shared_payload("parsed/kucoin.json")["fetchOHLCV_response"]:
+def test_kucoins_volume_is_in_contracts(payload):
+    for case in payload("parsed/kucoin.json")["fetchOHLCV_response"]:
         market = perpetual("BTC", market_id="XBTUSDTM", contractSize=0.001)
         assert rows_of("kucoinfutures", market, "1h", case["httpResponse"]) == case["parsedResponse"]
 
@@ -65,9 +65,9 @@ def test_kucoins_volume_is_in_contracts():
         ("binanceusdm", "binance/klines_binance_perpetual_hummingbot", perpetual("BTC"), "1h", 5),
     ],
 )
-def test_recorded_rows_are_the_numbers_that_were_told(source, name, market, timeframe, columns):
+def test_recorded_rows_are_the_numbers_that_were_told(payload, source, name, market, timeframe, columns):
     """``columns``: the place of the base volume."""
-    document = shared_payload(f"{name}.json")["body"]
+    document = payload(f"{name}.json")["body"]
     raw = document
     for key in venue(source).rows_at or ():
         raw = raw[key]
@@ -75,12 +75,22 @@ def test_recorded_rows_are_the_numbers_that_were_told(source, name, market, time
     assert rows_of(source, market, timeframe, document) == sorted(expected)
 
 
-def test_coinbases_answer_is_read_by_its_names():
-    document = shared_payload("coinbase/candles_1h_2rows.json")["body"]
-    assert rows_of("coinbase", spot("BTC", "USD", market_id="BTC-USD"), "1h", document) == [
+COINBASE_HOURS = {
+    MADE: [
+        [1_717_200_000_000, 50000.01, 50150.0, 49950.25, 50100.02, 64.125],
+        [1_717_203_600_000, 50100.02, 50250.5, 50050.0, 50200.75, 12.00100001],
+    ],
+    REAL: [
         [1_712_188_800_000, 65984.18, 66387.77, 65857.35, 66314.59, 358.74851052],
         [1_712_192_400_000, 66312.4, 66331.99, 66055.14, 66181.6, 355.82896243],
-    ]
+    ],
+}
+
+
+def test_coinbases_answer_is_read_by_its_names(payload):
+    document = payload("coinbase/candles_1h_2rows.json")["body"]
+    rows = rows_of("coinbase", spot("BTC", "USD", market_id="BTC-USD"), "1h", document)
+    assert rows == COINBASE_HOURS[payload.origin]
 
 
 @pytest.mark.parametrize(
@@ -91,8 +101,8 @@ def test_coinbases_answer_is_read_by_its_names():
         ("binanceusdm", "binance/klines_binance_perpetual_hummingbot", perpetual("BTC"), "1h", 7),
     ],
 )
-def test_quote_volume_is_what_was_paid(source, name, market, timeframe, quote_column):
-    document = shared_payload(f"{name}.json")["body"]
+def test_quote_volume_is_what_was_paid(payload, source, name, market, timeframe, quote_column):
+    document = payload(f"{name}.json")["body"]
     answer = Asked(source, Answer(json.dumps(document).encode()), markets=(market,)).client.candles(
         market.venue_symbol, timeframe, 1_500_000_000_000, 100
     )
@@ -101,8 +111,8 @@ def test_quote_volume_is_what_was_paid(source, name, market, timeframe, quote_co
         assert row.low * 0.999 <= float(row.quote_volume) / row.volume <= row.high * 1.001
 
 
-def test_krakens_721_rows_are_all_read_and_flat_where_nobody_traded():
-    document = shared_payload("kraken/ohlc_XBTUSDT_1m_721.json")["body"]
+def test_krakens_721_rows_are_all_read_and_flat_where_nobody_traded(payload):
+    document = payload("kraken/ohlc_XBTUSDT_1m_721.json")["body"]
     rows = rows_of("kraken", spot("BTC", market_id="XBTUSDT"), "1m", document)
     assert len(rows) == 721
     silent = [row for row in rows if row[5] == 0]

@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 
 from backfill.domain.candle_columns import CANDLE_COLUMNS, FLAG_COLUMNS
 from backfill.frames.blofin_frame import blofin_frame
-from unit.shared_payloads import shared_payload
 
 RECORDED = Path(__file__).parents[2] / "recorded"
 ROW = ["1700000040000", "1", "2.5", "0.5", "1.5", "10", "0.01", "0.015", "1"]
@@ -112,8 +111,8 @@ def test_whatever_json_says_there_is_one_candle_a_row_and_no_error(rows):
 
 
 @pytest.mark.parametrize("name", ["XRP-USDT_15m_dst_window", "BTC-USDT_1D_limit1", "doc_sample"])
-def test_recorded_answers_become_what_they_say(name):
-    rows = shared_payload(f"blofin/candles_{name}.json")["body"]["data"]
+def test_recorded_answers_become_what_they_say(payload, name):
+    rows = payload(f"blofin/candles_{name}.json")["body"]["data"]
     frame = blofin_frame(rows)
     expected = [[float(row[place]) for place in USED] for row in rows]
     assert frame[CANDLE_COLUMNS].to_numpy().tolist() == expected
@@ -121,8 +120,8 @@ def test_recorded_answers_become_what_they_say(name):
     assert not frame["malformed"].any()
 
 
-def test_ccxt_reads_the_same_candles():
-    for case in shared_payload("parsed/blofin.json")["fetchOHLCV_response"]:
+def test_ccxt_reads_the_same_candles(payload):
+    for case in payload("parsed/blofin.json")["fetchOHLCV_response"]:
         frame = blofin_frame(case["httpResponse"]["data"])
         columns = [name for name in CANDLE_COLUMNS if name != "quote_volume"]
         assert frame[columns].to_numpy().tolist() == case["parsedResponse"]

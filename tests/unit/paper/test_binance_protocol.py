@@ -12,7 +12,6 @@ from backfill.paper.limits import Doorkeeper, Refusal
 from backfill.paper.synthetic_market import SyntheticMarket
 from backfill.paper.venues import venue_market
 from unit.paper.shapes import shape
-from unit.shared_payloads import shared_payload
 
 NOW_MS = 1_763_601_435_000  # 2025-11-20T01:17:15Z
 THIS_MINUTE_MS = NOW_MS - NOW_MS % MINUTE_MS
@@ -43,8 +42,8 @@ def times(root=LINEAR, **query):
         (LINEAR, "binance/klines_binance_perpetual_hummingbot.json"),
     ],
 )
-def test_answers_have_the_shape_of_recorded_ones(root, recording):
-    theirs = shared_payload(recording)["body"]
+def test_answers_have_the_shape_of_recorded_ones(payload, root, recording):
+    theirs = payload(recording)["body"]
     ours = rows(root, interval="1h", limit=4)
     assert shape(ours) == shape(theirs)
     assert [row[6] - row[0] for row in ours] == [HOUR_MS - 1] * 4
@@ -53,8 +52,8 @@ def test_answers_have_the_shape_of_recorded_ones(root, recording):
     assert decimals[0][5] == decimals[1][5]
 
 
-def test_the_columns_mean_what_they_do_in_the_recording():
-    recording = shared_payload("binance/klines_binance_perpetual_hummingbot.json")["body"]
+def test_the_columns_mean_what_they_do_in_the_recording(payload):
+    recording = payload("binance/klines_binance_perpetual_hummingbot.json")["body"]
     for page in (rows(limit=20), recording):
         for row in page:
             assert float(row[3]) <= float(row[7]) / float(row[5]) <= float(row[2])
@@ -162,14 +161,14 @@ def test_requests_weigh_what_the_documentation_says(path, limit, weight):
     assert BinanceProtocol().weight(path, {"limit": str(limit)}) == weight
 
 
-def test_who_asks_too_much_is_told_to_wait_and_who_does_not_wait_is_banned():
+def test_who_asks_too_much_is_told_to_wait_and_who_does_not_wait_is_banned(payload):
     protocol, door = BinanceProtocol(), Doorkeeper(BinanceProtocol.house_rules)
     path = f"{LINEAR}/klines"
     assert {door.refusal("me", k, path, weight=5) for k in range(480)} == {None}
     refused = door.refusal("me", 10_000, path, weight=5)
     assert refused == Refusal(429, MINUTE_MS)
     answer = protocol.refusal(refused, 10_000)
-    recording = shared_payload("binance/error_429_weight.json")["body"]
+    recording = payload("binance/error_429_weight.json")["body"]
     assert (answer.status, answer.headers["Retry-After"]) == (429, "50")
     body = json.loads(answer.body)
     assert (body["code"], body["msg"][:36]) == (recording["code"], recording["msg"][:36])

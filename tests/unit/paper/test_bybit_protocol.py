@@ -13,7 +13,6 @@ from backfill.paper.limits import Doorkeeper, Refusal
 from backfill.paper.synthetic_market import SyntheticMarket
 from backfill.paper.venues import venue_market
 from unit.paper.shapes import shape
-from unit.shared_payloads import shared_payload
 
 NOW_MS = 1_763_601_435_000  # 2025-11-20T01:17:15Z
 THIS_MINUTE_MS = NOW_MS - NOW_MS % MINUTE_MS
@@ -43,15 +42,15 @@ def times(**query):
         ({"category": "linear", "interval": 1, "limit": 1}, "bybit/kline_linear_fixture_unaligned.json"),
     ],
 )
-def test_answers_have_the_shape_of_recorded_ones(query, recording):
+def test_answers_have_the_shape_of_recorded_ones(payload, query, recording):
     _, ours = ask(symbol="BTCUSDT", **query)
-    theirs = shared_payload(recording)["body"]
+    theirs = payload(recording)["body"]
     assert shape(ours) == shape(theirs)
     assert ours["result"]["category"] == theirs["result"]["category"]
 
 
-def test_the_first_and_the_last_columns_mean_what_they_do_in_the_recording():
-    recording = shared_payload("bybit/kline_linear_testnet_D.json")["body"]["result"]["list"]
+def test_the_first_and_the_last_columns_mean_what_they_do_in_the_recording(payload):
+    recording = payload("bybit/kline_linear_testnet_D.json")["body"]["result"]["list"]
     for page in (rows(interval="D", limit=3), recording):
         assert [int(row[0]) % DAY_MS for row in page] == [0, 0, 0]
         assert int(page[0][0]) - int(page[1][0]) == DAY_MS

@@ -18,7 +18,6 @@ from backfill.paper.switchboard import Switchboard
 from backfill.paper.synthetic_market import SyntheticMarket
 from backfill.paper.venues import NAMES, paper_exchange
 from faulty_pages import mixes, switch_on, true_page
-from unit.shared_payloads import shared_payload
 from waiting import PATIENCE_S
 
 NOW_MS = 1_763_601_435_000  # 2025-11-20T01:17:15Z
@@ -154,10 +153,10 @@ def test_an_exchange_stops_while_a_request_hangs():
         ("restricted", "binance/error_451_restricted.json"),
     ],
 )
-def test_who_is_shut_out_reads_what_was_recorded(exchange, fault, recording):
+def test_who_is_shut_out_reads_what_was_recorded(payload, exchange, fault, recording):
     exchange.faults.on(fault)
     answer = ask(exchange)
-    recorded = shared_payload(recording)
+    recorded = payload(recording)
     assert answer.status_code == recorded["_meta"]["http_status"]
     for name, value in recorded["_meta"].get("headers", {}).items():
         assert answer.headers[name].startswith(value)

@@ -16,7 +16,6 @@ from backfill.paper.venue_market import Listing, VenueMarket
 from backfill.paper.venues import venue_market
 from unit.paper.shapes import shape
 from unit.paper.test_replayed_market import bars, write
-from unit.shared_payloads import shared_payload
 
 NOW_MS = 1_763_601_435_000  # 2025-11-20T01:17:15Z
 THIS_MINUTE_MS = NOW_MS - NOW_MS % MINUTE_MS
@@ -41,8 +40,8 @@ def times(**query):
     return [1000 * row[0] for row in rows(**query)]
 
 
-def test_answers_have_the_shape_of_the_recorded_one():
-    theirs = shared_payload("kraken/ohlc_XBTUSDT_1m_721.json")["body"]
+def test_answers_have_the_shape_of_the_recorded_one(payload):
+    theirs = payload("kraken/ohlc_XBTUSDT_1m_721.json")["body"]
     ours = ask(pair="XBTUSDT", interval=1)
     assert shape(ours) == shape(theirs)
     pages = [body["result"]["XBTUSDT"] for body in (ours, theirs)]
@@ -58,8 +57,8 @@ def test_answers_have_the_shape_of_the_recorded_one():
         assert opened == {1}
 
 
-def test_the_average_price_lies_within_the_bar_as_in_the_recorded_one():
-    recording = shared_payload("kraken/ohlc_XBTUSDT_1m_721.json")["body"]["result"]["XBTUSDT"]
+def test_the_average_price_lies_within_the_bar_as_in_the_recorded_one(payload):
+    recording = payload("kraken/ohlc_XBTUSDT_1m_721.json")["body"]["result"]["XBTUSDT"]
     for page in (rows(), recording):
         assert all(float(row[3]) <= float(row[5]) <= float(row[2]) for row in page if row[7])
 
@@ -127,8 +126,8 @@ def test_pairs_and_assets_have_krakens_names():
     assert "PEPEUSDT" not in pairs
 
 
-def test_the_status_has_the_recorded_shape():
-    assert shape(ask("SystemStatus")) == shape(shared_payload("kraken/system_status.json")["body"])
+def test_the_status_has_the_recorded_shape(payload):
+    assert shape(ask("SystemStatus")) == shape(payload("kraken/system_status.json")["body"])
     assert ask("Time")["result"]["unixtime"] == NOW_MS // 1000
 
 

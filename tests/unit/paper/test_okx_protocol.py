@@ -13,7 +13,6 @@ from backfill.paper.okx_protocol import CANDLES, HISTORY, INSTRUMENTS, TIME, Okx
 from backfill.paper.synthetic_market import SyntheticMarket
 from backfill.paper.venues import venue_market
 from unit.paper.shapes import shape
-from unit.shared_payloads import shared_payload
 
 NOW_MS = 1_763_601_435_000  # 2025-11-20T01:17:15Z
 THIS_MINUTE_MS = NOW_MS - NOW_MS % MINUTE_MS
@@ -44,23 +43,23 @@ def times(path=CANDLES, **query):
         ("BTC-USDT", "okx/klines_okx_spot_hummingbot.json"),
     ],
 )
-def test_answers_have_the_shape_of_recorded_ones(inst_id, recording):
-    body = shared_payload(recording)["body"]
+def test_answers_have_the_shape_of_recorded_ones(payload, inst_id, recording):
+    body = payload(recording)["body"]
     assert shape(ask(HISTORY, instId=inst_id, limit=4)[1]) == shape(body)
     steps = {int(a[0]) - int(b[0]) for a, b in zip(body["data"], body["data"][1:], strict=False)}
     assert steps <= {MINUTE_MS, HOUR_MS}  # newest first, as ours
 
 
-def test_a_perpetuals_volume_is_in_contracts_then_coins_then_quote_currency_as_recorded():
-    for body in (ask(limit=20, instId="BTC-USDT-SWAP")[1], shared_payload("okx/candles_swap_1m_2rows.json")["body"]):
+def test_a_perpetuals_volume_is_in_contracts_then_coins_then_quote_currency_as_recorded(payload):
+    for body in (ask(limit=20, instId="BTC-USDT-SWAP")[1], payload("okx/candles_swap_1m_2rows.json")["body"]):
         for row in body["data"]:
             close, contracts, coins, quote = (float(row[k]) for k in (4, 5, 6, 7))
             assert contracts * 0.01 == pytest.approx(coins, rel=1e-6)
             assert coins * close == pytest.approx(quote, rel=0.01)
 
 
-def test_a_spot_pairs_volume_is_in_coins_then_twice_in_quote_currency_as_recorded():
-    recording = shared_payload("okx/klines_okx_spot_hummingbot.json")["body"]
+def test_a_spot_pairs_volume_is_in_coins_then_twice_in_quote_currency_as_recorded(payload):
+    recording = payload("okx/klines_okx_spot_hummingbot.json")["body"]
     for body in (ask(instId="BTC-USDT", limit=20)[1], recording):
         for row in body["data"]:
             assert row[6] == row[7]
@@ -188,7 +187,7 @@ def test_unknown_paths_are_not_found():
     assert (answer.status, answer.media_type) == (404, "text/html")
 
 
-def test_each_path_has_a_limit_of_its_own_and_the_refusal_is_the_recorded_one():
+def test_each_path_has_a_limit_of_its_own_and_the_refusal_is_the_recorded_one(payload):
     protocol, door = OkxProtocol(), Doorkeeper(OkxProtocol.house_rules)
     admitted = {
         path: sum(door.refusal("me", k, path) is None for k in range(60)) for path in (CANDLES, HISTORY, INSTRUMENTS)
@@ -196,7 +195,7 @@ def test_each_path_has_a_limit_of_its_own_and_the_refusal_is_the_recorded_one():
     assert admitted == {CANDLES: 40, HISTORY: 20, INSTRUMENTS: 20}
     assert door.refusal("me", 2000, HISTORY) is None
     refused = protocol.refusal(Refusal(429, NOW_MS), NOW_MS)
-    recording = shared_payload("okx/error_50011_rate_limit.json")
+    recording = payload("okx/error_50011_rate_limit.json")
     assert (refused.status, json.loads(refused.body)) == (recording["_meta"]["http_status"], recording["body"])
 
 
