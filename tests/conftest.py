@@ -15,7 +15,7 @@ import pytest
 from backfill.local.embedded_postgres import EmbeddedPostgres
 from backfill.storage.database import connect
 from backfill.storage.migrations import migrate
-from reference import SHARED, Payloads, origins
+from reference import SHARED, Market, Payloads, origins
 from workers import (
     WORKER,
     copy_database,
@@ -79,6 +79,12 @@ def pytest_report_header() -> str | None:
 def payload(request: pytest.FixtureRequest) -> Payloads:
     """Venues' answers by name, once as we made them and once as they were recorded, where recordings are."""
     return Payloads(request.param)
+
+
+@pytest.fixture(params=origins("market"), scope="module")
+def market(request: pytest.FixtureRequest) -> Market:
+    """Candles by name, once as we made them and once as they were published, where those are."""
+    return Market(request.param)
 
 
 @pytest.fixture(scope="session")

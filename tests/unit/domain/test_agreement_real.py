@@ -8,8 +8,8 @@ import pytest
 from backfill.domain.agreement import BP, FLOAT_NOISE, Comparison, compare, votes
 from backfill.domain.candle_columns import PRICES
 from backfill.domain.timeframes import timeframe
+from reference import Market
 from unit.domain.candle_walks import changed
-from unit.domain.real_candles import real_candles
 
 # The pairs of one class that ../shared/market/INDEX.md lists, compared at the coarser timeframe.
 PAIRS = [
@@ -36,35 +36,38 @@ PAIRS = [
 FAKE = "volume == 0 and high == low"
 
 
-def compared(stored: str, other: str, at: str, **options: float) -> Comparison:
-    return compare(real_candles(stored, at), real_candles(other, at), step_ms=timeframe(at).step_ms, **options)
+def compared(market: Market, stored: str, other: str, at: str, **options: float) -> Comparison:
+    return compare(market.frame(stored, at), market.frame(other, at), step_ms=timeframe(at).step_ms, **options)
 
 
 @pytest.mark.parametrize(("stored", "other", "at", "bars"), PAIRS)
 def test_less_than_a_thousandth_of_the_real_bars_of_two_venues_disagrees(
-    stored: str, other: str, at: str, bars: int
+    market: Market, stored: str, other: str, at: str, bars: int
 ) -> None:
-    found = compared(stored, other, at)
+    found = compared(market, stored, other, at)
     assert found.compared == bars
-    fake = real_candles(stored, at).query(FAKE)["open_ms"]
+    fake = market.frame(stored, at).query(FAKE)["open_ms"]
     rows = found.disagreements[~found.disagreements["open_ms"].isin(fake)]
     assert rows["open_ms"].nunique() < bars / 1000
     # Two venues of one perpetual lie 2 to 6 bp apart at most, says the index, but for one bar in a hundred.
     assert (rows["difference"].abs() > 6 * BP).all()
 
 
-def test_the_fake_bars_of_an_outage_are_among_the_disagreements() -> None:
+def test_the_fake_bars_of_an_outage_are_among_the_disagreements(market: Market) -> None:
     name, at = "binance__BTC-USDT-PERP__15m__20241001", "15m"
-    found = compared(name, "bybit__BTC-USDT-PERP__15m", at)
-    fake = real_candles(name, at).query(FAKE)["open_ms"]
+    found = compared(market, name, "bybit__BTC-USDT-PERP__15m", at)
+    fake = market.frame(name, at).query(FAKE)["open_ms"]
     assert len(fake) == 4
     assert set(fake) <= set(found.disagreements["open_ms"])
 
 
-def test_a_third_venue_tells_who_is_wrong() -> None:
+def test_a_third_venue_tells_who_is_wrong(market: Market) -> None:
     step_ms = timeframe("15m").step_ms
-    binance = real_candles("binance__BTC-USDT-PERP__15m__20251226")
-    okx, bybit = real_candles("okx__BTC-USDT-PERP__1m", "15m"), real_candles("bybit__BTC-USDT-PERP__15m")
+    binance = market.frame("binance__BTC-USDT-PERP__15m__20251226")
+    okx, bybit = (
+        market.frame("okx__BTC-USDT-PERP__1m", "15m"),
+        market.frame("bybit__BTC-USDT-PERP__15m"),
+    )
     common = binance["open_ms"].isin(okx["open_ms"]) & binance["open_ms"].isin(bybit["open_ms"])
     corrupt = binance[common].reset_index(drop=True)
     bars = range(40, len(corrupt), 50)
@@ -76,10 +79,10 @@ def test_a_third_venue_tells_who_is_wrong() -> None:
     assert set(votes(compare(okx, corrupt, step_ms=step_ms).disagreements, bybit)["vote"]) == {"stored"}
 
 
-def test_bars_replaced_by_their_neighbours_are_found_nine_times_in_ten() -> None:
+def test_bars_replaced_by_their_neighbours_are_found_nine_times_in_ten(market: Market) -> None:
     at = "15m"
-    clean = real_candles("binance__BTC-USDT-PERP__15m__20241001")
-    other = real_candles("bybit__BTC-USDT-PERP__15m")
+    clean = market.frame("binance__BTC-USDT-PERP__15m__20241001")
+    other = market.frame("bybit__BTC-USDT-PERP__15m")
     corrupt = clean.copy()
     bars = np.arange(50, len(clean), 100)
     corrupt.loc[bars, PRICES] = clean.loc[bars - 1, PRICES].to_numpy()
@@ -87,15 +90,15 @@ def test_bars_replaced_by_their_neighbours_are_found_nine_times_in_ten() -> None
     assert np.isin(clean.loc[bars, "open_ms"], list(found)).mean() > 0.9
 
 
-def test_minutes_without_a_trade_are_on_one_side_only_and_no_disagreement() -> None:
-    found = compared("binance__XRP-ETH__1m", "binance__XRP-ETH__1m__unfilled", "1m", ceiling=FLOAT_NOISE)
+def test_minutes_without_a_trade_are_on_one_side_only_and_no_disagreement(market: Market) -> None:
+    found = compared(market, "binance__XRP-ETH__1m", "binance__XRP-ETH__1m__unfilled", "1m", ceiling=FLOAT_NOISE)
     assert (len(found.only_stored), len(found.only_other)) == (1_091, 0)
     assert (found.compared, found.verdict) == (2_469, "agree")
 
 
-def test_one_venues_timeframes_are_equal_but_for_float_noise() -> None:
+def test_one_venues_timeframes_are_equal_but_for_float_noise(market: Market) -> None:
     for shorter, longer in (("5m", "15m"), ("15m", "1h"), ("5m", "1h")):
         names = f"binance__DOGE-USDT-PERP__{shorter}__20251226", f"binance__DOGE-USDT-PERP__{longer}__20251226"
-        found = compared(*names, longer, ceiling=FLOAT_NOISE)
+        found = compared(market, *names, longer, ceiling=FLOAT_NOISE)
         assert found.compared > 800
         assert found.verdict == "agree"

@@ -10,7 +10,7 @@ from backfill.domain.answers import bar_intervals
 from backfill.domain.intervals import Interval, difference, total_ms
 from backfill.domain.next_timeframe import TimeframeProof, is_silent, prove
 from backfill.domain.timeframes import Timeframe, timeframe
-from unit.shared_market import shared_candles
+from reference import MADE, REAL, Market
 
 
 def span_of(candles: pd.DataFrame, bar: Timeframe) -> Interval:
@@ -47,41 +47,44 @@ DOGE = "binance__DOGE-USDT-PERP__"
         ("kucoin__BAX-USDT__1m", "kucoin__BAX-USDT__5m", 8639),
     ],
 )
-def test_complete_bars_add_up_to_the_published_ones(lower, higher, longer_bars):
+def test_complete_bars_add_up_to_the_published_ones(market: Market, lower, higher, longer_bars):
     names = lower.split("__")[2], higher.split("__")[2]
-    proof = proof_of(shared_candles(lower), shared_candles(higher), *names)
+    proof = proof_of(market.frame(lower), market.frame(higher), *names)
     assert total_ms(proof.equal) // timeframe(names[1]).step_ms == longer_bars
     assert (proof.no_trade, proof.lost, len(proof.differing)) == ([], [], 0)
 
 
-def test_the_minutes_without_trade_that_a_source_leaves_out_are_proved_to_be_that():
+def test_the_minutes_without_trade_that_a_source_leaves_out_are_proved_to_be_that(market: Market):
     proof = proof_of(
-        shared_candles("binance__XRP-ETH__1m__unfilled"), shared_candles("binance__XRP-ETH__5m"), "1m", "5m"
+        market.frame("binance__XRP-ETH__1m__unfilled"),
+        market.frame("binance__XRP-ETH__5m"),
+        "1m",
+        "5m",
     )
     assert total_ms(proof.no_trade) // 60_000 == 1091
     assert (proof.lost, len(proof.differing)) == ([], 0)
 
 
-def test_the_minutes_that_a_store_had_filled_in_are_proved_to_be_without_trade():
-    minutes = shared_candles("kucoin__BAX-USDT__1m")
-    proof = proof_of(minutes[~is_silent(minutes)], shared_candles("kucoin__BAX-USDT__5m"), "1m", "5m")
+def test_the_minutes_that_a_store_had_filled_in_are_proved_to_be_without_trade(market: Market):
+    minutes = market.frame("kucoin__BAX-USDT__1m")
+    proof = proof_of(minutes[~is_silent(minutes)], market.frame("kucoin__BAX-USDT__5m"), "1m", "5m")
     assert total_ms(proof.no_trade) // 60_000 == 11_896
     assert (proof.lost, len(proof.differing)) == ([], 0)
 
 
 @pytest.mark.parametrize("higher", ["1h", "4h"])
-def test_every_real_bar_taken_out_is_lost(higher):
-    complete, published = shared_candles(f"{BYBIT}15m"), shared_candles(f"{BYBIT}{higher}")
+def test_every_real_bar_taken_out_is_lost(market: Market, higher):
+    complete, published = market.frame(f"{BYBIT}15m"), market.frame(f"{BYBIT}{higher}")
     taken = np.random.default_rng(4).choice(len(complete) - 40, 300, replace=False) + 20
     proof = proof_of(complete.drop(index=taken), published, "15m", higher)
     assert total_ms(proof.lost) // 900_000 == 300
     assert (proof.no_trade, len(proof.differing)) == ([], 0)
 
 
-def test_the_bars_that_a_downloader_dropped_at_page_edges_are_lost():
+def test_the_bars_that_a_downloader_dropped_at_page_edges_are_lost(market: Market):
     proof = proof_of(
-        shared_candles("bybit__BTC-USDT__5m__20251106lostbars"),
-        shared_candles("bybit__BTC-USDT__15m__20250616lostbars"),
+        market.frame("bybit__BTC-USDT__5m__20251106lostbars"),
+        market.frame("bybit__BTC-USDT__15m__20250616lostbars"),
         "5m",
         "15m",
     )
@@ -89,16 +92,17 @@ def test_the_bars_that_a_downloader_dropped_at_page_edges_are_lost():
     assert (proof.no_trade, len(proof.differing)) == ([], 0)
 
 
-def test_a_flat_bar_written_while_others_traded_contradicts_the_published_one():
-    proof = proof_of(shared_candles(f"{BINANCE}5m__20241001"), shared_candles(f"{BINANCE}15m__20241001"), "5m", "15m")
+def test_a_flat_bar_written_while_others_traded_contradicts_the_published_one(market: Market):
+    proof = proof_of(market.frame(f"{BINANCE}5m__20241001"), market.frame(f"{BINANCE}15m__20241001"), "5m", "15m")
     assert total_ms(proof.equal) // 900_000 == 13_672
-    # 2025-01-29 01:30, whose first 5m bar is flat and without volume: 32 % of the volume are not in it.
+    not_in_it = {MADE: 0.25, REAL: 0.3231}[market.origin]
+    # 2025-01-29 01:30, whose first 5m bar is flat and without volume.
     assert proof.differing["open_ms"].unique().tolist() == [1_738_114_200_000]
-    assert proof.differing.set_index("field")["difference"]["volume"] == pytest.approx(0.3231, abs=1e-4)
+    assert proof.differing.set_index("field")["difference"]["volume"] == pytest.approx(not_in_it, abs=1e-4)
 
 
-def test_bars_of_spot_filed_as_the_perpetual_contradict_their_own_longer_bars():
-    proof = proof_of(shared_candles(f"{BINANCE}15m__20241001"), shared_candles(f"{BINANCE}1h__20241001"), "15m", "1h")
+def test_bars_of_spot_filed_as_the_perpetual_contradict_their_own_longer_bars(market: Market):
+    proof = proof_of(market.frame(f"{BINANCE}15m__20241001"), market.frame(f"{BINANCE}1h__20241001"), "15m", "1h")
     assert proof.differing.groupby("field")["open_ms"].nunique()["volume"] == 2371
     # The newest 47 hours of the file are the perpetual's again.
     assert proof.equal == [Interval(1_739_876_400_000, 1_740_045_600_000)]

@@ -10,7 +10,8 @@ import pytest
 from backfill.domain.answers import bar_intervals
 from backfill.domain.intervals import Interval, difference, total_ms
 from backfill.domain.suspicious_bars import flat_runs, page_edges, price_jumps
-from unit.shared_market import shared_candles, shared_names, step_of
+from backfill.domain.timeframes import timeframe
+from reference import Market
 
 FLAT_BARS = {
     "binance__BTC-USDT-PERP__5m__20241001": 18,
@@ -27,9 +28,14 @@ JUMPS = {
 }
 
 
+def step_of(name: str) -> int:
+    """The length of a file's bars in ms, which its name says."""
+    return timeframe(name.split("__")[2]).step_ms
+
+
 @pytest.fixture(scope="module")
-def every_file() -> dict[str, pd.DataFrame]:
-    return {name: shared_candles(name) for name in shared_names()}
+def every_file(market: Market) -> dict[str, pd.DataFrame]:
+    return {name: market.frame(name) for name in market.names()}
 
 
 def at(time: str) -> int:
