@@ -35,11 +35,11 @@ WIDTH = 62
 
 
 def main() -> None:
-    from integration.validation.real_faults import MARKET
+    from reference import SHARED
 
     argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
-    if not MARKET.is_dir():
-        print(f"{MARKET} is not there: nothing to look at")
+    if not (SHARED / "market").is_dir():
+        print(f"{SHARED}/market is not there: nothing to look at")
         return
     with keepers() as new_keeper:
         wrong = faults(new_keeper) + pairs(new_keeper)
@@ -112,6 +112,7 @@ def _short(value: object) -> str:
 def keepers() -> Iterator[NewKeeper]:
     """Makes keepers, each with a database of its own on one server that does not wait for the disk."""
     from integration.validation.keeper_on_paper import Keeper
+    from reference import REAL, Market
 
     with throw_away_home() as home, ExitStack() as at_the_end:
         server = EmbeddedPostgres(home, durable=False)
@@ -124,7 +125,7 @@ def keepers() -> Iterator[NewKeeper]:
             server.ensure_database(name)
             with connect(server.uri(name)) as connection:
                 migrate(connection)
-            return Keeper(server.uri(name))
+            return Keeper(server.uri(name), Market(REAL))
 
         yield new_keeper
 

@@ -5,39 +5,32 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-import pytest
-
 from backfill.paper.replayed_market import ReplayedMarket
 from backfill.storage.candle_store import CandleStore
 from integration.exchange import candles_in_database, punch
 from integration.fallback.conftest import Open, Venues
 from integration.fallback.fills import listing, run, sources_stored, stand_in_ms, want
 from integration.helpers import DAY_MS, ms, rows
+from reference import Market
 
-FOLDER = Path(__file__).parents[4] / "shared" / "market"
 HOME_FILE, OTHER_FILE = "bybit__BTC-USDT-PERP__15m", "binance__BTC-USDT-PERP__15m__20251226"
 QUARTER_MS = 15 * 60_000
 HOME_ENDS_MS, OTHER_ENDS_MS = ms("2026-01-05T12:15"), ms("2026-01-29T17:00")
 
 
-def replayed(file: str, end_ms: int) -> ReplayedMarket:
-    """The file at its own times; skips the test where there is none."""
-    if not (FOLDER / f"{file}.csv.gz").is_file():
-        pytest.skip(f"no real candles ../shared/market/{file}")
-    return ReplayedMarket(FOLDER, file, now_ms=end_ms)
-
-
-def bars(market: ReplayedMarket, opens_ms: Sequence[int]) -> list[tuple[float, ...]]:
+def bars(replayed: ReplayedMarket, opens_ms: Sequence[int]) -> list[tuple[float, ...]]:
     chosen = set(opens_ms)
-    told = market.candles("BTC-USDT", "15m", min(opens_ms), max(opens_ms) + 1).tolist()
+    told = replayed.candles("BTC-USDT", "15m", min(opens_ms), max(opens_ms) + 1).tolist()
     return [bar[:6] for bar in told if bar[0] in chosen]
 
 
 def test_holes_punched_in_one_real_venue_are_healed_from_another(
-    store: CandleStore, venues: Venues, opened: Open
+    store: CandleStore, venues: Venues, opened: Open, market: Market, tmp_path: Path
 ) -> None:
     """Single bars and stretches; some the home lacks, some it gave and somebody lost while it is down."""
-    home, other = replayed(HOME_FILE, HOME_ENDS_MS), replayed(OTHER_FILE, OTHER_ENDS_MS)
+    folder = market.folder([HOME_FILE, OTHER_FILE], tmp_path)
+    home = ReplayedMarket(folder, HOME_FILE, now_ms=HOME_ENDS_MS)
+    other = ReplayedMarket(folder, OTHER_FILE, now_ms=OTHER_ENDS_MS)
     clock = {"clock": lambda: HOME_ENDS_MS + QUARTER_MS - 1}
     venues.replace("blofin", opened("blofin", home, **clock))
     venues.replace("binanceusdm", opened("binanceusdm", other, difference_bp=0, own_volumes=False, **clock))

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from backfill.domain.intervals import Interval
 from backfill.domain.timeframes import utc
 from backfill.jobs.fill.plan_fill import plan_fill
 from backfill.jobs.fill.roll_up import reaching_back
-from backfill.paper.candle_files import find_files, read_candles
 from backfill.paper.given_market import GivenMarket
 from backfill.storage.candle_store import CandleStore
 from backfill.storage.series import Selection
@@ -45,9 +42,7 @@ from integration.jobs.rolled_up import (
     reaching,
     want,
 )
-
-SHARED = Path(__file__).parents[4] / "shared" / "market"
-
+from reference import Market
 
 # -- what is made --------------------------------------------------------------------------------------------
 
@@ -162,13 +157,12 @@ def test_a_bar_that_closes_now_is_made_of_the_quarters_that_have_closed(
 @pytest.mark.parametrize(
     ("finer", "coarser", "bars"), [("15m", "1h", 2880), ("1h", "4h", 720), ("4h", "1d", 120), ("15m", "1d", 120)]
 )
-def test_real_bars_are_made_to_the_last_digit(store: CandleStore, finer: str, coarser: str, bars: int) -> None:
-    if not SHARED.is_dir():
-        pytest.skip("no real candles in ../shared/market")
-    files = find_files(SHARED, [f"bybit__BTC-USDT-PERP__{name}" for name in (finer, coarser)])
-    market = GivenMarket({(file.symbol, file.timeframe.name): read_candles(file) for file in files})
+def test_real_bars_are_made_to_the_last_digit(
+    store: CandleStore, market: Market, finer: str, coarser: str, bars: int
+) -> None:
+    given = GivenMarket({("BTC-USDT", name): market(f"bybit__BTC-USDT-PERP__{name}") for name in (finer, coarser)})
     end_ms = ms("2024-07-01")
-    with PaperBlofin(market, now_ms=end_ms + HOUR_MS) as exchange:
+    with PaperBlofin(given, now_ms=end_ms + HOUR_MS) as exchange:
         for name in (finer, coarser):
             wanted_series(store, timeframe=name, history_ms=120 * DAY_MS, now_ms=end_ms)
         store.connection.execute("UPDATE backfill.series SET roll_up = true")
@@ -180,7 +174,7 @@ def test_real_bars_are_made_to_the_last_digit(store: CandleStore, finer: str, co
 
         assert report.sources == {f"derived:{finer}": bars}
         assert exchange.asked == []
-        assert_equals_market(store, window, market)
+        assert_equals_market(store, window, given)
 
 
 # -- what is not made ----------------------------------------------------------------------------------------

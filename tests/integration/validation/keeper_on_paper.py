@@ -8,6 +8,8 @@ from contextlib import ExitStack
 from types import TracebackType
 from typing import Any
 
+import numpy as np
+
 from backfill.config.connections import SourceConnection
 from backfill.config.settings import Settings
 from backfill.config.universe_model import Validation
@@ -27,7 +29,8 @@ from backfill.storage.database import connect
 from backfill.storage.findings import FindingsLog
 from backfill.storage.gap_fill_log import RunIdentity
 from backfill.storage.series import SeriesWindow
-from integration.helpers import DAY_MS, one, rows, wanted_series
+from integration.helpers import DAY_MS, ms, one, rows, wanted_series
+from reference import Market
 
 Given = Mapping[tuple[str, str], Candles]
 HOME = "blofin"
@@ -37,11 +40,12 @@ MOST_RUNS = 20
 
 
 class Keeper:
-    """One database and the exchanges it asks. ``at_ms``: their clock, a day after the last of their candles."""
+    """One database, the exchanges it asks and the candles that they may have. ``at_ms``: their clock, a day after the last of their candles."""
 
-    def __init__(self, database_uri: str) -> None:
+    def __init__(self, database_uri: str, market: Market) -> None:
         self._opened = ExitStack()
         self._database_uri = database_uri
+        self._market = market
         self._exchanges: dict[str, PaperExchange] = {}
         self._runs = itertools.count(1)
         self.store = self._opened.enter_context(CandleStore(connect(database_uri)))
@@ -56,6 +60,13 @@ class Keeper:
         self._opened.close()
 
     # -- what is asked
+
+    def read(self, name: str, first: str | None = None, past: str | None = None) -> Candles:
+        """A file's bars, those that open in [first, past)."""
+        bars = self._market(name)
+        return bars[
+            (bars["open_ms"] >= (ms(first) if first else 0)) & (bars["open_ms"] < (ms(past) if past else np.inf))
+        ]
 
     def source_has(self, name: str, given: Given) -> None:
         """From now on the source serves these candles and no others."""

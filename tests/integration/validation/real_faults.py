@@ -1,13 +1,12 @@
 """Each fault and non-fault that ../shared/market/INDEX.md lists, taken through the whole keeper: what does it say?
 
-Real bars are stored by the keeper's own fill from exchanges on paper and validated as a Dag would. The tests assert on
+Bars, real or made, are stored by the keeper's own fill from exchanges on paper and validated as a Dag would. The tests assert on
 what comes of it, and ``benchmarks/real_faults.py`` prints it; hence no pytest here.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,12 +15,10 @@ from backfill.domain.answers import bar_intervals
 from backfill.domain.intervals import Interval, intersection, total_ms, union
 from backfill.domain.timeframes import HOUR_MS, MINUTE_MS, utc
 from backfill.jobs.status.market_wide_holes import market_wide_holes
-from backfill.paper.candle_files import find_files, read_candles
 from backfill.paper.market import Candles
 from integration.helpers import ms
 from integration.validation.keeper_on_paper import HOME, Keeper
 
-MARKET = Path(__file__).parents[4] / "shared" / "market"
 PRICES = ("open", "high", "low", "close")
 OTHER = "bybit"
 BTC = "BTC-USDT"
@@ -39,18 +36,12 @@ class Line(NamedTuple):
 Case = Callable[[Keeper], list[Line]]
 
 
-def read(name: str, first: str | None = None, past: str | None = None) -> Candles:
-    """A file's bars, those that open in [first, past)."""
-    bars = read_candles(*find_files(MARKET, name))
-    return bars[(bars["open_ms"] >= (ms(first) if first else 0)) & (bars["open_ms"] < (ms(past) if past else np.inf))]
-
-
 # -- fake bars
 
 
 def fake_bars_beside_another_venue(keeper: Keeper) -> list[Line]:
     """Binance's archive of 2024-10-28 beside Bybit, who traded on; then Binance has mended it."""
-    home, other = read(PERP, "2024-10-01", "2024-11-05"), read("bybit__BTC-USDT-PERP__15m")
+    home, other = keeper.read(PERP, "2024-10-01", "2024-11-05"), keeper.read("bybit__BTC-USDT-PERP__15m")
     flat = home["base_volume"] == 0
     keeper.source_has(HOME, {(BTC, "15m"): home})
     keeper.source_has(OTHER, {(BTC, "15m"): other})
@@ -80,7 +71,7 @@ def fake_bars_beside_another_venue(keeper: Keeper) -> list[Line]:
 
 def fake_bars_of_a_lone_home(keeper: Keeper) -> list[Line]:
     """The same outage in minutes of FIL, with nobody to compare; then the home tells other bars."""
-    home = read("binance__FIL-USDT-PERP__1m__202410", "2024-10-24")
+    home = keeper.read("binance__FIL-USDT-PERP__1m__202410", "2024-10-24")
     flat = np.flatnonzero(home["base_volume"] == 0)
     keeper.source_has(HOME, {("FIL-USDT", "1m"): home})
     window = keeper.keep("FIL-USDT", "1m", home)
@@ -109,7 +100,7 @@ def fake_bars_of_a_lone_home(keeper: Keeper) -> list[Line]:
 
 def halts_of_a_venue(keeper: Keeper) -> list[Line]:
     """OKX's maintenance and its data centre's outage, in XRP and, as halts are, in two more symbols (XRP, scaled)."""
-    bars = read("okx__XRP-USDT-PERP__5m", "2022-12-08")
+    bars = keeper.read("okx__XRP-USDT-PERP__5m", "2022-12-08")
     given = {}
     for symbol, scale in (("XRP-USDT", 1.0), ("ADA-USDT", 0.7), ("DOGE-USDT", 0.2)):
         scaled = bars.copy()
@@ -139,13 +130,20 @@ def halts_of_a_venue(keeper: Keeper) -> list[Line]:
 def minutes_without_a_trade(keeper: Keeper) -> list[Line]:
     """XRP-ETH of Binance without the 1,091 minutes of which the complete list of trades has none."""
     return _no_trade(
-        keeper, "XRP-ETH", read("binance__XRP-ETH__1m__unfilled"), read("binance__XRP-ETH__5m"), absent=1091
+        keeper,
+        "XRP-ETH",
+        keeper.read("binance__XRP-ETH__1m__unfilled"),
+        keeper.read("binance__XRP-ETH__5m"),
+        absent=1091,
     )
 
 
 def minutes_that_a_store_filled(keeper: Keeper) -> list[Line]:
     """Six days of BAX of KuCoin without the rows that its store made up."""
-    filled, coarse = read("kucoin__BAX-USDT__1m", "2023-03-20", "2023-03-26"), read("kucoin__BAX-USDT__5m")
+    filled, coarse = (
+        keeper.read("kucoin__BAX-USDT__1m", "2023-03-20", "2023-03-26"),
+        keeper.read("kucoin__BAX-USDT__5m"),
+    )
     return _no_trade(keeper, "BAX-USDT", filled, coarse, absent=int((filled["base_volume"] == 0).sum()))
 
 
@@ -166,9 +164,9 @@ def _no_trade(keeper: Keeper, symbol: str, fine: Candles, coarse: Candles, *, ab
 def quiet_markets(keeper: Keeper) -> list[Line]:
     """Minutes without a trade that came as flat rows of no volume: of Kraken, KuCoin, and ALGO at Binance."""
     files = {
-        "XBT-USDT": read("kraken__XBT-USDT__1m"),
-        "BAX-USDT": read("kucoin__BAX-USDT__1m", "2023-03-20", "2023-03-25"),
-        "ALGO-USDT": read("binance__ALGO-USDT-PERP__1m__202409", "2024-09-01", "2024-09-08"),
+        "XBT-USDT": keeper.read("kraken__XBT-USDT__1m"),
+        "BAX-USDT": keeper.read("kucoin__BAX-USDT__1m", "2023-03-20", "2023-03-25"),
+        "ALGO-USDT": keeper.read("binance__ALGO-USDT-PERP__1m__202409", "2024-09-01", "2024-09-08"),
     }
     keeper.source_has(HOME, {(symbol, "1m"): candles for symbol, candles in files.items()})
     lines = []
@@ -189,7 +187,7 @@ def thin_markets(keeper: Keeper) -> list[Line]:
         "XZC-BTC": ("1m", "bittrex__XZC-BTC__1m__20171104"),
         "ADA-BTC": ("5m", "bittrex__ADA-BTC__5m__20180110"),
     }
-    given = {(symbol, timeframe): read(name)[:6000] for symbol, (timeframe, name) in files.items()}
+    given = {(symbol, timeframe): keeper.read(name)[:6000] for symbol, (timeframe, name) in files.items()}
     keeper.source_has(HOME, given)
     lines = []
     for (symbol, timeframe), candles in given.items():
@@ -202,7 +200,7 @@ def thin_markets(keeper: Keeper) -> list[Line]:
 
 def float_noise(keeper: Keeper) -> list[Line]:
     """The same bars, told again with other last digits."""
-    bars = read("binance__XRP-ETH__5m")
+    bars = keeper.read("binance__XRP-ETH__5m")
     noisy, rng = bars.copy(), np.random.default_rng(1)
     for column in (*PRICES, "base_volume"):
         noisy[column] *= 1 + rng.choice([-1e-15, -3e-16, 3e-16, 1e-15], len(bars))
@@ -230,7 +228,7 @@ def float_noise(keeper: Keeper) -> list[Line]:
 
 def page_edges_of_15m(keeper: Keeper) -> list[Line]:
     """A downloader dropped one bar in a thousand, and calls them absent."""
-    bars = read("bybit__BTC-USDT__15m__20250616lostbars")
+    bars = keeper.read("bybit__BTC-USDT__15m__20250616lostbars")
     keeper.source_has(HOME, {(BTC, "15m"): bars})
     window = keeper.keep(BTC, "15m", bars)
     keeper.fill(window)
@@ -240,7 +238,10 @@ def page_edges_of_15m(keeper: Keeper) -> list[Line]:
 
 def page_edges_of_5m(keeper: Keeper) -> list[Line]:
     """The same in 5m; for the first two of the four there are 15m bars of the same source."""
-    fine, coarse = read("bybit__BTC-USDT__5m__20251106lostbars"), read("bybit__BTC-USDT__15m__20250616lostbars")
+    fine, coarse = (
+        keeper.read("bybit__BTC-USDT__5m__20251106lostbars"),
+        keeper.read("bybit__BTC-USDT__15m__20250616lostbars"),
+    )
     keeper.source_has(HOME, {(BTC, "5m"): fine, (BTC, "15m"): coarse})
     window = keeper.keep(BTC, "5m", fine)
     keeper.fill(window)
@@ -260,10 +261,10 @@ def _page_edges(keeper: Keeper, missing: int) -> list[Line]:
 
 def bars_taken_out_at_random(keeper: Keeper) -> list[Line]:
     """One in a hundred 15m bars of Bybit, whose 1h bars count them."""
-    whole = read("bybit__BTC-USDT-PERP__15m", "2025-06-01", "2025-10-01")
+    whole = keeper.read("bybit__BTC-USDT-PERP__15m", "2025-06-01", "2025-10-01")
     out = np.random.default_rng(1).choice(np.arange(1, len(whole) - 1), len(whole) // 100, replace=False)
     fine = np.delete(whole, out)
-    keeper.source_has(HOME, {(BTC, "15m"): fine, (BTC, "1h"): read("bybit__BTC-USDT-PERP__1h")})
+    keeper.source_has(HOME, {(BTC, "15m"): fine, (BTC, "1h"): keeper.read("bybit__BTC-USDT-PERP__1h")})
     window = keeper.keep(BTC, "15m", whole)
     keeper.fill(window)
     keeper.validate_whole(window)
@@ -282,8 +283,11 @@ def bars_taken_out_at_random(keeper: Keeper) -> list[Line]:
 
 def spot_filed_as_the_perpetual(keeper: Keeper) -> list[Line]:
     """Binance's 1h are the spot market's, its 15m the perpetual's; Bybit has the perpetual at both."""
-    quarters, hours = read(PERP), read("binance__BTC-USDT-PERP__1h__20241001")
-    other = {(BTC, "15m"): read("bybit__BTC-USDT-PERP__15m"), (BTC, "1h"): read("bybit__BTC-USDT-PERP__1h")}
+    quarters, hours = keeper.read(PERP), keeper.read("binance__BTC-USDT-PERP__1h__20241001")
+    other = {
+        (BTC, "15m"): keeper.read("bybit__BTC-USDT-PERP__15m"),
+        (BTC, "1h"): keeper.read("bybit__BTC-USDT-PERP__1h"),
+    }
     keeper.source_has(HOME, {(BTC, "15m"): quarters, (BTC, "1h"): hours})
     keeper.source_has(OTHER, other)
     windows = [keeper.keep(BTC, name, bars, (HOME, OTHER)) for name, bars in (("15m", quarters), ("1h", hours))]
@@ -306,7 +310,7 @@ def spot_filed_as_the_perpetual(keeper: Keeper) -> list[Line]:
 
 def stamps_an_hour_late(keeper: Keeper) -> list[Line]:
     """A download that wrote local time, beside a true one; then the home tells the true one."""
-    late, true = read("bittrex__ADA-BTC__5m__20180115tzlate1h"), read("bittrex__ADA-BTC__5m__20180110")
+    late, true = keeper.read("bittrex__ADA-BTC__5m__20180115tzlate1h"), keeper.read("bittrex__ADA-BTC__5m__20180110")
     late = late[late["open_ms"] <= true["open_ms"][-1]]
     keeper.source_has(HOME, {("ADA-USDT", "5m"): late})
     keeper.source_has(OTHER, {("ADA-USDT", "5m"): true})

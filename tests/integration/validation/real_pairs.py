@@ -11,11 +11,10 @@ from numpy.typing import NDArray
 from backfill.domain.agreement import BP
 from backfill.domain.timeframes import timeframe as timeframe_named
 from backfill.paper.bars import grouped
-from backfill.paper.candle_files import find_files
 from backfill.paper.given_market import GivenMarket
 from backfill.paper.market import Candles
 from integration.validation.keeper_on_paper import HOME, Keeper
-from integration.validation.real_faults import FIVES, MARKET, PERP, read
+from integration.validation.real_faults import FIVES, PERP
 
 SOURCES = {"binance": "binanceusdm", "bybit": "bybit", "okx": "okx"}
 BARS_AROUND = 16
@@ -99,7 +98,7 @@ class Outcome:
 
 def compare_pair(keeper: Keeper, pair: Pair) -> Outcome:
     """Keep the first file from the home, over the span of both, and let the keeper compare it with the second."""
-    home, other = added_up(pair.home, pair.at), added_up(pair.other, pair.at)
+    home, other = (added_up(keeper, name, pair.at) for name in pair[:2])
     first, last = (of(home["open_ms"][place], other["open_ms"][place]) for of, place in ((max, 0), (min, -1)))
     home, other = (bars[(bars["open_ms"] >= first) & (bars["open_ms"] <= last)] for bars in (home, other))
     symbol, source = "-".join(pair.home.split("__")[1].split("-")[:2]), SOURCES[pair.other.split("__")[0]]
@@ -112,7 +111,7 @@ def compare_pair(keeper: Keeper, pair: Pair) -> Outcome:
     by_bar: dict[int, list[dict[str, Any]]] = {}
     for one in keeper.findings("cross_source"):
         by_bar.setdefault(round(one["start_time"].timestamp() * 1000), []).append(one)
-    finer = read(pair.finer) if pair.finer else home
+    finer = keeper.read(pair.finer) if pair.finer else home
     silent_ms = finer["open_ms"][finer["base_volume"] == 0]
     return Outcome(
         in_common=int(np.isin(home["open_ms"], other["open_ms"]).sum()),
@@ -121,10 +120,10 @@ def compare_pair(keeper: Keeper, pair: Pair) -> Outcome:
     )
 
 
-def added_up(name: str, at: str) -> Candles:
+def added_up(keeper: Keeper, name: str, at: str) -> Candles:
     """A file's bars at a timeframe; those that are added up without the first and the last, which may lack some."""
-    (file,), bars = find_files(MARKET, name), read(name)
-    if file.timeframe.name == at:
+    bars = keeper.read(name)
+    if name.split("__")[2] == at:
         return bars
     instrument = GivenMarket({("ANY-USDT", at): bars}).instrument("ANY-USDT")
     return grouped(bars, timeframe_named(at), instrument)[1:-1]

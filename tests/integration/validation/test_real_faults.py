@@ -9,15 +9,14 @@ import pytest
 from integration.helpers import assert_held_is_true
 from integration.validation import real_faults
 from integration.validation.keeper_on_paper import Keeper
-from integration.validation.real_faults import MARKET, PERP, Case
+from integration.validation.real_faults import PERP, Case
 from integration.validation.real_pairs import SPOT_AND_PERPETUAL, Outcome, Pair, compare_pair
-
-pytestmark = pytest.mark.skipif(not MARKET.is_dir(), reason="no real candles in ../shared/market")
+from reference import Market
 
 
 @pytest.fixture
-def keeper(database_uri: str) -> Iterator[Keeper]:
-    with Keeper(database_uri) as opened:
+def keeper(database_uri: str, market: Market) -> Iterator[Keeper]:
+    with Keeper(database_uri, market) as opened:
         yield opened
         assert_held_is_true(opened.store.connection)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
-from pathlib import Path
+from fnmatch import fnmatchcase
 
 import numpy as np
 import pytest
@@ -16,7 +16,6 @@ from backfill.paper.replayed_market import ReplayedMarket
 
 NOW_MS = 1_763_601_435_000  # 2025-11-20T01:17:15Z
 THEN_MS = 1_700_006_400_000  # 2023-11-15T00:00Z
-REAL_CANDLES = Path(__file__).parents[4] / "shared" / "market"
 
 
 def write(directory, stem, rows, header="ts_ms,open,high,low,close,volume"):
@@ -199,11 +198,10 @@ def test_a_folder_or_a_selection_that_finds_nothing_is_an_error(tmp_path):
         ReplayedMarket(tmp_path, select=["x__*", "y__*"])
 
 
-@pytest.mark.skipif(
-    not REAL_CANDLES.is_dir(), reason=f"no folder of real candles at {REAL_CANDLES.name}/ beside the project"
-)
-def test_real_candles_are_replayed_row_by_row():
-    market = ReplayedMarket(REAL_CANDLES, select="binance__*-PERP__1m__*", now_ms=NOW_MS)
+def test_real_candles_are_replayed_row_by_row(market, tmp_path):
+    names = [name for name in market.names() if fnmatchcase(name, "binance__*-PERP__1m__*")]
+    folder = market.folder(names, tmp_path)
+    market = ReplayedMarket(folder, select="binance__*-PERP__1m__*", now_ms=NOW_MS)
     end_ms = NOW_MS - NOW_MS % MINUTE_MS
     assert {symbol for symbol, _ in market.series} == {f"{c}-USDT" for c in ("ALGO", "BTC", "DOT", "ETH", "FIL")}
     for (symbol, timeframe), series in market.series.items():
