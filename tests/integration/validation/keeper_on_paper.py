@@ -40,7 +40,10 @@ MOST_RUNS = 20
 
 
 class Keeper:
-    """One database, the exchanges it asks and the candles that they may have. ``at_ms``: their clock, a day after the last of their candles."""
+    """One database, the exchanges it asks and the candles that they may have.
+
+    ``at_ms``: their clock, a day after the last of their candles.
+    """
 
     def __init__(self, database_uri: str, market: Market) -> None:
         self._opened = ExitStack()
@@ -64,9 +67,8 @@ class Keeper:
     def read(self, name: str, first: str | None = None, past: str | None = None) -> Candles:
         """A file's bars, those that open in [first, past)."""
         bars = self._market(name)
-        return bars[
-            (bars["open_ms"] >= (ms(first) if first else 0)) & (bars["open_ms"] < (ms(past) if past else np.inf))
-        ]
+        first_ms, past_ms = ms(first) if first else 0, ms(past) if past else np.inf
+        return bars[(bars["open_ms"] >= first_ms) & (bars["open_ms"] < past_ms)]
 
     def source_has(self, name: str, given: Given) -> None:
         """From now on the source serves these candles and no others."""

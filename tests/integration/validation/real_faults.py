@@ -1,7 +1,7 @@
 """Each fault and non-fault that ../shared/market/INDEX.md lists, taken through the whole keeper: what does it say?
 
-Bars, real or made, are stored by the keeper's own fill from exchanges on paper and validated as a Dag would. The tests assert on
-what comes of it, and ``benchmarks/real_faults.py`` prints it; hence no pytest here.
+Bars, real or made, are stored by the keeper's own fill from exchanges on paper and validated as a Dag would. The tests
+assert on what comes of it, and ``benchmarks/real_faults.py`` prints it; hence no pytest here.
 """
 
 from __future__ import annotations
@@ -284,10 +284,7 @@ def bars_taken_out_at_random(keeper: Keeper) -> list[Line]:
 def spot_filed_as_the_perpetual(keeper: Keeper) -> list[Line]:
     """Binance's 1h are the spot market's, its 15m the perpetual's; Bybit has the perpetual at both."""
     quarters, hours = keeper.read(PERP), keeper.read("binance__BTC-USDT-PERP__1h__20241001")
-    other = {
-        (BTC, "15m"): keeper.read("bybit__BTC-USDT-PERP__15m"),
-        (BTC, "1h"): keeper.read("bybit__BTC-USDT-PERP__1h"),
-    }
+    other = {(BTC, name): keeper.read(f"bybit__BTC-USDT-PERP__{name}") for name in ("15m", "1h")}
     keeper.source_has(HOME, {(BTC, "15m"): quarters, (BTC, "1h"): hours})
     keeper.source_has(OTHER, other)
     windows = [keeper.keep(BTC, name, bars, (HOME, OTHER)) for name, bars in (("15m", quarters), ("1h", hours))]
