@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 SERIES_LOCK = 0x6266_736C
 LOCK_POLL_S = 0.25
 
-FIRST_ABSENCE = timedelta(hours=24)
 CONFIRMED_ABSENCE = timedelta(days=7)
 
 
@@ -255,8 +254,8 @@ class CandleStore:
         """Store what one answer says, inside a :meth:`page_transaction`.
 
         ``candles``: sound closed rows, oldest first. ``bars``: the same as intervals. ``absent``: what the answer
-        denies. ``settled``: those of ``bars`` that the home tells some time after they were over. Stored twice, the
-        second time changes nothing.
+        has no candle for. ``settled``: those of ``bars`` that the home tells some time after they were over. Stored
+        twice, the second time changes nothing.
         """
         inserted = revised = 0
         series = {"series_id": window.series_id, "source_id": source_id}
@@ -265,8 +264,8 @@ class CandleStore:
             "missing": to_multirange(absent),
             "present": to_multirange(bars),
             "settled": to_multirange(settled),
-            "first_life": FIRST_ABSENCE,
             "next_life": CONFIRMED_ABSENCE,
+            "fill_run_id": fill_run_id or 0,
         }
         write_down = "ledger/record_answer"
         if len(candles):

@@ -15,6 +15,7 @@ from backfill.domain.intervals import Interval, difference, intersection, total_
 from backfill.domain.misfiled import diagnose
 from backfill.domain.next_timeframe import Proof, aggregate, coarser, prove
 from backfill.domain.page_plan import plan_pages
+from backfill.domain.silence import plausible
 from backfill.domain.timeframes import DAY_MS, Timeframe
 from backfill.domain.venues import venue
 from backfill.errors import ExchangeError
@@ -25,6 +26,7 @@ from backfill.storage.database import translated_errors
 from backfill.storage.findings import Finding
 from backfill.storage.multiranges import to_multirange
 from backfill.storage.named_queries import query
+from backfill.storage.silences import Silences
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -57,8 +59,22 @@ def prove_by_timeframe(check: ValidationContext, *, sample: bool) -> None:
         # Where there is nothing to add up to, the home's own word, once more, is the best there is.
         if not prover.tells(chunk) and not (sample and check.ask_home_again(intersection(fresh, [chunk]))):
             break
+    _confirm_silence(check)
     with translated_errors():
         check.store.connection.execute(query("ledger/settle_lost_bars"), {"series_id": check.window.series_id})
+
+
+def _confirm_silence(check: ValidationContext) -> None:
+    """Ask the primary source a second time for bars that no proof has settled, where its word would settle them.
+
+    Only a silence that is plausible is believed when it is repeated; any other is left to the fills.
+    """
+    silence = Silences(check.store.connection).of(check.window, check.home_id)
+    once = difference(silence.doubtful, silence.confirmed)
+    once = plausible(once, silence.held, silence.silent, check.timeframe.step_ms)
+    pages = plan_pages(once, check.timeframe.step_ms, check.home.rows_per_page if once and check.home else 1)
+    asked = [Interval(page.reach_ms, page.after_ms) for page in pages[:MOST_PAGES]]
+    check.ask_home_again(intersection(once, asked))
 
 
 class _Prover:
@@ -72,6 +88,9 @@ class _Prover:
         published = (one for one in options if home == BLOFIN or venue(home).serves(one.name))
         self._coarse = next((one for one in options if one.name in kept), next(published, None))
         self.stored_series_id = kept.get(self._coarse.name) if self._coarse else None
+        # A source that writes a bar where nobody traded has lost the one that it lacks, whatever adds up.
+        known = None if home == BLOFIN else venue(home).fills_no_trade
+        self._fills_silence = known or Silences(check.store.connection).has_flat_bars(check.window, check.home_id)
 
     def _kept_series(self) -> dict[str, int]:
         """The timeframes that are kept of this instrument from the same home, and their series."""
@@ -142,7 +161,8 @@ class _Prover:
         excluded = [*bar_intervals(foreign, check.timeframe.step_ms), *unpublished]
         fine = fine[fine["source_id"] == check.home_id]
         denied = check.to_check().denied
-        return fine, prove(fine, coarse_bars, check.timeframe, coarse, covers, denied, union(excluded))
+        proof = prove(fine, coarse_bars, check.timeframe, coarse, covers, denied, union(excluded))
+        return fine, proof._replace(no_trade=[]) if self._fills_silence else proof
 
     def _fault(self, coarse: Timeframe, fine: pd.DataFrame, coarse_bars: pd.DataFrame, proof: Proof) -> Finding | None:
         """The one fault that explains it all, where most bars do not add up."""

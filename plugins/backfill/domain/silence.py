@@ -1,0 +1,174 @@
+"""Whether the bars a source lacks are plausible for the series: its silence elsewhere is the measure.
+
+Nothing here is fitted to a kind of market. A coin that rests half of the time may rest; the same silence in one that
+trades in 99 of 100 bars is an answer that was not whole. Without enough of the series to measure by, nothing is
+plausible.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from backfill.domain.intervals import Interval, intersection, total_ms, union
+
+# Bars outside of what is judged that say enough about a series.
+FEWEST_BARS = 1000
+# What is judged at once, in bars: short beside FEWEST_BARS, so that the rest of a short series can speak, and as
+# long as a page, since pages are what goes wrong; those only where there are several.
+BLOCK_BARS = (100, 1000)
+FEWEST_BLOCKS = 4
+# So seldom a silence may be expected in the whole series before it is improbable.
+IMPROBABLE = 0.01
+MAX_DEVIATIONS = 6
+
+Numbers = NDArray[np.int64]
+
+
+class _Stretch(NamedTuple):
+    """Counts of a span: its bars, those that are silent, in how many runs, how long the longest is.
+
+    ``squares``: the sum of the squared numbers of silent bars in its blocks.
+    """
+
+    bars: int
+    silent: int
+    runs: int
+    longest: int
+    squares: int = 0
+
+
+def plausible(
+    judged: Sequence[Interval], held: Sequence[Interval], silent: Sequence[Interval], step_ms: int
+) -> list[Interval]:
+    """The part of ``judged`` (silent bars) that is not improbable beside what the rest of the series does."""
+    if not judged:
+        return []
+    known, silent = union([*held, *silent, *judged]), union([*silent, *judged])
+    believed = list(judged)
+    for block_bars in BLOCK_BARS:
+        if block_bars == BLOCK_BARS[0] or total_ms(known) >= FEWEST_BLOCKS * block_bars * step_ms:
+            series = _Series(known, silent, step_ms, block_bars)
+            blocks = [block for block in series.blocks(judged) if _is_plausible(*series.apart(block), block_bars)]
+            believed = intersection(believed, blocks)
+    return believed
+
+
+def longest_plausible_run(held: Sequence[Interval], silent: Sequence[Interval], step_ms: int) -> int | None:
+    """How many bars a silent run of the series may have before it is improbable; None: too little is known of it."""
+    runs = union(silent)
+    bars = total_ms([*held, *runs]) // step_ms
+    if bars < FEWEST_BARS:
+        return None
+    longest = max(((end - start) // step_ms for start, end in runs), default=1)
+    rest = _Stretch(bars, total_ms(runs) // step_ms, len(runs), longest)
+    begins, goes_on = _rates(rest)
+    return max(longest, 1 + math.floor((math.log(IMPROBABLE) - math.log(bars * begins)) / math.log(goes_on)))
+
+
+def _is_plausible(mine: _Stretch, rest: _Stretch, block_bars: int) -> bool:
+    return rest.bars >= FEWEST_BARS and _is_plausible_run(mine, rest) and _is_plausible_count(mine, rest, block_bars)
+
+
+def _is_plausible_run(mine: _Stretch, rest: _Stretch) -> bool:
+    """The longest run is no longer than others, or is to be expected at the rate at which runs begin and go on."""
+    if mine.longest <= rest.longest:
+        return True
+    begins, goes_on = _rates(rest)
+    expected = math.log((rest.bars + mine.bars) * begins) + (mine.longest - 1) * math.log(goes_on)
+    return expected >= math.log(IMPROBABLE)
+
+
+def _rates(rest: _Stretch) -> tuple[float, float]:
+    """How likely a silent run is to begin at a bar, and to go on for one more."""
+    rate = (rest.silent + 1) / (rest.bars + 2)
+    return (rest.runs + 1) / (rest.bars + 2), (rest.silent - rest.runs + rate) / (rest.silent + 1)
+
+
+def _is_plausible_count(mine: _Stretch, rest: _Stretch, block_bars: int) -> bool:
+    """As many silent bars as in other blocks, give or take what chance and the blocks' own differences make."""
+    size = max(1.0, mine.bars / block_bars)
+    blocks = max(1.0, rest.bars / block_bars)
+    mean = (rest.silent + 1) / blocks
+    variance = max(mean, rest.squares / blocks - mean**2)
+    return mine.silent <= max(1.0, mean * size + MAX_DEVIATIONS * math.sqrt(variance * size))
+
+
+class _Series:
+    """The known and the silent bars of a series, to be counted in blocks of its grid."""
+
+    def __init__(self, known: Sequence[Interval], silent: Sequence[Interval], step_ms: int, block_bars: int) -> None:
+        self._step_ms = step_ms
+        self._size_ms = block_bars * step_ms
+        self._known, self._silent = _Edges(known), _Edges(silent)
+        self._runs = silent
+        lengths = (self._silent.ends - self._silent.starts) // step_ms
+        self._lengths = lengths
+        self._longest_before = np.concatenate(([0], np.maximum.accumulate(lengths)))
+        self._longest_after = np.concatenate((np.maximum.accumulate(lengths[::-1])[::-1], [0]))
+        first = int(self._silent.starts[0]) // self._size_ms
+        past = -(-int(self._silent.ends[-1]) // self._size_ms)
+        self._first_block = first
+        edges = np.arange(first, past + 1, dtype=np.int64) * self._size_ms
+        self._squares = np.concatenate(([0], np.cumsum((np.diff(self._silent.before(edges)) // step_ms) ** 2)))
+
+    def blocks(self, judged: Sequence[Interval]) -> list[Interval]:
+        """The blocks of the grid that have judged bars; a run that crosses their edges joins them."""
+        size_ms = self._size_ms
+        joined: list[Interval] = []
+        for start, end in intersection(self._whole_runs(judged), self._runs):
+            block = Interval(start - start % size_ms, end + -end % size_ms)
+            if joined and block.start < joined[-1].end:
+                block = Interval(joined[-1].start, max(block.end, joined.pop().end))
+            joined.append(block)
+        return joined
+
+    def apart(self, block: Interval) -> tuple[_Stretch, _Stretch]:
+        """What is in a block, and what is outside of it."""
+        edges = np.array(block, dtype=np.int64)
+        bars = int(np.diff(self._known.before(edges))[0]) // self._step_ms
+        silent = int(np.diff(self._silent.before(edges))[0]) // self._step_ms
+        low, high = (int(n) for n in np.searchsorted(self._silent.starts, edges))
+        places = [min(max(0, edge // self._size_ms - self._first_block), len(self._squares) - 1) for edge in block]
+        squares = int(self._squares[places[1]] - self._squares[places[0]])
+        mine = _Stretch(bars, silent, high - low, int(self._lengths[low:high].max(initial=0)), squares)
+        rest = _Stretch(
+            self._known.total // self._step_ms - bars,
+            self._silent.total // self._step_ms - silent,
+            len(self._lengths) - (high - low),
+            int(max(self._longest_before[low], self._longest_after[high])),
+            int(self._squares[-1]) - squares,
+        )
+        return mine, rest
+
+    def _whole_runs(self, judged: Sequence[Interval]) -> list[Interval]:
+        """The silent runs, whole, that have a judged bar."""
+        starts = np.array([start for start, _ in judged], dtype=np.int64)
+        ends = np.array([end for _, end in judged], dtype=np.int64)
+        following = np.minimum(np.searchsorted(ends, self._silent.starts, side="right"), len(starts) - 1)
+        touched = (starts[following] < self._silent.ends) & (ends[following] > self._silent.starts)
+        return [run for run, is_judged in zip(self._runs, touched, strict=True) if is_judged]
+
+
+class _Edges:
+    """The edges of a set of intervals, to be measured."""
+
+    def __init__(self, intervals: Sequence[Interval]) -> None:
+        self.starts: Numbers = np.array([start for start, _ in intervals], dtype=np.int64)
+        self.ends: Numbers = np.array([end for _, end in intervals], dtype=np.int64)
+        self._lengths_before: Numbers = np.concatenate(([0], np.cumsum(self.ends - self.starts)))
+
+    @property
+    def total(self) -> int:
+        return int(self._lengths_before[-1])
+
+    def before(self, times_ms: Numbers) -> Numbers:
+        """How much is covered before each of these times."""
+        begun = np.searchsorted(self.starts, times_ms, side="left")
+        last = np.maximum(begun - 1, 0)
+        cut = np.where(begun > 0, np.maximum(0, self.ends[last] - times_ms), 0)
+        return np.asarray(self._lengths_before[begun] - cut, dtype=np.int64)

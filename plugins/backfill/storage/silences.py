@@ -1,0 +1,101 @@
+"""What sources have no candle for, and how far that is believed: the grades of ``absences``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any, NamedTuple
+
+from backfill.domain.intervals import Interval
+from backfill.storage.candle_store import SeriesWindow, utc
+from backfill.storage.database import Connection, fetch_one, translated_errors
+from backfill.storage.multiranges import intervals_in, to_multirange
+from backfill.storage.named_queries import query
+
+FIRST_LIFE = timedelta(hours=24)
+
+
+class Silence(NamedTuple):
+    """Of one source in a window: ``held`` bars, all that are ``silent``, and those of them that are still a gap.
+
+    ``doubtful``: answered as silent, and not believed. ``confirmed``: those of them that two runs have answered.
+    ``elsewhere``: those that another source of the series lacks too.
+    """
+
+    held: list[Interval]
+    silent: list[Interval]
+    doubtful: list[Interval]
+    confirmed: list[Interval]
+    elsewhere: list[Interval]
+
+
+class FinerWord(NamedTuple):
+    """What finer series of the same source say of bars: they ``traded``, or all of them had ``no_trade``."""
+
+    traded: list[Interval]
+    no_trade: list[Interval]
+
+
+class Silences:
+    """Reads and grades ``absences`` over one connection, inside the caller's transaction if there is one."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def of(self, window: SeriesWindow, source_id: int) -> Silence:
+        params = {
+            "series_id": window.series_id,
+            "source_id": source_id,
+            "start_ms": window.start_ms,
+            "end_ms": window.end_ms,
+        }
+        return Silence(*self._intervals("ledger/select_silence", params))
+
+    def grade(self, window: SeriesWindow, source_ids: Sequence[int], bars: Sequence[Interval], grade: str) -> None:
+        """Give doubtful ``bars`` of these sources the grade `reported` or `proved`, for a day."""
+        params = {
+            "series_id": window.series_id,
+            "source_ids": list(source_ids),
+            "bars": to_multirange(bars),
+            "grade": grade,
+            "life": FIRST_LIFE,
+        }
+        with translated_errors():
+            self._connection.execute(query("ledger/grade_silence"), params)
+
+    def record_proof(self, window: SeriesWindow, no_trade: Sequence[Interval], lost: Sequence[Interval]) -> None:
+        """Write down what another timeframe has proved of the bars that the primary source lacks."""
+        params = {
+            "series_id": window.series_id,
+            "no_trade": to_multirange(no_trade),
+            "lost": to_multirange(lost),
+        }
+        with translated_errors():
+            self._connection.execute(query("ledger/record_proof"), params)
+
+    def has_flat_bars(self, window: SeriesWindow, source_id: int) -> bool:
+        """Whether the source writes flat bars without volume into the series where nobody traded."""
+        params = {
+            "series_id": window.series_id,
+            "source_id": source_id,
+            "first": utc(window.start_ms),
+            "past": utc(window.end_ms),
+        }
+        with translated_errors():
+            return bool(fetch_one(self._connection, query("ledger/select_has_flat_bars"), params)[0])
+
+    def kept_timeframes(self, window: SeriesWindow) -> dict[str, int]:
+        """The timeframes that are kept of the instrument from the same primary source, and their series."""
+        with translated_errors():
+            rows = self._connection.execute(
+                query("series/select_kept_timeframes"), {"series_id": window.series_id}
+            ).fetchall()
+        return {str(name): int(series_id) for series_id, name in rows}
+
+    def finer_word(self, window: SeriesWindow, bars: Sequence[Interval]) -> FinerWord:
+        params = {"series_id": window.series_id, "bars": to_multirange(bars)}
+        return FinerWord(*self._intervals("ledger/select_finer_word", params))
+
+    def _intervals(self, name: str, params: dict[str, Any]) -> list[list[Interval]]:
+        with translated_errors():
+            return [intervals_in(text) for text in fetch_one(self._connection, query(name), params)]
