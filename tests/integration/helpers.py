@@ -109,13 +109,20 @@ def store_bars(
     source: str = "blofin",
     absent: Sequence[Interval] = (),
     quarantined: Sequence[QuarantinedRow] = (),
+    fill_run_id: int | None = None,
 ) -> StoredPage:
     """One page in its own transaction, as a fill stores it."""
     store.prepare(window)
     bars = bar_intervals(frame["open_ms"].to_numpy(), timeframe_named(window.timeframe).step_ms)
     with store.page_transaction():
         return store.store_page(
-            window, store.source_id(source), frame, bars=bars, absent=absent, quarantined=quarantined
+            window,
+            store.source_id(source),
+            frame,
+            bars=bars,
+            absent=absent,
+            quarantined=quarantined,
+            fill_run_id=fill_run_id,
         )
 
 
@@ -171,7 +178,7 @@ def contents(connection: Connection) -> dict[str, list[tuple[Any, ...]]]:
     return {
         "candles": rows(connection, "SELECT * FROM backfill.candles ORDER BY series_id, open_time"),
         "revisions": rows(connection, "SELECT * FROM backfill.revisions ORDER BY id"),
-        "absences": rows(connection, "SELECT * FROM backfill.absences ORDER BY 1, 2, 3, 4"),
+        "absences": rows(connection, "SELECT * FROM backfill.absences ORDER BY 1, 2, 3, 4, 5, 6, 7"),
         "held": rows(connection, "SELECT id, held FROM backfill.series ORDER BY id"),
     }
 

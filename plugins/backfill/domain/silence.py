@@ -53,7 +53,7 @@ def plausible(
     for block_bars in BLOCK_BARS:
         if block_bars == BLOCK_BARS[0] or total_ms(known) >= FEWEST_BLOCKS * block_bars * step_ms:
             series = _Series(known, silent, step_ms, block_bars)
-            blocks = [block for block in series.blocks(judged) if _is_plausible(*series.apart(block), block_bars)]
+            blocks = [block for block in series.blocks(judged) if _is_plausible(series, block, block_bars)]
             believed = intersection(believed, blocks)
     return believed
 
@@ -70,13 +70,18 @@ def longest_plausible_run(held: Sequence[Interval], silent: Sequence[Interval], 
     return max(longest, 1 + math.floor((math.log(IMPROBABLE) - math.log(bars * begins)) / math.log(goes_on)))
 
 
-def _is_plausible(mine: _Stretch, rest: _Stretch, block_bars: int) -> bool:
-    return rest.bars >= FEWEST_BARS and _is_plausible_run(mine, rest) and _is_plausible_count(mine, rest, block_bars)
+def _is_plausible(series: _Series, block: Interval, block_bars: int) -> bool:
+    mine, rest = series.apart(block)
+    return (
+        rest.bars >= FEWEST_BARS
+        and _is_plausible_count(mine, rest, block_bars)
+        and _is_plausible_run(mine, series.shorter_runs(block, mine, rest))
+    )
 
 
 def _is_plausible_run(mine: _Stretch, rest: _Stretch) -> bool:
-    """The longest run is no longer than others, or is to be expected at the rate at which runs begin and go on."""
-    if mine.longest <= rest.longest:
+    """The longest run is hardly longer than others, or to be expected at the rate at which runs begin and go on."""
+    if mine.longest <= 2 * rest.longest:
         return True
     begins, goes_on = _rates(rest)
     expected = math.log((rest.bars + mine.bars) * begins) + (mine.longest - 1) * math.log(goes_on)
@@ -106,10 +111,9 @@ class _Series:
         self._size_ms = block_bars * step_ms
         self._known, self._silent = _Edges(known), _Edges(silent)
         self._runs = silent
-        lengths = (self._silent.ends - self._silent.starts) // step_ms
-        self._lengths = lengths
-        self._longest_before = np.concatenate(([0], np.maximum.accumulate(lengths)))
-        self._longest_after = np.concatenate((np.maximum.accumulate(lengths[::-1])[::-1], [0]))
+        self._lengths = (self._silent.ends - self._silent.starts) // step_ms
+        self._sorted = np.sort(self._lengths)
+        self._bars_of_shorter = np.concatenate(([0], np.cumsum(self._sorted)))
         first = int(self._silent.starts[0]) // self._size_ms
         past = -(-int(self._silent.ends[-1]) // self._size_ms)
         self._first_block = first
@@ -140,10 +144,20 @@ class _Series:
             self._known.total // self._step_ms - bars,
             self._silent.total // self._step_ms - silent,
             len(self._lengths) - (high - low),
-            int(max(self._longest_before[low], self._longest_after[high])),
+            0,
             int(self._squares[-1]) - squares,
         )
         return mine, rest
+
+    def shorter_runs(self, block: Interval, mine: _Stretch, rest: _Stretch) -> _Stretch:
+        """What is outside of a block, without runs as long as its longest: what made one may have made the others."""
+        low, high = (int(n) for n in np.searchsorted(self._silent.starts, np.array(block, dtype=np.int64)))
+        own = self._lengths[low:high]
+        own = own[own < mine.longest]
+        shorter = int(np.searchsorted(self._sorted, mine.longest))
+        silent = int(self._bars_of_shorter[shorter]) - int(own.sum())
+        longest = int(self._sorted[shorter - 1]) if shorter else 0
+        return _Stretch(rest.bars - rest.silent + silent, silent, shorter - len(own), longest)
 
     def _whole_runs(self, judged: Sequence[Interval]) -> list[Interval]:
         """The silent runs, whole, that have a judged bar."""

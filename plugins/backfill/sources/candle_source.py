@@ -92,6 +92,10 @@ class CandleSource(Protocol):
         """Whether a page is a window of the grid, which may be cut at either end; else it ends before the cursor."""
         ...
 
+    def serves_from_ms(self) -> int | None:
+        """The oldest open time worth asking for now; None: no bound is known."""
+        ...
+
     def ask(self, symbol: str, timeframe: Timeframe, after_ms: int) -> CandlePage:
         """The newest page of bars that open before ``after_ms``; raises an :class:`ExchangeError`."""
         ...

@@ -9,7 +9,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from backfill.domain.answers import bar_intervals
-from backfill.domain.intervals import Interval, difference, intersection
+from backfill.domain.intervals import Interval, difference, intersection, union
 from backfill.domain.page_plan import plan_pages
 from backfill.domain.silence import longest_plausible_run
 from backfill.domain.timeframes import DAY_MS, HOUR_MS, Timeframe, timeframe
@@ -21,7 +21,7 @@ from backfill.sources.prove_silence import MAX_PAGES, SilenceProof
 from backfill.sources.request_budget import UNLIMITED, RunBudget
 from backfill.storage.candle_store import CandleStore, QuarantinedRow, SeriesWindow, utc
 from backfill.storage.gap_fill_log import GapFillLog, Requests
-from backfill.storage.silences import Silences
+from backfill.storage.silences import Silence, Silences
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -90,8 +90,10 @@ class SourceFetch:
 
         What the budget does not allow is neither planned nor asked for; ``requests_left`` counts it.
         """
-        pages = plan_pages(self._servable(askable), self._timeframe.step_ms, self._source.rows_per_page)
-        walk = self._page_walk(askable)
+        known = Silences(self._store.connection).of(self._window, self.source_id)
+        askable = self._servable(self._with_neighbours(askable, known.doubtful))
+        pages = plan_pages(askable, self._timeframe.step_ms, self._source.rows_per_page)
+        walk = self._page_walk(askable, known)
         waiting = deque(pages[: budget.most_requests])
         self.requests_planned, self.requests_left = len(waiting), len(pages) - len(waiting)
         asked: deque[Future[PlannedAnswer]] = deque()
@@ -133,8 +135,17 @@ class SourceFetch:
             rows, latency_ms = (self.rows, self._latency_ms / answers) if outcome == "candles" else (0, None)
             self._log.attempt(self._fill_run_id, self.source_id, outcome, answers, rows, latency_ms)
 
-    def _page_walk(self, askable: Sequence[Interval]) -> PageWalk:
-        known = Silences(self._store.connection).of(self._window, self.source_id)
+    def _with_neighbours(self, askable: Sequence[Interval], doubtful: Sequence[Interval]) -> list[Interval]:
+        """Also as many bars beside a doubtful silence as are silent: they may be its rows, filed under a wrong time."""
+        most_ms = self._timeframe.step_ms * self._source.rows_per_page // 4
+        most_ms -= most_ms % self._timeframe.step_ms
+        beside = []
+        for start, end in intersection(doubtful, askable):
+            margin_ms = min(end - start, most_ms)
+            beside.append(Interval(start - margin_ms, end + margin_ms))
+        return union([*askable, *intersection(beside, [self._span])])
+
+    def _page_walk(self, askable: Sequence[Interval], known: Silence) -> PageWalk:
         return PageWalk(
             self._source.name,
             lambda after_ms: self._source.ask(self._window.symbol, self._timeframe, after_ms),
@@ -166,7 +177,7 @@ class SourceFetch:
         # What else is sound has a page of its own: it is older, since a full page reaches further back where bars are
         # silent, or newer than the cursor at a source that always gives its newest bars.
         open_ms = page.sound["open_ms"]
-        inside = page.sound[(open_ms >= span.start) & (open_ms < span.end)]
+        inside = page.sound[(open_ms >= span.start) & (open_ms < span.end) & ~open_ms.isin(answer.contested)]
         bars = bar_intervals(inside["open_ms"].to_numpy(), self._timeframe.step_ms)
         silent = difference(silent_in(page, span, self._timeframe), answer.given) if answer.is_clean else []
         self._write(page, inside, bars, silent)

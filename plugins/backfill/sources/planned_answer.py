@@ -10,6 +10,7 @@ from typing import NamedTuple
 from backfill.domain.answers import bar_intervals
 from backfill.domain.intervals import Interval, difference, intersection, union
 from backfill.domain.page_plan import PlannedPage
+from backfill.domain.silence import longest_plausible_run
 from backfill.domain.timeframes import Timeframe
 from backfill.errors import ExchangeError, PaginationStalled
 from backfill.sources.candle_source import CandlePage, silent_in
@@ -35,6 +36,7 @@ class PlannedAnswer(NamedTuple):
     pages: list[CandlePage]
     given: list[Interval]
     is_clean: bool
+    contested: frozenset[int]
     refused: int
     error: ExchangeError | PaginationStalled | None
 
@@ -92,7 +94,9 @@ class _Walk:
                 self._take(cursor)
         except (ExchangeError, PaginationStalled) as raised:
             error = raised
-        return PlannedAnswer(self._span, self._pages, self._given, self._is_clean, self._refused, error)
+        contested = self._contested()
+        is_clean = self._is_clean and not contested
+        return PlannedAnswer(self._span, self._pages, self._given, is_clean, contested, self._refused, error)
 
     def _is_over(self) -> bool:
         """Whether the last answer leads no further: the source has nothing older, or no row can be believed."""
@@ -144,11 +148,21 @@ class _Walk:
             return None
         lengths = sorted((run.end - run.start) // self._way.timeframe.step_ms for run in runs)
         longest = max(runs, key=lambda run: run.end - run.start)
-        if self._way.max_run is not None:
-            return longest if lengths[-1] > max(self._way.max_run, JUMP_TIMES) else None
-        others = lengths[-2] if len(lengths) > 1 else 0
-        is_jump = lengths[-1] > JUMP_SHARE * self._way.rows_per_page and lengths[-1] >= JUMP_TIMES * others
-        return longest if is_jump else None
+        others = [run for run in runs if run != longest]
+        step_ms = self._way.timeframe.step_ms
+        usual = self._way.max_run or longest_plausible_run(self._given, others, step_ms)
+        if usual is None:
+            usual = int(max(JUMP_SHARE * self._way.rows_per_page, JUMP_TIMES * (lengths[-2] if others else 0)))
+        return longest if lengths[-1] > max(usual, JUMP_TIMES) else None
+
+    def _contested(self) -> frozenset[int]:
+        """The open times of which two answers say different things: one of them may be another bar's row."""
+        if len(self._pages) < 2:
+            return frozenset()
+        import pandas as pd
+
+        rows = pd.concat([page.sound for page in self._pages]).drop_duplicates()
+        return frozenset(rows.loc[rows["open_ms"].duplicated(), "open_ms"].astype(int))
 
     def _ask_whole(self, cursor: int) -> CandlePage:
         """An answer; one that has wrong times is asked for once more, whole, before anything of it is used."""

@@ -7,6 +7,7 @@ of them settles hundreds. What a longer bar leaves open, since it is absent too,
 from __future__ import annotations
 
 import logging
+import time
 from typing import TYPE_CHECKING
 
 from backfill.domain.answers import LATE_MS, bar_intervals
@@ -153,7 +154,10 @@ class SilenceProof:
     def _buckets(self, longer: Timeframe) -> list[Interval]:
         """The longer bars that have doubtful shorter ones in them, and are over."""
         doubtful = self._doubtful()
-        newest_ms = self._span.end - LATE_MS
-        buckets = union(Interval(longer.floor(start), longer.ceil(end)) for start, end in doubtful)
-        whole = Interval(longer.ceil(self._span.start), max(longer.ceil(self._span.start), longer.floor(newest_ms)))
-        return intersection(buckets, [whole])
+        buckets = [Interval(longer.floor(start), longer.ceil(end)) for start, end in doubtful]
+        if doubtful and doubtful[0].start == self._span.start:
+            # What follows a silence at the start shows whether the longer bars begin there too.
+            buckets[0] = Interval(buckets[0].start, buckets[0].end + longer.step_ms)
+        over_ms = min(self._span.end, round(time.time() * 1000) - LATE_MS)
+        first_ms = longer.ceil(self._span.start)
+        return intersection(union(buckets), [Interval(first_ms, max(first_ms, longer.floor(over_ms)))])

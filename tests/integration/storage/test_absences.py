@@ -9,6 +9,7 @@ import pytest
 
 from backfill.domain.intervals import Interval, union
 from backfill.storage.candle_store import CandleStore, Selection, SeriesWindow, utc
+from backfill.storage.silences import Silences
 from integration.helpers import (
     DAY_MS,
     HOUR_MS,
@@ -32,8 +33,18 @@ BLOFIN, OKX = "blofin", "okx"
 
 
 def deny(store: CandleStore, window: SeriesWindow, *intervals: Interval, source: str = BLOFIN) -> int:
+    """An answer without rows that is believed; gives how many bars are newly absent."""
+    newly_absent = be_silent(store, window, *intervals, source=source)
+    Silences(store.connection).grade(window, [store.source_id(source)], intervals, "reported")
+    return newly_absent
+
+
+def be_silent(
+    store: CandleStore, window: SeriesWindow, *intervals: Interval, source: str = BLOFIN, run: int | None = None
+) -> int:
     """An answer without rows; gives how many bars are newly absent."""
-    return store_bars(store, window, candles([]), source=source, absent=intervals).newly_absent_ms // MINUTE_MS
+    page = store_bars(store, window, candles([]), source=source, absent=intervals, fill_run_id=run)
+    return page.newly_absent_ms // MINUTE_MS
 
 
 def believed(store: CandleStore, window: SeriesWindow, source: str = BLOFIN) -> list[tuple[int, list[Interval]]]:
@@ -76,7 +87,7 @@ def test_a_first_denial_is_believed_for_a_day(store: CandleStore, window: Series
 
     (life,) = lives(store)
     assert timedelta(hours=24) < life <= timedelta(hours=25)  # rounded up, so that a day's answers share a row
-    assert believed(store, window) == [(1, [HOLE])]
+    assert believed(store, window) == [(2, [HOLE])]
 
 
 def test_what_is_denied_again_after_that_is_believed_for_a_week(store: CandleStore, window: SeriesWindow) -> None:
@@ -88,7 +99,7 @@ def test_what_is_denied_again_after_that_is_believed_for_a_week(store: CandleSto
 
     (life,) = lives(store)
     assert timedelta(days=7) < life <= timedelta(days=7, hours=1)
-    assert believed(store, window) == [(2, [HOLE])]
+    assert believed(store, window) == [(3, [HOLE])]
 
 
 def test_an_answer_that_still_lives_is_not_made_to_live_longer(store: CandleStore, window: SeriesWindow) -> None:
@@ -98,8 +109,8 @@ def test_an_answer_that_still_lives_is_not_made_to_live_longer(store: CandleStor
     assert deny(store, window, Interval(HOUR[5], HOUR[25])) == 10
 
     assert believed(store, window) == [
-        (1, [HOLE]),
-        (1, [Interval(HOUR[5], HOUR[10]), Interval(HOUR[20], HOUR[25])]),
+        (2, [HOLE]),
+        (2, [Interval(HOUR[5], HOUR[10]), Interval(HOUR[20], HOUR[25])]),
     ]
     assert lives(store)[0] < timedelta(minutes=6)
 
@@ -111,8 +122,8 @@ def test_only_the_part_that_was_denied_before_is_confirmed(store: CandleStore, w
     deny(store, window, Interval(HOUR[15], HOUR[25]))
 
     assert believed(store, window) == [
-        (1, [Interval(HOUR[20], HOUR[25])]),
-        (2, [Interval(HOUR[15], HOUR[20])]),
+        (2, [Interval(HOUR[20], HOUR[25])]),
+        (3, [Interval(HOUR[15], HOUR[20])]),
     ]
 
 
@@ -131,7 +142,7 @@ def test_a_candle_that_turns_up_takes_the_absence_away(store: CandleStore, windo
 
     store_bars(store, window, candles([HOUR[12], *HOUR[30:50]]))
 
-    assert believed(store, window) == [(1, [Interval(HOUR[10], HOUR[12]), Interval(HOUR[13], HOUR[20])])]
+    assert believed(store, window) == [(2, [Interval(HOUR[10], HOUR[12]), Interval(HOUR[13], HOUR[20])])]
     store_bars(store, window, candles(HOUR[10:20]))
     assert one(store.connection, "SELECT count(*) FROM backfill.absences") == 0
 
@@ -144,7 +155,7 @@ def test_another_sources_candle_takes_only_its_own_absence_away(store: CandleSto
     store_bars(store, window, candles(HOUR[10:20]), source=OKX)
 
     assert believed(store, window, OKX) == []
-    assert believed(store, window, BLOFIN) == [(1, [HOLE])]
+    assert believed(store, window, BLOFIN) == [(2, [HOLE])]
 
 
 def test_an_answer_about_one_series_says_nothing_of_another(store: CandleStore, window: SeriesWindow) -> None:
