@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timezone
+from typing import Any
 
 from backfill.cli.output import Output
 from backfill.config.connections import database_uri, source_from_environment
 from backfill.config.settings import load_settings
 from backfill.config.source_names import check_sources, is_source
 from backfill.domain.timeframes import timeframe
+from backfill.exchanges.blofin_client import SOURCE as BLOFIN
 from backfill.jobs.fill.fill_gaps import FillReport
 from backfill.jobs.fill.fill_universe import fill_series, select_declared
 from backfill.jobs.fill.plan_fill import FillPlan, plan_fill
@@ -26,13 +28,13 @@ COMPLETE, FAILURE, GAPS_REMAIN = 0, 1, 3
 
 STATUS_COLUMNS = (
     "symbol", "timeframe", "status", "oldest_data", "newest_data", "total_candles", "coverage_pct",
-    "missing_candles", "absent_candles", "bars_ready", "ready", "last_sync", "error_message",
+    "doubtful_candles", "missing_candles", "absent_candles", "bars_ready", "ready", "last_sync", "error_message",
 )  # fmt: skip
 SOURCE_COLUMNS = (
     "source", "state", "paused_until", "last_success_at", "answers_24h", "errors_24h", "rows_24h", "latency_ms",
     "last_error",
 )  # fmt: skip
-GAP_COLUMNS = ("symbol", "timeframe", "gap_start", "gap_end", "missing_candles")
+GAP_COLUMNS = ("symbol", "timeframe", "gap_start", "gap_end", "missing_candles", "reason")
 PLAN_COLUMNS = ("symbol", "timeframe", "source", "gaps", "missing_candles", "requests_planned", "requests_at_most")
 REPORT_COLUMNS = (
     "symbol", "timeframe", "status", "missing_before", "missing_after", "requests_planned", "requests",
@@ -55,7 +57,7 @@ def status(args: argparse.Namespace, output: Output) -> int:
         which = _declared(runtime, args)
         rows = runtime.store.rows("series/select_sync_status", which)
         # Who is not asked, as what was made of finer bars, can be neither well nor ill.
-        sources = [row for row in SourceHealth(runtime.store.connection, "status").all() if is_source(row["source"])]
+        sources = _sources(runtime)
         missing = sum(row["missing_candles"] for row in rows)
         to_go = progress(runtime.store, which, missing, rows_per_page=runtime.settings.batch_limit)
     if output.as_json:
@@ -63,7 +65,7 @@ def status(args: argparse.Namespace, output: Output) -> int:
     else:
         output.table(f"{len(rows)} series", rows, STATUS_COLUMNS)
         output.table("sources", sources, SOURCE_COLUMNS)
-        output.line(str(to_go) if missing else "all complete")
+        output.line(str(to_go) if missing else f"all complete{_cut_off(sources)}")
     return GAPS_REMAIN if missing else COMPLETE
 
 
@@ -87,10 +89,11 @@ def fill(args: argparse.Namespace, output: Output) -> int:
         if args.dry_run:
             return _show_plan(plan_fill(runtime, which, only=args.sources, recheck=args.recheck), output)
         reports = _fill_all(runtime, runtime.store.windows(which), args, output)
+        cut_off = _cut_off(_sources(runtime))
     if output.as_json:
         output.document({"runs": [report.as_dict() for report in reports], **_totals(reports)})
     else:
-        _show_reports(reports, output)
+        _show_reports(reports, output, cut_off)
     if any(report.status == "failed" for report in reports):
         return FAILURE
     return GAPS_REMAIN if any(report.missing_after for report in reports) else COMPLETE
@@ -100,6 +103,23 @@ def _runtime(args: argparse.Namespace) -> Runtime:
     said = {name: getattr(args, name, None) for name in ("batch_limit", "request_sleep_ms")}
     settings = load_settings().model_copy(update={name: value for name, value in said.items() if value is not None})
     return Runtime(database_uri(args.db), settings, source_from_environment)
+
+
+def _sources(runtime: Runtime) -> list[dict[str, Any]]:
+    """How each source is that can be asked at all: what was made of finer bars can be neither well nor ill."""
+    return [row for row in SourceHealth(runtime.store.connection, "status").all() if is_source(row["source"])]
+
+
+def _cut_off(sources: Sequence[Mapping[str, Any]]) -> str:
+    """Which sources are not asked at present, to stand behind whatever is said of the candles."""
+    names = [row["source"] for row in sources if row["state"] == "open" or row["paused_until"]]
+    if not names:
+        return ""
+    if len(names) == len(sources):
+        return f"; no source can be asked at present ({', '.join(names)})"
+    fallbacks = [row["source"] for row in sources if row["source"] != BLOFIN]
+    every = "; every fallback is cut off" if fallbacks and set(fallbacks) <= set(names) else ""
+    return f"; not asked at present: {', '.join(names)}{every}"
 
 
 def _declared(runtime: Runtime, args: argparse.Namespace) -> Selection:
@@ -124,6 +144,7 @@ def _fill_all(
             line = (
                 f"{report.symbol} {report.timeframe}: {report.status}, {report.rows_inserted:,} inserted, "
                 f"{report.missing_after:,} missing, {report.requests} requests"
+                + (f"; not all could be asked: {report.error}" if report.status == "complete" and report.error else "")
             )
             if bar is None:
                 output.note(line)
@@ -145,14 +166,14 @@ def _show_plan(plan: FillPlan, output: Output) -> int:
     return GAPS_REMAIN if plan.missing_candles else COMPLETE
 
 
-def _show_reports(reports: Sequence[FillReport], output: Output) -> None:
+def _show_reports(reports: Sequence[FillReport], output: Output, cut_off: str) -> None:
     output.table(f"{len(reports)} series", [report.as_dict() for report in reports], REPORT_COLUMNS)
     totals = _totals(reports)
     output.line(
         f"{totals['rows_inserted']:,} inserted, {totals['rows_revised']:,} revised, "
         f"{totals['rows_quarantined']:,} quarantined, {totals['absent_found']:,} established as absent; "
         f"{totals['requests_planned']:,} requests planned, {totals['requests']:,} made; "
-        f"{totals['missing_after']:,} candles are still missing"
+        f"{totals['missing_after']:,} candles are still missing{cut_off}"
     )
     for error in dict.fromkeys(report.error for report in reports if report.error):
         output.error(error)

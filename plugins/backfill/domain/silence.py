@@ -28,6 +28,8 @@ MAX_DEVIATIONS = 6
 # Rests are of all lengths, as Zipf's law has them: the longest is 10 times as long as the next in one series of ten.
 # That is taken from some runs, and not from one or two.
 RECORD_TIMES, FEWEST_RUNS = 10, 3
+# Up to here every shorter run tells of a longer one.
+SHORT_RUN = 4
 
 Numbers = NDArray[np.int64]
 
@@ -65,14 +67,11 @@ def plausible(
 
 def longest_plausible_run(held: Sequence[Interval], silent: Sequence[Interval], step_ms: int) -> int | None:
     """How many bars a silent run of the series may have before it is improbable; None: too little is known of it."""
-    runs = union(silent)
-    bars = total_ms([*held, *runs]) // step_ms
-    if bars < FEWEST_BARS:
+    runs = _Edges(union(silent))
+    held_bars = total_ms(held) // step_ms
+    if held_bars + runs.total // step_ms < FEWEST_BARS:
         return None
-    longest = max(((end - start) // step_ms for start, end in runs), default=1)
-    rest = _Stretch(bars, total_ms(runs) // step_ms, len(runs), longest)
-    begins, goes_on = _rates(rest)
-    return max(longest, 1 + math.floor((math.log(IMPROBABLE) - math.log(bars * begins)) / math.log(goes_on)))
+    return max(_usual_lengths((runs.ends - runs.starts) // step_ms, held_bars), default=1)
 
 
 def _is_plausible(series: _Series, block: Interval, block_bars: int) -> bool:
@@ -80,16 +79,16 @@ def _is_plausible(series: _Series, block: Interval, block_bars: int) -> bool:
     return (
         rest.bars >= FEWEST_BARS
         and _is_plausible_count(mine, rest, block_bars)
-        and _is_plausible_run(mine, series.shorter_runs(mine, rest))
+        and mine.longest in series.usual_lengths
     )
 
 
-def _is_plausible_run(mine: _Stretch, rest: _Stretch) -> bool:
-    """The longest run is hardly longer than others, or to be expected at the rate at which runs begin and go on."""
-    if mine.longest <= (RECORD_TIMES if rest.runs >= FEWEST_RUNS else 2) * rest.longest:
+def _is_plausible_run(length: int, shorter: _Stretch) -> bool:
+    """A silent run is hardly longer than shorter ones, or to be expected at the rate at which they begin and go on."""
+    if length <= (RECORD_TIMES if shorter.runs >= FEWEST_RUNS else 2) * shorter.longest:
         return True
-    begins, goes_on = _rates(rest)
-    expected = math.log((rest.bars + mine.bars) * begins) + (mine.longest - 1) * math.log(goes_on)
+    begins, goes_on = _rates(shorter)
+    expected = math.log(shorter.bars * begins) + (length - 1) * math.log(goes_on)
     return expected >= math.log(IMPROBABLE)
 
 
@@ -111,6 +110,21 @@ def _is_plausible_count(mine: _Stretch, rest: _Stretch, block_bars: int) -> bool
     return mine.silent - mine.incident <= max(1.0, mean * size + MAX_DEVIATIONS * math.sqrt(variance * size))
 
 
+def _usual_lengths(lengths: Numbers, held: int) -> set[int]:
+    """How long the silent runs are that shorter ones make plausible.
+
+    Those of half the length and more make nothing plausible: what made one may have made the other. Nor do runs that
+    are not plausible themselves.
+    """
+    usual: dict[int, int] = {}
+    for length, runs in zip(*(column.tolist() for column in np.unique(lengths, return_counts=True)), strict=True):
+        shorter = {n: k for n, k in usual.items() if n < (length if length <= SHORT_RUN else length / 2)}
+        silent = sum(n * k for n, k in shorter.items())
+        if _is_plausible_run(length, _Stretch(held + silent, silent, sum(shorter.values()), max(shorter, default=0))):
+            usual[length] = runs
+    return set(usual)
+
+
 class _Series:
     """The known and the silent bars of a series, to be counted in blocks of its grid."""
 
@@ -120,8 +134,7 @@ class _Series:
         self._known, self._silent = _Edges(known), _Edges(silent)
         self._runs = silent
         self._lengths = (self._silent.ends - self._silent.starts) // step_ms
-        self._sorted = np.sort(self._lengths)
-        self._bars_of_shorter = np.concatenate(([0], np.cumsum(self._sorted)))
+        self.usual_lengths = _usual_lengths(self._lengths, (self._known.total - self._silent.total) // step_ms)
         first = int(self._silent.starts[0]) // self._size_ms
         past = -(-int(self._silent.ends[-1]) // self._size_ms)
         self._first_block = first
@@ -160,13 +173,6 @@ class _Series:
             int(self._squares[-1]) - squares,
         )
         return mine, rest
-
-    def shorter_runs(self, mine: _Stretch, rest: _Stretch) -> _Stretch:
-        """The runs that are shorter than a block's longest: what made that one may have made others as long."""
-        shorter = int(np.searchsorted(self._sorted, mine.longest))
-        silent = int(self._bars_of_shorter[shorter])
-        longest = int(self._sorted[shorter - 1]) if shorter else 0
-        return _Stretch(rest.bars - rest.silent + silent, silent, shorter, longest)
 
     def _whole_runs(self, judged: Sequence[Interval]) -> list[Interval]:
         """The silent runs, whole, that have a judged bar."""

@@ -5,6 +5,7 @@ stored under another's time, and two fills of an exchange that is well again giv
 from __future__ import annotations
 
 import random
+from functools import cache
 from typing import Any
 
 import pytest
@@ -74,14 +75,15 @@ def stored(store: CandleStore, window: SeriesWindow) -> list[tuple[Any, ...]]:
 
 def fill(store: CandleStore, venues: Venues, window: SeriesWindow) -> FillReport:
     (venue,) = store.source_names(window.source_ids)
-    return fill_gaps(store, [source_of(venues, venue)], window, RunIdentity("test", "run", "fill"))
+    return fill_gaps(store, [source_of(venues[venue], venue)], window, RunIdentity("test", "run", "fill"))
 
 
-def source_of(venues: Venues, venue: str) -> CandleSource:
-    exchange = venues[venue]
+@cache
+def source_of(exchange: PaperExchange, venue: str) -> CandleSource:
     if venue == "blofin":
         return blofin_of(exchange)
     client = CcxtClient(VENUES[venue], base_url=exchange.url, sleep=lambda _: None)
+    client.markets()  # so that they are not among the requests of a fill
     return CcxtSource(client, Listing("BTC/USDT:USDT", "perpetual", 1.0, 1.0), timeframe("1m"), settle_ms=5000)
 
 
