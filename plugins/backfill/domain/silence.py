@@ -65,11 +65,13 @@ def plausible(
     return believed
 
 
-def longest_plausible_run(held: Sequence[Interval], silent: Sequence[Interval], step_ms: int) -> int | None:
+def longest_plausible_run(
+    held: Sequence[Interval], silent: Sequence[Interval], step_ms: int, fewest_bars: int = FEWEST_BARS
+) -> int | None:
     """How many bars a silent run of the series may have before it is improbable; None: too little is known of it."""
     runs = _Edges(union(silent))
     held_bars = total_ms(held) // step_ms
-    if held_bars + runs.total // step_ms < FEWEST_BARS:
+    if held_bars + runs.total // step_ms < fewest_bars:
         return None
     return max(_usual_lengths((runs.ends - runs.starts) // step_ms, held_bars), default=1)
 

@@ -153,6 +153,7 @@ class SourceFetch:
             self._source.rows_per_page,
             self._span,
             askable,
+            known.given,
             longest_plausible_run(known.held, known.silent, self._timeframe.step_ms),
             counts_forward=self._source.counts_forward,
         )

@@ -19,9 +19,9 @@ log = logging.getLogger(__name__)
 
 # Questions about one planned page, beside those that bring it on.
 MAX_EXTRA = 2
-# A silent run in a series of which nothing is known is asked about from such a part of a page on, if it is so many
-# times as long as any other of the page.
-JUMP_SHARE, JUMP_TIMES = 0.25, 4
+# Rows of a page that say enough of its series to tell a jump by. In a page with fewer, and of a series of which nothing
+# else is known, a jump is such a part of a page. No shorter run than the last is worth a question of its own.
+FEWEST_ROWS, JUMP_SHARE, FEWEST_JUMP = 100, 0.25, 4
 
 
 class PlannedAnswer(NamedTuple):
@@ -44,8 +44,8 @@ class PlannedAnswer(NamedTuple):
 class PageWalk:
     """The way to ask one source for planned pages of a series. Used by several threads; it keeps nothing of a page.
 
-    ``window``: the series' window. ``wanted``: what the source is asked for. ``max_run``: silent runs of up to so
-    many bars are usual for the series; None: not known.
+    ``window``: the series' window. ``wanted``: what the source is asked for. ``held``: what it gave before.
+    ``max_run``: silent runs of up to so many bars are usual for the series; None: not known.
     """
 
     def __init__(
@@ -56,6 +56,7 @@ class PageWalk:
         rows_per_page: int,
         window: Interval,
         wanted: Sequence[Interval],
+        held: Sequence[Interval],
         max_run: int | None,
         *,
         counts_forward: bool,
@@ -67,6 +68,7 @@ class PageWalk:
         self.rows_per_page = rows_per_page
         self.window = window
         self.wanted = union(wanted)
+        self.held = union(held)
         self.max_run = max_run
         self.counts_forward = counts_forward
 
@@ -140,20 +142,20 @@ class _Walk:
             raise PaginationStalled(self._way.source, cursor, page.oldest_ms)
 
     def _jump(self) -> Interval | None:
-        """The longest silent run that is too long to be believed unasked."""
-        silent = [run for page in self._pages for run in silent_in(page, self._span, self._way.timeframe)]
-        runs = intersection(difference(silent, [*self._given, *self._probed]), self._way.wanted)
-        runs = [run for run in runs if run != self._span]  # the same question once more
-        if not runs:
-            return None
-        lengths = sorted((run.end - run.start) // self._way.timeframe.step_ms for run in runs)
-        longest = max(runs, key=lambda run: run.end - run.start)
-        others = [run for run in runs if run != longest]
+        """A silent run that is not to be believed unasked: it has bars that the source gave before, or is too long."""
         step_ms = self._way.timeframe.step_ms
-        usual = self._way.max_run or longest_plausible_run(self._given, others, step_ms)
+        silent = [run for page in self._pages for run in silent_in(page, self._span, self._way.timeframe)]
+        runs = difference(silent, [*self._given, *self._probed])
+        gone = intersection(runs, self._way.held)
+        new = [run for run in intersection(runs, self._way.wanted) if run != self._span]  # not the same question again
+        if gone or not new:
+            return max(gone, key=lambda run: run.end - run.start, default=None)
+        longest = max(new, key=lambda run: run.end - run.start)
+        others = [run for run in new if run != longest]
+        usual = self._way.max_run or longest_plausible_run(self._given, others, step_ms, FEWEST_ROWS)
         if usual is None:
-            usual = int(max(JUMP_SHARE * self._way.rows_per_page, JUMP_TIMES * (lengths[-2] if others else 0)))
-        return longest if lengths[-1] > max(usual, JUMP_TIMES) else None
+            usual = int(JUMP_SHARE * self._way.rows_per_page)
+        return longest if (longest.end - longest.start) // step_ms > max(usual, FEWEST_JUMP) else None
 
     def _contested(self) -> frozenset[int]:
         """The open times of which two answers say different things: one of them may be another bar's row."""

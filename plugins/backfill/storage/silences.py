@@ -16,13 +16,15 @@ FIRST_LIFE = timedelta(hours=24)
 
 
 class Silence(NamedTuple):
-    """Of one source in a window: ``held`` bars, all that are ``silent``, and those of them that are still a gap.
+    """Of one source in a window: bars that are ``held``, those that the source is known to have ``given``, all that
+    are ``silent``, and those of them that are still a gap.
 
     ``doubtful``: answered as silent, and not believed. ``confirmed``: those of them that two runs have answered.
     ``elsewhere``: those that another source of the series lacks too.
     """
 
     held: list[Interval]
+    given: list[Interval]
     silent: list[Interval]
     doubtful: list[Interval]
     confirmed: list[Interval]
