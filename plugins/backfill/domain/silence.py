@@ -37,15 +37,14 @@ Numbers = NDArray[np.int64]
 class _Stretch(NamedTuple):
     """Counts of a span: its bars, those that are silent, in how many runs, how long the longest is.
 
-    ``squares``: the sum of the squared numbers of silent bars in its blocks. ``incident``: how many are silent in the
+    ``incident``: how many are silent in the
     longest run and as far from it as it is long.
     """
 
     bars: int
     silent: int
     runs: int
-    longest: int
-    squares: int = 0
+    longest: int = 0
     incident: int = 0
 
 
@@ -80,7 +79,7 @@ def _is_plausible(series: _Series, block: Interval, block_bars: int) -> bool:
     mine, rest = series.apart(block)
     return (
         rest.bars >= FEWEST_BARS
-        and _is_plausible_count(mine, rest, block_bars)
+        and (series.is_calm(mine) or _is_plausible_count(mine, *series.calmer_blocks(mine, rest), block_bars))
         and mine.longest in series.usual_lengths
     )
 
@@ -90,7 +89,7 @@ def _is_plausible_run(length: int, shorter: _Stretch) -> bool:
     if length <= (RECORD_TIMES if shorter.runs >= FEWEST_RUNS else 2) * shorter.longest:
         return True
     begins, goes_on = _rates(shorter)
-    expected = math.log(shorter.bars * begins) + (length - 1) * math.log(goes_on)
+    expected = math.log((shorter.bars + 1) * begins) + (length - 1) * math.log(goes_on)
     return expected >= math.log(IMPROBABLE)
 
 
@@ -100,15 +99,15 @@ def _rates(rest: _Stretch) -> tuple[float, float]:
     return (rest.runs + 1) / (rest.bars + 2), (rest.silent - rest.runs + rate) / (rest.silent + 1)
 
 
-def _is_plausible_count(mine: _Stretch, rest: _Stretch, block_bars: int) -> bool:
-    """As many silent bars as in other blocks, give or take what chance and the blocks' own differences make.
+def _is_plausible_count(mine: _Stretch, calmer: Numbers, blocks: float, block_bars: int) -> bool:
+    """As many silent bars as in calmer blocks, give or take what chance and the blocks' own differences make.
 
-    Without the longest run and what is near it: that is one incident, and a question of its own.
+    Without the longest run and what is near it: that is one incident, and a question of its own. ``calmer``: the
+    silent bars of blocks that have some, and fewer.
     """
     size = max(1.0, mine.bars / block_bars)
-    blocks = max(1.0, rest.bars / block_bars)
-    mean = (rest.silent + 1) / blocks
-    variance = max(mean, rest.squares / blocks - mean**2)
+    mean = (float(calmer.sum()) + 1) / blocks
+    variance = max(mean, float((calmer**2).sum()) / blocks - mean**2)
     return mine.silent - mine.incident <= max(1.0, mean * size + MAX_DEVIATIONS * math.sqrt(variance * size))
 
 
@@ -139,9 +138,9 @@ class _Series:
         self.usual_lengths = _usual_lengths(self._lengths, (self._known.total - self._silent.total) // step_ms)
         first = int(self._silent.starts[0]) // self._size_ms
         past = -(-int(self._silent.ends[-1]) // self._size_ms)
-        self._first_block = first
         edges = np.arange(first, past + 1, dtype=np.int64) * self._size_ms
-        self._squares = np.concatenate(([0], np.cumsum((np.diff(self._silent.before(edges)) // step_ms) ** 2)))
+        counts = np.diff(self._silent.before(edges)) // step_ms
+        self._counts = np.sort(counts[counts > 0])
 
     def blocks(self, judged: Sequence[Interval]) -> list[Interval]:
         """The blocks of the grid that have judged bars; a run that crosses their edges joins them."""
@@ -160,21 +159,32 @@ class _Series:
         bars = int(np.diff(self._known.before(edges))[0]) // self._step_ms
         silent = int(np.diff(self._silent.before(edges))[0]) // self._step_ms
         low, high = (int(n) for n in np.searchsorted(self._silent.starts, edges))
-        places = [min(max(0, edge // self._size_ms - self._first_block), len(self._squares) - 1) for edge in block]
-        squares = int(self._squares[places[1]] - self._squares[places[0]])
         longest = low + int(np.argmax(self._lengths[low:high]))
         length_ms = int(self._silent.ends[longest] - self._silent.starts[longest])
         near = np.array([self._silent.starts[longest] - length_ms, self._silent.ends[longest] + length_ms])
         incident = int(np.diff(self._silent.before(np.clip(near, *edges)))[0]) // self._step_ms
-        mine = _Stretch(bars, silent, high - low, int(self._lengths[longest]), squares, incident)
+        mine = _Stretch(bars, silent, high - low, int(self._lengths[longest]), incident)
         rest = _Stretch(
             self._known.total // self._step_ms - bars,
             self._silent.total // self._step_ms - silent,
             len(self._lengths) - (high - low),
-            0,
-            int(self._squares[-1]) - squares,
         )
         return mine, rest
+
+    def is_calm(self, mine: _Stretch) -> bool:
+        """Whether most blocks have as many silent bars."""
+        blocks = max(self._known.total // self._size_ms, len(self._counts))
+        place = blocks // 2 - (blocks - len(self._counts))  # of the median among those that have some
+        return place >= 0 and mine.silent * self._size_ms <= self._counts[place] * max(
+            self._size_ms, mine.bars * self._step_ms
+        )
+
+    def calmer_blocks(self, mine: _Stretch, rest: _Stretch) -> tuple[Numbers, float]:
+        """The silent bars in blocks with some, but fewer; and how many blocks there are of those and of none."""
+        size = max(1.0, mine.bars * self._step_ms / self._size_ms)
+        calmer = self._counts[: int(np.searchsorted(self._counts, mine.silent / size))]
+        others = rest.bars * self._step_ms / self._size_ms - (len(self._counts) - len(calmer)) + 1
+        return calmer, max(1.0, float(others), float(len(calmer)))
 
     def _whole_runs(self, judged: Sequence[Interval]) -> list[Interval]:
         """The silent runs, whole, that have a judged bar."""

@@ -45,13 +45,15 @@ class Silences:
         self._connection = connection
 
     def of(self, window: SeriesWindow, source_id: int) -> Silence:
-        params = {
-            "series_id": window.series_id,
-            "source_id": source_id,
-            "start_ms": window.start_ms,
-            "end_ms": window.end_ms,
-        }
-        return Silence(*self._intervals("ledger/select_silence", params))
+        return Silence(*self._intervals("ledger/select_silence", {**_span_of(window), "source_id": source_id}))
+
+    def doubtful_for(self, window: SeriesWindow, age: timedelta) -> list[Interval]:
+        """Gaps that no source has a candle for, which has been doubtful for so long."""
+        return self._intervals("ledger/select_old_doubts", {**_span_of(window), "age": age})[0]
+
+    def unreported_losses(self, window: SeriesWindow) -> list[Interval]:
+        """Lost bars that are still a gap, and of which there is no finding."""
+        return self._intervals("ledger/select_unreported_losses", _span_of(window))[0]
 
     def grade(self, window: SeriesWindow, source_ids: Sequence[int], bars: Sequence[Interval], grade: str) -> None:
         """Give doubtful ``bars`` of these sources the grade `reported` or `proved`, for a day."""
@@ -101,3 +103,7 @@ class Silences:
     def _intervals(self, name: str, params: dict[str, Any]) -> list[list[Interval]]:
         with translated_errors():
             return [intervals_in(text) for text in fetch_one(self._connection, query(name), params)]
+
+
+def _span_of(window: SeriesWindow) -> dict[str, Any]:
+    return {"series_id": window.series_id, "start_ms": window.start_ms, "end_ms": window.end_ms}

@@ -8,6 +8,7 @@ for gaps sees. Whatever does not add up is asked for again before it is called a
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from backfill.domain.answers import LATE_MS, bar_intervals
@@ -39,6 +40,8 @@ CHUNK_BARS = 50_000
 WORTH_A_PAGE_MS = DAY_MS
 # From so many buckets on, and with so many of them wrong, it is not the bars that are wrong but the series.
 FEWEST_BUCKETS, WRONG_SHARE = 10, 0.5
+# How long a silence may be doubtful before a person should know of it.
+DOUBTFUL_FOR = timedelta(hours=24)
 KINDS = ("lost_bars", "timeframes", "hour_shift", "wrong_instrument", "wrong_scale")
 
 
@@ -75,6 +78,20 @@ def _confirm_silence(check: ValidationContext) -> None:
     pages = plan_pages(once, check.timeframe.step_ms, check.home.rows_per_page if once and check.home else 1)
     asked = [Interval(page.reach_ms, page.after_ms) for page in pages[:MOST_PAGES]]
     check.ask_home_again(intersection(once, asked))
+    _report_doubts(check)
+
+
+def _report_doubts(check: ValidationContext) -> None:
+    """Bars that another timeframe shows to be lost are findings, and so is a silence in doubt for a day."""
+    silences = Silences(check.store.connection)
+    lost = [check.home_finding("lost_bars", "lost", bars) for bars in silences.unreported_losses(check.window)]
+    doubtful = [
+        check.home_finding("doubtful_silence", "doubtful", bars)
+        for bars in silences.doubtful_for(check.window, DOUBTFUL_FOR)
+    ]
+    check.findings.record(lost, check.fill_run_id)
+    still_there = check.findings.record(doubtful, check.fill_run_id)
+    check.findings.settle(["doubtful_silence"], check.window.series_id, check.span, still_there=still_there)
 
 
 class _Prover:
