@@ -330,3 +330,73 @@ def test_the_views_agree_with_the_queries_about_now(store: CandleStore) -> None:
     assert rows(
         store.connection, "SELECT symbol, status, total_candles, expected_candles FROM backfill.sync_status"
     ) == [("BTC-USDT", "gaps", 16, 22)]
+
+
+# -- grades --------------------------------------------------------------------------------------------------
+
+
+def grades(store: CandleStore) -> list[tuple[str, int, list[Interval]]]:
+    found = rows(store.connection, "SELECT grade, confirmations, absent FROM backfill.absences ORDER BY 1, 2")
+    return [(grade, told, [Interval(r.lower, r.upper) for r in absent]) for grade, told, absent in found]
+
+
+def test_one_answer_is_doubtful_and_stays_a_gap_that_may_be_asked_for_at_once(
+    store: CandleStore, window: SeriesWindow
+) -> None:
+    be_silent(store, window, WHOLE, run=1)
+
+    assert grades(store) == [("doubtful", 1, [WHOLE])]
+    assert gaps(store) == [WHOLE]
+    assert askable(store, window, BLOFIN) == [WHOLE]
+    shown = status(store)
+    assert (shown["status"], shown["missing_candles"], shown["doubtful_candles"]) == ("pending", 1440, 1440)
+
+
+def test_the_same_run_confirms_nothing_and_another_does(store: CandleStore, window: SeriesWindow) -> None:
+    assert be_silent(store, window, HOLE, run=1) == 10
+    assert be_silent(store, window, HOLE, run=1) == 0
+    assert grades(store) == [("doubtful", 1, [HOLE])]
+
+    assert be_silent(store, window, HOLE, REST, run=2) == 20
+
+    assert grades(store) == [("doubtful", 1, [REST]), ("doubtful", 2, [HOLE])]
+
+
+def test_an_answer_with_bars_that_the_one_before_lacked_does_not_confirm_it(
+    store: CandleStore, window: SeriesWindow
+) -> None:
+    be_silent(store, window, HOLE, run=1)
+
+    store_bars(store, window, candles(HOUR[10:12]), absent=[Interval(HOUR[12], HOLE.end)], fill_run_id=2)
+    assert grades(store) == [("doubtful", 1, [Interval(HOUR[12], HOLE.end)])]
+
+    be_silent(store, window, Interval(HOUR[12], HOLE.end), run=3)
+    assert grades(store) == [("doubtful", 2, [Interval(HOUR[12], HOLE.end)])]
+
+
+def test_what_stays_in_doubt_is_asked_for_less_and_less_often(store: CandleStore, window: SeriesWindow) -> None:
+    waits = []
+    for minutes in (20, 120, 2880):
+        store.connection.execute("DELETE FROM backfill.absences")
+        be_silent(store, window, HOLE, run=1)
+        store.connection.execute(
+            "UPDATE backfill.absences SET first_seen_at = now() - make_interval(mins => %s)", (minutes,)
+        )
+        be_silent(store, window, HOLE, run=2)
+        waits.append(round(lives(store)[0] / timedelta(minutes=1)))
+
+    assert waits == [pytest.approx(20, abs=1), pytest.approx(120, abs=1), pytest.approx(240, abs=1)]
+
+
+def test_a_gap_says_why_it_is_one(store: CandleStore) -> None:
+    window = wanted_series(store, sources=(BLOFIN, OKX))
+    be_silent(store, window, HOLE, run=1)
+    be_silent(store, window, HOLE, REST, source=OKX, run=1)
+    Silences(store.connection).record_proof(window, [], [Interval(HOUR[10], HOUR[12])])
+
+    told = {
+        (row["reason"], row["missing_candles"])
+        for row in store.rows("ledger/select_gaps", Selection(utc(NOW_MS)))
+        if row["reason"] != "not asked"
+    }
+    assert told == {("lost", 2), ("doubtful", 8)}
