@@ -72,7 +72,12 @@ def longest_plausible_run(
     held_bars = total_ms(held) // step_ms
     if held_bars + runs.total // step_ms < fewest_bars:
         return None
-    return max(_usual_lengths((runs.ends - runs.starts) // step_ms, held_bars), default=1)
+    lengths = (runs.ends - runs.starts) // step_ms
+    usual = lengths[np.isin(lengths, list(_usual_lengths(lengths, held_bars)))]
+    seen = _Stretch(held_bars + int(usual.sum()), int(usual.sum()), len(usual), int(usual.max(initial=0)))
+    begins, goes_on = _rates(seen)
+    by_rates = 1 + math.floor((math.log(IMPROBABLE) - math.log((seen.bars + 1) * begins)) / math.log(goes_on))
+    return max(1, by_rates, _times(seen) * seen.longest)
 
 
 def _is_plausible(series: _Series, block: Interval, block_bars: int) -> bool:
@@ -86,11 +91,16 @@ def _is_plausible(series: _Series, block: Interval, block_bars: int) -> bool:
 
 def _is_plausible_run(length: int, shorter: _Stretch) -> bool:
     """A silent run is hardly longer than shorter ones, or to be expected at the rate at which they begin and go on."""
-    if length <= (RECORD_TIMES if shorter.runs >= FEWEST_RUNS else 2) * shorter.longest:
+    if length <= _times(shorter) * shorter.longest:
         return True
     begins, goes_on = _rates(shorter)
     expected = math.log((shorter.bars + 1) * begins) + (length - 1) * math.log(goes_on)
     return expected >= math.log(IMPROBABLE)
+
+
+def _times(shorter: _Stretch) -> int:
+    """How many times as long as the longest a longer run may be."""
+    return RECORD_TIMES if shorter.runs >= FEWEST_RUNS else 2
 
 
 def _rates(rest: _Stretch) -> tuple[float, float]:

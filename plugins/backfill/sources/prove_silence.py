@@ -20,6 +20,7 @@ from backfill.errors import ExchangeError, PaginationStalled
 from backfill.exchanges.blofin_client import SOURCE as BLOFIN
 from backfill.sources.candle_source import CandlePage, CandleSource
 from backfill.storage.candle_store import CandleStore, SeriesWindow
+from backfill.storage.findings import Finding, FindingsLog
 from backfill.storage.silences import Silences
 
 if TYPE_CHECKING:
@@ -109,22 +110,41 @@ class SilenceProof:
         if len(pages) > left and self._is_cheaper_later(longer):
             return True
         for planned in pages[:left]:
-            self._prove_page(longer, planned)
+            if not self._prove_page(longer, planned):
+                return False
         return bool(self._doubtful())
 
     def _is_cheaper_later(self, longer: Timeframe) -> bool:
         """Whether a longer timeframe is published, which covers more with a page."""
         return self._longer_timeframes()[-1] != longer
 
-    def _prove_page(self, longer: Timeframe, planned: PlannedPage) -> None:
+    def _prove_page(self, longer: Timeframe, planned: PlannedPage) -> bool:
+        """Whether the source has longer bars at all; that it has none is worth no second question soon."""
         self.requests_planned += 1
         page = self._source.ask(self._window.symbol, longer, planned.after_ms)
+        if not page.rows:
+            self._note_that_none_are_there(longer, planned)
+            return False
         if page.covers is None or not page.is_clean:
-            return
+            return True
         covers = intersection([Interval(planned.reach_ms, planned.after_ms)], [page.covers])
         for span in covers:
             self._record(longer, page.sound, span)
         self._record_start(longer, page, planned)
+        return True
+
+    def _note_that_none_are_there(self, longer: Timeframe, planned: PlannedPage) -> None:
+        look = Finding(
+            "next_timeframe",
+            "unverified",
+            self._window.series_id,
+            self._source_id,
+            planned.reach_ms,
+            planned.after_ms,
+            detail={"timeframe": longer.name},
+            status="settled",
+        )
+        FindingsLog(self._store.connection).record([look])
 
     def _record(self, longer: Timeframe, bars: pd.DataFrame, covers: Interval) -> None:
         """Write down what longer bars prove of the doubtful ones."""

@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 
 # So many pages of coarser bars are asked for in one run; the others wait for the next.
 MOST_PAGES = 4
+# Pages of its own bars that the primary source is asked for a second time; the next fill asks for the others.
+MOST_CONFIRMING_PAGES = 10
 # Stored bars that are in memory at once, about 5 MB: a page of 1d would be four years of minutes.
 CHUNK_BARS = 50_000
 # Bars that are merely new are proved by the day: their proof is a question of its own.
@@ -76,7 +78,7 @@ def _confirm_silence(check: ValidationContext) -> None:
     once = difference(silence.doubtful, silence.confirmed)
     once = plausible(once, silence.held, silence.silent, check.timeframe.step_ms)
     pages = plan_pages(once, check.timeframe.step_ms, check.home.rows_per_page if once and check.home else 1)
-    asked = [Interval(page.reach_ms, page.after_ms) for page in pages[:MOST_PAGES]]
+    asked = [Interval(page.reach_ms, page.after_ms) for page in pages[:MOST_CONFIRMING_PAGES]]
     check.ask_home_again(intersection(once, asked))
     _report_doubts(check)
 
