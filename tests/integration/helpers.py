@@ -17,6 +17,7 @@ from backfill.domain.timeframes import timeframe as timeframe_named
 from backfill.local.embedded_postgres import EmbeddedPostgres
 from backfill.storage.candle_store import CandleStore, QuarantinedRow, Selection, SeriesWindow, StoredPage, utc
 from backfill.storage.database import Connection
+from backfill.storage.silences import Silences
 
 MINUTE_MS = 60_000
 HOUR_MS = 60 * MINUTE_MS
@@ -111,11 +112,11 @@ def store_bars(
     quarantined: Sequence[QuarantinedRow] = (),
     fill_run_id: int | None = None,
 ) -> StoredPage:
-    """One page in its own transaction, as a fill stores it."""
+    """One page in its own transaction, as a fill stores it. Without a run what is absent is believed at once."""
     store.prepare(window)
     bars = bar_intervals(frame["open_ms"].to_numpy(), timeframe_named(window.timeframe).step_ms)
     with store.page_transaction():
-        return store.store_page(
+        page = store.store_page(
             window,
             store.source_id(source),
             frame,
@@ -124,6 +125,9 @@ def store_bars(
             quarantined=quarantined,
             fill_run_id=fill_run_id,
         )
+        if absent and fill_run_id is None:
+            Silences(store.connection).grade(window, [store.source_id(source)], absent, "reported")
+        return page
 
 
 def foreign_rows(series_id: int, opens_ms: Iterable[int], source_id: int = 1) -> list[tuple[Any, ...]]:
