@@ -21,6 +21,7 @@ LIBRARIES = ("/usr/lib/*/faketime/libfaketimeMT.so.1", "/usr/lib/faketime/libfak
 # The modules that ask the clock: a live paper exchange's, the database's, or "now" in a test of their own. No other may
 # (unit/test_clock.py); all others take fixed moments.
 ASK_THE_CLOCK = (
+    "integration/cli/test_any_primary.py",
     "integration/cli/test_candles.py",
     "integration/cli/test_knobs.py",
     "integration/cli/test_prune.py",
@@ -40,6 +41,7 @@ ASK_THE_CLOCK = (
 # They ask it too, in a way that no day changes: for a few minutes or hours around now. Some wait for a time-out of
 # Postgres's, whose timers do not go off under a shifted clock.
 ASK_IT_ANY_DAY = (
+    "integration/jobs/test_doubtful_silence.py",
     "integration/cli/test_explain_missing.py",
     "integration/cli/test_processes.py",
     "integration/cli/test_validate.py",
