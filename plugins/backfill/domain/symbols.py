@@ -78,7 +78,7 @@ class InstrumentDescription:
 
 
 def described(symbol: str, market: Market, price_scale: float = 1.0) -> InstrumentDescription:
-    """Describe ``symbol`` by the market that stands for it, in the symbol's own unit. A spot book has no contract terms.
+    """Describe ``symbol``, in its own unit, by the market that stands for it. A spot book has no contract terms.
 
     ``price_scale``: of the listing, which quotes the coin by the thousand perhaps.
     """
