@@ -17,7 +17,7 @@ from backfill.paper.candle_files import find_files, read_candles
 from backfill.paper.coins import LIQUID_COINS
 from backfill.paper.market import Candles
 from backfill.paper.synthetic_market import SyntheticMarket
-from backfill.paper.venue_market import Listing, VenueMarket
+from backfill.paper.venue_market import PaperListing, VenueMarket
 
 VALUES = CANDLE_COLUMNS[1:]
 Places = NDArray[np.int64]
@@ -86,7 +86,7 @@ def _frame(bars: Candles) -> pd.DataFrame:
 def _synthetic() -> Case:
     coin = LIQUID_COINS[0].instrument
     home = SyntheticMarket(quiet_share=0.01)
-    venue = VenueMarket(home, "other", [Listing(coin, of=coin.symbol, volume_share=0.5)], difference_bp=0.3)
+    venue = VenueMarket(home, "other", [PaperListing(coin, of=coin.symbol, volume_share=0.5)], difference_bp=0.3)
     span = (20_000 * DAY_MS, 20_030 * DAY_MS)
     true = _frame(home.candles(coin.symbol, "1m", *span))
     return Case(

@@ -37,7 +37,7 @@ from backfill.errors import RateLimited
 from backfill.exchanges import blofin_client
 from backfill.jobs.fill.fill_universe import fill_series, windows_to_fill
 from backfill.paper.coins import LIQUID_COINS, made_up_coins
-from backfill.paper.limits import Doorkeeper, HouseRules, Refusal, RequestWindow
+from backfill.paper.limits import Doorkeeper, HouseRules, PaperRefusal, RequestWindow
 from backfill.paper.server import PaperExchange, serve_together, wall_clock_ms
 from backfill.paper.synthetic_market import SyntheticMarket
 from backfill.sources import runtime
@@ -89,7 +89,7 @@ class NotingDoorkeeper(Doorkeeper):
         super().__init__(rules)
         self._notes = notes.open("w", buffering=1)
 
-    def refusal(self, address: str, now_ms: int, path: str = "", weight: int = 1) -> Refusal | None:
+    def refusal(self, address: str, now_ms: int, path: str = "", weight: int = 1) -> PaperRefusal | None:
         refused = super().refusal(address, now_ms, path, weight)
         self._notes.write(f"{now_ms} {'in' if refused is None else 'refused'}\n")
         return refused

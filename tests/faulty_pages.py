@@ -25,13 +25,13 @@ from backfill.paper.blofin_protocol import BlofinProtocol
 from backfill.paper.bybit_protocol import BybitProtocol
 from backfill.paper.given_market import GivenMarket
 from backfill.paper.kraken_protocol import KrakenProtocol
-from backfill.paper.market import CANDLE, Candles, Market
+from backfill.paper.market import CANDLE, Candles, PaperMarket
 from backfill.paper.okx_protocol import OkxProtocol
 from backfill.paper.page_faults import (
     GARBLED,
     MOVES,
     PAGES,
-    Page,
+    FaultyPage,
     PageDamage,
     Question,
     damaged_page,
@@ -80,7 +80,7 @@ def question(
     cursor_ms: int | None = None,
     limit: int | None = None,
     now_ms: int | None = None,
-    market: Market | None = None,
+    market: PaperMarket | None = None,
 ) -> Question:
     """A question for the ``limit`` newest bars before ``cursor_ms``, at ``now_ms``: by default when all have ended.
 
@@ -112,13 +112,13 @@ def _asked(venue: str, timeframe: str, limit: int, cursor_ms: int | None, step_m
     }[venue]
 
 
-def true_page(asked: Question) -> Page:
+def true_page(asked: Question) -> FaultyPage:
     page = sound_page(asked)
     assert page is not None, asked
     return page
 
 
-def faulty_page(asked: Question, damages: Sequence[PageDamage], seed: int) -> Page:
+def faulty_page(asked: Question, damages: Sequence[PageDamage], seed: int) -> FaultyPage:
     """The answer with all of these faults; the same one for the same seed."""
     dice = [dice_of(seed, number, damage.name) for number, damage in enumerate(damages)]
     return damaged_page(true_page(asked), list(zip(damages, dice, strict=True)))

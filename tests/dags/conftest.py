@@ -24,7 +24,7 @@ from psycopg.rows import DictRow, dict_row
 
 from backfill.local.embedded_postgres import EmbeddedPostgres
 from backfill.paper.blofin_protocol import BlofinProtocol
-from backfill.paper.market import Market
+from backfill.paper.market import PaperMarket
 from backfill.paper.protocol import Answer
 from backfill.paper.server import PaperExchange
 from backfill.paper.synthetic_market import SyntheticMarket
@@ -111,7 +111,7 @@ class UnwellProtocol(BlofinProtocol):
     def __init__(self) -> None:
         self.errors_left: dict[str, int] = {}
 
-    def answer(self, market: Market, method: str, path: str, query: Mapping[str, str], now_ms: int) -> Answer:
+    def answer(self, market: PaperMarket, method: str, path: str, query: Mapping[str, str], now_ms: int) -> Answer:
         symbol = query.get("instId", "")
         if self.errors_left.get(symbol):
             self.errors_left[symbol] -= 1
@@ -125,12 +125,12 @@ def unwell() -> UnwellProtocol:
 
 
 @pytest.fixture
-def market() -> Market:
+def market() -> PaperMarket:
     return SyntheticMarket()
 
 
 @pytest.fixture
-def exchange(market: Market, unwell: UnwellProtocol) -> Iterator[PaperExchange]:
+def exchange(market: PaperMarket, unwell: UnwellProtocol) -> Iterator[PaperExchange]:
     with PaperExchange(market, unwell) as running:
         yield running
 

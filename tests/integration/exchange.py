@@ -13,7 +13,7 @@ from backfill.exchanges.blofin_client import BlofinClient
 from backfill.jobs.fill.fill_gaps import FillReport, fill_gaps
 from backfill.paper.blofin_protocol import BlofinProtocol
 from backfill.paper.limits import NO_LIMITS
-from backfill.paper.market import Market
+from backfill.paper.market import PaperMarket
 from backfill.paper.protocol import Answer
 from backfill.paper.server import PaperExchange, wall_clock_ms
 from backfill.sources.blofin_source import BlofinSource
@@ -49,7 +49,7 @@ class WilfulProtocol(BlofinProtocol):
         self.misbehave: Misbehaviour | None = None
         self.asked: list[Question] = []
 
-    def answer(self, market: Market, method: str, path: str, query: Mapping[str, str], now_ms: int) -> Answer:
+    def answer(self, market: PaperMarket, method: str, path: str, query: Mapping[str, str], now_ms: int) -> Answer:
         true = super().answer(market, method, path, query, now_ms)
         if path != CANDLES:
             return true
@@ -77,7 +77,7 @@ class Clock:
 class PaperBlofin(PaperExchange):
     """The paper exchange over a market, with a clock to set and manners to spoil."""
 
-    def __init__(self, market: Market, now_ms: int | None = NOW_MS) -> None:
+    def __init__(self, market: PaperMarket, now_ms: int | None = NOW_MS) -> None:
         self.time = Clock(now_ms)
         self.manners = WilfulProtocol()
         super().__init__(market, self.manners, limits=NO_LIMITS, clock=self.time)
@@ -133,7 +133,7 @@ def fill(store: CandleStore, exchange: PaperExchange, window: SeriesWindow, **op
     return fill_gaps(store, [source_of(exchange, **of_source)], window, WHO, **options)
 
 
-def candles_in_market(market: Market, window: SeriesWindow) -> list[tuple[Any, ...]]:
+def candles_in_market(market: PaperMarket, window: SeriesWindow) -> list[tuple[Any, ...]]:
     """What history says: open ms, prices, base and quote volume of each bar of the window that exists."""
     bars = market.candles(window.symbol, window.timeframe, window.start_ms, window.end_ms)
     return [tuple(None if value != value else value for value in bar) for bar in bars.tolist()]
@@ -147,7 +147,7 @@ def candles_in_database(store: CandleStore, window: SeriesWindow) -> list[tuple[
     return rows(store.connection, sql, (window.series_id,))
 
 
-def assert_equals_market(store: CandleStore, window: SeriesWindow, market: Market) -> None:
+def assert_equals_market(store: CandleStore, window: SeriesWindow, market: PaperMarket) -> None:
     """The database holds the window's bars of the market, value for value, and no other."""
     stored, existing = candles_in_database(store, window), candles_in_market(market, window)
     assert [row[0] for row in stored] == [row[0] for row in existing]

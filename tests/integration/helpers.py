@@ -18,6 +18,7 @@ from backfill.local.embedded_postgres import EmbeddedPostgres
 from backfill.storage.candle_store import CandleStore, QuarantinedRow, StoredPage
 from backfill.storage.database import Connection
 from backfill.storage.series import Selection, SeriesWindow
+from backfill.storage.silences import Silences
 from waiting import wait_for
 from workers import one_at_a_time
 
@@ -112,14 +113,24 @@ def store_bars(
     source: str = "blofin",
     absent: Sequence[Interval] = (),
     quarantined: Sequence[QuarantinedRow] = (),
+    fill_run_id: int | None = None,
 ) -> StoredPage:
-    """One page in its own transaction, as a fill stores it."""
+    """One page in its own transaction, as a fill stores it. Without a run what is absent is believed at once."""
     store.prepare(window)
     bars = bar_intervals(frame["open_ms"].to_numpy(), timeframe_named(window.timeframe).step_ms)
     with store.page_transaction():
-        return store.store_page(
-            window, store.source_id(source), frame, bars=bars, absent=absent, quarantined=quarantined
+        page = store.store_page(
+            window,
+            store.source_id(source),
+            frame,
+            bars=bars,
+            absent=absent,
+            quarantined=quarantined,
+            fill_run_id=fill_run_id,
         )
+        if absent and fill_run_id is None:
+            Silences(store.connection).grade(window, [store.source_id(source)], absent, "reported")
+        return page
 
 
 def foreign_rows(series_id: int, opens_ms: Iterable[int], source_id: int = 1) -> list[tuple[Any, ...]]:
@@ -174,7 +185,7 @@ def contents(connection: Connection) -> dict[str, list[tuple[Any, ...]]]:
     return {
         "candles": rows(connection, "SELECT * FROM backfill.candles ORDER BY series_id, open_time"),
         "revisions": rows(connection, "SELECT * FROM backfill.revisions ORDER BY id"),
-        "absences": rows(connection, "SELECT * FROM backfill.absences ORDER BY 1, 2, 3, 4"),
+        "absences": rows(connection, "SELECT * FROM backfill.absences ORDER BY 1, 2, 3, 4, 5, 6, 7"),
         "held": rows(connection, "SELECT id, held FROM backfill.series ORDER BY id"),
     }
 

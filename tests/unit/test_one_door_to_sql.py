@@ -11,16 +11,12 @@ import pytest
 import backfill
 
 PACKAGE = Path(backfill.__file__).parent
-# Still to be moved behind ``storage``.
-TO_MOVE = ("jobs/validate/prove_by_timeframe.py",)
 MODULES = sorted(
-    path.relative_to(PACKAGE)
-    for path in PACKAGE.rglob("*.py")
-    if not any(path.is_relative_to(PACKAGE / room) for room in ("storage", *TO_MOVE))
+    path.relative_to(PACKAGE) for path in PACKAGE.rglob("*.py") if not path.is_relative_to(PACKAGE / "storage")
 )
 # What executes a statement, or gives what can.
-ATTRIBUTES = {"connection", "cursor", "execute", "executemany"}
-IMPORTS = {"psycopg", "backfill.storage.named_queries"}
+ATTRIBUTES = {"connection", "_connection", "cursor", "execute", "executemany", "translated_errors", "fetch_one"}
+IMPORTS = {"psycopg", "psycopg2", "backfill.storage.named_queries"}
 NAMES = {"translated_errors", "fetch_one"}
 
 
@@ -35,6 +31,10 @@ def sql_in(source: str) -> Iterator[str]:
             if _is_forbidden(module):
                 yield f"{line}: from {module}"
             yield from (f"{line}: {one.name}" for one in node.names if one.name in NAMES)
+            if not _is_forbidden(module):
+                yield from (f"{line}: {one.name}" for one in node.names if _is_forbidden(f"{module}.{one.name}"))
+        elif isinstance(node, ast.Constant) and node.value in ("connection", "_connection", *IMPORTS):
+            yield f"{line}: {node.value!r} as text"
         elif isinstance(node, ast.Attribute) and node.attr in ATTRIBUTES and not _is_super(node.value):
             yield f"{line}: .{node.attr}"
 
@@ -71,7 +71,3 @@ def test_every_way_to_sql_is_seen(source: str) -> None:
 
 def test_an_operator_may_call_its_base() -> None:
     assert list(sql_in("super().execute(context)")) == []
-
-
-def test_the_rooms_to_move_exist() -> None:
-    assert [room for room in TO_MOVE if not (PACKAGE / room).exists()] == []

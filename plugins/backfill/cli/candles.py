@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 from datetime import datetime, timezone
+from typing import Any
 
 from backfill.cli.output import Output
 from backfill.config.connections import database_uri, source_from_environment
@@ -30,13 +31,13 @@ NOTHING_WANTED = (
 
 STATUS_COLUMNS = (
     "symbol", "timeframe", "status", "oldest_data", "newest_data", "total_candles", "coverage_pct",
-    "missing_candles", "absent_candles", "bars_ready", "ready", "last_sync", "error_message",
+    "doubtful_candles", "missing_candles", "absent_candles", "bars_ready", "ready", "last_sync", "error_message",
 )  # fmt: skip
 SOURCE_COLUMNS = (
     "source", "state", "paused_until", "last_success_at", "answers_24h", "errors_24h", "rows_24h", "latency_ms",
     "last_error",
 )  # fmt: skip
-GAP_COLUMNS = ("symbol", "timeframe", "gap_start", "gap_end", "missing_candles")
+GAP_COLUMNS = ("symbol", "timeframe", "gap_start", "gap_end", "missing_candles", "reason")
 PLAN_COLUMNS = ("symbol", "timeframe", "source", "gaps", "missing_candles", "requests_planned", "requests_at_most")
 REPORT_COLUMNS = (
     "symbol", "timeframe", "status", "missing_before", "missing_after", "requests_planned", "requests",
@@ -60,8 +61,8 @@ def status(args: argparse.Namespace, output: Output) -> int:
     with _runtime(args) as runtime:
         which = _selected(runtime, args)
         rows = sync_status(runtime.store, which)
-        # A source that is not asked, such as what finer bars were derived into, has no health.
-        sources = [row for row in runtime.store.health("status").all() if is_source(row["source"])]
+        sources = _sources(runtime)
+        cut_off = _cut_off(runtime)
         missing = sum(row["missing_candles"] for row in rows)
         to_go = progress(runtime.store, which, missing, rows_per_page=runtime.rows_per_page)
     if output.as_json:
@@ -69,7 +70,7 @@ def status(args: argparse.Namespace, output: Output) -> int:
     else:
         output.table(f"{len(rows)} series", rows, STATUS_COLUMNS)
         output.table("sources", sources, SOURCE_COLUMNS)
-        output.line(NOTHING_WANTED if not rows else str(to_go) if missing else "all complete")
+        output.line(NOTHING_WANTED if not rows else str(to_go) if missing else f"all complete{cut_off}")
     return GAPS_REMAIN if missing or not rows else COMPLETE
 
 
@@ -96,10 +97,11 @@ def fill(args: argparse.Namespace, output: Output) -> int:
             return _show_plan(plan_fill(runtime, which, only=args.sources, recheck=args.recheck), output)
         runtime.store.run_log.abandon_dead_runs()
         reports = _fill_all(runtime, runtime.store.windows(which), args, output)
+        cut_off = _cut_off(runtime)
     if output.as_json:
         output.document({"runs": [report.as_dict() for report in reports], **_totals(reports)})
     else:
-        _show_reports(reports, output)
+        _show_reports(reports, output, cut_off)
     if any(report.status == "failed" for report in reports):
         return FAILURE
     return GAPS_REMAIN if any(report.missing_after for report in reports) else COMPLETE
@@ -109,6 +111,25 @@ def _runtime(args: argparse.Namespace) -> Runtime:
     said = {name: getattr(args, name, None) for name in ("batch_limit", "request_sleep_ms")}
     settings = load_settings().model_copy(update={name: value for name, value in said.items() if value is not None})
     return Runtime(database_uri(args.db), settings, source_from_environment)
+
+
+def _sources(runtime: Runtime) -> list[dict[str, Any]]:
+    """The health of each source that can be asked: what finer bars were derived into has none."""
+    return [row for row in runtime.store.health("status").all() if is_source(row["source"])]
+
+
+def _cut_off(runtime: Runtime) -> str:
+    """Which sources are not asked at present, to stand behind what is said of the candles."""
+    sources = _sources(runtime)
+    names = [row["source"] for row in sources if row["state"] == "open" or row["paused_until"]]
+    if not names:
+        return ""
+    if len(names) == len(sources):
+        return f"; no source can be asked at present ({', '.join(names)})"
+    wishes = runtime.store.wishes.wanted().values()
+    fallbacks = {name for wish in wishes for name in wish.sources[1:]} - {wish.sources[0] for wish in wishes}
+    every = "; every fallback is cut off" if fallbacks and fallbacks <= set(names) else ""
+    return f"; not asked at present: {', '.join(names)}{every}"
 
 
 def _selected(runtime: Runtime, args: argparse.Namespace) -> Selection:
@@ -134,6 +155,7 @@ def _fill_all(
             line = (
                 f"{report.symbol} {report.timeframe}: {report.status}, {report.rows_inserted:,} inserted, "
                 f"{report.missing_after:,} missing, {report.requests} requests"
+                + (f"; not all could be asked: {report.error}" if report.status == "complete" and report.error else "")
             )
             if bar is None:
                 output.note(line)
@@ -154,14 +176,14 @@ def _show_plan(plan: FillPlan, output: Output) -> int:
     return GAPS_REMAIN if plan.missing_candles or not plan.rows else COMPLETE
 
 
-def _show_reports(reports: Sequence[FillReport], output: Output) -> None:
+def _show_reports(reports: Sequence[FillReport], output: Output, cut_off: str) -> None:
     output.table(f"{len(reports)} series", [report.as_dict() for report in reports], REPORT_COLUMNS)
     totals = _totals(reports)
     output.line(
         f"{totals['rows_inserted']:,} inserted, {totals['rows_revised']:,} revised, "
         f"{totals['rows_quarantined']:,} quarantined, {totals['absent_found']:,} established as absent; "
         f"{totals['requests_planned']:,} requests planned, {totals['requests']:,} made; "
-        f"{totals['missing_after']:,} candles are still missing"
+        f"{totals['missing_after']:,} candles are still missing{cut_off}"
     )
     for error in dict.fromkeys(report.error for report in reports if report.error):
         output.error(error)

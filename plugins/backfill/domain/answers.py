@@ -1,4 +1,4 @@
-"""What an answer proves: which bars it gives, and which it denies."""
+"""What an answer says: which bars it gives, and about which it is silent."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def bar_intervals(open_ms: NDArray[np.int64], step_ms: int) -> list[Interval]:
     return [Interval(int(start), int(end)) for start, end in zip(starts, ends, strict=True)]
 
 
-def denied(
+def silent(
     window: Interval,
     asked_before_ms: int,
     oldest_ms: int,
@@ -41,7 +41,7 @@ def denied(
     """The bars of ``window`` that an answer has passed over.
 
     An answer holds the newest bars before its cursor, so what lies between its oldest row and the cursor and is
-    not ``given`` does not exist at the source. Not denied are the bars of rows that were there but could not be
+    not ``given`` it has no candle for. Not so the bars of rows that were there but could not be
     used (``doubtful_ms``), and, after the newest row, bars that may only be late.
     """
     step_ms = timeframe.step_ms

@@ -90,9 +90,10 @@ def prove(
 ) -> TimeframeProof:
     """What the longer bars ``higher`` say about ``lower``: checked candle frames of one source.
 
-    ``covers`` is the span that ``higher`` speaks for: a longer bar that it lacks in there does not exist. ``absent``
-    is what the source has denied of the shorter bars: only those can have had no trade, or be lost. There is no
-    verdict on a longer bar one of whose shorter bars is neither there nor denied, or that touches ``excluded``.
+    ``covers`` is the span that ``higher`` speaks for. A longer bar that it lacks in there proves nothing: it may be as
+    lost as the shorter ones. ``absent`` is what the source has no candle for of the shorter bars: only those can
+    have had no trade, or be lost. There is no verdict on a longer bar one of whose shorter bars is neither there nor
+    absent, or that touches ``excluded``.
     """
     span = Interval(higher_tf.ceil(covers.start), higher_tf.floor(covers.end))
     opens_ms = np.arange(*span, higher_tf.step_ms, dtype=np.int64)
@@ -120,7 +121,7 @@ def prove(
     contradicted = differs & ((holes == 0)[:, None] | (_exceeds(mine, theirs) & ~nobody_traded[:, None]))
     contradicted &= (told & ~adds_up)[:, None]
     holed = told & (holes > 0) & ~contradicted.any(axis=1)
-    no_trade = holed & np.where(published, adds_up & ~unknown, nobody_traded)
+    no_trade = holed & published & adds_up & ~unknown  # a longer bar that is absent too proves nothing
     lost = holed & ~adds_up & ~(unknown & (bars == 0))
     return TimeframeProof(
         equal=bar_intervals(opens_ms[told & published & (holes == 0) & equal], higher_tf.step_ms),

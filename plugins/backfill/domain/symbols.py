@@ -77,16 +77,19 @@ class InstrumentDescription:
     expire_ms: int | None
 
 
-def described(symbol: str, market: Market) -> InstrumentDescription:
-    """Describe ``symbol`` by the market that stands for it. A spot book has no contract terms."""
+def described(symbol: str, market: Market, price_scale: float = 1.0) -> InstrumentDescription:
+    """Describe ``symbol``, in its own unit, by the market that stands for it. A spot book has no contract terms.
+
+    ``price_scale``: of the listing, which quotes the coin by the thousand perhaps.
+    """
     contract_type = "linear" if market.is_linear else "inverse" if market.is_inverse else None
     return InstrumentDescription(
         symbol=symbol,
-        base_currency=market.base if contract_type else None,
+        base_currency=(market.base if price_scale == 1 else symbol.partition("-")[0]) if contract_type else None,
         quote_currency=market.quote if contract_type else None,
         settle_currency=market.settle,
         contract_type=contract_type,
-        contract_value=market.contract_size,
+        contract_value=None if market.contract_size is None else market.contract_size / price_scale,
         tick_size=market.tick_size,
         state=market.state or ("suspend" if market.is_active is False else "live"),
         list_ms=market.listed_ms,

@@ -21,7 +21,7 @@ from backfill.config.settings import Settings
 from backfill.config.universe_file import declared_series, load_universe
 from backfill.domain.timeframes import MINUTE_MS, TIMEFRAMES
 from backfill.errors import ConfigurationError
-from backfill.paper.market import Market
+from backfill.paper.market import PaperMarket
 from backfill.paper.replayed_market import ReplayedMarket
 from backfill.paper.synthetic_market import SyntheticMarket
 
@@ -43,7 +43,7 @@ class Scenario:
 
     title: str
     database: str
-    market: Market | None = None
+    market: PaperMarket | None = None
     sources: tuple[str, ...] = ()
     environment: Mapping[str, str] = field(default_factory=dict)
 
@@ -118,7 +118,7 @@ def universe_of(spans: Mapping[str, Mapping[str, Span]], sources: Sequence[str] 
 
 
 def _on_paper(
-    title: str, database: str, market: Market, sources: tuple[str, ...], folder: Path, spans: Spans
+    title: str, database: str, market: PaperMarket, sources: tuple[str, ...], folder: Path, spans: Spans
 ) -> Scenario:
     universe = folder / "universe.yaml"
     content = yaml.safe_dump(universe_of(spans, sources), sort_keys=False, default_flow_style=None)

@@ -16,7 +16,7 @@ from backfill.domain.timeframes import DAY_MS
 from backfill.errors import ConfigurationError
 from backfill.paper.coins import LIQUID_COINS, MULTIPLIED_COINS, STOCK_LIKE_COINS, made_up_coins
 from backfill.paper.limits import NO_LIMITS
-from backfill.paper.market import Market
+from backfill.paper.market import PaperMarket
 from backfill.paper.replayed_market import ReplayedMarket
 from backfill.paper.server import PaperExchange, serve_together, wall_clock_ms
 from backfill.paper.synthetic_market import SyntheticMarket
@@ -91,7 +91,7 @@ def _exchanges(arguments: argparse.Namespace) -> dict[str, PaperExchange]:
     }
 
 
-def _market(arguments: argparse.Namespace) -> Market:
+def _market(arguments: argparse.Namespace) -> PaperMarket:
     if arguments.replay is not None:
         return ReplayedMarket(arguments.replay, select=arguments.select or "*")
     today_ms = wall_clock_ms() // DAY_MS * DAY_MS

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backfill.domain.timeframes import Timeframe
-from backfill.paper.market import CANDLE, NO_CANDLES, Candles, Instrument
+from backfill.paper.market import CANDLE, NO_CANDLES, Candles, PaperInstrument
 
 QUOTE_STEP = Decimal("0.0001")  # Blofin's quote volumes have four decimals
 
@@ -19,7 +19,7 @@ def in_steps(values: NDArray[np.float64], step: Decimal) -> NDArray[np.float64]:
     return np.rint(values * (denominator / numerator)) * numerator / denominator
 
 
-def grouped(candles: Candles, bar: Timeframe, instrument: Instrument) -> Candles:
+def grouped(candles: Candles, bar: Timeframe, instrument: PaperInstrument) -> Candles:
     """Bars of ``bar`` from shorter ones of whole ticks and lots: exact sums, whatever floats add up to."""
     if not len(candles):
         return NO_CANDLES

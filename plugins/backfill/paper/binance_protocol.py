@@ -18,8 +18,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from backfill.domain.timeframes import DAY_MS, MINUTE_MS, TIMEFRAMES, Timeframe
-from backfill.paper.limits import Ban, HouseRules, Refusal, RequestWindow
-from backfill.paper.market import Candles, Instrument, Kind, Market
+from backfill.paper.limits import Ban, HouseRules, PaperRefusal, RequestWindow
+from backfill.paper.market import Candles, Kind, PaperInstrument, PaperMarket
 from backfill.paper.protocol import (
     FOREVER_MS,
     Answer,
@@ -81,7 +81,7 @@ class BinanceProtocol:
     house_rules = HOUSE_RULES
     wire = WIRE
 
-    def answer(self, market: Market, method: str, path: str, query: Query, now_ms: int) -> Answer:
+    def answer(self, market: PaperMarket, method: str, path: str, query: Query, now_ms: int) -> Answer:
         family, endpoint = _family(path)
         if family is None or method != "GET":
             return html_answer(404, "404 Not Found")
@@ -96,7 +96,7 @@ class BinanceProtocol:
         except _BinanceError as error:
             return json_answer({"code": error.code, "msg": str(error)}, 400)
 
-    def refusal(self, refused: Refusal, now_ms: int) -> Answer:
+    def refusal(self, refused: PaperRefusal, now_ms: int) -> Answer:
         """429 and 418 say how long to wait; 403 comes from the firewall and does not."""
         if refused.status not in (418, 429):
             return html_answer(refused.status, f"{refused.status} Forbidden")
@@ -129,7 +129,7 @@ def _family(path: str) -> tuple[_Family | None, str]:
     return next((family for family in FAMILIES if family.root == root), None), endpoint
 
 
-def _klines(market: Market, family: _Family, query: Query, now_ms: int) -> Answer:
+def _klines(market: PaperMarket, family: _Family, query: Query, now_ms: int) -> Answer:
     symbol = query.get("symbol")
     if not symbol:
         raise _BinanceError(-1102, "Mandatory parameter 'symbol' was not sent, was empty/null, or malformed.")
@@ -159,7 +159,7 @@ def _limit(query: Query, family: _Family) -> int:
     return min(limit, family.max_limit)
 
 
-def _rows(candles: Candles, instrument: Instrument, bar: Timeframe) -> list[tuple[object, ...]]:
+def _rows(candles: Candles, instrument: PaperInstrument, bar: Timeframe) -> list[tuple[object, ...]]:
     """Twelve columns: open time, o, h, l, c, coins, close time, quote volume, trades, bought coins and quote, "0".
 
     Inverse: contracts instead of coins, coins instead of quote volume.
@@ -189,12 +189,12 @@ def _rows(candles: Candles, instrument: Instrument, bar: Timeframe) -> list[tupl
     )
 
 
-def _symbol(instrument: Instrument) -> str:
+def _symbol(instrument: PaperInstrument) -> str:
     """``BTCUSDT``, in the spot and in the USD-M API; ``BTCUSD_PERP`` in the COIN-M API."""
     return instrument.base + instrument.quote + ("_PERP" if instrument.kind == "inverse" else "")
 
 
-def _exchange_info(market: Market, family: _Family, now_ms: int) -> dict[str, object]:
+def _exchange_info(market: PaperMarket, family: _Family, now_ms: int) -> dict[str, object]:
     limit = {
         "rateLimitType": "REQUEST_WEIGHT",
         "interval": "MINUTE",
@@ -211,7 +211,7 @@ def _exchange_info(market: Market, family: _Family, now_ms: int) -> dict[str, ob
     }
 
 
-def _spot_fields(instrument: Instrument) -> dict[str, object]:
+def _spot_fields(instrument: PaperInstrument) -> dict[str, object]:
     return {
         "symbol": _symbol(instrument),
         "status": "TRADING",
@@ -228,7 +228,7 @@ def _spot_fields(instrument: Instrument) -> dict[str, object]:
     }
 
 
-def _perpetual_fields(instrument: Instrument) -> dict[str, object]:
+def _perpetual_fields(instrument: PaperInstrument) -> dict[str, object]:
     is_inverse = instrument.kind == "inverse"
     fields: dict[str, object] = {
         "symbol": _symbol(instrument),
@@ -250,7 +250,7 @@ def _perpetual_fields(instrument: Instrument) -> dict[str, object]:
     return {**fields, "contractSize": int(instrument.contract_value)} if is_inverse else fields
 
 
-def _filters(instrument: Instrument) -> list[dict[str, str]]:
+def _filters(instrument: PaperInstrument) -> list[dict[str, str]]:
     tick, lot = f"{instrument.tick_size:f}", f"{instrument.lot_size:f}"
     return [
         {"filterType": "PRICE_FILTER", "minPrice": tick, "maxPrice": "1000000", "tickSize": tick},

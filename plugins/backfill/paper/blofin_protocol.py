@@ -15,8 +15,8 @@ from decimal import Decimal
 
 from backfill.domain.timeframes import MINUTE_MS, TIMEFRAMES, timeframe
 from backfill.errors import UnknownSymbol
-from backfill.paper.limits import HouseRules, Refusal, RequestWindow
-from backfill.paper.market import Candles, Instrument, Market
+from backfill.paper.limits import HouseRules, PaperRefusal, RequestWindow
+from backfill.paper.market import Candles, PaperInstrument, PaperMarket
 from backfill.paper.protocol import (
     FOREVER_MS,
     Answer,
@@ -60,7 +60,7 @@ class BlofinProtocol(PlainRequests):
     house_rules = HOUSE_RULES
     wire = WIRE
 
-    def answer(self, market: Market, method: str, path: str, query: Query, now_ms: int) -> Answer:
+    def answer(self, market: PaperMarket, method: str, path: str, query: Query, now_ms: int) -> Answer:
         data_of = _ROUTES.get(path)
         if data_of is None:
             return _failure("404", "not found")
@@ -73,7 +73,7 @@ class BlofinProtocol(PlainRequests):
         except _BlofinError as error:
             return _failure(error.code, str(error))
 
-    def refusal(self, refused: Refusal, now_ms: int) -> Answer:
+    def refusal(self, refused: PaperRefusal, now_ms: int) -> Answer:
         """429 as the error table has it; the firewall's 403 never reaches the API and so is not JSON."""
         if refused.status == 429:
             return _failure("429", "Too Many Requests", status=429)
@@ -88,7 +88,7 @@ def _failure(code: str, message: str, status: int = 200) -> Answer:
     return json_answer({"code": code, "msg": message}, status)
 
 
-def _candles(market: Market, query: Query, now_ms: int) -> list[tuple[str, ...]]:
+def _candles(market: PaperMarket, query: Query, now_ms: int) -> list[tuple[str, ...]]:
     """Newest first; ``after`` and ``before`` are exclusive and bound a page on its old and its new side.
 
     ``before`` alone gives the latest page of what is newer, not the page next to it.
@@ -111,7 +111,7 @@ def _candles(market: Market, query: Query, now_ms: int) -> list[tuple[str, ...]]
     return _rows(page[::-1], instrument, timeframe(BARS[bar]).step_ms, now_ms)
 
 
-def _rows(candles: Candles, instrument: Instrument, step_ms: int, now_ms: int) -> list[tuple[str, ...]]:
+def _rows(candles: Candles, instrument: PaperInstrument, step_ms: int, now_ms: int) -> list[tuple[str, ...]]:
     """Nine columns: ts, open, high, low, close, contracts, coins, quote volume, confirm.
 
     A quote volume that the market does not know is the empty string. (Blofin always has one.)
@@ -124,17 +124,17 @@ def _rows(candles: Candles, instrument: Instrument, step_ms: int, now_ms: int) -
     return list(zip(map(str, opens_ms), *prices, *volumes, confirm, strict=True))
 
 
-def _instruments(market: Market, query: Query, now_ms: int) -> list[dict[str, str]]:
+def _instruments(market: PaperMarket, query: Query, now_ms: int) -> list[dict[str, str]]:
     """All instruments, or the one called ``instId``.
 
     What Blofin says here to an unknown one is not documented: the same as to a question for its candles.
     """
     symbol = query.get("instId")
-    listed: Sequence[Instrument] = [market.instrument(symbol)] if symbol else market.instruments
+    listed: Sequence[PaperInstrument] = [market.instrument(symbol)] if symbol else market.instruments
     return [_instrument_fields(instrument) for instrument in listed]
 
 
-def _instrument_fields(instrument: Instrument) -> dict[str, str]:
+def _instrument_fields(instrument: PaperInstrument) -> dict[str, str]:
     return {
         "instId": instrument.symbol,
         "baseCurrency": instrument.base,
@@ -177,7 +177,7 @@ def _whole_number(query: Query, name: str, default: int) -> int:
     return number
 
 
-_ROUTES: dict[str, Callable[[Market, Query, int], object]] = {
+_ROUTES: dict[str, Callable[[PaperMarket, Query, int], object]] = {
     CANDLES: _candles,
     "/api/v1/market/instruments": _instruments,
 }

@@ -14,8 +14,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from backfill.domain.timeframes import MINUTE_MS, TIMEFRAMES
-from backfill.paper.limits import HouseRules, Refusal, RequestWindow
-from backfill.paper.market import Candles, Instrument, Kind, Market
+from backfill.paper.limits import HouseRules, PaperRefusal, RequestWindow
+from backfill.paper.market import Candles, Kind, PaperInstrument, PaperMarket
 from backfill.paper.protocol import (
     FOREVER_MS,
     Answer,
@@ -57,7 +57,7 @@ class BybitProtocol(PlainRequests):
     house_rules = HOUSE_RULES
     wire = WIRE
 
-    def answer(self, market: Market, method: str, path: str, query: Query, now_ms: int) -> Answer:
+    def answer(self, market: PaperMarket, method: str, path: str, query: Query, now_ms: int) -> Answer:
         if method != "GET" or path not in (KLINE, INSTRUMENTS, TIME):
             return html_answer(404, "404 page not found")
         try:
@@ -70,14 +70,14 @@ class BybitProtocol(PlainRequests):
             body = {"retCode": 10001, "retMsg": str(error), "result": {}, "retExtInfo": {}, "time": now_ms}
             return json_answer(body)
 
-    def refusal(self, refused: Refusal, now_ms: int) -> Answer:
+    def refusal(self, refused: PaperRefusal, now_ms: int) -> Answer:
         """403 comes from in front of the API, in words; no answer says for how long."""
         if refused.status == 403:
             return Answer(403, b"403, access too frequent", media_type="text/plain")
         return html_answer(refused.status, str(refused.status))
 
 
-def _kline(market: Market, query: Query, now_ms: int) -> Answer:
+def _kline(market: PaperMarket, query: Query, now_ms: int) -> Answer:
     """Newest first, the running bar included and not marked."""
     category = _category(query)
     listed = spelled(market, lambda i: _symbol(i) if i.kind == KINDS[category] else None)
@@ -98,7 +98,7 @@ def _kline(market: Market, query: Query, now_ms: int) -> Answer:
     return _success(result, now_ms, instrument.symbol)
 
 
-def _rows(candles: Candles, instrument: Instrument) -> list[tuple[str, ...]]:
+def _rows(candles: Candles, instrument: PaperInstrument) -> list[tuple[str, ...]]:
     """Seven columns: start, o, h, l, c, volume in coins, turnover in quote currency; both the other way if inverse."""
     columns = [candles[name] for name in ("open", "high", "low", "close")]
     volumes = [candles["base_volume"], candles["quote_volume"]]
@@ -107,7 +107,7 @@ def _rows(candles: Candles, instrument: Instrument) -> list[tuple[str, ...]]:
     return list(zip(map(str, opens_ms), *map(plain_decimals, columns), strict=True))
 
 
-def _instruments(market: Market, query: Query) -> dict[str, object]:
+def _instruments(market: PaperMarket, query: Query) -> dict[str, object]:
     """One page of a category; spot is never cut into pages. Nothing is in its pre-launch here."""
     category = _category(query)
     listed = [i for i in market.instruments if i.kind == KINDS[category]]
@@ -124,13 +124,13 @@ def _instruments(market: Market, query: Query) -> dict[str, object]:
     return {"category": category, "list": page, "nextPageCursor": cursor}
 
 
-def _symbol(instrument: Instrument) -> str:
+def _symbol(instrument: PaperInstrument) -> str:
     """``BTCUSDT``, in three categories; a perpetual in USDC is ``BTCPERP``."""
     is_usdc_perpetual = instrument.kind == "linear" and instrument.quote == "USDC"
     return instrument.base + ("PERP" if is_usdc_perpetual else instrument.quote)
 
 
-def _spot_fields(instrument: Instrument) -> dict[str, object]:
+def _spot_fields(instrument: PaperInstrument) -> dict[str, object]:
     return {
         "symbol": _symbol(instrument),
         "baseCoin": instrument.base,
@@ -150,7 +150,7 @@ def _spot_fields(instrument: Instrument) -> dict[str, object]:
     }
 
 
-def _perpetual_fields(instrument: Instrument) -> dict[str, object]:
+def _perpetual_fields(instrument: PaperInstrument) -> dict[str, object]:
     is_inverse = instrument.kind == "inverse"
     return {
         "symbol": _symbol(instrument),

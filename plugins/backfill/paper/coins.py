@@ -15,7 +15,7 @@ from string import ascii_uppercase
 import numpy as np
 
 from backfill.domain.timeframes import DAY_MS
-from backfill.paper.market import Instrument
+from backfill.paper.market import PaperInstrument
 
 FIRST_LISTING_MS = 1_673_517_600_000  # 2023-01-12T10:00Z: Blofin's first instruments
 
@@ -28,7 +28,7 @@ class Coin:
     day's log return; ``daily_turnover`` in quote currency.
     """
 
-    instrument: Instrument
+    instrument: PaperInstrument
     price: float
     daily_volatility: float
     daily_turnover: float
@@ -44,7 +44,9 @@ def _coin(
     volatility_pct: float,
     turnover_millions: float,
 ) -> Coin:
-    instrument = Instrument(f"{base}-USDT", Decimal(contract_value), Decimal(lot_size), Decimal(tick_size), listed_ms)
+    instrument = PaperInstrument(
+        f"{base}-USDT", Decimal(contract_value), Decimal(lot_size), Decimal(tick_size), listed_ms
+    )
     return Coin(instrument, price, volatility_pct / 100, turnover_millions * 1e6)
 
 

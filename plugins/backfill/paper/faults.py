@@ -34,7 +34,7 @@ from typing import Literal, get_args
 
 import numpy as np
 
-from backfill.paper.limits import Refusal
+from backfill.paper.limits import PaperRefusal
 from backfill.paper.market import Candles
 from backfill.paper.page_faults import PAGES
 from backfill.paper.protocol import Answer, ExchangeProtocol, html_answer, json_answer
@@ -73,7 +73,7 @@ def _cdn_answer(reason: str) -> Answer:
 
 
 def _turned_away(protocol: ExchangeProtocol, status: int, retry_after_s: int | None) -> Answer:
-    answer = protocol.refusal(Refusal(status, 1000 * (retry_after_s or 0)), now_ms=0)
+    answer = protocol.refusal(PaperRefusal(status, 1000 * (retry_after_s or 0)), now_ms=0)
     headers = {name: value for name, value in answer.headers.items() if name != "Retry-After"}
     if retry_after_s is not None:
         headers["Retry-After"] = str(retry_after_s)

@@ -8,12 +8,12 @@ from decimal import Decimal
 import numpy as np
 
 from backfill.domain.timeframes import timeframe as timeframe_named
-from backfill.paper.market import NO_CANDLES, Candles, Instrument, Market
+from backfill.paper.market import NO_CANDLES, Candles, PaperInstrument, PaperMarket
 
 MOST_DECIMALS = 12
 
 
-class GivenMarket(Market):
+class GivenMarket(PaperMarket):
     """``given`` are the bars by symbol and timeframe, oldest first, one for each open time.
 
     Nothing is filled, and no timeframe is made from another: what is not given has no candles.
@@ -47,10 +47,10 @@ class GivenMarket(Market):
             ],
         }
 
-    def _instrument_of(self, symbol: str) -> Instrument:
+    def _instrument_of(self, symbol: str) -> PaperInstrument:
         """Listed at its first bar; one contract is one coin, so that contracts show the volume as it is given."""
         own = [candles for (name, _), candles in self._given.items() if name == symbol]
-        return Instrument(
+        return PaperInstrument(
             symbol,
             contract_value=Decimal(1),
             lot_size=_unit(own, "base_volume"),

@@ -17,8 +17,8 @@ from datetime import datetime, timezone
 import numpy as np
 
 from backfill.domain.timeframes import MINUTE_MS, TIMEFRAMES, Timeframe
-from backfill.paper.limits import HouseRules, Refusal, RequestWindow
-from backfill.paper.market import CANDLE, NO_CANDLES, Candles, Instrument, Market
+from backfill.paper.limits import HouseRules, PaperRefusal, RequestWindow
+from backfill.paper.market import CANDLE, NO_CANDLES, Candles, PaperInstrument, PaperMarket
 from backfill.paper.protocol import (
     Answer,
     CandleWire,
@@ -67,7 +67,7 @@ class KrakenProtocol(PlainRequests):
     house_rules = HOUSE_RULES
     wire = WIRE
 
-    def answer(self, market: Market, method: str, path: str, query: Query, now_ms: int) -> Answer:
+    def answer(self, market: PaperMarket, method: str, path: str, query: Query, now_ms: int) -> Answer:
         endpoint = path.removeprefix(ROOT)
         try:
             if endpoint == "OHLC":
@@ -84,14 +84,14 @@ class KrakenProtocol(PlainRequests):
             return json_answer({"error": [str(error)]})
         return json_answer({"error": ["EGeneral:Unknown method"]})
 
-    def refusal(self, refused: Refusal, now_ms: int) -> Answer:
+    def refusal(self, refused: PaperRefusal, now_ms: int) -> Answer:
         """Who asks too often is told so with status 200."""
         if refused.status == 429:
             return json_answer({"error": ["EGeneral:Too many requests"]})
         return html_answer(refused.status, f"{refused.status} Forbidden")
 
 
-def _ohlc(market: Market, query: Query, now_ms: int) -> Answer:
+def _ohlc(market: PaperMarket, query: Query, now_ms: int) -> Answer:
     """Oldest first; ``last`` is the newest bar that has ended, which is what to send as ``since`` next."""
     asked = query.get("pair", "")
     listed = spelled(market, lambda i: _pair(i) if i.kind == "spot" else None)
@@ -110,7 +110,7 @@ def _ohlc(market: Market, query: Query, now_ms: int) -> Answer:
     return _success({_pair(instrument): _rows(newer, instrument), "last": last}, instrument.symbol)
 
 
-def _newest(market: Market, instrument: Instrument, bar: Timeframe, now_ms: int) -> Candles:
+def _newest(market: PaperMarket, instrument: PaperInstrument, bar: Timeframe, now_ms: int) -> Candles:
     """The newest 720 ended bars and the running one, flat ones where there was no trade.
 
     A market that does not show its running bars is taken to have stopped with its last one.
@@ -136,7 +136,7 @@ def _newest(market: Market, instrument: Instrument, bar: Timeframe, now_ms: int)
     return bars
 
 
-def _rows(candles: Candles, instrument: Instrument) -> list[tuple[object, ...]]:
+def _rows(candles: Candles, instrument: PaperInstrument) -> list[tuple[object, ...]]:
     """Eight columns: seconds, o, h, l, c, average price, coins, trades."""
     decimals = decimals_of(instrument.tick_size)
     coins, quote = candles["base_volume"], candles["quote_volume"]
@@ -160,19 +160,19 @@ def _asset(currency: str) -> str:
     return ASSETS.get(currency, currency)
 
 
-def _altname(instrument: Instrument) -> str:
+def _altname(instrument: PaperInstrument) -> str:
     """``XBTUSDT``, ``XBTUSD``, ``XDGUSDT``, ``SOLUSDT``."""
     return ALTERNATIVE_NAMES.get(instrument.base, instrument.base) + instrument.quote
 
 
-def _pair(instrument: Instrument) -> str:
+def _pair(instrument: PaperInstrument) -> str:
     """Kraken's first name of a pair: another than :func:`_altname` for its oldest ones, ``XXBTZUSD``."""
     if instrument.quote == "USD":
         return OLD_DOLLAR_PAIRS.get(instrument.base, _altname(instrument))
     return _altname(instrument)
 
 
-def _pair_fields(instrument: Instrument) -> dict[str, object]:
+def _pair_fields(instrument: PaperInstrument) -> dict[str, object]:
     return {
         "altname": _altname(instrument),
         "wsname": f"{ALTERNATIVE_NAMES.get(instrument.base, instrument.base)}/{instrument.quote}",
@@ -198,7 +198,7 @@ def _pair_fields(instrument: Instrument) -> dict[str, object]:
     }
 
 
-def _assets(market: Market) -> dict[str, object]:
+def _assets(market: PaperMarket) -> dict[str, object]:
     currencies = {currency for i in market.instruments if i.kind == "spot" for currency in (i.base, i.quote)}
     return {
         _asset(currency): {

@@ -44,7 +44,7 @@ class HouseRules:
 NO_LIMITS = HouseRules()
 
 
-class Refusal(NamedTuple):
+class PaperRefusal(NamedTuple):
     """A request is turned away with ``status``; from ``until_ms`` on it is welcome."""
 
     status: int
@@ -85,7 +85,7 @@ class _Visitor:
 
     def __init__(self, rules: HouseRules) -> None:
         self.logs = [_Log(window) for window in rules.windows]
-        self.suspension = Refusal(0, 0)
+        self.suspension = PaperRefusal(0, 0)
         self.refusals_in_a_row = 0
         self.bans = 0
 
@@ -104,13 +104,13 @@ class Doorkeeper:
     def reset(self) -> None:
         """Forget all requests and lift all suspensions."""
         self._visitors: dict[str, _Visitor] = {}
-        self._everyone = Refusal(0, 0)
+        self._everyone = PaperRefusal(0, 0)
 
     def suspend_everyone(self, status: int, until_ms: int) -> None:
         """Answer ``status`` to every address until then, whatever it did."""
-        self._everyone = Refusal(status, until_ms)
+        self._everyone = PaperRefusal(status, until_ms)
 
-    def refusal(self, address: str, now_ms: int, path: str = "", weight: int = 1) -> Refusal | None:
+    def refusal(self, address: str, now_ms: int, path: str = "", weight: int = 1) -> PaperRefusal | None:
         """How this request is turned away, or None: come in."""
         visitor = self._visitor(address)
         for suspension in (self._everyone, visitor.suspension):
@@ -140,17 +140,17 @@ class Doorkeeper:
             self._visitors[address] = _Visitor(self._rules)
         return self._visitors[address]
 
-    def _turn_away(self, visitor: _Visitor, full: list[_Log], now_ms: int, weight: int) -> Refusal:
+    def _turn_away(self, visitor: _Visitor, full: list[_Log], now_ms: int, weight: int) -> PaperRefusal:
         worst = max((log.window for log in full), key=lambda window: window.suspension_ms)
-        refusal = Refusal(worst.status, now_ms + worst.suspension_ms)
+        refusal = PaperRefusal(worst.status, now_ms + worst.suspension_ms)
         if worst.suspension_ms:
             visitor.suspension = refusal
         else:
-            refusal = Refusal(worst.status, max(log.room_ms(weight) for log in full))
+            refusal = PaperRefusal(worst.status, max(log.room_ms(weight) for log in full))
         visitor.refusals_in_a_row += 1
         ban = self._rules.ban
         if ban is not None and visitor.refusals_in_a_row >= ban.refusals:
             until_ms = now_ms + min(ban.longest_ms, ban.first_ms << visitor.bans)
-            visitor.suspension = refusal = Refusal(ban.status, until_ms)
+            visitor.suspension = refusal = PaperRefusal(ban.status, until_ms)
             visitor.refusals_in_a_row, visitor.bans = 0, visitor.bans + 1
         return refusal

@@ -38,7 +38,7 @@ SATOSHI = Decimal("0.00000001")
 
 
 @dataclass(frozen=True)
-class Instrument:
+class PaperInstrument:
     """A perpetual, linear (settled in its quote currency) or inverse (settled in its coin), or a spot pair.
 
     ``symbol`` is our own name for it in every market, ``BTC-USDT``, for a spot pair ``BTC-USDT-SPOT``; how an
@@ -73,7 +73,7 @@ class Instrument:
         return SATOSHI if self.kind == "inverse" else self.lot_size * self.contract_value
 
 
-class Market(ABC):
+class PaperMarket(ABC):
     """A market is a function of time: the same question at the same ``now_ms`` has the same answer.
 
     ``shows_running_bars``: whether the bar that has not ended is there too.
@@ -81,14 +81,14 @@ class Market(ABC):
 
     shows_running_bars: bool = True
 
-    def __init__(self, instruments: Sequence[Instrument]) -> None:
+    def __init__(self, instruments: Sequence[PaperInstrument]) -> None:
         self._instruments = {instrument.symbol: instrument for instrument in instruments}
 
     @property
-    def instruments(self) -> list[Instrument]:
+    def instruments(self) -> list[PaperInstrument]:
         return list(self._instruments.values())
 
-    def instrument(self, symbol: str) -> Instrument:
+    def instrument(self, symbol: str) -> PaperInstrument:
         """The instrument of that name; :class:`UnknownSymbol` if the market has none."""
         try:
             return self._instruments[symbol]

@@ -16,8 +16,8 @@ from collections.abc import Sequence
 from backfill.domain.timeframes import HOUR_MS, TIMEFRAMES, Timeframe
 from backfill.errors import UnknownSymbol
 from backfill.paper.bars import grouped
-from backfill.paper.limits import HouseRules, Refusal, RequestWindow
-from backfill.paper.market import Candles, Instrument, Kind, Market
+from backfill.paper.limits import HouseRules, PaperRefusal, RequestWindow
+from backfill.paper.market import Candles, Kind, PaperInstrument, PaperMarket
 from backfill.paper.protocol import (
     FOREVER_MS,
     Answer,
@@ -98,7 +98,7 @@ class OkxProtocol(PlainRequests):
         self.preopen = preopen
         self.history_limit = history_limit
 
-    def answer(self, market: Market, method: str, path: str, query: Query, now_ms: int) -> Answer:
+    def answer(self, market: PaperMarket, method: str, path: str, query: Query, now_ms: int) -> Answer:
         if method != "GET" or path not in (CANDLES, HISTORY, INSTRUMENTS, TIME):
             return html_answer(404, "404 Not Found")
         try:
@@ -112,12 +112,12 @@ class OkxProtocol(PlainRequests):
         except _OkxError as error:
             return _failure(error)
 
-    def refusal(self, refused: Refusal, now_ms: int) -> Answer:
+    def refusal(self, refused: PaperRefusal, now_ms: int) -> Answer:
         if refused.status == 429:
             return json_answer({"msg": "Too Many Requests", "code": "50011"}, 429)
         return html_answer(refused.status, f"{refused.status} Forbidden")
 
-    def _candles(self, market: Market, path: str, query: Query, now_ms: int) -> Answer:
+    def _candles(self, market: PaperMarket, path: str, query: Query, now_ms: int) -> Answer:
         """Newest first; ``after`` and ``before`` are exclusive and bound a page on its old and its new side.
 
         ``before`` alone gives the latest page of what is newer, not the page next to it.
@@ -144,7 +144,7 @@ class OkxProtocol(PlainRequests):
             page = market.newest(instrument.symbol, bar.name, start_ms, end_ms, limit, now_ms)
         return _success(_rows(page[::-1], instrument, bar.step_ms, now_ms), instrument.symbol)
 
-    def _instruments(self, market: Market, query: Query) -> list[dict[str, str]]:
+    def _instruments(self, market: PaperMarket, query: Query) -> list[dict[str, str]]:
         wanted = _required(query, "instType")
         if wanted not in KINDS:
             raise _OkxError("51000", "Parameter instType error")
@@ -159,12 +159,18 @@ def _symbol(inst_id: str) -> str:
     return inst_id.removesuffix("-SWAP") if inst_id.endswith("-SWAP") else f"{inst_id}-SPOT"
 
 
-def _inst_id(instrument: Instrument) -> str:
+def _inst_id(instrument: PaperInstrument) -> str:
     return instrument.symbol.removesuffix("-SPOT") if instrument.kind == "spot" else f"{instrument.symbol}-SWAP"
 
 
 def _regrouped(
-    market: Market, instrument: Instrument, bar: Timeframe, start_ms: int, end_ms: int, limit: int, now_ms: int
+    market: PaperMarket,
+    instrument: PaperInstrument,
+    bar: Timeframe,
+    start_ms: int,
+    end_ms: int,
+    limit: int,
+    now_ms: int,
 ) -> Candles:
     """The newest bars on a grid that is not UTC's, from the market's hours; none is taken to be missing."""
     end_ms = bar.ceil(end_ms)
@@ -172,7 +178,7 @@ def _regrouped(
     return grouped(market.candles(instrument.symbol, "1h", start_ms, end_ms, now_ms), bar, instrument)
 
 
-def _rows(candles: Candles, instrument: Instrument, step_ms: int, now_ms: int) -> list[tuple[str, ...]]:
+def _rows(candles: Candles, instrument: PaperInstrument, step_ms: int, now_ms: int) -> list[tuple[str, ...]]:
     """Nine columns: ts, o, h, l, c, then contracts, coins and quote volume (spot: coins, quote, quote), confirm."""
     quote = candles["quote_volume"]
     second = quote if instrument.kind == "spot" else candles["base_volume"]
@@ -183,7 +189,7 @@ def _rows(candles: Candles, instrument: Instrument, step_ms: int, now_ms: int) -
     return list(zip(map(str, opens_ms), *map(plain_decimals, columns), confirm, strict=True))
 
 
-def _instrument_fields(instrument: Instrument) -> dict[str, str]:
+def _instrument_fields(instrument: PaperInstrument) -> dict[str, str]:
     is_spot, is_linear = instrument.kind == "spot", instrument.kind == "linear"
     family = "" if is_spot else f"{instrument.base}-{instrument.quote}"
     return {

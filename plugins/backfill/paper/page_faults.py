@@ -39,7 +39,7 @@ from typing import Any, Literal, NamedTuple
 from backfill.domain.timeframes import DAY_MS, HOUR_MS, MINUTE_MS, Timeframe
 from backfill.domain.timeframes import timeframe as timeframe_named
 from backfill.errors import ConfigurationError
-from backfill.paper.market import Market
+from backfill.paper.market import PaperMarket
 from backfill.paper.protocol import Answer, CandleWire, Cells, ExchangeProtocol, Query, json_answer
 from backfill.paper.wrong_views import AtWrongCursor, FromLateReplica, OfOtherInstrument, OfOtherTimeframe
 
@@ -97,14 +97,14 @@ class PageRow:
 
 class Question(NamedTuple):
     protocol: ExchangeProtocol
-    market: Market
+    market: PaperMarket
     path: str
     query: Query
     now_ms: int
 
 
 @dataclass(frozen=True)
-class Page:
+class FaultyPage:
     """The answer to one question for candles; ``rows`` oldest first, unless a fault has reordered them."""
 
     question: Question
@@ -144,7 +144,7 @@ class Page:
         return self.true._replace(body=json_answer(body).body)
 
 
-def sound_page(question: Question, answer: Answer | None = None) -> Page | None:
+def sound_page(question: Question, answer: Answer | None = None) -> FaultyPage | None:
     """The page as it should be; None if the answer, which may be known already, is not one with candles."""
     protocol, market, path, query, now_ms = question
     if path not in protocol.wire.paths:
@@ -159,10 +159,10 @@ def sound_page(question: Question, answer: Answer | None = None) -> Page | None:
     rows = rows[::-1] if protocol.wire.newest_first else rows
     opens_ms = tuple(protocol.wire.open_ms(cells) for cells in rows)
     sound = tuple(PageRow(cells, open_ms, open_ms) for cells, open_ms in zip(rows, opens_ms, strict=True))
-    return Page(question, answer, opens_ms, sound)
+    return FaultyPage(question, answer, opens_ms, sound)
 
 
-def damaged_page(page: Page, damages: Sequence[tuple[PageDamage, random.Random]]) -> Page:
+def damaged_page(page: FaultyPage, damages: Sequence[tuple[PageDamage, random.Random]]) -> FaultyPage:
     """The page with these faults, each with the dice that choose its rows."""
     page = _asked_otherwise(page, [damage for damage, _ in damages if damage.name in VIEWS])
     rows = list(page.rows)
@@ -180,7 +180,7 @@ def dice_of(seed: int, *parts: object) -> random.Random:
 # Pages that were asked for otherwise.
 
 
-def _asked_otherwise(page: Page, damages: Sequence[PageDamage]) -> Page:
+def _asked_otherwise(page: FaultyPage, damages: Sequence[PageDamage]) -> FaultyPage:
     market = page.question.market
     for damage in damages:
         if damage.name != "wrong_cursor" or page.wire.has_cursor:
@@ -193,11 +193,11 @@ def _asked_otherwise(page: Page, damages: Sequence[PageDamage]) -> Page:
     return replace(page, rows=rows)
 
 
-def _at_wrong_cursor(market: Market, damage: PageDamage) -> Market:
+def _at_wrong_cursor(market: PaperMarket, damage: PageDamage) -> PaperMarket:
     return AtWrongCursor(market, lambda limit, step_ms: _offset_ms(damage.by or "-1page", step_ms, limit))
 
 
-VIEWS: dict[str, Callable[[Market, PageDamage], Market]] = {
+VIEWS: dict[str, Callable[[PaperMarket, PageDamage], PaperMarket]] = {
     "lagging": lambda market, damage: FromLateReplica(market, 50 if damage.rows is None else damage.rows),
     "wrong_cursor": _at_wrong_cursor,
     "other_instrument": lambda market, damage: OfOtherInstrument(market, damage.other),
@@ -210,7 +210,7 @@ VIEWS: dict[str, Callable[[Market, PageDamage], Market]] = {
 class _Scene(NamedTuple):
     damage: PageDamage
     dice: random.Random
-    page: Page
+    page: FaultyPage
 
     def chosen(self, rows: Sequence[PageRow], usual_rows: int = 1, usual_share: float | None = None) -> list[int]:
         """Where the rows are that the fault befalls."""

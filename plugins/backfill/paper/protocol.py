@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backfill.domain.timeframes import Timeframe
-from backfill.paper.limits import HouseRules, Refusal
-from backfill.paper.market import Candles, Instrument, Market
+from backfill.paper.limits import HouseRules, PaperRefusal
+from backfill.paper.market import Candles, PaperInstrument, PaperMarket
 
 Query = Mapping[str, str]
 FOREVER_MS = 10**15  # later than any bar
@@ -69,10 +69,10 @@ class ExchangeProtocol(Protocol):
     house_rules: HouseRules
     wire: CandleWire
 
-    def answer(self, market: Market, method: str, path: str, query: Query, now_ms: int) -> Answer:
+    def answer(self, market: PaperMarket, method: str, path: str, query: Query, now_ms: int) -> Answer:
         """Answer a request; wrong questions and unknown paths are answered as the exchange does."""
 
-    def refusal(self, refused: Refusal, now_ms: int) -> Answer:
+    def refusal(self, refused: PaperRefusal, now_ms: int) -> Answer:
         """How the exchange turns away an address that has asked too often."""
 
     def weight(self, path: str, query: Query) -> int:
@@ -102,7 +102,7 @@ def html_answer(status: int, title: str) -> Answer:
     return Answer(status, page.encode(), media_type="text/html")
 
 
-def spelled(market: Market, spelling: Callable[[Instrument], str | None]) -> dict[str, Instrument]:
+def spelled(market: PaperMarket, spelling: Callable[[PaperInstrument], str | None]) -> dict[str, PaperInstrument]:
     """The market's instruments by the exchange's names; those spelled None are not there."""
     return {name: instrument for instrument in market.instruments if (name := spelling(instrument)) is not None}
 
@@ -112,7 +112,7 @@ def whole_number(text: str) -> int | None:
     return int(text) if text.isascii() and text.isdigit() and len(text) <= 15 else None
 
 
-def in_contracts(candles: Candles, instrument: Instrument) -> NDArray[np.float64]:
+def in_contracts(candles: Candles, instrument: PaperInstrument) -> NDArray[np.float64]:
     """The bars' volumes in contracts, in whole lots; of a spot pair in coins."""
     traded: NDArray[np.float64] = candles["quote_volume" if instrument.kind == "inverse" else "base_volume"]
     if instrument.contract_value == 1:

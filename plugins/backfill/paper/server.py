@@ -28,7 +28,7 @@ from backfill.paper.control import control_routes
 from backfill.paper.delivery import deliver
 from backfill.paper.faults import ANSWERS
 from backfill.paper.limits import Doorkeeper, HouseRules
-from backfill.paper.market import Market
+from backfill.paper.market import PaperMarket
 from backfill.paper.page_faults import Question, damaged_page, sound_page
 from backfill.paper.protocol import Answer, ExchangeProtocol, Query
 from backfill.paper.switchboard import Clock, Switchboard, Switched
@@ -73,7 +73,7 @@ class PaperExchange:
 
     def __init__(
         self,
-        market: Market,
+        market: PaperMarket,
         protocol: ExchangeProtocol | None = None,
         *,
         limits: HouseRules | None = None,
@@ -145,7 +145,7 @@ class PaperExchange:
         usage = self.protocol.usage_headers(path, self.doorkeeper.used(address, path, now_ms))
         return Response(answer.body, answer.status, {**usage, **answer.headers}, answer.media_type), fault
 
-    def _with_page_faults(self, market: Market, answer: Answer, path: str, query: Query, now_ms: int) -> Answer:
+    def _with_page_faults(self, market: PaperMarket, answer: Answer, path: str, query: Query, now_ms: int) -> Answer:
         if not self.faults.has_page_faults():
             return answer
         page = sound_page(Question(self.protocol, market, path, query, now_ms), answer)

@@ -13,8 +13,8 @@ import numpy as np
 
 from backfill.errors import ConfigurationError
 from backfill.paper.faults import BARS, FAULTS
-from backfill.paper.market import NO_CANDLES, Candles, Market
-from backfill.paper.page_faults import PAGES, Page, PageDamage, dice_of
+from backfill.paper.market import NO_CANDLES, Candles, PaperMarket
+from backfill.paper.page_faults import PAGES, FaultyPage, PageDamage, dice_of
 
 Clock = Callable[[], int]  # epoch milliseconds
 
@@ -59,7 +59,7 @@ class Switched:
     def is_about(self, symbol: str | None) -> bool:
         return self.symbol is None or self.symbol == symbol
 
-    def is_about_page(self, page: Page) -> bool:
+    def is_about_page(self, page: FaultyPage) -> bool:
         return (
             bool(page.rows)
             and page.question.path.startswith(self.path)
@@ -187,7 +187,7 @@ class Switchboard:
                 return one
         return None
 
-    def befalling_page(self, page: Page) -> list[tuple[PageDamage, random.Random]]:
+    def befalling_page(self, page: FaultyPage) -> list[tuple[PageDamage, random.Random]]:
         """All faults of pages that befall this one, each with the dice that choose its rows."""
         befallen = []
         for one in self.are_on():
@@ -203,7 +203,7 @@ class Switchboard:
             self.on(one.then, path=one.path, symbol=one.symbol)
         return takes
 
-    def seen(self, market: Market) -> Market:
+    def seen(self, market: PaperMarket) -> PaperMarket:
         """``market`` with the bars as the faults leave them."""
         faults = [one for one in self.are_on() if one.name in BARS]
         return DamagedMarket(market, faults) if faults else market
@@ -223,10 +223,10 @@ def _check(name: str, narrowed_by: set[str]) -> None:
         raise ConfigurationError(f"{name} befalls {befalls}: it cannot be narrowed by {unfit}")
 
 
-class DamagedMarket(Market):
+class DamagedMarket(PaperMarket):
     """A market some of whose bars are missing, revised or nonsense."""
 
-    def __init__(self, market: Market, faults: list[Switched]) -> None:
+    def __init__(self, market: PaperMarket, faults: list[Switched]) -> None:
         super().__init__(market.instruments)
         self.shows_running_bars = market.shows_running_bars
         self._market = market

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from backfill.domain.timeframes import DAY_MS, MINUTE_MS, Timeframe
 from backfill.domain.timeframes import timeframe as timeframe_named
 from backfill.paper.coins import LIQUID_COINS, Coin
-from backfill.paper.market import CANDLE, NO_CANDLES, Candles, Market
+from backfill.paper.market import CANDLE, NO_CANDLES, Candles, PaperMarket
 
 DAY_MINUTES = 1440
 KNOT_DAYS = (1, 4, 16, 64, 256)
@@ -37,7 +37,7 @@ Rows = NDArray[np.int64]  # shape (bars, 6): open, high, low, close in ticks, lo
 _ACTIVITY = 1 - 0.45 * np.cos(2 * np.pi * (np.arange(DAY_MINUTES) / DAY_MINUTES - 1 / 8))
 
 
-class SyntheticMarket(Market):
+class SyntheticMarket(PaperMarket):
     """The coins' candles under one ``seed``; two instances with the same arguments agree in every digit.
 
     ``quiet_share`` of the minutes have no trade; an exchange shows those as ``quiet_bars``: flat bars of zero

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from backfill.domain.timeframes import MINUTE_MS
 from backfill.domain.timeframes import timeframe as timeframe_named
 from backfill.paper.bars import QUOTE_STEP, grouped, in_steps
-from backfill.paper.market import NO_CANDLES, Candles, Instrument, Market
+from backfill.paper.market import NO_CANDLES, Candles, PaperInstrument, PaperMarket
 
 BASIS_POINT = 1e-4
 LOOK_BACK_MS = 64 * MINUTE_MS
@@ -27,7 +27,7 @@ VOLUME_SPREAD = 0.2  # a minute's share of the volume differs by up to 10 % eith
 
 
 @dataclass(frozen=True)
-class Listing:
+class PaperListing:
     """How the venue names, scales and trades one instrument of the market.
 
     One unit of ``instrument`` is ``units`` units of the market's ``of``: 1000 where the venue quotes 1000PEPE
@@ -36,14 +36,14 @@ class Listing:
     ``volume_share``, more or less; None: exactly the market's own.
     """
 
-    instrument: Instrument
+    instrument: PaperInstrument
     of: str
     units: Decimal = Decimal(1)
     basis_bp: float = 0.0
     volume_share: float | None = None
 
 
-class VenueMarket(Market):
+class VenueMarket(PaperMarket):
     """``listings`` of ``market``; ``difference_bp`` is the median distance between a price here and there.
 
     The distances are spread so that the 99th percentile is 6.6 times the median. Where there is no difference,
@@ -51,7 +51,9 @@ class VenueMarket(Market):
     bar is the aggregate of the venue's minutes.
     """
 
-    def __init__(self, market: Market, venue: str, listings: Sequence[Listing], *, difference_bp: float = 1.0) -> None:
+    def __init__(
+        self, market: PaperMarket, venue: str, listings: Sequence[PaperListing], *, difference_bp: float = 1.0
+    ) -> None:
         super().__init__([listing.instrument for listing in listings])
         self.shows_running_bars = market.shows_running_bars
         self.market = market
@@ -75,7 +77,7 @@ class VenueMarket(Market):
         minutes = self._minutes(listing, start_ms, end_ms, now_ms)
         return minutes if bar.step_ms == MINUTE_MS else grouped(minutes, bar, listing.instrument)
 
-    def _minutes(self, listing: Listing, start_ms: int, end_ms: int, now_ms: int | None) -> Candles:
+    def _minutes(self, listing: PaperListing, start_ms: int, end_ms: int, now_ms: int | None) -> Candles:
         """The venue's minutes; the distance to the market changes only where there is a trade."""
         if start_ms >= end_ms:
             return NO_CANDLES
@@ -100,7 +102,7 @@ class VenueMarket(Market):
             back_ms *= 4
 
     def _here(
-        self, listing: Listing, there: Candles, at_open: NDArray[np.float64], at_close: NDArray[np.float64]
+        self, listing: PaperListing, there: Candles, at_open: NDArray[np.float64], at_close: NDArray[np.float64]
     ) -> Candles:
         """The market's bars as the venue has them, given the logarithmic distances at their two ends."""
         instrument, units = listing.instrument, float(listing.units)
@@ -125,21 +127,21 @@ class VenueMarket(Market):
             here["quote_volume"] = in_steps(quote, QUOTE_STEP)
         return here
 
-    def _distances(self, listing: Listing, times_ms: NDArray[np.int64]) -> NDArray[np.float64]:
+    def _distances(self, listing: PaperListing, times_ms: NDArray[np.int64]) -> NDArray[np.float64]:
         """Logarithms of price here / price there at these times: Laplace distributed around 0."""
         uniform = self._uniform("price", listing, times_ms) - 0.5
         width = self.difference_bp * BASIS_POINT / float(np.log(2))
         distances: NDArray[np.float64] = -width * np.sign(uniform) * np.log1p(-2 * np.abs(uniform))
         return distances
 
-    def _shares(self, listing: Listing, opens_ms: NDArray[np.int64]) -> NDArray[np.float64]:
+    def _shares(self, listing: PaperListing, opens_ms: NDArray[np.int64]) -> NDArray[np.float64]:
         if listing.volume_share is None:
             return np.ones(len(opens_ms))
         spread = VOLUME_SPREAD * (self._uniform("volume", listing, opens_ms) - 0.5)
         return listing.volume_share * (1 + spread)
 
     def _uniform(
-        self, what: Literal["price", "volume"], listing: Listing, times_ms: NDArray[np.int64]
+        self, what: Literal["price", "volume"], listing: PaperListing, times_ms: NDArray[np.int64]
     ) -> NDArray[np.float64]:
         """A number in (0, 1) for each minute: splitmix64 of its number."""
         key = crc32(f"{self.venue}/{listing.instrument.symbol}/{what}".encode())

@@ -17,11 +17,11 @@ from backfill.paper.binance_protocol import BinanceProtocol
 from backfill.paper.blofin_protocol import BlofinProtocol
 from backfill.paper.bybit_protocol import BybitProtocol
 from backfill.paper.kraken_protocol import KrakenProtocol
-from backfill.paper.market import Instrument, Market
+from backfill.paper.market import PaperInstrument, PaperMarket
 from backfill.paper.okx_protocol import OkxProtocol
 from backfill.paper.protocol import ExchangeProtocol
 from backfill.paper.server import PaperExchange
-from backfill.paper.venue_market import Listing, VenueMarket
+from backfill.paper.venue_market import PaperListing, VenueMarket
 
 Trap = Literal["collision", "inverse", "usdc", "twice", "preopen"]
 """What makes it easy to take one instrument for another:
@@ -52,7 +52,7 @@ MULTIPLIED = {coin for coin, _ in QUOTED_COINS.values()}
 
 
 @dataclass(frozen=True)
-class Venue:
+class PaperVenue:
     """What one venue lists.
 
     ``names`` says how it calls the perpetuals of multiplied coins; one that it does not name it does not have.
@@ -72,7 +72,7 @@ class Venue:
 
 USDT_PAIRS = {"*": ("USDT",)}
 
-_BINANCE = Venue(
+_BINANCE = PaperVenue(
     "binance",
     lambda traps: BinanceProtocol(),
     volume_share=2.6,
@@ -89,8 +89,8 @@ _BINANCE = Venue(
     spot_pairs=USDT_PAIRS,
 )
 
-VENUES: dict[str, Venue] = {
-    "okx": Venue(
+VENUES: dict[str, PaperVenue] = {
+    "okx": PaperVenue(
         "okx",
         lambda traps: OkxProtocol(preopen="preopen" in traps),
         volume_share=1.4,
@@ -98,7 +98,7 @@ VENUES: dict[str, Venue] = {
         contract_values={"BTC": "0.01", "ETH": "0.1", "SOL": "1", "XRP": "100", "DOGE": "1000", "ADA": "100"},
         spot_pairs=USDT_PAIRS,
     ),
-    "bybit": Venue(
+    "bybit": PaperVenue(
         "bybit",
         lambda traps: BybitProtocol(),
         volume_share=1.8,
@@ -117,7 +117,7 @@ VENUES: dict[str, Venue] = {
     ),
     "binance": _BINANCE,
     "binanceusdm": replace(_BINANCE, spot_pairs={}),
-    "kraken": Venue(
+    "kraken": PaperVenue(
         "kraken",
         lambda traps: KrakenProtocol(),
         volume_share=0.06,
@@ -132,7 +132,7 @@ NAMES = ("blofin", *VENUES)
 
 def paper_exchange(
     name: str,
-    market: Market,
+    market: PaperMarket,
     *,
     difference_bp: float = 1.0,
     own_volumes: bool = True,
@@ -151,7 +151,7 @@ def paper_exchange(
 
 def venue_market(
     name: str,
-    market: Market,
+    market: PaperMarket,
     *,
     difference_bp: float = 1.0,
     own_volumes: bool = True,
@@ -171,14 +171,14 @@ def venue_market(
     return VenueMarket(market, venue.house, list(listings.values()), difference_bp=difference_bp)
 
 
-def _venue(name: str) -> Venue:
+def _venue(name: str) -> PaperVenue:
     try:
         return VENUES[name]
     except KeyError:
         raise ConfigurationError(f"no paper exchange is called {name!r}; known are {', '.join(NAMES)}") from None
 
 
-def _listings(venue: Venue, market: Market, traps: Collection[Trap]) -> Iterator[Listing]:
+def _listings(venue: PaperVenue, market: PaperMarket, traps: Collection[Trap]) -> Iterator[PaperListing]:
     for theirs in market.instruments:
         if (theirs.kind, theirs.quote) != ("linear", "USDT"):
             continue
@@ -192,7 +192,7 @@ def _listings(venue: Venue, market: Market, traps: Collection[Trap]) -> Iterator
             yield _spot_pair(venue, theirs, f"{coin}-{quote}-SPOT")
 
 
-def _perpetual(venue: Venue, theirs: Instrument, name: str) -> Listing:
+def _perpetual(venue: PaperVenue, theirs: PaperInstrument, name: str) -> PaperListing:
     units = _units(name, theirs)
     contract_value = venue.contract_values.get(name) or venue.contract_values.get("*")
     size = theirs.contract_value / units if contract_value is None else Decimal(contract_value)
@@ -203,10 +203,10 @@ def _perpetual(venue: Venue, theirs: Instrument, name: str) -> Listing:
         lot_size=theirs.coin_step / units / size,
         tick_size=theirs.tick_size * units,
     )
-    return Listing(instrument, theirs.symbol, units, volume_share=venue.volume_share)
+    return PaperListing(instrument, theirs.symbol, units, volume_share=venue.volume_share)
 
 
-def _btc_and_eth_twins(venue: Venue, theirs: Instrument, traps: Collection[Trap]) -> Iterator[Listing]:
+def _btc_and_eth_twins(venue: PaperVenue, theirs: PaperInstrument, traps: Collection[Trap]) -> Iterator[PaperListing]:
     if theirs.base not in ("BTC", "ETH"):
         return
     if "usdc" in traps:
@@ -216,10 +216,10 @@ def _btc_and_eth_twins(venue: Venue, theirs: Instrument, traps: Collection[Trap]
         value = Decimal(venue.inverse_values[theirs.base == "ETH"])
         instrument = replace(theirs, symbol=f"{theirs.base}-USD", kind="inverse", contract_value=value)
         instrument = replace(instrument, lot_size=Decimal(1))
-        yield Listing(instrument, theirs.symbol, basis_bp=USD_BASIS_BP, volume_share=venue.volume_share)
+        yield PaperListing(instrument, theirs.symbol, basis_bp=USD_BASIS_BP, volume_share=venue.volume_share)
 
 
-def _spot_pair(venue: Venue, theirs: Instrument, symbol: str) -> Listing:
+def _spot_pair(venue: PaperVenue, theirs: PaperInstrument, symbol: str) -> PaperListing:
     units = _units(symbol.split("-")[0], theirs)
     instrument = replace(
         theirs,
@@ -230,14 +230,14 @@ def _spot_pair(venue: Venue, theirs: Instrument, symbol: str) -> Listing:
         tick_size=theirs.tick_size * units,
     )
     basis_bp = SPOT_BASIS_BP + (USD_BASIS_BP if instrument.quote == "USD" else 0)
-    return Listing(instrument, theirs.symbol, units, basis_bp, SPOT_VOLUME * venue.volume_share)
+    return PaperListing(instrument, theirs.symbol, units, basis_bp, SPOT_VOLUME * venue.volume_share)
 
 
-def _renamed(listing: Listing, symbol: str) -> Listing:
+def _renamed(listing: PaperListing, symbol: str) -> PaperListing:
     return replace(listing, instrument=replace(listing.instrument, symbol=symbol))
 
 
-def _units(name: str, theirs: Instrument) -> Decimal:
+def _units(name: str, theirs: PaperInstrument) -> Decimal:
     """How many units of their instrument one of ours called ``name`` is."""
     return Decimal(_quoted(name)[1]) / _quoted(theirs.base)[1]
 

@@ -6,15 +6,15 @@ from collections.abc import Callable
 
 from backfill.domain.timeframes import TIMEFRAMES
 from backfill.domain.timeframes import timeframe as timeframe_named
-from backfill.paper.market import Candles, Market
+from backfill.paper.market import Candles, PaperMarket
 
 FURTHER_MS = Callable[[int, int], int]  # how far, for a page of so many bars of so many milliseconds
 
 
-class WrongView(Market):
+class WrongView(PaperMarket):
     """The market as it is; each kind of mistake overrides one method."""
 
-    def __init__(self, market: Market) -> None:
+    def __init__(self, market: PaperMarket) -> None:
         super().__init__(market.instruments)
         self.shows_running_bars = market.shows_running_bars
         self._market = market
@@ -30,7 +30,7 @@ class WrongView(Market):
 class AtWrongCursor(WrongView):
     """Each page is the one that a cursor ``further_ms`` later would have given."""
 
-    def __init__(self, market: Market, further_ms: FURTHER_MS) -> None:
+    def __init__(self, market: PaperMarket, further_ms: FURTHER_MS) -> None:
         super().__init__(market)
         self._further_ms = further_ms
 
@@ -49,7 +49,7 @@ class AtWrongCursor(WrongView):
 class OfOtherInstrument(WrongView):
     """Every instrument has the candles of ``other``; without a name, of the next one of its kind."""
 
-    def __init__(self, market: Market, other: str) -> None:
+    def __init__(self, market: PaperMarket, other: str) -> None:
         super().__init__(market)
         if other:
             self.instrument(other)
@@ -68,7 +68,7 @@ class OfOtherInstrument(WrongView):
 class OfOtherTimeframe(WrongView):
     """Every timeframe has the bars of ``other``; without a name, of the next longer one."""
 
-    def __init__(self, market: Market, other: str) -> None:
+    def __init__(self, market: PaperMarket, other: str) -> None:
         super().__init__(market)
         self._other = other
 
@@ -82,7 +82,7 @@ class OfOtherTimeframe(WrongView):
 class FromLateReplica(WrongView):
     """The newest bars have not arrived: ``bars`` that have ended, and the running one."""
 
-    def __init__(self, market: Market, bars: int) -> None:
+    def __init__(self, market: PaperMarket, bars: int) -> None:
         super().__init__(market)
         self.shows_running_bars = False
         self._bars = bars

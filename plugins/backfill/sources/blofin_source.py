@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import math
 
-from backfill.domain.candle_rules import open_time_was_not_asked_for, sift
+from backfill.domain.candle_rules import open_time_was_not_asked_for
 from backfill.domain.intervals import Interval
 from backfill.domain.symbols import Listing
 from backfill.domain.timeframes import Timeframe
 from backfill.exchanges.blofin_client import BARS, SOURCE, VENUE, BlofinClient
 from backfill.frames.blofin_frame import blofin_frame
-from backfill.sources.candle_source import CandlePage, is_over
+from backfill.sources.candle_source import CandlePage, is_over, sift_page
 
 
 class BlofinSource:
     """Asks for the instrument that ``listing`` names; None: the one that ``ask`` is given."""
 
     name = SOURCE
+    counts_forward = False
 
     def __init__(
         self,
@@ -46,7 +47,7 @@ class BlofinSource:
         frame = blofin_frame(answer.data, listing.price_scale, listing.volume_scale)
         now_ms = math.inf if answer.server_ms is None else answer.server_ms
         # "after: records earlier than the requested ts" (Blofin docs): nothing else may come.
-        sound, broken = sift(frame, timeframe, before_ms=after_ms, now_ms=now_ms)
+        sound, broken, is_clean = sift_page(frame, timeframe, before_ms=after_ms, now_ms=now_ms)
         open_ms = sound["open_ms"]
         over = is_over(sound, timeframe, answer.server_ms, self._settle_ms)
         # A page of nothing but newer bars is no page that none can believe: it does not lead back.
@@ -64,4 +65,5 @@ class BlofinSource:
             latency_ms=answer.latency_ms,
             running_ms=open_ms[~over].tolist(),
             covers=Interval(min(believed[0], after_ms), after_ms) if believed else None,
+            is_clean=is_clean,
         )

@@ -1,18 +1,43 @@
-"""A source as the jobs see it: ask it for a page, get sound rows, broken rows, and what it denies."""
+"""A source as the jobs see it: ask it for a page, get sound rows, broken rows, and what it speaks for."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
-from backfill.domain.candle_rules import BrokenRow
+from backfill.domain.answers import bar_intervals, silent
+from backfill.domain.candle_rules import (
+    BrokenRow,
+    open_time_is_in_the_future,
+    open_time_is_missing,
+    open_time_is_off_the_grid,
+    open_time_is_told_twice,
+    open_time_was_not_asked_for,
+    sift,
+)
 from backfill.domain.intervals import Interval
 from backfill.domain.markets import Market
+from backfill.domain.page_order import out_of_order
 from backfill.domain.timeframes import Timeframe
 
 if TYPE_CHECKING:
     import pandas as pd
+
+
+# The rules of rows whose time is shown to be wrong: the minute of such a row is vacant, and not silent.
+TIME_RULES = frozenset(
+    rule.__name__
+    for rule in (
+        open_time_is_missing,
+        open_time_is_off_the_grid,
+        open_time_is_in_the_future,
+        open_time_was_not_asked_for,
+        open_time_is_told_twice,
+    )
+)
+OUT_OF_ORDER = "open_time_is_out_of_order"
 
 
 @dataclass(frozen=True)
@@ -25,6 +50,7 @@ class CandlePage:
     ``covers``: the span the answer speaks for: a bar in it without a row does not exist at the source. None: it speaks
     for nothing, since no row can be believed, or, without ``rows``, since the source has nothing older.
     ``server_ms``: the source's clock. ``latency_ms``: from question to answer.
+    ``is_clean``: no row's time is shown to be wrong. Of a page that is not, the silence means nothing.
     """
 
     after_ms: int
@@ -37,6 +63,12 @@ class CandlePage:
     latency_ms: float
     running_ms: Sequence[int] = ()
     covers: Interval | None = None
+    is_clean: bool = True
+
+    @property
+    def now_ms(self) -> int:
+        """The source's clock, or ours."""
+        return self.server_ms if self.server_ms is not None else round(time.time() * 1000)
 
     @property
     def is_the_end(self) -> bool:
@@ -55,6 +87,11 @@ class CandleSource(Protocol):
 
     @property
     def requests_made(self) -> int: ...
+
+    @property
+    def counts_forward(self) -> bool:
+        """Whether a page is a window of the grid, which may be cut at either end; else it ends before the cursor."""
+        ...
 
     def serves_from_ms(self) -> int | None:
         """The oldest open time worth asking for now; None: no bound is known."""
@@ -83,6 +120,42 @@ class MarketClient(Protocol):
         ...
 
     def close(self) -> None: ...
+
+
+def silent_in(page: CandlePage, span: Interval, timeframe: Timeframe) -> list[Interval]:
+    """The bars of ``span`` that a page speaks for and has no row of. None if its times are wrong: they are vacant."""
+    if page.covers is None or page.newest_ms is None or not page.is_clean:
+        return []
+    return silent(
+        window=span,
+        asked_before_ms=page.covers.end,
+        oldest_ms=page.covers.start,
+        newest_ms=page.newest_ms,
+        given=bar_intervals(page.sound["open_ms"].to_numpy(), timeframe.step_ms),
+        doubtful_ms=[*page.running_ms, *(row.open_ms for row in page.broken if row.open_ms is not None)],
+        timeframe=timeframe,
+        now_ms=page.now_ms,
+    )
+
+
+def sift_page(
+    frame: pd.DataFrame, timeframe: Timeframe, before_ms: float, now_ms: float
+) -> tuple[pd.DataFrame, list[BrokenRow], bool]:
+    """The sound rows in order, the broken ones, and whether all times can be believed."""
+    sound, broken = sift(frame, timeframe, before_ms, now_ms)
+    refused = {row.place for row in broken if row.rule in TIME_RULES and row.rule != open_time_is_told_twice.__name__}
+    told = frame["open_ms"]
+    told = told[told.notna() & ~told.index.isin(refused)].astype("int64")
+    # The same row said twice may stand anywhere.
+    told = told[~told.duplicated()]
+    misplaced = told.iloc[sorted(out_of_order(told.tolist()))]
+    have_a_rule = {row.place for row in broken}
+    broken += [
+        BrokenRow(int(str(place)), int(ms), OUT_OF_ORDER) for place, ms in misplaced.items() if place not in have_a_rule
+    ]
+    sound = sound[~sound["open_ms"].isin(misplaced)].reset_index(drop=True)
+    is_clean = misplaced.empty and not any(row.rule in TIME_RULES or row.open_ms is None for row in broken)
+    return sound, broken, is_clean
 
 
 def is_over(candles: pd.DataFrame, timeframe: Timeframe, server_ms: int | None, settle_ms: int) -> pd.Series:

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import math
 import time
+from typing import TYPE_CHECKING
 
-from backfill.domain.candle_rules import sift
+from backfill.domain.candle_rules import BrokenRow, open_time_was_not_asked_for
 from backfill.domain.intervals import Interval
 from backfill.domain.symbols import Listing
 from backfill.domain.timeframes import Timeframe
 from backfill.exchanges.ccxt_client import CcxtClient
 from backfill.frames.ccxt_frame import ccxt_frame
-from backfill.sources.candle_source import CandlePage, is_over
+from backfill.sources.candle_source import CandlePage, is_over, sift_page
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 class CcxtSource:
@@ -60,7 +64,11 @@ class CcxtSource:
         frame = ccxt_frame(answer.rows, self._listing.price_scale, self._listing.volume_scale)
         # Few venues mark the running bar, so without the venue's clock ours has to do.
         now_ms = answer.server_ms if answer.server_ms is not None else round(time.time() * 1000)
-        sound, broken = sift(frame, timeframe, self._before_ms(after_ms), now_ms)
+        sound, broken, is_clean = sift_page(frame, timeframe, self._before_ms(after_ms), now_ms)
+        if strangers := self._strangers(sound, since_ms):
+            places = {row.open_ms: place for place, row in enumerate(answer.rows)}
+            broken += [BrokenRow(places[ms], ms, open_time_was_not_asked_for.__name__) for ms in strangers]
+            sound = sound[~sound["open_ms"].isin(strangers)].reset_index(drop=True)
         over = is_over(sound, timeframe, now_ms, self._settle_ms)
         if self._client.venue.fills_no_trade and self.is_spot and self._stands_in:
             # A flat bar that the venue wrote where nobody traded says nothing about a perpetual.
@@ -78,7 +86,18 @@ class CcxtSource:
             latency_ms=answer.latency_ms,
             running_ms=sound["open_ms"][~over].tolist(),
             covers=covers,
+            is_clean=is_clean and not strangers,
         )
+
+    @property
+    def counts_forward(self) -> bool:
+        return self._client.venue.bounded
+
+    def _strangers(self, sound: pd.DataFrame, since_ms: int) -> list[int]:
+        """The open times of rows from before the window that a venue was asked for; some give the one before."""
+        if not self._client.venue.bounded:
+            return []
+        return sound.loc[sound["open_ms"] < since_ms - self._timeframe.step_ms, "open_ms"].tolist()
 
     def _before_ms(self, after_ms: int) -> float:
         """Where the bars end that may come: some venues give their newest ones, some the one at the end they are told.

@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 import logging
-import time
 from collections import Counter, deque
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
-from backfill.domain.answers import bar_intervals, denied
-from backfill.domain.intervals import Interval, intersection
-from backfill.domain.page_plan import PlannedPage, plan_pages
+from backfill.domain.answers import bar_intervals
+from backfill.domain.intervals import Interval, difference, intersection, union
+from backfill.domain.page_plan import plan_pages
+from backfill.domain.silence import longest_plausible_run
 from backfill.domain.timeframes import DAY_MS, HOUR_MS, Timeframe, timeframe, utc
 from backfill.errors import BadPayload, ContradictoryAnswer, ExchangeError, PaginationStalled
-from backfill.sources.candle_source import CandlePage, CandleSource
+from backfill.sources.believe_silence import believe_silence
+from backfill.sources.candle_source import CandlePage, CandleSource, silent_in
+from backfill.sources.planned_answer import PageWalk, PlannedAnswer
+from backfill.sources.prove_silence import MAX_PAGES, SilenceProof
 from backfill.sources.request_budget import UNLIMITED, RunBudget
-from backfill.sources.walk_back import walk_back
 from backfill.storage.candle_store import CandleStore, QuarantinedRow
 from backfill.storage.gap_fill_log import Requests
 from backfill.storage.series import SeriesWindow
+from backfill.storage.silences import Silence
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -30,15 +33,11 @@ log = logging.getLogger(__name__)
 # end is its settled value, and until then the bar is to be read once more.
 SETTLED_AFTER_MS = 2 * HOUR_MS
 
+# How an answer is counted that was not used, since its rows' times are wrong.
+WRONG_TIMES = "WrongTimes"
+
 # Told of one page, these leave hope for the next; all other errors end the asking.
 PAGE_ERRORS = (BadPayload, PaginationStalled)
-
-
-class _Walk(NamedTuple):
-    """The pages that one planned page took, and what ended the walk before its time."""
-
-    pages: list[CandlePage]
-    error: ExchangeError | PaginationStalled | None
 
 
 class SourceFetch:
@@ -71,7 +70,7 @@ class SourceFetch:
         self._source_requests_before = source.requests_made
         self._latency_ms = 0.0
         self._outcomes: Counter[str] = Counter()
-        self._exhausted: list[CandlePage] = []
+        self._exhausted: list[tuple[Interval, CandlePage]] = []
 
     @property
     def requests(self) -> int:
@@ -92,37 +91,73 @@ class SourceFetch:
 
         What the budget does not allow is neither planned nor asked for; ``requests_left`` counts it.
         """
-        pages = plan_pages(self._servable(askable), self._timeframe.step_ms, self._source.rows_per_page)
+        known = self._store.silences.of(self._window, self.source_id)
+        askable = self._servable(self._with_neighbours(askable, known.doubtful))
+        pages = plan_pages(askable, self._timeframe.step_ms, self._source.rows_per_page)
+        walk = self._page_walk(askable, known)
         waiting = deque(pages[: budget.most_requests])
         self.requests_planned, self.requests_left = len(waiting), len(pages) - len(waiting)
-        asked: deque[Future[_Walk]] = deque()
+        asked: deque[Future[PlannedAnswer]] = deque()
         with ThreadPoolExecutor(pages_in_flight, thread_name_prefix=self._source.name) as threads:
             while waiting or asked:
                 while waiting and len(asked) < pages_in_flight and not budget.is_over:
-                    asked.append(threads.submit(self._walk, waiting.popleft()))
+                    asked.append(threads.submit(walk.answer, waiting.popleft()))
                 if not asked:  # there is time for none of what waits
                     self.requests_planned -= len(waiting)
                     self.requests_left += len(waiting)
                     break
-                walk = asked.popleft().result()
+                answer = asked.popleft().result()
+                self._outcomes[WRONG_TIMES] += answer.refused
                 try:
-                    for page in walk.pages:
-                        self._take(page)
-                    if walk.error:
-                        raise walk.error
+                    for page in answer.pages:
+                        self._take(answer, page)
+                    if answer.error:
+                        raise answer.error
                 except (ExchangeError, PaginationStalled) as error:
                     log.warning("%s %s: %s", self._window.symbol, self._window.timeframe, error)
                     self.errors.append(error)
                     if not isinstance(error, PAGE_ERRORS):
                         waiting.clear()
         self._settle_exhausted()
+        if pages:
+            believe_silence(self._store, self._window, self.source_id)
+
+    def prove_silence(self, max_requests: int | None) -> None:
+        """Let other timeframes of the source settle what it lacks, with what the budget leaves of requests."""
+        left = MAX_PAGES if max_requests is None else max_requests - self.requests_planned
+        proof = SilenceProof(self._store, self._source, self._window, left)
+        proof.run()
+        self.requests_planned += proof.requests_planned
 
     def write_down(self) -> None:
         """Count what the source answered, for its success rate."""
         self._outcomes.update(type(e).__name__ for e in self.errors if isinstance(e, ExchangeError))
-        for outcome, answers in self._outcomes.items():
+        for outcome, answers in (+self._outcomes).items():
             rows, latency_ms = (self.rows, self._latency_ms / answers) if outcome == "candles" else (0, None)
             self._log.attempt(self._fill_run_id, self.source_id, outcome, answers, rows, latency_ms)
+
+    def _with_neighbours(self, askable: Sequence[Interval], doubtful: Sequence[Interval]) -> list[Interval]:
+        """Also as many bars beside a doubtful silence as are silent: they may be its rows, filed under a wrong time."""
+        most_ms = self._timeframe.step_ms * self._source.rows_per_page // 4
+        most_ms -= most_ms % self._timeframe.step_ms
+        beside = []
+        for start, end in intersection(doubtful, askable):
+            margin_ms = min(end - start, most_ms)
+            beside.append(Interval(start - margin_ms, end + margin_ms))
+        return union([*askable, *intersection(beside, [self._span])])
+
+    def _page_walk(self, askable: Sequence[Interval], known: Silence) -> PageWalk:
+        return PageWalk(
+            self._source.name,
+            lambda after_ms: self._source.ask(self._window.symbol, self._timeframe, after_ms),
+            self._timeframe,
+            self._source.rows_per_page,
+            self._span,
+            askable,
+            known.given,
+            longest_plausible_run(known.held, known.silent, self._timeframe.step_ms),
+            counts_forward=self._source.counts_forward,
+        )
 
     def _servable(self, askable: Sequence[Interval]) -> list[Interval]:
         """Without what lies further back than the source reaches: that is neither asked for nor absent."""
@@ -131,58 +166,33 @@ class SourceFetch:
             return list(askable)
         return intersection(askable, [Interval(from_ms, max(from_ms, self._window.end_ms))])
 
-    def _walk(self, planned: PlannedPage) -> _Walk:
-        """The pages that cover one planned page: one, unless the source gives fewer rows than we ask for."""
-
-        def ask(after_ms: int) -> CandlePage:
-            return self._source.ask(self._window.symbol, self._timeframe, after_ms)
-
-        pages: list[CandlePage] = []
-        try:
-            for _, page in walk_back(ask, planned.after_ms, planned.reach_ms, self._source.name):
-                pages.append(page)
-        except (ExchangeError, PaginationStalled) as error:
-            return _Walk(pages, error)
-        return _Walk(pages, None)
-
-    def _take(self, page: CandlePage) -> None:
+    def _take(self, answer: PlannedAnswer, page: CandlePage) -> None:
+        """Store what one page says for itself: nothing beyond the planned page that it was asked for."""
+        span = intersection([self._span], [answer.span])[0]
         if page.is_the_end:
-            self._exhausted.append(page)
+            if answer.is_clean:
+                self._exhausted.append((span, page))
             return
         if page.covers is None or page.newest_ms is None:
             self._write(page, page.sound, [], [])
             raise BadPayload(self._source.name, f"no row before {utc(page.after_ms):%Y-%m-%dT%H:%MZ} can be believed")
+        # What else is sound has a page of its own: it is older, since a full page reaches further back where bars are
+        # silent, or newer than the cursor at a source that always gives its newest bars.
         open_ms = page.sound["open_ms"]
-        # What else is sound is ordinary: older than the window, since a full page reaches further back, or newer than
-        # the cursor at a source that always gives its newest bars. Elsewhere that breaks a rule.
-        inside = page.sound[(open_ms >= self._span.start) & (open_ms < min(self._span.end, page.after_ms))]
+        inside = page.sound[(open_ms >= span.start) & (open_ms < span.end) & ~open_ms.isin(answer.contested)]
         bars = bar_intervals(inside["open_ms"].to_numpy(), self._timeframe.step_ms)
-        self._write(page, inside, bars, self._denied(page, page.covers, page.newest_ms, bars))
+        silent = difference(silent_in(page, span, self._timeframe), answer.given) if answer.is_clean else []
+        self._write(page, inside, bars, silent)
         self._outcomes["candles" if page.rows else "absent"] += 1
         self._latency_ms += page.latency_ms
-
-    def _denied(self, page: CandlePage, covers: Interval, newest_ms: int, bars: Sequence[Interval]) -> list[Interval]:
-        doubtful = [*page.running_ms, *(row.open_ms for row in page.broken)]
-        if None in doubtful:
-            return []  # a row that could be any bar: nothing can be called absent
-        return denied(
-            window=self._span,
-            asked_before_ms=covers.end,
-            oldest_ms=covers.start,
-            newest_ms=newest_ms,
-            given=bars,
-            doubtful_ms=[ms for ms in doubtful if ms is not None],
-            timeframe=self._timeframe,
-            now_ms=self._now_ms(page),
-        )
 
     def _settle_exhausted(self) -> None:
         """Believe "there is nothing older" only when nothing we know speaks against it.
 
         Asked last, so that what the other pages brought can speak. A source that has said one untruth of this kind
-        is not believed in the others: an outage that looks like an empty exchange denies the whole window.
+        is not believed in the others: an outage may look like an empty exchange.
         """
-        for page in self._exhausted:
+        for _, page in self._exhausted:
             if self._is_contradicted(page):
                 self.errors.append(
                     ContradictoryAnswer(
@@ -192,16 +202,15 @@ class SourceFetch:
                     )
                 )
                 return
-        for page in self._exhausted:
-            nothing_older = intersection([self._span], [Interval(self._span.start, page.after_ms)])
-            self._write(page, page.sound, [], nothing_older)
+        for span, page in self._exhausted:
+            self._write(page, page.sound, [], intersection([span], [Interval(span.start, page.after_ms)]))
             self._outcomes["absent"] += 1
 
     def _is_contradicted(self, page: CandlePage) -> bool:
-        """Whether the source gave older candles before, or denies the recent bars of an instrument that trades."""
+        """Whether the source gave older candles before, or lacks the recent bars of an instrument that trades."""
         if self._store.has_older_candle(self._window, self.source_id, page.after_ms):
             return True
-        day_ago_ms = self._now_ms(page) - DAY_MS
+        day_ago_ms = page.now_ms - DAY_MS
         listed_ms = self._window.list_ms
         long_listed = listed_ms is not None and listed_ms < day_ago_ms
         return self._window.state == "live" and long_listed and page.after_ms > day_ago_ms
@@ -210,11 +219,8 @@ class SourceFetch:
         """Those of ``bars`` that the home tells so late that it will not change its mind."""
         if self.source_id != self._window.source_ids[0]:
             return []
-        settled_ms = self._timeframe.floor(self._now_ms(page) - SETTLED_AFTER_MS)
+        settled_ms = self._timeframe.floor(page.now_ms - SETTLED_AFTER_MS)
         return intersection(bars, [Interval(self._span.start, max(self._span.start, settled_ms))])
-
-    def _now_ms(self, page: CandlePage) -> int:
-        return page.server_ms if page.server_ms is not None else round(time.time() * 1000)
 
     def _write(
         self, page: CandlePage, candles: pd.DataFrame, bars: Sequence[Interval], absent: Sequence[Interval]

@@ -34,6 +34,7 @@ from backfill.storage.quarantine import Quarantine
 from backfill.storage.rate_budget import PauseCheck, RateBudget
 from backfill.storage.retention import Retention
 from backfill.storage.series import SERIES_LOCK, OpenWork, Selection, SeriesWindow, StoredPage
+from backfill.storage.silences import Silences
 from backfill.storage.source_health import SourceHealth
 from backfill.storage.wishes import WishList
 
@@ -42,7 +43,6 @@ if TYPE_CHECKING:
 
 LOCK_POLL_S = 0.25
 
-FIRST_ABSENCE = timedelta(hours=24)
 CONFIRMED_ABSENCE = timedelta(days=7)
 
 
@@ -96,6 +96,10 @@ class CandleStore:
     @cached_property
     def quarantine(self) -> Quarantine:
         return Quarantine(self.connection)
+
+    @cached_property
+    def silences(self) -> Silences:
+        return Silences(self.connection)
 
     @cached_property
     def run_log(self) -> GapFillLog:
@@ -252,8 +256,8 @@ class CandleStore:
         """Store what one answer says, inside a :meth:`page_transaction`.
 
         ``candles``: sound closed rows, oldest first. ``bars``: the same as intervals. ``absent``: what the answer
-        denies. ``settled``: those of ``bars`` that the home tells some time after they were over. Stored twice, the
-        second time changes nothing.
+        has no candle for. ``settled``: those of ``bars`` that the home tells some time after they were over. Stored
+        twice, the second time changes nothing.
         """
         inserted = revised = 0
         series = {"series_id": window.series_id, "source_id": source_id}
@@ -262,8 +266,8 @@ class CandleStore:
             "missing": to_multirange(absent),
             "present": to_multirange(bars),
             "settled": to_multirange(settled),
-            "first_life": FIRST_ABSENCE,
             "next_life": CONFIRMED_ABSENCE,
+            "fill_run_id": fill_run_id or 0,
         }
         write_down = "ledger/record_answer"
         if len(candles):

@@ -44,7 +44,7 @@ def test_a_gap_names_whom_nobody_has_asked_and_who_has_none(cli: Cli, store: Can
     assert said.code == 3
     assert (said.document["state"], said.document["candle"]) == ("gap", None)
     assert [(one["source"], one["confirmations"]) for one in said.document["sources"]] == [
-        ("blofin", 1),
+        ("blofin", 2),
         ("okx", None),
         ("bybit", None),
     ]

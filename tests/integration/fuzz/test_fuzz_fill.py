@@ -57,6 +57,7 @@ class Remembered:
     def __init__(self, source: CandleSource) -> None:
         self.name = source.name
         self.rows_per_page = source.rows_per_page
+        self.counts_forward = source.counts_forward
         self.pages: list[CandlePage] = []
         self._source = source
 

@@ -54,8 +54,8 @@ def asked(plan: FillPlan) -> dict[tuple[str, str], tuple[int, int]]:
 def deny(store: CandleStore, source: str, start_ms: int, end_ms: int) -> None:
     """``source`` has answered that it has no minutes there."""
     store.connection.execute(
-        "INSERT INTO backfill.absences (series_id, source_id, confirmations, expires_at, absent) "
-        "SELECT id, %s, 1, now() + interval '1 day', %s FROM backfill.series WHERE timeframe = '1m'",
+        "INSERT INTO backfill.absences (series_id, source_id, confirmations, expires_at, absent, grade) "
+        "SELECT id, %s, 2, now() + interval '1 day', %s, 'reported' FROM backfill.series WHERE timeframe = '1m'",
         (store.source_id(source), to_multirange([Interval(start_ms, end_ms)])),
     )
 

@@ -137,7 +137,7 @@ def write_ledger(store: CandleStore, window: SeriesWindow, **bars: set[int]) -> 
     store.connection.execute("DELETE FROM backfill.absences")
     if bars["absent"]:
         store.connection.execute(
-            "INSERT INTO backfill.absences VALUES (%(id)s, 1, 1, '2100-01-01', %(absent)s)",
+            "INSERT INTO backfill.absences VALUES (%(id)s, 1, 2, '2100-01-01', %(absent)s, 'reported')",
             {"id": window.series_id, **told},
         )
 

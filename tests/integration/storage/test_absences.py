@@ -11,6 +11,7 @@ from backfill.domain.intervals import Interval, union
 from backfill.domain.timeframes import utc
 from backfill.storage.candle_store import CandleStore
 from backfill.storage.series import Selection, SeriesWindow
+from backfill.storage.silences import Silences
 from integration.helpers import (
     DAY_MS,
     HOUR_MS,
@@ -34,8 +35,18 @@ BLOFIN, OKX = "blofin", "okx"
 
 
 def deny(store: CandleStore, window: SeriesWindow, *intervals: Interval, source: str = BLOFIN) -> int:
+    """An answer without rows that is believed; gives how many bars are newly absent."""
+    newly_absent = be_silent(store, window, *intervals, source=source)
+    Silences(store.connection).grade(window, [store.source_id(source)], intervals, "reported")
+    return newly_absent
+
+
+def be_silent(
+    store: CandleStore, window: SeriesWindow, *intervals: Interval, source: str = BLOFIN, run: int | None = None
+) -> int:
     """An answer without rows; gives how many bars are newly absent."""
-    return store_bars(store, window, candles([]), source=source, absent=intervals).newly_absent_ms // MINUTE_MS
+    page = store_bars(store, window, candles([]), source=source, absent=intervals, fill_run_id=run)
+    return page.newly_absent_ms // MINUTE_MS
 
 
 def believed(store: CandleStore, window: SeriesWindow, source: str = BLOFIN) -> list[tuple[int, list[Interval]]]:
@@ -78,7 +89,7 @@ def test_a_first_denial_is_believed_for_a_day(store: CandleStore, window: Series
 
     (life,) = lives(store)
     assert timedelta(hours=24) < life <= timedelta(hours=25)  # rounded up, so that a day's answers share a row
-    assert believed(store, window) == [(1, [HOLE])]
+    assert believed(store, window) == [(2, [HOLE])]
 
 
 def test_what_is_denied_again_after_that_is_believed_for_a_week(store: CandleStore, window: SeriesWindow) -> None:
@@ -90,7 +101,7 @@ def test_what_is_denied_again_after_that_is_believed_for_a_week(store: CandleSto
 
     (life,) = lives(store)
     assert timedelta(days=7) < life <= timedelta(days=7, hours=1)
-    assert believed(store, window) == [(2, [HOLE])]
+    assert believed(store, window) == [(3, [HOLE])]
 
 
 def test_an_answer_that_still_lives_is_not_made_to_live_longer(store: CandleStore, window: SeriesWindow) -> None:
@@ -100,8 +111,8 @@ def test_an_answer_that_still_lives_is_not_made_to_live_longer(store: CandleStor
     assert deny(store, window, Interval(HOUR[5], HOUR[25])) == 10
 
     assert believed(store, window) == [
-        (1, [HOLE]),
-        (1, [Interval(HOUR[5], HOUR[10]), Interval(HOUR[20], HOUR[25])]),
+        (2, [HOLE]),
+        (2, [Interval(HOUR[5], HOUR[10]), Interval(HOUR[20], HOUR[25])]),
     ]
     assert lives(store)[0] < timedelta(minutes=6)
 
@@ -113,8 +124,8 @@ def test_only_the_part_that_was_denied_before_is_confirmed(store: CandleStore, w
     deny(store, window, Interval(HOUR[15], HOUR[25]))
 
     assert believed(store, window) == [
-        (1, [Interval(HOUR[20], HOUR[25])]),
-        (2, [Interval(HOUR[15], HOUR[20])]),
+        (2, [Interval(HOUR[20], HOUR[25])]),
+        (3, [Interval(HOUR[15], HOUR[20])]),
     ]
 
 
@@ -133,7 +144,7 @@ def test_a_candle_that_turns_up_takes_the_absence_away(store: CandleStore, windo
 
     store_bars(store, window, candles([HOUR[12], *HOUR[30:50]]))
 
-    assert believed(store, window) == [(1, [Interval(HOUR[10], HOUR[12]), Interval(HOUR[13], HOUR[20])])]
+    assert believed(store, window) == [(2, [Interval(HOUR[10], HOUR[12]), Interval(HOUR[13], HOUR[20])])]
     store_bars(store, window, candles(HOUR[10:20]))
     assert one(store.connection, "SELECT count(*) FROM backfill.absences") == 0
 
@@ -146,7 +157,7 @@ def test_another_sources_candle_takes_only_its_own_absence_away(store: CandleSto
     store_bars(store, window, candles(HOUR[10:20]), source=OKX)
 
     assert believed(store, window, OKX) == []
-    assert believed(store, window, BLOFIN) == [(1, [HOLE])]
+    assert believed(store, window, BLOFIN) == [(2, [HOLE])]
 
 
 def test_an_answer_about_one_series_says_nothing_of_another(store: CandleStore, window: SeriesWindow) -> None:
@@ -321,3 +332,73 @@ def test_the_views_agree_with_the_queries_about_now(store: CandleStore) -> None:
     assert rows(
         store.connection, "SELECT symbol, status, total_candles, expected_candles FROM backfill.sync_status"
     ) == [("BTC-USDT", "gaps", 16, 22)]
+
+
+# -- grades --------------------------------------------------------------------------------------------------
+
+
+def grades(store: CandleStore) -> list[tuple[str, int, list[Interval]]]:
+    found = rows(store.connection, "SELECT grade, confirmations, absent FROM backfill.absences ORDER BY 1, 2")
+    return [(grade, told, [Interval(r.lower, r.upper) for r in absent]) for grade, told, absent in found]
+
+
+def test_one_answer_is_doubtful_and_stays_a_gap_that_may_be_asked_for_at_once(
+    store: CandleStore, window: SeriesWindow
+) -> None:
+    be_silent(store, window, WHOLE, run=1)
+
+    assert grades(store) == [("doubtful", 1, [WHOLE])]
+    assert gaps(store) == [WHOLE]
+    assert askable(store, window, BLOFIN) == [WHOLE]
+    shown = status(store)
+    assert (shown["status"], shown["missing_candles"], shown["doubtful_candles"]) == ("pending", 1440, 1440)
+
+
+def test_the_same_run_confirms_nothing_and_another_does(store: CandleStore, window: SeriesWindow) -> None:
+    assert be_silent(store, window, HOLE, run=1) == 10
+    assert be_silent(store, window, HOLE, run=1) == 0
+    assert grades(store) == [("doubtful", 1, [HOLE])]
+
+    assert be_silent(store, window, HOLE, REST, run=2) == 20
+
+    assert grades(store) == [("doubtful", 1, [REST]), ("doubtful", 2, [HOLE])]
+
+
+def test_an_answer_with_bars_that_the_one_before_lacked_does_not_confirm_it(
+    store: CandleStore, window: SeriesWindow
+) -> None:
+    be_silent(store, window, HOLE, run=1)
+
+    store_bars(store, window, candles(HOUR[10:12]), absent=[Interval(HOUR[12], HOLE.end)], fill_run_id=2)
+    assert grades(store) == [("doubtful", 1, [Interval(HOUR[12], HOLE.end)])]
+
+    be_silent(store, window, Interval(HOUR[12], HOLE.end), run=3)
+    assert grades(store) == [("doubtful", 2, [Interval(HOUR[12], HOLE.end)])]
+
+
+def test_what_stays_in_doubt_is_asked_for_less_and_less_often(store: CandleStore, window: SeriesWindow) -> None:
+    waits = []
+    for minutes in (20, 120, 2880):
+        store.connection.execute("DELETE FROM backfill.absences")
+        be_silent(store, window, HOLE, run=1)
+        store.connection.execute(
+            "UPDATE backfill.absences SET first_seen_at = now() - make_interval(mins => %s)", (minutes,)
+        )
+        be_silent(store, window, HOLE, run=2)
+        waits.append(round(lives(store)[0] / timedelta(minutes=1)))
+
+    assert waits == [pytest.approx(20, abs=1), pytest.approx(120, abs=1), pytest.approx(240, abs=1)]
+
+
+def test_a_gap_says_why_it_is_one(store: CandleStore) -> None:
+    window = wanted_series(store, sources=(BLOFIN, OKX))
+    be_silent(store, window, HOLE, run=1)
+    be_silent(store, window, HOLE, REST, source=OKX, run=1)
+    Silences(store.connection).record_proof(window, [], [Interval(HOUR[10], HOUR[12])])
+
+    told = {
+        (row["reason"], row["missing_candles"])
+        for row in store.rows("ledger/select_gaps", Selection(utc(NOW_MS)))
+        if row["reason"] != "not asked"
+    }
+    assert told == {("lost", 2), ("doubtful", 8)}

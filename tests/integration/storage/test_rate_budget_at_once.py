@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from backfill.paper.coins import LIQUID_COINS
-from backfill.paper.limits import Doorkeeper, HouseRules, Refusal, RequestWindow
+from backfill.paper.limits import Doorkeeper, HouseRules, PaperRefusal, RequestWindow
 from backfill.paper.server import PaperExchange
 from backfill.paper.synthetic_market import SyntheticMarket
 from backfill.storage.candle_store import CandleStore
@@ -38,7 +38,7 @@ class NotingDoorkeeper(Doorkeeper):
         self.let_in_s: list[float] = []
         self.refused_s: list[float] = []
 
-    def refusal(self, address: str, now_ms: int, path: str = "", weight: int = 1) -> Refusal | None:
+    def refusal(self, address: str, now_ms: int, path: str = "", weight: int = 1) -> PaperRefusal | None:
         refused = super().refusal(address, now_ms, path, weight)
         (self.let_in_s if refused is None else self.refused_s).append(now_ms / 1000)
         return refused

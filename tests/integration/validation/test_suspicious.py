@@ -12,7 +12,7 @@ import pytest
 from backfill.domain.timeframes import timeframe as timeframe_named
 from backfill.paper.bars import grouped
 from backfill.paper.coins import LIQUID_COINS
-from backfill.paper.market import Candles, Market
+from backfill.paper.market import Candles, PaperMarket
 from backfill.paper.synthetic_market import SyntheticMarket
 from backfill.storage.candle_store import CandleStore
 from backfill.storage.series import SeriesWindow
@@ -28,7 +28,7 @@ OTHERS = ("okx", "bybit", "binanceusdm")
 OpenMarkets = Callable[["FlatMarket", "FlatMarket"], None]
 
 
-class FlatMarket(Market):
+class FlatMarket(PaperMarket):
     """A market that writes flat bars of no volume for some minutes, as if nobody had traded; ``flat_ms`` may change."""
 
     def __init__(self, flat_ms: Collection[int]) -> None:

@@ -21,9 +21,10 @@ from backfill.storage.findings import Finding, FindingsLog
 from backfill.storage.gap_fill_log import GapFillLog, Requests, RunIdentity
 from backfill.storage.series import SeriesWindow
 from integration.exchange import punch
-from integration.fallback.conftest import Venues
+from integration.fallback.conftest import Open, Venues
 from integration.fallback.fills import run, want
 from integration.helpers import HOUR_MS, MINUTE_MS, NOON_MS, NOW_MS, candles, one, opens, rows, store_bars
+from integration.validation.test_prove_by_timeframe import QuietMarket
 from integration.validation.validations import insert_native, validate
 
 WHO = RunIdentity("a_dag", "a_run", "validate")
@@ -112,11 +113,10 @@ def test_a_bar_of_an_hour_is_young_for_as_long_as_one_of_a_minute(store: CandleS
     assert judge(store, hours, at_ms=NOON_MS + 60 * MINUTE_MS).problems != []
 
 
-def test_established_absences_are_no_gaps(venues: Venues, store: CandleStore) -> None:
-    window = alone(store)
+def test_established_absences_are_no_gaps(venues: Venues, store: CandleStore, opened: Open) -> None:
     quiet = opens(NOON_MS - 3 * HOUR_MS, NOON_MS - 3 * HOUR_MS + 20 * MINUTE_MS)
-    for timeframe in ("1m", "5m"):
-        venues["blofin"].faults.on("missing", symbol="BTC-USDT", timeframe=timeframe, opens_ms=quiet)
+    venues.replace("blofin", opened("blofin", QuietMarket(quiet)))
+    window = alone(store)
     run(venues, [window])
 
     report = judge(store, window)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backfill.domain.answers import LATE_MS, bar_intervals, denied
+from backfill.domain.answers import LATE_MS, bar_intervals, silent
 from backfill.domain.intervals import Interval, union
 from backfill.domain.timeframes import TIMEFRAMES, Timeframe, timeframe
 
@@ -41,8 +41,8 @@ class Asked(NamedTuple):
     def ms(self, place: int) -> int:
         return self.base_ms + place * self.timeframe.step_ms
 
-    def denied(self) -> list[Interval]:
-        return denied(
+    def silent(self) -> list[Interval]:
+        return silent(
             window=Interval(self.ms(self.window[0]), self.ms(self.window[1])),
             asked_before_ms=self.ms(self.before),
             oldest_ms=self.ms(self.oldest),
@@ -56,7 +56,7 @@ class Asked(NamedTuple):
     def denied_places(self) -> set[int]:
         """The bars of what is denied, which must be whole bars."""
         places = set()
-        for start, end in self.denied():
+        for start, end in self.silent():
             assert self.timeframe.is_on_grid(start)
             assert self.timeframe.is_on_grid(end)
             places |= {
@@ -97,7 +97,7 @@ def test_nothing_is_denied_that_was_given_doubtful_or_not_asked_for(asked):
 
 
 @given(questions())
-def test_every_hole_between_two_rows_is_denied(asked):
+def test_every_hole_between_two_rows_is_silent(asked):
     holes = set(range(asked.oldest, asked.newest)) - asked.given - asked.doubtful
     assert {place for place in holes if asked.window[0] <= place < asked.window[1]} <= asked.denied_places()
 
@@ -115,7 +115,7 @@ def minutes(given: set[int], before: int, now: int, doubtful: set[int] = frozens
         *(MINUTE, MINUTE.floor(1_763_601_420_000), (0, 100), before, min(given), max(given), frozenset(given)),
         *(frozenset(doubtful), 0, MINUTE.floor(1_763_601_420_000) + now * MINUTE.step_ms),
     )
-    return [tuple((ms - asked.base_ms) // MINUTE.step_ms for ms in interval) for interval in asked.denied()]
+    return [tuple((ms - asked.base_ms) // MINUTE.step_ms for ms in interval) for interval in asked.silent()]
 
 
 def test_an_answer_without_holes_denies_nothing():
@@ -139,7 +139,7 @@ def test_the_window_may_be_long_over_when_the_answer_is_newer_than_it():
 @pytest.mark.parametrize("offset_ms", [0, 1, 59_999])
 def test_a_row_that_could_not_be_used_saves_its_bar_wherever_inside_the_bar_it_was(offset_ms):
     base_ms = MINUTE.floor(1_763_601_420_000)
-    found = denied(
+    found = silent(
         window=Interval(base_ms, base_ms + 10 * MINUTE.step_ms),
         asked_before_ms=base_ms + 10 * MINUTE.step_ms,
         oldest_ms=base_ms,

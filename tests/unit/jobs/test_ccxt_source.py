@@ -49,10 +49,14 @@ def kraken(opens: list[int]) -> Answer:
     return json_answer({"error": [], "result": {"XBTUSDT": rows, "last": 0}}, Date=DATE)
 
 
-def test_a_row_past_the_cursor_of_a_venue_that_was_told_an_end_is_broken_and_one_before_the_page_is_not():
-    page = page_of("okx", okx(opens_ms(0, -1, -400)))
-    assert page.sound["open_ms"].tolist() == opens_ms(-400, -1)
-    assert page.broken == [BrokenRow(0, CURSOR_MS, "open_time_was_not_asked_for")]
+def test_a_row_outside_of_the_page_of_a_venue_that_was_told_both_ends_is_broken():
+    page = page_of("okx", okx(opens_ms(0, -1, -300, -400)))
+    assert page.sound["open_ms"].tolist() == opens_ms(-300, -1)
+    assert {(row.open_ms, row.rule) for row in page.broken} == {
+        (CURSOR_MS, "open_time_was_not_asked_for"),
+        (CURSOR_MS - 400 * MINUTE_MS, "open_time_was_not_asked_for"),
+    }
+    assert not page.is_clean
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import pytest
 
 from backfill.domain.timeframes import DAY_MS, HOUR_MS, MINUTE_MS
 from backfill.paper.binance_protocol import BinanceProtocol
-from backfill.paper.limits import Doorkeeper, Refusal
+from backfill.paper.limits import Doorkeeper, PaperRefusal
 from backfill.paper.synthetic_market import SyntheticMarket
 from backfill.paper.venues import venue_market
 from unit.paper.shapes import shape
@@ -166,7 +166,7 @@ def test_who_asks_too_much_is_told_to_wait_and_who_does_not_wait_is_banned(paylo
     path = f"{LINEAR}/klines"
     assert {door.refusal("me", k, path, weight=5) for k in range(480)} == {None}
     refused = door.refusal("me", 10_000, path, weight=5)
-    assert refused == Refusal(429, MINUTE_MS)
+    assert refused == PaperRefusal(429, MINUTE_MS)
     answer = protocol.refusal(refused, 10_000)
     recording = payload("binance/error_429_weight.json")["body"]
     assert (answer.status, answer.headers["Retry-After"]) == (429, "50")
@@ -174,7 +174,7 @@ def test_who_asks_too_much_is_told_to_wait_and_who_does_not_wait_is_banned(paylo
     assert (body["code"], body["msg"][:36]) == (recording["code"], recording["msg"][:36])
     assert door.refusal("me", 10_000, f"{SPOT}/klines", weight=2) is None
     last = [door.refusal("me", 11_000 + k, path, weight=5) for k in range(10)][-1]
-    assert last == Refusal(418, 11_009 + 2 * MINUTE_MS)
+    assert last == PaperRefusal(418, 11_009 + 2 * MINUTE_MS)
     assert protocol.refusal(last, 11_009).headers["Retry-After"] == "120"
 
 

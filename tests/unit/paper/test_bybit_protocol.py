@@ -9,7 +9,7 @@ import pytest
 from backfill.domain.timeframes import DAY_MS, MINUTE_MS
 from backfill.paper.bybit_protocol import INSTRUMENTS, INTERVALS, KLINE, TIME, BybitProtocol
 from backfill.paper.coins import LIQUID_COINS, made_up_coins
-from backfill.paper.limits import Doorkeeper, Refusal
+from backfill.paper.limits import Doorkeeper, PaperRefusal
 from backfill.paper.synthetic_market import SyntheticMarket
 from backfill.paper.venues import venue_market
 from unit.paper.shapes import shape
@@ -160,8 +160,8 @@ def test_wrong_questions_get_http_200_and_a_code(query):
 def test_600_requests_in_five_seconds_are_served_and_the_next_costs_ten_minutes():
     door = Doorkeeper(BybitProtocol.house_rules)
     assert {door.refusal("me", k, KLINE) for k in range(600)} == {None}
-    assert door.refusal("me", 4999, KLINE) == Refusal(403, 4999 + 10 * MINUTE_MS)
+    assert door.refusal("me", 4999, KLINE) == PaperRefusal(403, 4999 + 10 * MINUTE_MS)
     assert door.refusal("me", 4999 + 10 * MINUTE_MS, KLINE) is None
-    refused = BybitProtocol().refusal(Refusal(403, 0), NOW_MS)
+    refused = BybitProtocol().refusal(PaperRefusal(403, 0), NOW_MS)
     assert refused.status == 403
     assert b"access too frequent" in refused.body

@@ -9,10 +9,10 @@ import pytest
 
 from backfill.domain.timeframes import DAY_MS, HOUR_MS, MINUTE_MS
 from backfill.paper.kraken_protocol import INTERVALS, KrakenProtocol
-from backfill.paper.limits import Doorkeeper, Refusal
+from backfill.paper.limits import Doorkeeper, PaperRefusal
 from backfill.paper.replayed_market import ReplayedMarket
 from backfill.paper.synthetic_market import SyntheticMarket
-from backfill.paper.venue_market import Listing, VenueMarket
+from backfill.paper.venue_market import PaperListing, VenueMarket
 from backfill.paper.venues import venue_market
 from unit.paper.shapes import shape
 from unit.paper.test_replayed_market import bars, write
@@ -92,7 +92,7 @@ def test_a_market_that_has_stopped_is_not_carried_on(tmp_path):
     write(tmp_path, "kraken__XBT-USDT__1m", bars("1m", 1000, leave_out={990, 991}))
     replayed = ReplayedMarket(tmp_path, now_ms=NOW_MS)
     spot = venue_market("kraken", SyntheticMarket()).instrument("BTC-USDT-SPOT")
-    market = VenueMarket(replayed, "kraken", [Listing(spot, "XBT-USDT")], difference_bp=0)
+    market = VenueMarket(replayed, "kraken", [PaperListing(spot, "XBT-USDT")], difference_bp=0)
     later_ms = NOW_MS + HOUR_MS
     page = ask(market=market, now_ms=later_ms, pair="XBTUSDT")["result"]["XBTUSDT"]
     assert 1000 * page[-1][0] == THIS_MINUTE_MS - MINUTE_MS
@@ -152,5 +152,5 @@ def test_who_asks_too_often_is_told_so_with_status_200():
     door = Doorkeeper(KrakenProtocol.house_rules)
     assert sum(door.refusal("me", 100 * k) is None for k in range(40)) == 15
     assert {door.refusal("me", 15_000 + 1000 * k) for k in range(60)} == {None}
-    answer = KrakenProtocol().refusal(Refusal(429, 0), NOW_MS)
+    answer = KrakenProtocol().refusal(PaperRefusal(429, 0), NOW_MS)
     assert (answer.status, json.loads(answer.body)) == (200, {"error": ["EGeneral:Too many requests"]})

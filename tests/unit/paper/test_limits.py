@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from backfill.paper.blofin_protocol import HOUSE_RULES
-from backfill.paper.limits import NO_LIMITS, Ban, Doorkeeper, HouseRules, Refusal, RequestWindow
+from backfill.paper.limits import NO_LIMITS, Ban, Doorkeeper, HouseRules, PaperRefusal, RequestWindow
 
 SECOND_MS, MINUTE_MS, HOUR_MS = 1000, 60_000, 3_600_000
 
@@ -82,14 +82,14 @@ def test_without_rules_nobody_is_refused():
 def test_a_refusal_says_until_when():
     door = Doorkeeper(HOUSE_RULES)
     statuses(door, [0] * 500)
-    assert door.refusal("10.0.0.1", 1000) == Refusal(429, 1000 + 5 * MINUTE_MS)
-    assert door.refusal("10.0.0.1", 9000) == Refusal(429, 1000 + 5 * MINUTE_MS)
+    assert door.refusal("10.0.0.1", 1000) == PaperRefusal(429, 1000 + 5 * MINUTE_MS)
+    assert door.refusal("10.0.0.1", 9000) == PaperRefusal(429, 1000 + 5 * MINUTE_MS)
 
 
 def test_without_a_suspension_only_what_is_too_much_is_refused_and_does_not_count():
     door = Doorkeeper(HouseRules((RequestWindow(3, span_ms=2000),)))
     assert statuses(door, [0, 500, 1000]) == [None, None, None]
-    assert door.refusal("10.0.0.1", 1500) == Refusal(429, 2000)
+    assert door.refusal("10.0.0.1", 1500) == PaperRefusal(429, 2000)
     assert statuses(door, [1999, 2000, 2499, 2500]) == [429, None, 429, None]
 
 
@@ -97,8 +97,8 @@ def test_a_request_may_weigh_more_than_one():
     door = Doorkeeper(HouseRules((RequestWindow(10, span_ms=MINUTE_MS),)))
     assert door.refusal("me", 0, weight=2) is None
     assert door.refusal("me", 10, weight=5) is None
-    assert door.refusal("me", 20, weight=5) == Refusal(429, MINUTE_MS)
-    assert door.refusal("me", 20, weight=9) == Refusal(429, MINUTE_MS + 10)
+    assert door.refusal("me", 20, weight=5) == PaperRefusal(429, MINUTE_MS)
+    assert door.refusal("me", 20, weight=9) == PaperRefusal(429, MINUTE_MS + 10)
     assert door.refusal("me", 20, weight=3) is None
     assert [door.used("me", "", 30), door.used("me", "", MINUTE_MS + 10), door.used("you", "", 30)] == [10, 3, 0]
 
@@ -106,7 +106,7 @@ def test_a_request_may_weigh_more_than_one():
 def test_a_window_counts_its_own_paths_only():
     door = Doorkeeper(HouseRules((RequestWindow(1, 1000, path="/a"), RequestWindow(2, 1000, path="/b"))))
     asked = [door.refusal("me", 0, path) for path in ("/a", "/b", "/c", "/b", "/c", "/a", "/b")]
-    assert asked == [None] * 5 + [Refusal(429, 1000)] * 2
+    assert asked == [None] * 5 + [PaperRefusal(429, 1000)] * 2
 
 
 def test_who_goes_on_asking_is_banned_and_longer_each_time():
@@ -114,7 +114,7 @@ def test_who_goes_on_asking_is_banned_and_longer_each_time():
     door = Doorkeeper(rules)
     for begun_ms, ban_ms in ((0, 2 * MINUTE_MS), (HOUR_MS, 4 * MINUTE_MS), (2 * HOUR_MS, 5 * MINUTE_MS)):
         assert statuses(door, range(begun_ms, begun_ms + 5)) == [None, 429, 429, 418, 418]
-        assert door.refusal("10.0.0.1", begun_ms + 5) == Refusal(418, begun_ms + 3 + ban_ms)
+        assert door.refusal("10.0.0.1", begun_ms + 5) == PaperRefusal(418, begun_ms + 3 + ban_ms)
 
 
 def test_who_waits_is_not_banned():

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from backfill.domain.timeframes import DAY_MS, HOUR_MS, MINUTE_MS
-from backfill.paper.limits import Doorkeeper, Refusal
+from backfill.paper.limits import Doorkeeper, PaperRefusal
 from backfill.paper.okx_protocol import CANDLES, HISTORY, INSTRUMENTS, TIME, OkxProtocol
 from backfill.paper.synthetic_market import SyntheticMarket
 from backfill.paper.venues import venue_market
@@ -194,7 +194,7 @@ def test_each_path_has_a_limit_of_its_own_and_the_refusal_is_the_recorded_one(pa
     }
     assert admitted == {CANDLES: 40, HISTORY: 20, INSTRUMENTS: 20}
     assert door.refusal("me", 2000, HISTORY) is None
-    refused = protocol.refusal(Refusal(429, NOW_MS), NOW_MS)
+    refused = protocol.refusal(PaperRefusal(429, NOW_MS), NOW_MS)
     recording = payload("okx/error_50011_rate_limit.json")
     assert (refused.status, json.loads(refused.body)) == (recording["_meta"]["http_status"], recording["body"])
 

@@ -12,7 +12,7 @@ import pytest
 from backfill.domain.timeframes import DAY_MS, MINUTE_MS, TIMEFRAMES
 from backfill.errors import UnknownSymbol
 from backfill.paper.synthetic_market import SyntheticMarket
-from backfill.paper.venue_market import Listing, VenueMarket
+from backfill.paper.venue_market import PaperListing, VenueMarket
 
 MONDAY_MS = 1_763_337_600_000  # 2025-11-17T00:00Z
 NOW_MS = MONDAY_MS + 2 * DAY_MS + 77 * MINUTE_MS + 15_000
@@ -30,7 +30,7 @@ def listing(of, symbol=None, units="1", **differently):
         lot_size=lot_size,
         tick_size=theirs.tick_size * units,
     )
-    return Listing(mine, of, units, **differently)
+    return PaperListing(mine, of, units, **differently)
 
 
 def venue(*listings, name="elsewhere", **differently):

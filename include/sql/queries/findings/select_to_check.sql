@@ -1,12 +1,13 @@
 -- What there is to check of one series in a window, as sets of ms: `held` bars, the `native` ones that its home gave, those
 -- of them that it has neither told again nor denied since they settled, bars that nobody has given, those that the home
--- denies, those of them that no proof has explained (nor tried to, lately), and what of the window has been compared with
+-- denies, those of them that no proof has explained (nor tried to, lately) and no finding reports as lost, and what of the window has been compared with
 -- another source (or would have been, if any other had it), what could not be, and what has been proved by coarser bars, all
 -- three since a moment. A look at a bar that was replaced later does not count.
 WITH span AS (
     SELECT s.*, int8multirange(int8range(%(start_ms)s, %(end_ms)s)) AS asked FROM series AS s WHERE s.id = %(series_id)s
 ), said AS (
-    SELECT coalesce(range_agg(a.absent), '{}') AS absent
+    SELECT coalesce(range_agg(a.absent), '{}') AS absent,
+           coalesce(range_agg(a.absent) FILTER (WHERE a.grade = 'doubtful'), '{}') AS doubtful
     FROM span JOIN absences AS a ON a.series_id = span.id AND a.source_id = span.source_ids[1]
 ), looks AS (
     SELECT f.kind, f.last_seen_at, f.verdict = 'unverified' AS in_vain, f.detail @> '{"nobody_has_it": true}' AS for_good,
@@ -25,10 +26,14 @@ WITH span AS (
            coalesce(range_agg(bars) FILTER (WHERE kind = 'next_timeframe' AND last_seen_at >= %(lately)s), '{}')
                AS proved_lately
     FROM looks
+), found AS (
+    SELECT coalesce(range_agg(int8range(epoch_ms(f.start_time), epoch_ms(f.end_time))), '{}') AS reported
+    FROM span JOIN findings AS f ON f.series_id = span.id
+    WHERE f.kind = 'lost_bars'
 )
 SELECT (asked * held)::text AS held, (asked * (held - stand_in))::text AS native,
        (asked * (held - stand_in - settled - absent))::text AS unsettled, (asked - held)::text AS missing,
        ((asked * absent) - held)::text AS denied,
-       ((asked * absent) - held - no_trade - lost - proved_lately)::text AS unexplained,
+       ((asked * doubtful) - held - no_trade - lost * reported - proved_lately)::text AS unexplained,
        (asked * compared)::text AS compared, (asked * unverified)::text AS unverified, (asked * proved)::text AS proved
-FROM span, said, checked
+FROM span, said, checked, found

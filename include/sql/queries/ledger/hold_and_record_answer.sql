@@ -10,5 +10,5 @@ WITH kept AS (
     RETURNING id
 )
 SELECT record_answer(id, %(source_id)s::smallint, %(missing)s::int8multirange, %(present)s::int8multirange,
-                     %(first_life)s::interval, %(next_life)s::interval)
+                     %(next_life)s::interval, %(fill_run_id)s)
 FROM kept

@@ -133,6 +133,8 @@ class _Fill:
         asked = SourceFetch(self.store, source, self.window, self.fill_run_id, self._requests())
         self.asked.append(asked)
         asked.ask_for(work.askable, pages_in_flight, self.budget)
+        if asked.has_answered and not asked.requests_left and not self.budget.is_over:
+            asked.prove_silence(self.budget.most_requests)
         self.errors += asked.errors
         asked.write_down()
         if asked.has_answered:

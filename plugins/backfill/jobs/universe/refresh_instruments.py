@@ -57,12 +57,12 @@ def _described(
                 yield described(symbol, market)
     for symbol, spot_proxy in wished.items():
         if venue.names_are_ours:
-            found = by_symbol.get(symbol)
-        else:
-            listing = find_listing(Instrument.named(symbol), venue, markets, spot_proxy=spot_proxy)
-            found = None if isinstance(listing, Refusal) else by_symbol[listing.venue_symbol]
-        if found is not None:
-            yield described(symbol, found)
+            if symbol in by_symbol:
+                yield described(symbol, by_symbol[symbol])
+            continue
+        listing = find_listing(Instrument.named(symbol), venue, markets, spot_proxy=spot_proxy)
+        if not isinstance(listing, Refusal):
+            yield described(symbol, by_symbol[listing.venue_symbol], listing.price_scale)
 
 
 def _renamed(changes: Sequence[InstrumentChange]) -> list[tuple[str, str]]:

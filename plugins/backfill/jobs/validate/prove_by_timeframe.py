@@ -8,6 +8,7 @@ for gaps sees. Whatever does not add up is asked for again before it is called a
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from backfill.domain.answers import LATE_MS, bar_intervals
@@ -15,26 +16,28 @@ from backfill.domain.intervals import Interval, difference, intersection, total_
 from backfill.domain.misfiled import diagnose
 from backfill.domain.next_timeframe import TimeframeProof, aggregate, coarser, prove
 from backfill.domain.page_plan import plan_pages
+from backfill.domain.silence import plausible
 from backfill.domain.timeframes import DAY_MS, Timeframe
 from backfill.domain.venues import venue
 from backfill.errors import ExchangeError
 from backfill.jobs.validate.validation_context import ValidationContext, evidence
-from backfill.storage.database import translated_errors
 from backfill.storage.findings import Finding
-from backfill.storage.multiranges import to_multirange
-from backfill.storage.named_queries import query
 
 if TYPE_CHECKING:
     import pandas as pd
 
 # So many pages of coarser bars are asked for in one run; the others wait for the next.
 MOST_PAGES = 4
+# Pages of its own bars that the primary source is asked for a second time; the next fill asks for the others.
+MOST_CONFIRMING_PAGES = 10
 # Stored bars that are in memory at once, about 5 MB: a page of 1d would be four years of minutes.
 CHUNK_BARS = 50_000
 # Bars that are merely new are proved by the day: their proof is a question of its own.
 WORTH_A_PAGE_MS = DAY_MS
 # From so many buckets on, and with so many of them wrong, it is not the bars that are wrong but the series.
 FEWEST_BUCKETS, WRONG_SHARE = 10, 0.5
+# How long a silence may be doubtful before a person should know of it.
+DOUBTFUL_FOR = timedelta(hours=24)
 KINDS = ("lost_bars", "timeframes", "hour_shift", "wrong_instrument", "wrong_scale")
 
 
@@ -55,8 +58,35 @@ def prove_by_timeframe(check: ValidationContext, *, sample: bool) -> None:
         # Where there is nothing to add up to, the home's own word, once more, is the best there is.
         if not prover.tells(chunk) and not (sample and check.ask_home_again(intersection(fresh, [chunk]))):
             break
-    with translated_errors():
-        check.store.connection.execute(query("ledger/settle_lost_bars"), {"series_id": check.window.series_id})
+    _confirm_silence(check)
+    check.store.silences.settle_lost_bars(check.window)
+
+
+def _confirm_silence(check: ValidationContext) -> None:
+    """Ask the primary source a second time for bars that no proof has settled, where its word would settle them.
+
+    Only a silence that is plausible is believed when it is repeated; any other is left to the fills.
+    """
+    silence = check.store.silences.of(check.window, check.home_id)
+    once = difference(silence.doubtful, silence.confirmed)
+    once = plausible(once, silence.held, silence.silent, check.timeframe.step_ms)
+    pages = plan_pages(once, check.timeframe.step_ms, check.home.rows_per_page if once and check.home else 1)
+    asked = [Interval(page.reach_ms, page.after_ms) for page in pages[:MOST_CONFIRMING_PAGES]]
+    check.ask_home_again(intersection(once, asked))
+    _report_doubts(check)
+
+
+def _report_doubts(check: ValidationContext) -> None:
+    """Bars that another timeframe shows to be lost are findings, and so is a silence in doubt for a day."""
+    silences = check.store.silences
+    lost = [check.home_finding("lost_bars", "lost", bars) for bars in silences.unreported_losses(check.window)]
+    doubtful = [
+        check.home_finding("doubtful_silence", "doubtful", bars)
+        for bars in silences.doubtful_for(check.window, DOUBTFUL_FOR)
+    ]
+    check.findings.record(lost, check.fill_run_id)
+    still_there = check.findings.record(doubtful, check.fill_run_id)
+    check.findings.settle(["doubtful_silence"], check.window.series_id, check.span, still_there=still_there)
 
 
 class _Prover:
@@ -64,20 +94,16 @@ class _Prover:
 
     def __init__(self, check: ValidationContext) -> None:
         self._check = check
-        kept = self._kept_series()
+        kept = check.store.silences.kept_timeframes(check.window)
         options = coarser(check.timeframe.name)
         (home,) = check.store.source_names([check.home_id])
         self._home_name = home
         published = (one for one in options if venue(home).serves(one.name))
         self._coarse = next((one for one in options if one.name in kept), next(published, None))
         self.stored_series_id = kept.get(self._coarse.name) if self._coarse else None
-
-    def _kept_series(self) -> dict[str, int]:
-        """The timeframes that are kept of this instrument from the same home, and their series."""
-        params = {"series_id": self._check.window.series_id}
-        with translated_errors():
-            rows = self._check.store.connection.execute(query("series/select_kept_timeframes"), params).fetchall()
-        return {str(name): int(series_id) for series_id, name in rows}
+        # A source that writes a bar where nobody traded has lost the one that it lacks, whatever adds up.
+        known = venue(home).fills_no_trade
+        self._fills_silence = known or check.store.silences.has_flat_bars(check.window, check.home_id)
 
     def chunks(self, due: Sequence[Interval]) -> list[Interval]:
         """The spans that are to be proved, newest first: whole coarse bars that are over.
@@ -141,7 +167,8 @@ class _Prover:
         excluded = [*bar_intervals(foreign, check.timeframe.step_ms), *unpublished]
         fine = fine[fine["source_id"] == check.home_id]
         denied = check.to_check().denied
-        return fine, prove(fine, coarse_bars, check.timeframe, coarse, covers, denied, union(excluded))
+        proof = prove(fine, coarse_bars, check.timeframe, coarse, covers, denied, union(excluded))
+        return fine, proof._replace(no_trade=[]) if self._fills_silence else proof
 
     def _fault(
         self, coarse: Timeframe, fine: pd.DataFrame, coarse_bars: pd.DataFrame, proof: TimeframeProof
@@ -198,13 +225,8 @@ class _Prover:
                 "lost": total_ms(proof.lost) // check.timeframe.step_ms,
             },
         )
-        params = {
-            "series_id": check.window.series_id,
-            "no_trade": to_multirange(proof.no_trade),
-            "lost": to_multirange(proof.lost),
-        }
-        with translated_errors(), check.store.connection.transaction():
-            check.store.connection.execute(query("ledger/record_proof"), params)
+        with check.store.silences.writing_proof():
+            check.store.silences.record_proof(check.window, proof.no_trade, proof.lost)
             still_there = check.findings.record([*found, page], check.fill_run_id)
             check.findings.settle(
                 KINDS, check.window.series_id, chunk, still_there=still_there, source_id=check.home_id

@@ -1,0 +1,43 @@
+"""Whether the rows of a page are in order: every source documents one, so a row out of it has a wrong time."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections import Counter
+from collections.abc import Sequence
+from itertools import pairwise
+
+# With fewer of its rows in one order a page has none, and no row can be told from another.
+IN_ORDER_SHARE = 0.75
+
+
+def out_of_order(open_ms: Sequence[int]) -> frozenset[int]:
+    """The places of rows that may be the misplaced ones; equal neighbours are in order.
+
+    A row is cleared only if every longest run in order has it: of two that have changed places either may be wrong.
+    """
+    steps = [b - a for a, b in pairwise(open_ms)]
+    falling = sum(step < 0 for step in steps)
+    rising = sum(step > 0 for step in steps)
+    if not falling or not rising:
+        return frozenset()
+    rising_times = [-ms for ms in open_ms] if falling > rising else list(open_ms)
+    before = _longest_runs(rising_times)
+    after = _longest_runs([-ms for ms in reversed(rising_times)])[::-1]
+    longest = max(before)
+    ranks = [b if b + a - 1 == longest else None for b, a in zip(before, after, strict=True)]
+    bearers = Counter(rank for rank in ranks if rank is not None)
+    if longest < IN_ORDER_SHARE * len(open_ms):
+        return frozenset(range(len(open_ms)))
+    return frozenset(place for place, rank in enumerate(ranks) if rank is None or bearers[rank] > 1)
+
+
+def _longest_runs(times: Sequence[int]) -> list[int]:
+    """For each place how long the longest run is, in order and with gaps, that ends there."""
+    tails: list[int] = []
+    lengths = []
+    for ms in times:
+        place = bisect_right(tails, ms)
+        tails[place : place + 1] = [ms]
+        lengths.append(place + 1)
+    return lengths

@@ -1,0 +1,28 @@
+"""Give silence a better grade, once there is more to it than one answer.
+
+`reported`: two runs have answered it, and it is plausible for the series. `proved`: another source lacks the same
+bars, and it is plausible. Whatever is not stays doubtful, and a gap.
+"""
+
+from __future__ import annotations
+
+from backfill.domain.intervals import difference
+from backfill.domain.silence import plausible
+from backfill.domain.timeframes import timeframe
+from backfill.storage.candle_store import CandleStore
+from backfill.storage.series import SeriesWindow
+
+
+def believe_silence(store: CandleStore, window: SeriesWindow, source_id: int) -> None:
+    """Grade what ``source_id`` lacks of the series."""
+    silences = store.silences
+    silence = silences.of(window, source_id)
+    if not silence.confirmed and not silence.elsewhere:
+        return
+    step_ms = timeframe(window.timeframe).step_ms
+    proved = plausible(silence.elsewhere, silence.held, silence.silent, step_ms)
+    reported = difference(plausible(silence.confirmed, silence.held, silence.silent, step_ms), proved)
+    if proved:
+        silences.grade(window, window.source_ids, proved, "proved")
+    if reported:
+        silences.grade(window, [source_id], reported, "reported")

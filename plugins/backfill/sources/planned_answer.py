@@ -1,0 +1,184 @@
+"""Ask for one planned page until its answer hangs together: whole, in order, and no jump in it left unasked."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import NamedTuple
+
+from backfill.domain.answers import bar_intervals
+from backfill.domain.intervals import Interval, difference, intersection, union
+from backfill.domain.page_plan import PlannedPage
+from backfill.domain.silence import longest_plausible_run
+from backfill.domain.timeframes import Timeframe
+from backfill.errors import ExchangeError, PaginationStalled
+from backfill.sources.candle_source import CandlePage, silent_in
+
+log = logging.getLogger(__name__)
+
+# Questions about one planned page, beside those that bring it on.
+MAX_EXTRA = 2
+# Rows of a page that say enough of its series to tell a jump by. In a page with fewer, and of a series of which nothing
+# else is known, a jump is such a part of a page. No shorter run than the last is worth a question of its own.
+FEWEST_ROWS, JUMP_SHARE, FEWEST_JUMP = 100, 0.25, 4
+
+
+class PlannedAnswer(NamedTuple):
+    """The answers that one planned page took, what they say together, and the error that ended the asking before its
+    time.
+
+    ``span``: what the planned page may speak for. ``given``: the bars in it that came. ``is_clean``: whether the
+    bars that did not come may be called silent. ``refused``: answers that were not used, since their times are wrong.
+    """
+
+    span: Interval
+    pages: list[CandlePage]
+    given: list[Interval]
+    is_clean: bool
+    contested: frozenset[int]
+    refused: int
+    error: ExchangeError | PaginationStalled | None
+
+
+class PageWalk:
+    """The way to ask one source for planned pages of a series. Used by several threads; it keeps nothing of a page.
+
+    ``window``: the series' window. ``wanted``: what the source is asked for. ``held``: what it gave before.
+    ``max_run``: silent runs of up to so many bars are usual for the series; None: not known.
+    """
+
+    def __init__(
+        self,
+        source: str,
+        ask: Callable[[int], CandlePage],
+        timeframe: Timeframe,
+        rows_per_page: int,
+        window: Interval,
+        wanted: Sequence[Interval],
+        held: Sequence[Interval],
+        max_run: int | None,
+        *,
+        counts_forward: bool,
+    ) -> None:
+        self.source = source
+        self.ask = ask
+        self.timeframe = timeframe
+        self.page_ms = rows_per_page * timeframe.step_ms
+        self.rows_per_page = rows_per_page
+        self.window = window
+        self.wanted = union(wanted)
+        self.held = union(held)
+        self.max_run = max_run
+        self.counts_forward = counts_forward
+
+    def answer(self, planned: PlannedPage) -> PlannedAnswer:
+        return _Walk(self, planned).run()
+
+
+class _Walk:
+    def __init__(self, way: PageWalk, planned: PlannedPage) -> None:
+        self._way = way
+        self._after_ms = planned.after_ms
+        self._asked = Interval(planned.reach_ms, planned.after_ms)
+        self._span = Interval(max(planned.after_ms - way.page_ms, way.window.start), planned.after_ms)
+        self._pages: list[CandlePage] = []
+        self._given: list[Interval] = []
+        self._covered: list[Interval] = []
+        self._probed: list[Interval] = []
+        self._extra = self._refused = 0
+        self._is_clean = True
+
+    def run(self) -> PlannedAnswer:
+        error: ExchangeError | PaginationStalled | None = None
+        try:
+            while not self._is_over() and (cursor := self._next_cursor()) is not None:
+                self._take(cursor)
+        except (ExchangeError, PaginationStalled) as raised:
+            error = raised
+        contested = self._contested()
+        is_clean = self._is_clean and not contested
+        return PlannedAnswer(self._span, self._pages, self._given, is_clean, contested, self._refused, error)
+
+    def _is_over(self) -> bool:
+        """Whether the last answer leads no further: the source has nothing older, or no row can be believed."""
+        return bool(self._pages) and (self._pages[-1].covers is None or self._pages[-1].newest_ms is None)
+
+    def _next_cursor(self) -> int | None:
+        if not self._pages:
+            return self._after_ms
+        if rest := difference([self._asked], self._covered):
+            return self._cursor_at(rest[-1]) if self._extra < MAX_EXTRA else None
+        jump = self._jump() if self._is_clean and self._extra < MAX_EXTRA else None
+        if jump is None:
+            return None
+        self._probed.append(jump)
+        return self._cursor_at(jump)
+
+    def _cursor_at(self, span: Interval) -> int:
+        """A cursor at which the answer must show ``span`` whatever end of it the source cuts."""
+        if self._way.counts_forward and span.end == self._after_ms:
+            return span.start + self._way.page_ms
+        return span.end
+
+    def _take(self, cursor: int) -> None:
+        page = self._ask_whole(cursor)
+        self._pages.append(page)
+        if page.oldest_ms is None or page.covers is None:
+            return
+        rows = intersection(bar_intervals(page.sound["open_ms"].to_numpy(), self._way.timeframe.step_ms), [self._span])
+        came = difference(rows, self._given)
+        covers = page.covers if self._way.counts_forward else Interval(min(page.oldest_ms, cursor), cursor)
+        progress = difference(intersection([covers], [self._asked]), self._covered)
+        if intersection(came, self._covered):
+            # An earlier answer has passed over bars that exist: its silence means nothing.
+            self._is_clean = False
+        elif not progress or not (came or page.is_clean):
+            self._extra += 1
+        self._is_clean = self._is_clean and page.is_clean
+        self._given = union([*self._given, *rows])
+        self._covered = union([*self._covered, *progress])
+        if page.oldest_ms >= cursor:
+            raise PaginationStalled(self._way.source, cursor, page.oldest_ms)
+
+    def _jump(self) -> Interval | None:
+        """A silent run that is not to be believed unasked: it has bars that the source gave before, or is too long."""
+        step_ms = self._way.timeframe.step_ms
+        silent = [run for page in self._pages for run in silent_in(page, self._span, self._way.timeframe)]
+        runs = difference(silent, [*self._given, *self._probed])
+        gone = intersection(runs, self._way.held)
+        new = [run for run in intersection(runs, self._way.wanted) if run != self._span]  # not the same question again
+        if gone or not new:
+            return max(gone, key=lambda run: run.end - run.start, default=None)
+        longest = max(new, key=lambda run: run.end - run.start)
+        others = [run for run in new if run != longest]
+        usual = self._way.max_run or longest_plausible_run(self._given, others, step_ms, FEWEST_ROWS)
+        if usual is None:
+            usual = int(JUMP_SHARE * self._way.rows_per_page)
+        return longest if (longest.end - longest.start) // step_ms > max(usual, FEWEST_JUMP) else None
+
+    def _contested(self) -> frozenset[int]:
+        """The open times of which two answers say different things: one of them may be another bar's row."""
+        if len(self._pages) < 2:
+            return frozenset()
+        import pandas as pd
+
+        rows = pd.concat([page.sound for page in self._pages]).drop_duplicates()
+        return frozenset(rows.loc[rows["open_ms"].duplicated(), "open_ms"].astype(int))
+
+    def _ask_whole(self, cursor: int) -> CandlePage:
+        """An answer; one that has wrong times is asked for once more, whole, before anything of it is used."""
+        first = self._way.ask(cursor)
+        if first.is_clean:
+            return first
+        log.warning(
+            "%s: a page before %d has rows whose times are wrong; it is asked for again", self._way.source, cursor
+        )
+        self._refused += 1
+        second = self._way.ask(cursor)
+        return second if second.is_clean else agreed(first, second)
+
+
+def agreed(first: CandlePage, second: CandlePage) -> CandlePage:
+    """The second answer with no rows but those that the first one has too."""
+    return replace(second, sound=second.sound.merge(first.sound).reset_index(drop=True))

@@ -1,0 +1,178 @@
+"""Settle by another timeframe, in the run that found it, what the primary source of a series lacks.
+
+A longer bar that is there, and to which the shorter ones add up, proves that the absent ones had no trade; one page
+of them settles hundreds. What a longer bar leaves open, since it is absent too, is left to one longer still.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from typing import TYPE_CHECKING
+
+from backfill.domain.answers import LATE_MS, bar_intervals
+from backfill.domain.intervals import Interval, intersection, union
+from backfill.domain.next_timeframe import coarser, prove
+from backfill.domain.page_plan import PlannedPage, plan_pages
+from backfill.domain.timeframes import Timeframe, timeframe
+from backfill.domain.venues import venue
+from backfill.errors import ExchangeError, PaginationStalled
+from backfill.sources.candle_source import CandlePage, CandleSource
+from backfill.storage.candle_store import CandleStore
+from backfill.storage.findings import Finding
+from backfill.storage.series import SeriesWindow
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+log = logging.getLogger(__name__)
+
+# Pages of longer bars that one run may ask for; what they leave open waits for the next.
+MAX_PAGES = 4
+# Stored shorter bars that are in memory at once, about 5 MB.
+CHUNK_BARS = 50_000
+
+
+class SilenceProof:
+    """What one run can prove of what the primary source lacks; ``requests_planned`` counts what it asks."""
+
+    def __init__(self, store: CandleStore, source: CandleSource, window: SeriesWindow, max_pages: int) -> None:
+        self.requests_planned = 0
+        self._store = store
+        self._source = source
+        self._source_id = store.source_id(source.name)
+        self._window = window
+        self._span = Interval(window.start_ms, window.end_ms)
+        self._timeframe = timeframe(window.timeframe)
+        self._max_pages = min(max_pages, MAX_PAGES)
+        self._silences = store.silences
+        self._kept = self._silences.kept_timeframes(window)
+
+    def run(self) -> None:
+        if self._source_id != self._window.source_ids[0] or not self._doubtful():
+            return
+        self._ask_finer()
+        try:
+            for longer in self._longer_timeframes():
+                if not self._prove_by(longer):
+                    break
+        except (ExchangeError, PaginationStalled) as error:
+            log.warning("%s %s: %s", self._window.symbol, self._window.timeframe, error)
+
+    def _doubtful(self) -> list[Interval]:
+        return self._silences.of(self._window, self._source_id).doubtful
+
+    def _ask_finer(self) -> None:
+        """The finer series that are kept may know: a bar in which one of theirs traded is lost."""
+        doubtful = self._doubtful()
+        word = self._silences.finer_word(self._window, doubtful)
+        lost = intersection(word.traded, doubtful)
+        no_trade = [] if self._fills_silence() else intersection(word.no_trade, doubtful)
+        if lost or no_trade:
+            self._silences.record_proof(self._window, no_trade, lost)
+
+    def _fills_silence(self) -> bool:
+        """Whether the source writes a bar where nobody traded, so that one should be there."""
+        known = venue(self._source.name).fills_no_trade
+        return known or self._silences.has_flat_bars(self._window, self._source_id)
+
+    def _longer_timeframes(self) -> list[Timeframe]:
+        """Those to ask, one after the other: those that are kept first, then each three times as long as the last."""
+        published = [one for one in coarser(self._window.timeframe) if venue(self._source.name).serves(one.name)]
+        chosen = [one for one in published if one.name in self._kept]
+        last_ms = 0
+        for one in published:
+            if one.name not in self._kept and one.step_ms >= 3 * last_ms:
+                chosen.append(one)
+                last_ms = one.step_ms
+        return chosen
+
+    def _prove_by(self, longer: Timeframe) -> bool:
+        """Whether to go on to one that is longer still."""
+        due = self._buckets(longer)
+        stored = self._kept.get(longer.name)
+        if stored is not None:
+            rows = max(1, CHUNK_BARS * self._timeframe.step_ms // longer.step_ms)
+            for page in plan_pages(due, longer.step_ms, rows):
+                chunk = Interval(page.reach_ms, page.after_ms)
+                bars = self._store.candles(stored, chunk)
+                self._record(longer, bars[bars["source_id"] == self._source_id], chunk)
+            return bool(self._doubtful())
+        pages = plan_pages(due, longer.step_ms, self._source.rows_per_page)
+        left = self._max_pages - self.requests_planned
+        if not pages or left <= 0:
+            return bool(pages) and left > 0
+        if len(pages) > left and self._is_cheaper_later(longer):
+            return True
+        for planned in pages[:left]:
+            if not self._prove_page(longer, planned):
+                return False
+        return bool(self._doubtful())
+
+    def _is_cheaper_later(self, longer: Timeframe) -> bool:
+        """Whether a longer timeframe is published, which covers more with a page."""
+        return self._longer_timeframes()[-1] != longer
+
+    def _prove_page(self, longer: Timeframe, planned: PlannedPage) -> bool:
+        """Whether the source has longer bars at all; that it has none is worth no second question soon."""
+        self.requests_planned += 1
+        page = self._source.ask(self._window.symbol, longer, planned.after_ms)
+        if not page.rows:
+            self._note_that_none_are_there(longer, planned)
+            return False
+        if page.covers is None or not page.is_clean:
+            return True
+        covers = intersection([Interval(planned.reach_ms, planned.after_ms)], [page.covers])
+        for span in covers:
+            self._record(longer, page.sound, span)
+        self._record_start(longer, page, planned)
+        return True
+
+    def _note_that_none_are_there(self, longer: Timeframe, planned: PlannedPage) -> None:
+        look = Finding(
+            "next_timeframe",
+            "unverified",
+            self._window.series_id,
+            self._source_id,
+            planned.reach_ms,
+            planned.after_ms,
+            detail={"timeframe": longer.name},
+            status="settled",
+        )
+        self._store.findings.record([look])
+
+    def _record(self, longer: Timeframe, bars: pd.DataFrame, covers: Interval) -> None:
+        """Write down what longer bars prove of the doubtful ones."""
+        silence = self._silences.of(self._window, self._source_id)
+        fine = self._store.candles(
+            self._window.series_id,
+            Interval(max(covers.start, self._span.start), min(covers.end, self._span.end)),
+        )
+        theirs = fine["source_id"] != self._source_id
+        foreign = bar_intervals(fine[theirs]["open_ms"].to_numpy(), self._timeframe.step_ms)
+        proof = prove(fine[~theirs], bars, self._timeframe, longer, covers, silence.silent, foreign)
+        no_trade = [] if self._fills_silence() else intersection(proof.no_trade, silence.doubtful)
+        lost = intersection(proof.lost, silence.doubtful)
+        if no_trade or lost:
+            self._silences.record_proof(self._window, no_trade, lost)
+
+    def _record_start(self, longer: Timeframe, page: CandlePage, planned: PlannedPage) -> None:
+        """Where the longer bars begin in the same bar as the shorter ones, the history begins: two answers say so."""
+        silence = self._silences.of(self._window, self._source_id)
+        if not len(page.sound) or len(page.rows) >= self._source.rows_per_page or not silence.held:
+            return
+        starts_ms = int(page.sound["open_ms"].min())
+        if longer.floor(silence.held[0].start) == starts_ms and starts_ms > planned.reach_ms:
+            before = intersection(silence.doubtful, [Interval(self._span.start, silence.held[0].start)])
+            self._silences.grade(self._window, [self._source_id], before, "reported")
+
+    def _buckets(self, longer: Timeframe) -> list[Interval]:
+        """The longer bars that have doubtful shorter ones in them, and are over."""
+        doubtful = self._doubtful()
+        buckets = [Interval(longer.floor(start), longer.ceil(end)) for start, end in doubtful]
+        if doubtful and doubtful[0].start == self._span.start:
+            # What follows a silence at the start shows whether the longer bars begin there too.
+            buckets[0] = Interval(buckets[0].start, buckets[0].end + longer.step_ms)
+        over_ms = min(self._span.end, round(time.time() * 1000) - LATE_MS)
+        first_ms = longer.ceil(self._span.start)
+        return intersection(union(buckets), [Interval(first_ms, max(first_ms, longer.floor(over_ms)))])
