@@ -17,7 +17,7 @@ import pytest
 from backfill.errors import ConfigurationError, DatabaseUnreachable
 from backfill.local.embedded_postgres import OUTSIDE, EmbeddedPostgres
 from backfill.local.postgres_programs import Account, PostgresPrograms
-from waiting import PATIENCE_S
+from waiting import PATIENCE_S, wait_for
 
 AS_ROOT = os.geteuid() == 0
 
@@ -87,8 +87,9 @@ def test_it_starts_again_after_its_postmaster_was_killed_in_the_middle_of_a_quer
         ],
         stderr=subprocess.DEVNULL,
     )
-    while fetch(server, "SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%1e12%'") != 2:
-        assert client.poll() is None
+    asking = "SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%1e12%'"
+    wait_for("the query to run", lambda: client.poll() is not None or fetch(server, asking) == 2)
+    assert client.poll() is None
 
     psutil.Process(postmaster_pid(server)).kill()
     server.start()
