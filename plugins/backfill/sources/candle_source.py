@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -149,13 +149,19 @@ def sift_page(
     # The same row said twice may stand anywhere.
     told = told[~told.duplicated()]
     misplaced = told.iloc[sorted(out_of_order(told.tolist()))]
-    have_a_rule = {row.place for row in broken}
-    broken += [
-        BrokenRow(int(str(place)), int(ms), OUT_OF_ORDER) for place, ms in misplaced.items() if place not in have_a_rule
-    ]
-    sound = sound[~sound["open_ms"].isin(misplaced)].reset_index(drop=True)
+    sound, broken = refuse_times(frame, sound, broken, misplaced.tolist(), OUT_OF_ORDER)
     is_clean = misplaced.empty and not any(row.rule in TIME_RULES or row.open_ms is None for row in broken)
     return sound, broken, is_clean
+
+
+def refuse_times(
+    frame: pd.DataFrame, sound: pd.DataFrame, broken: list[BrokenRow], open_ms: Collection[int], rule: str
+) -> tuple[pd.DataFrame, list[BrokenRow]]:
+    """The sound rows of other times, and the broken ones with every row of ``frame`` that has one of these."""
+    have_a_rule = {row.place for row in broken}
+    refused = frame["open_ms"][frame["open_ms"].isin(open_ms) & ~frame.index.isin(have_a_rule)]
+    more = [BrokenRow(int(str(place)), int(ms), rule) for place, ms in refused.items()]
+    return sound[~sound["open_ms"].isin(open_ms)].reset_index(drop=True), [*broken, *more]
 
 
 def is_over(candles: pd.DataFrame, timeframe: Timeframe, server_ms: int | None, settle_ms: int) -> pd.Series:

@@ -6,13 +6,13 @@ import math
 import time
 from typing import TYPE_CHECKING
 
-from backfill.domain.candle_rules import BrokenRow, open_time_was_not_asked_for
+from backfill.domain.candle_rules import open_time_was_not_asked_for
 from backfill.domain.intervals import Interval
 from backfill.domain.symbols import Listing
 from backfill.domain.timeframes import Timeframe
 from backfill.exchanges.ccxt_client import CcxtClient
 from backfill.frames.ccxt_frame import ccxt_frame
-from backfill.sources.candle_source import CandlePage, is_over, sift_page
+from backfill.sources.candle_source import CandlePage, is_over, refuse_times, sift_page
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -66,9 +66,7 @@ class CcxtSource:
         now_ms = answer.server_ms if answer.server_ms is not None else round(time.time() * 1000)
         sound, broken, is_clean = sift_page(frame, timeframe, self._before_ms(after_ms), now_ms)
         if strangers := self._strangers(sound, since_ms):
-            places = {row.open_ms: place for place, row in enumerate(answer.rows)}
-            broken += [BrokenRow(places[ms], ms, open_time_was_not_asked_for.__name__) for ms in strangers]
-            sound = sound[~sound["open_ms"].isin(strangers)].reset_index(drop=True)
+            sound, broken = refuse_times(frame, sound, broken, strangers, open_time_was_not_asked_for.__name__)
         over = is_over(sound, timeframe, now_ms, self._settle_ms)
         if self._client.venue.fills_no_trade and self.is_spot and self._stands_in:
             # A flat bar that the venue wrote where nobody traded says nothing about a perpetual.

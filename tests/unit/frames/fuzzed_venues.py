@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -35,6 +36,13 @@ class FuzzedVenue:
     def source(self, price_scale: float = 1.0) -> CcxtSource:
         listing = Listing(self._market.venue_symbol, "perpetual", price_scale, volume_scale=1.0)
         return CcxtSource(self.client, listing, TIMEFRAMES["1m"])
+
+    @property
+    def from_ms(self) -> float:
+        """The first bar that may stand in a page that was asked for with the judge's cursor."""
+        if not self.client.venue.bounded:
+            return -math.inf
+        return judge.CURSOR_MS - (self.client.venue.rows("1m") + 1) * judge.MINUTE_MS
 
     def envelope(self, rows: Any) -> Any:
         return ENVELOPES[self.name](rows)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Collection, Sequence
 from typing import Any, NamedTuple
 
-from backfill.sources.candle_source import CandlePage
+from backfill.sources.candle_source import OUT_OF_ORDER, CandlePage
 
 MINUTE_MS = 60_000
 # Every page is asked for with this cursor, as a rule half an hour before the clock that it comes with.
@@ -54,7 +55,12 @@ def number(cell: Any) -> float | None:
 
 
 def bar_of(
-    raw: Any, layout: Layout, before_ms: float = CURSOR_MS, now_ms: float = NOW_MS, scale: float = 1
+    raw: Any,
+    layout: Layout,
+    before_ms: float = CURSOR_MS,
+    now_ms: float = NOW_MS,
+    scale: float = 1,
+    from_ms: float = -math.inf,
 ) -> Bar | None:
     """What a row says, if it says it as it should and nothing is wrong with it. ``scale``: of prices."""
     if not isinstance(raw, list) or len(raw) <= layout.last:
@@ -66,7 +72,7 @@ def bar_of(
         return None
     time, *prices, volume = (value for value in told if value is not None)
     open_ms = math.trunc(time) if layout.whole_ms else time
-    if not OLDEST_MS <= open_ms <= NEWEST_MS or open_ms % MINUTE_MS or open_ms >= before_ms:
+    if not OLDEST_MS <= open_ms <= NEWEST_MS or open_ms % MINUTE_MS or not from_ms <= open_ms < before_ms:
         return None
     if open_ms > now_ms + SLACK_MS:
         return None
@@ -94,15 +100,21 @@ def is_closed(raw: Any, layout: Layout, now_ms: float = NOW_MS) -> bool:
 
 
 def assert_judged_rightly(
-    page: CandlePage, layout: Layout, before_ms: float = CURSOR_MS, now_ms: float = NOW_MS, scale: float = 1
+    page: CandlePage,
+    layout: Layout,
+    before_ms: float = CURSOR_MS,
+    now_ms: float = NOW_MS,
+    scale: float = 1,
+    from_ms: float = -math.inf,
 ) -> None:
     """Each row is stored, running, broken or said twice, and that for the right reason."""
-    bars = [bar_of(raw, layout, before_ms, now_ms, scale) for raw in page.rows]
+    bars = [bar_of(raw, layout, before_ms, now_ms, scale, from_ms) for raw in page.rows]
     versions: dict[int, set[tuple[Bar, bool]]] = {}
     for bar, raw in zip(bars, page.rows, strict=True):
         if bar:
             versions.setdefault(bar[0], set()).add((bar, str(raw[layout.confirm or 0]) == "1"))
-    undisputed = {open_ms: told for open_ms, told in versions.items() if len(told) == 1}
+    wrong_times = {row.open_ms for row in page.broken if row.rule == OUT_OF_ORDER}
+    undisputed = {open_ms: told for open_ms, told in versions.items() if len(told) == 1 and open_ms not in wrong_times}
     expected = {
         bar[0]: bar
         for bar, raw in zip(bars, page.rows, strict=True)
@@ -113,6 +125,20 @@ def assert_judged_rightly(
     places = [row.place for row in page.broken]
     assert sorted(places) == [place for place, bar in enumerate(bars) if bar is None or bar[0] not in undisputed]
     assert all(row.rule for row in page.broken)
+    assert_order_is_judged_rightly(page, bars, wrong_times)
+
+
+def assert_order_is_judged_rightly(
+    page: CandlePage, bars: Sequence[Bar | None], wrong_times: Collection[int | None]
+) -> None:
+    """What is kept stands in one order, and nothing is refused where all stands in one."""
+    told = [number(raw[0]) if isinstance(raw, list) and raw else None for raw in page.rows]
+    times = [None if time is None else math.trunc(time) for time in told]
+    kept = [bar[0] for bar in bars if bar and bar[0] not in wrong_times and times.count(bar[0]) == 1]
+    assert kept in (sorted(kept), sorted(kept, reverse=True))
+    all_told = [time for time in times if time is not None]
+    if all_told in (sorted(all_told), sorted(all_told, reverse=True)):
+        assert not wrong_times
 
 
 def assert_none_is_wrong_or_lost(page: CandlePage, now_ms: float) -> None:

@@ -37,7 +37,7 @@ def ask(fuzzed: FuzzedVenue, price_scale: float = 1.0) -> CandlePage:
 def test_whatever_stands_in_a_cell_spoils_its_row_and_no_other(source, scale):
     fuzzed = FUZZED[source]
     fuzzed.exchange.says(hostile.json_bytes(fuzzed.envelope(hostile.every_cell_in_every_place(fuzzed.layout))))
-    judge.assert_judged_rightly(ask(fuzzed, scale), fuzzed.layout, scale=scale)
+    judge.assert_judged_rightly(ask(fuzzed, scale), fuzzed.layout, scale=scale, from_ms=fuzzed.from_ms)
 
 
 @pytest.mark.parametrize("source", SOURCES)
@@ -49,7 +49,7 @@ def test_each_row_is_stored_running_broken_or_said_twice_and_none_spoils_the_oth
     fuzzed.exchange.says(hostile.json_bytes(fuzzed.envelope(rows)), now_ms=now_ms)
     page = ask(fuzzed, scale)
     assert len(page.rows) == len(rows)
-    judge.assert_judged_rightly(page, fuzzed.layout, now_ms=now_ms, scale=scale)
+    judge.assert_judged_rightly(page, fuzzed.layout, now_ms=now_ms, scale=scale, from_ms=fuzzed.from_ms)
 
 
 @pytest.mark.parametrize("source", SOURCES)
@@ -63,7 +63,7 @@ def test_whatever_bytes_come_it_is_an_error_of_ours_or_a_page(source, data, stat
         page = ask(fuzzed)
         assert isinstance(page.rows, list)
         if page.server_ms is not None:
-            judge.assert_judged_rightly(page, fuzzed.layout, now_ms=page.server_ms)
+            judge.assert_judged_rightly(page, fuzzed.layout, now_ms=page.server_ms, from_ms=fuzzed.from_ms)
 
 
 @pytest.mark.parametrize("source", OTHERS)
