@@ -11,13 +11,10 @@ BLOFIN_CONNECTION: dict[str, Any] = {
     "hook-class-name": "backfill.hooks.blofin_hook.BlofinHook",
     "hook-name": "Blofin",
     "ui-field-behaviour": {
-        "hidden-fields": ["schema", "extra"],
-        "relabeling": {"host": "Base URL", "login": "API key", "password": "API secret"},
-        "placeholders": {
-            "host": "https://openapi.blofin.com",
-            "login": "not needed for candles",
-            "password": "not needed for candles",
-        },
+        # Candles are public: a request carries no key, so the form asks for none.
+        "hidden-fields": ["schema", "login", "password", "extra"],
+        "relabeling": {"host": "Base URL"},
+        "placeholders": {"host": "https://openapi.blofin.com"},
     },
     "conn-fields": {
         "proxies": {
