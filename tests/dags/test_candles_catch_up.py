@@ -166,7 +166,8 @@ def test_with_recheck_established_no_trade_minutes_are_asked_for_again(db, excha
     db.execute("DELETE FROM candles WHERE open_time BETWEEN '2025-03-02T20:00Z' AND '2025-03-02T20:09Z'")
     db.execute(
         "INSERT INTO absences (series_id, source_id, grade, confirmations, expires_at, absent) "
-        "SELECT s.id, s.source_ids[1], 'reported', 2, now() + interval '1 day', int8multirange(int8range(%s, %s)) FROM series AS s",
+        "SELECT s.id, s.source_ids[1], 'reported', 2, now() + interval '1 day', int8multirange(int8range(%s, %s)) "
+        "FROM series AS s",
         [round(DAY.timestamp() * 1000) + 20 * 3_600_000, round(DAY.timestamp() * 1000) + 20 * 3_600_000 + 3_600_000],
     )
     asked = exchange.requests.by_route[CANDLES]
