@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import tomllib
 from pathlib import Path
 
 PROJECT = Path(__file__).parents[2]
@@ -19,5 +18,5 @@ def test_the_tour_leads_through_files_that_exist_and_fewer_than_25() -> None:
 def test_the_layers_are_those_of_the_contract() -> None:
     (block,) = re.findall(r"```\n(cli .*?)```", TEXT, re.DOTALL)
     told = [re.split(r"\s{2,}", line)[0] for line in block.splitlines()]
-    contracts = tomllib.loads((PROJECT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
-    assert told == [layer.replace("backfill.", "") for layer in contracts[0]["layers"]]
+    contract = (PROJECT / "pyproject.toml").read_text().partition('name = "imports run one way"')[2].partition("]")[0]
+    assert told == [layer.replace("backfill.", "") for layer in re.findall(r'^    "(.+)",$', contract, re.MULTILINE)]
