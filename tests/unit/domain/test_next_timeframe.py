@@ -84,15 +84,17 @@ def test_absent_minutes_had_no_trade_where_the_others_add_up():
     assert verdicts(proved(lower, [(10, 15, 9, 14, 3)])) == ([], [minutes(0, 1), minutes(3, 5)], [], [])
 
 
-@pytest.mark.parametrize("higher", [None, flat(12)], ids=["no bar", "a flat bar"])
-def test_minutes_absent_under_no_bar_or_a_silent_one_had_no_trade(higher):
-    assert verdicts(proved([None] * 5, [higher])) == ([], [minutes(0, 5)], [], [])
-    assert verdicts(proved([flat(12), None, flat(12), None, None], [higher])) == (
-        [],
-        [minutes(1, 2), minutes(3, 5)],
-        [],
-        [],
-    )
+SILENT = [[None] * 5, [flat(12), None, flat(12), None, None]]
+
+
+def test_minutes_absent_under_a_silent_bar_had_no_trade():
+    verdict = [verdicts(proved(bars, [flat(12)])) for bars in SILENT]
+    assert verdict == [([], [minutes(0, 5)], [], []), ([], [minutes(1, 2), minutes(3, 5)], [], [])]
+
+
+@pytest.mark.parametrize("bars", SILENT)
+def test_a_longer_bar_that_is_absent_too_proves_nothing(bars):
+    assert verdicts(proved(bars, [None])) == ([], [], [], [])
 
 
 def test_a_volume_that_is_missing_alone_is_enough_to_say_lost():
@@ -182,8 +184,8 @@ def test_only_bars_that_lie_whole_in_what_the_answer_covers_are_judged():
     assert verdicts(prove(lower, higher, MINUTE, FIVE, minutes(6, 9), [minutes(0, 20)])) == ([], [], [], [])
 
 
-def test_a_bar_that_is_missing_outside_of_what_the_answer_covers_proves_nothing():
-    proof = prove(frame([]), frame([]), MINUTE, FIVE, minutes(5, 10), [minutes(0, 20)])
+def test_a_bar_outside_of_what_the_answer_covers_proves_nothing():
+    proof = prove(frame([]), frame([flat(12)] * 4, FIVE_MS), MINUTE, FIVE, minutes(5, 10), [minutes(0, 20)])
     assert verdicts(proof) == ([], [minutes(5, 10)], [], [])
 
 
@@ -263,9 +265,11 @@ def published(bars: Sequence[Bar | None]) -> list[Bar | None]:
 
 
 @given(traded_minutes())
-def test_what_is_left_out_for_want_of_trades_is_always_proved(bars):
-    proof = proved(bars, published(bars))
-    assert proof.no_trade == union(minutes(at, at + 1) for at, bar in enumerate(bars) if bar is None)
+def test_what_is_left_out_for_want_of_trades_is_always_proved_under_a_bar_that_is_there(bars):
+    longer = published(bars)
+    proof = proved(bars, longer)
+    silent = [at for at, bar in enumerate(bars) if bar is None and longer[at // 5] is not None]
+    assert proof.no_trade == union(minutes(at, at + 1) for at in silent)
     assert (proof.lost, len(proof.differing)) == ([], 0)
 
 
