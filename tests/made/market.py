@@ -108,6 +108,16 @@ def without_places(first: int, every: int, run: int = 1) -> Change:
     return change
 
 
+def without_runs(*runs: tuple[int, int]) -> Change:
+    """Runs of bars left out, each given as its first place and its length."""
+    gone = np.concatenate([np.arange(first, first + length) for first, length in runs])
+
+    def change(bars: Candles) -> Candles:
+        return np.delete(bars, gone)
+
+    return change
+
+
 def flat(*spans: tuple[str, str]) -> Change:
     """Bars of no volume at the last price, in [first, past)."""
 
@@ -270,7 +280,9 @@ SERIES = {
         *("OLDER-ADA", "2017-11-20T08:55", "2017-12-10T08:50"), without_places(2000, 10**9, 9)
     ),
     "bittrex__ADA-BTC__5m__20180110": Series(
-        *("OLD-ADA", "2018-01-10T04:55", "2018-01-30T04:50"), without_places(700, 10**9, 40)
+        # One rest is long beside some short ones.
+        *("OLD-ADA", "2018-01-10T04:55", "2018-01-30T04:50"),
+        without_runs((300, 1), (500, 1), (700, 35), (900, 1), (1200, 4)),
     ),
     "bittrex__ADA-BTC__5m__20180115tzlate1h": Series(
         "OLD-ADA", "2018-01-15T15:50", "2018-02-04T15:45", late_by_an_hour
