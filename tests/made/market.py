@@ -282,7 +282,7 @@ SERIES = {
     "bittrex__ADA-BTC__5m__20180110": Series(
         # One rest is long beside some short ones.
         *("OLD-ADA", "2018-01-10T04:55", "2018-01-30T04:50"),
-        without_runs((300, 1), (500, 1), (700, 35), (900, 1), (1200, 4)),
+        without_runs((100, 1), (700, 35), (1050, 1), (1300, 1), (1500, 4)),
     ),
     "bittrex__ADA-BTC__5m__20180115tzlate1h": Series(
         "OLD-ADA", "2018-01-15T15:50", "2018-02-04T15:45", late_by_an_hour
