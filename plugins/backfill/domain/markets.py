@@ -9,7 +9,7 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Market:
-    """One market of a venue. ``told`` is the client's own description; all of it is plain JSON, to be kept anywhere.
+    """One market of a venue. ``told`` is the client's own description, as plain JSON.
 
     ``base`` is spelled as the venue does where case matters (kPEPE), else as ccxt does, which keeps coins of one name
     apart. ``contract_size`` is in coins a contract; None: spot, or unknown.

@@ -74,7 +74,7 @@ def aggregate(lower: pd.DataFrame, higher_tf: Timeframe) -> pd.DataFrame:
 
 
 def is_silent(candles: pd.DataFrame) -> Mask:
-    """Which bars are flat and without volume: how exchanges and stores write that nobody traded."""
+    """Which bars are flat and without volume: how exchanges and stores write a bar without trade."""
     flat = (candles["high"] == candles["low"]) & (candles["volume"] == 0)
     return flat.to_numpy()
 

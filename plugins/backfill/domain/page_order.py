@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 from itertools import pairwise
 
-# With fewer of its rows in one order a page has none, and no row can be told from another.
+# With fewer of its rows in one order a page has none, and no row is better than another.
 IN_ORDER_SHARE = 0.75
 
 

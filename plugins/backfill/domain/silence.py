@@ -28,7 +28,7 @@ MAX_DEVIATIONS = 6
 # Rests are of all lengths, as Zipf's law has them: the longest is 10 times as long as the next in one series of ten.
 # That is taken from some runs, and not from one or two.
 RECORD_TIMES, FEWEST_RUNS = 10, 3
-# Up to here every shorter run tells of a longer one.
+# Up to this length every shorter run is evidence for a longer one.
 SHORT_RUN = 4
 
 Numbers = NDArray[np.int64]

@@ -17,7 +17,7 @@ _PLAIN = re.compile(r"[!-^`-~]*")  # ASCII without blanks and the underscore
 
 
 class CcxtRow(NamedTuple):
-    """One bar as ccxt reads it, in the venue's units; None: not told or no number.
+    """One bar as ccxt reads it, in the venue's units; None: missing or no number.
 
     ``closed`` is the venue's own word where it gives one, else True; ``raw`` is the row as it came.
     """

@@ -10,7 +10,7 @@
     limits.py               house rules: how often one address may ask, what happens past that
     faults.py               what can be made to go wrong; switchboard.py switches it, delivery.py breaks connections
       page_faults.py        ... and what can be wrong with a page of candles; wrong_views.py has other pages
-    server.py               all of it behind HTTP on 127.0.0.1, with control.py for whoever runs it
+    server.py               all of it behind HTTP on 127.0.0.1, with control.py for the test or the demo
 
 ``python -m backfill.paper`` serves until Ctrl-C. Nothing here is imported by a Dag.
 """

@@ -1,7 +1,7 @@
 """``python -m backfill.paper``: serve paper exchanges until Ctrl-C.
 
 Without ``--exchanges`` a Blofin, whose address is the one line printed. With it one exchange or several over the
-same market, each on a port of its own; a line of JSON tells each one's name and address.
+same market, each on a port of its own; a line of JSON gives each one's name and address.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Bybit's public REST API v5: klines, instruments, time.
 
 After Bybit's documentation (Get Kline, Get Instruments Info, Get Server Time, Rate Limit) and recorded answers.
-Every answer to a question that reaches the API comes with HTTP 200 and tells by ``retCode`` whether it is an
+Every answer to a question that reaches the API comes with HTTP 200 and ``retCode`` says whether it is an
 error. ``start`` alone gives what follows it, the bar that contains it included (ro-soku #3), and from the listing
 on if it lies before (pybit #186); with ``end`` too the newest of what lies between. A ``limit`` above 1000 is cut
 down to it. (The last two, and the words of the errors, are not verified.)

@@ -1,4 +1,4 @@
-"""The paths of a paper exchange for whoever runs the test or the demo; neither counted nor limited.
+"""The paths of a paper exchange for the test or the demo that runs it; neither counted nor limited.
 
 GET    /paper/stats           what was asked: see Counts
 POST   /paper/stats/reset

@@ -1,4 +1,4 @@
-"""A market of candles that are given, at their own times: real ones, or real ones that somebody has spoilt."""
+"""A market of candles that are given, at their own times: real ones, or real ones with planted faults."""
 
 from __future__ import annotations
 

@@ -85,7 +85,7 @@ class KrakenProtocol(PlainRequests):
         return json_answer({"error": ["EGeneral:Unknown method"]})
 
     def refusal(self, refused: PaperRefusal, now_ms: int) -> Answer:
-        """Who asks too often is told so with status 200."""
+        """Too many requests are answered with status 200 and an error."""
         if refused.status == 429:
             return json_answer({"error": ["EGeneral:Too many requests"]})
         return html_answer(refused.status, f"{refused.status} Forbidden")

@@ -1,4 +1,4 @@
-"""What exists on a paper exchange: instruments and their candles, whoever asks and in whatever protocol."""
+"""What exists on a paper exchange: instruments and their candles, for every client and protocol."""
 
 from __future__ import annotations
 

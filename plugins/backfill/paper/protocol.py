@@ -79,7 +79,7 @@ class ExchangeProtocol(Protocol):
         """How much a request counts against the limits."""
 
     def usage_headers(self, path: str, used: int) -> Mapping[str, str]:
-        """How the exchange tells an address what it has used up of its limit."""
+        """How the exchange reports to an address how much of its limit is used."""
 
 
 class PlainRequests:

@@ -1,7 +1,7 @@
 """A market read from files of real candles (see candle_files.py), moved in time so that it ends now.
 
 - One file serves one series. Where several could, a perpetual goes before spot, then the file whose last bar
-  is the latest, then the one with more bars, then the first by name; ``series`` tells which it was.
+  is the latest, then the one with more bars, then the first by name; ``series`` says which it was.
 - Files of one instrument that end together (within a bar of the coarsest of them) are moved by the same whole
   number of those coarsest bars, so that their timeframes still agree with each other; their finer bars then
   end less than one coarsest bar before the start. Files that end at different times are different pieces of

@@ -1,6 +1,6 @@
 """A paper exchange behind HTTP, on 127.0.0.1 only.
 
-Besides the exchange's own paths it has a few for whoever runs the test or the demo: see control.py.
+Besides the exchange's own paths it has a few for the test or the demo: see control.py.
 """
 
 from __future__ import annotations
@@ -204,7 +204,7 @@ class PaperExchange:
         return self
 
     def stop(self) -> None:
-        """Close the port: whoever asks now is refused a connection."""
+        """Close the port: connections are refused from now on."""
         if self._server is not None and self._thread is not None:
             self._server.should_exit = True
             self._thread.join()

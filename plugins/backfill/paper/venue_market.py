@@ -2,7 +2,7 @@
 
 What a venue adds is a function of its name, the instrument and the minute, so that any minute can be had without
 those before it and two instances agree in every digit. Prices stay what they must be: on the tick, each minute
-opening where the one before closed, flat where nobody trades, and a higher bar the exact aggregate of its minutes.
+opening where the one before closed, flat without trades, and a higher bar the exact aggregate of its minutes.
 """
 
 from __future__ import annotations

@@ -69,7 +69,7 @@ class CcxtSource:
             sound, broken = refuse_times(frame, sound, broken, strangers, open_time_was_not_asked_for.__name__)
         over = is_over(sound, timeframe, now_ms, self._settle_ms)
         if self._client.venue.fills_no_trade and self.is_spot and self._stands_in:
-            # A flat bar that the venue wrote where nobody traded says nothing about a perpetual.
+            # A flat spot bar without trade is no evidence about a perpetual.
             traded = sound["volume"] > 0
             sound, over = sound[traded], over[traded]
         covers = Interval(*answer.covers_ms)
@@ -98,9 +98,9 @@ class CcxtSource:
         return sound.loc[sound["open_ms"] < since_ms - self._timeframe.step_ms, "open_ms"].tolist()
 
     def _before_ms(self, after_ms: int) -> float:
-        """Where the bars end that may come: some venues give their newest ones, some the one at the end they are told.
+        """Where the bars end that may come: some venues give their newest ones, some the one at the end we ask for.
 
-        The latter are those whose ``since`` is exclusive: ccxt 4.5.90 tells them the cursor itself as the end
+        The latter are those whose ``since`` is exclusive: ccxt 4.5.90 sends them the cursor itself as the end
         (bitget: endTime, kucoinfutures: to), and no source says whether a bar that opens there belongs to the page.
         """
         venue = self._client.venue

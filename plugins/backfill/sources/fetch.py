@@ -36,14 +36,14 @@ SETTLED_AFTER_MS = 2 * HOUR_MS
 # How an answer is counted that was not used, since its rows' times are wrong.
 WRONG_TIMES = "WrongTimes"
 
-# Told of one page, these leave hope for the next; all other errors end the asking.
+# After these errors on one page the next page is still asked; all other errors end the fetch.
 PAGE_ERRORS = (BadPayload, PaginationStalled)
 
 
 class SourceFetch:
     """One source's part in one attempt on one series, and its counts.
 
-    ``before``: what the attempt has asked of other sources already; its log row tells the sum.
+    ``before``: what the attempt has asked of other sources already; its log row has the sum.
     """
 
     def __init__(
@@ -216,7 +216,7 @@ class SourceFetch:
         return self._window.state == "live" and long_listed and page.after_ms > day_ago_ms
 
     def _settled(self, page: CandlePage, bars: Sequence[Interval]) -> list[Interval]:
-        """Those of ``bars`` that the home tells so late that it will not change its mind."""
+        """Those of ``bars`` that the primary source gave late enough to be final."""
         if self.source_id != self._window.source_ids[0]:
             return []
         settled_ms = self._timeframe.floor(page.now_ms - SETTLED_AFTER_MS)

@@ -72,7 +72,7 @@ class SilenceProof:
             self._silences.record_proof(self._window, no_trade, lost)
 
     def _fills_silence(self) -> bool:
-        """Whether the source writes a bar where nobody traded, so that one should be there."""
+        """Whether the source writes bars without trade, so that one should be there."""
         known = venue(self._source.name).fills_no_trade
         return known or self._silences.has_flat_bars(self._window, self._source_id)
 

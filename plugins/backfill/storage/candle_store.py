@@ -256,8 +256,8 @@ class CandleStore:
         """Store what one answer says, inside a :meth:`page_transaction`.
 
         ``candles``: sound closed rows, oldest first. ``bars``: the same as intervals. ``absent``: what the answer
-        has no candle for. ``settled``: those of ``bars`` that the home tells some time after they were over. Stored
-        twice, the second time changes nothing.
+        has no candle for. ``settled``: those of ``bars`` that the primary source gave some time after they ended.
+        Stored twice, the second time changes nothing.
         """
         inserted = revised = 0
         series = {"series_id": window.series_id, "source_id": source_id}
@@ -300,9 +300,9 @@ class CandleStore:
         return candles[~is_held], candles[is_held]
 
     def _copied(self, window: SeriesWindow, source_id: int, candles: pd.DataFrame) -> bool:
-        """Whether the candles could go straight into the table: the quick way, for bars that nobody has.
+        """Whether the candles could go straight into the table: the quick way, for bars that are not stored yet.
 
-        Not if somebody has stored one that the ledger does not know of, or stores one right now; then the merge
+        Not if another writer has stored one that the ledger does not know of, or stores one now; then the merge
         decides, bar by bar.
         """
         if not len(candles):
@@ -345,7 +345,7 @@ class CandleStore:
         return int(inserted), int(revised)
 
     def _recount_ledger(self, answer: dict[str, Any], bars: Sequence[Interval]) -> None:
-        """Count the page's span anew: a row that was merely found there may have been deleted since."""
+        """Count the page's span again: a row that was merely found there may have been deleted since."""
         self.connection.execute(query("ledger/lock_ledger"), answer)
         span = {"start_ms": bars[0].start, "end_ms": bars[-1].end}
         times = {"first": utc(bars[0].start), "past": utc(bars[-1].end)}

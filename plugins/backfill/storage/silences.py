@@ -91,7 +91,7 @@ class Silences:
             yield
 
     def has_flat_bars(self, window: SeriesWindow, source_id: int) -> bool:
-        """Whether the source writes flat bars without volume into the series where nobody traded."""
+        """Whether the source writes flat bars without volume into the series for bars without trade."""
         params = {
             "series_id": window.series_id,
             "source_id": source_id,

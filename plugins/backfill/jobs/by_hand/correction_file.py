@@ -57,7 +57,7 @@ class _Table(NamedTuple):
 def read_corrections(path: Path, series: Sequence[SeriesWindow]) -> CorrectionFile:
     """The bars of a file that must be of ``series`` and within their windows.
 
-    UTF-8, with or without a byte order mark, columns in any order. Raises :class:`CorrectionsInvalid`, which tells
+    UTF-8, with or without a byte order mark, columns in any order. Raises :class:`CorrectionsInvalid`, which names
     every fault by line and column.
     """
     faults: list[Fault] = []

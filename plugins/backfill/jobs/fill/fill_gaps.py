@@ -1,7 +1,7 @@
 """Fill the gaps of one series: from each source in turn window - held - absent(source), newest first.
 
 Every page is stored as soon as it has come, so the work can be stopped anywhere and taken up again. One row of
-``gap_fill_runs`` tells of the attempt, whatever becomes of it.
+``gap_fill_runs`` has a row for the attempt, however it ends.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class FillReport:
     cause: BaseException | None = field(default=None, repr=False, compare=False)
 
     def as_dict(self) -> dict[str, Any]:
-        """Without ``cause``, which is for whoever must decide what to do next."""
+        """Without ``cause``, which is for the caller."""
         return {name: value for name, value in vars(self).items() if name != "cause"}
 
 
@@ -123,7 +123,7 @@ class _Fill:
 
     def left_to_another(self, busy: SeriesBusy) -> FillReport:
         self.errors.append(busy)
-        return replace(self._finish(status="partial"), cause=None)  # nobody's fault
+        return replace(self._finish(status="partial"), cause=None)  # not an error
 
     def _ask(self, source: CandleSource, pages_in_flight: int, *, recheck: bool) -> None:
         source_id = self.store.source_id(source.name)

@@ -33,8 +33,8 @@ log = logging.getLogger(__name__)
 
 # Finer bars that are in memory at once: about 5 MB.
 CHUNK_BARS = 50_000
-# Of so many bars that the home has told itself since a few may differ: those that it has corrected late. Where more do,
-# its bars do not add up, and none are made.
+# Of this many bars that the primary source has given itself since, a few may differ: those it corrected late.
+# Where more do, its bars do not add up, and none are made.
 MOST_REPLACED, FEWEST_CONTRADICTED, CONTRADICTED_SHARE = 100, 3, 0.1
 # Significant digits of a sum of volumes: the next one is the noise of adding floats, 469.89449999999994 for 469.8945.
 SUMMED_DIGITS = 14
@@ -119,7 +119,8 @@ def whole_bars(
     """The coarser bars that ``finer`` makes for certain: each of their bars is there or ``silent``, and one traded.
 
     Both are candle frames (``frames.candle_frame``), oldest first; ``silent`` is proved to have had no trade and is not
-    in ``finer``. A volume that is unknown cannot be added up, so there is no such bar; of the quote volume it is told.
+    in ``finer``. A volume that is unknown cannot be added up, so there is no such bar; an
+    unknown quote volume is stored as unknown.
     """
     if not len(finer):
         return finer[CANDLE_COLUMNS]
@@ -187,7 +188,7 @@ def _changed(
 ) -> pd.DataFrame:
     """Those of ``bars`` that are not stored, and those that were made of the same series and differ.
 
-    Nothing is replaced that anybody else has told.
+    Nothing is replaced that came from another source.
     """
     stored = store.candles(window.series_id, span).set_index("open_ms")
     opens_ms = bars["open_ms"]

@@ -22,7 +22,7 @@ from backfill.storage.series import Selection, SeriesWindow
 
 # A transaction of so many bars takes some ten ms.
 BARS_AT_ONCE = 10_000
-# Dropping a month needs the whole table to itself for a moment. Whoever cannot have it soon gets out of the way.
+# Dropping a month needs the whole table to itself for a moment. Without it soon, we give up and try later.
 LOCK_TIMEOUT = "2s"
 # Old bars can wait: a series that another run works on is left to the next run.
 PATIENCE_S = 2.0

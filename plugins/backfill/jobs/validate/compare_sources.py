@@ -259,7 +259,8 @@ def _disagreement(check: ValidationContext, one: _Compared, row: Mapping[Any, An
 def _unverified(check: ValidationContext, pages: Sequence[Interval], *, nobody_has_it: bool) -> None:
     """Say so, and look at the bars for themselves.
 
-    ``nobody_has_it``: whoever may be asked has answered, and has no bar of them: that holds as long as a comparison.
+    ``nobody_has_it``: all that may be asked have answered, and have none of these bars: that holds as long
+    as a comparison.
     """
     why = list(dict.fromkeys(str(error) for error in check.errors)) or ["no other source has these bars"]
     detail: dict[str, Any] = {"why": why, "nobody_has_it": nobody_has_it}

@@ -1,6 +1,6 @@
 """Find stored bars that look untrue by themselves: flat ones of a market that trades, jumps, holes at page edges.
 
-What another source says about them decides: it was as quiet, or moved as far. Where nobody says anything they stay
+What another source says about them decides: it was as quiet, or moved as far. Without an answer they stay
 suspects, which is a warning. The home is asked for them once more before they are called anything.
 """
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from backfill.domain.agreement import Comparison
 
 
-# So many bars before a page show whether a market falls silent at times: short silences are told from an outage by
+# So many bars before a page show whether a market falls silent at times: short silences are separated from an outage by
 # that. So many after it keep its end from cutting a silence short.
 BARS_BEFORE, BARS_AFTER = 5000, 240
 
@@ -29,7 +29,7 @@ BARS_BEFORE, BARS_AFTER = 5000, 240
 def find_suspicious(
     check: ValidationContext, span: Interval, other: pd.DataFrame | None, comparison: Comparison | None
 ) -> None:
-    """Look at the stored bars of ``span``; ``other``: another source's, and how the two compare; None: nobody's."""
+    """Look at the stored bars of ``span``; ``other``: another source's, if any, and how the two compare."""
     candles = check.candles(_around(check, span))
     if _find_flat_bars(check, span, candles, other):
         candles = check.candles(_around(check, span))
@@ -47,7 +47,7 @@ def _find_flat_bars(
 ) -> bool:
     """Flat bars without volume in a market that trades: the source's outage, unless the others were as quiet.
 
-    Whether the home has told any of them again, so that ``candles`` are no longer what is stored.
+    Whether the primary source has given any of them again, so that ``candles`` are no longer what is stored.
     """
     step_ms = check.timeframe.step_ms
     flat = intersection(flat_runs(candles, step_ms), [span])

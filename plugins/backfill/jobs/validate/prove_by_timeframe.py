@@ -1,7 +1,7 @@
 """Let the home's own coarser bars say whether its finer ones are whole and right.
 
 An exchange makes both from the same trades, so the minutes that are there add up to its five minutes, or something was
-lost or is wrong. Where bars are missing this tells "nobody traded" from "lost"; where none is, it finds what no search
+lost or is wrong. Where bars are missing this separates "no trade" from "lost"; where none is, it finds what no search
 for gaps sees. Whatever does not add up is asked for again before it is called a fault.
 """
 
@@ -101,7 +101,7 @@ class _Prover:
         published = (one for one in options if venue(home).serves(one.name))
         self._coarse = next((one for one in options if one.name in kept), next(published, None))
         self.stored_series_id = kept.get(self._coarse.name) if self._coarse else None
-        # A source that writes a bar where nobody traded has lost the one that it lacks, whatever adds up.
+        # A source that writes a bar without trade has lost the one that it lacks, whatever adds up.
         known = venue(home).fills_no_trade
         self._fills_silence = known or check.store.silences.has_flat_bars(check.window, check.home_id)
 
@@ -118,13 +118,13 @@ class _Prover:
         buckets = union(Interval(coarse.floor(start), coarse.ceil(end)) for start, end in due)
         if self.stored_series_id is None:
             rows = check.home.rows_per_page if check.home else venue(self._home_name).rows_per_page
-        else:  # nobody is asked, so a span need not be worth a question
+        else:  # no request is made, so a span need not be worth a question
             rows = max(1, CHUNK_BARS * check.timeframe.step_ms // coarse.step_ms)
         pages = plan_pages(intersection(buckets, [Interval(first, max(first, over))]), coarse.step_ms, rows)
         return [Interval(page.reach_ms, page.after_ms) for page in pages][:MOST_PAGES]
 
     def tells(self, chunk: Interval) -> bool:
-        """Prove one span; whether its coarser bars could be had and told anything."""
+        """Prove one span; whether its coarser bars were there and decided anything."""
         try:
             proof = self._prove(chunk)
         except ExchangeError as error:

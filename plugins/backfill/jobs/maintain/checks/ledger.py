@@ -2,7 +2,7 @@
 
 Triggers and our own writer keep it true in the same transaction as the candles; DROP and DETACH of a partition, or a
 session that has silenced them, do not. One statement reads both as of one moment, so a page on its way in is no drift;
-the repair counts anew under the ledger's lock, after which other writers add their own.
+the repair counts again under the ledger's lock, after which other writers add their own.
 """
 
 from __future__ import annotations

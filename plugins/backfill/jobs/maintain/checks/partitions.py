@@ -1,8 +1,8 @@
 """The tables that candles are in: months without one, rows in the wrong one, tables that the ledger does not hear of.
 
-Mended: missing months are made, rows of the default partition move into their month, triggers are put back. Told only:
-a month that somebody has detached (his rows are out of sight, and maybe on purpose), and partitions that are not whole
-months or not called as we call them, beside which no month can be made.
+Mended: missing months are made, rows of the default partition move into their month, triggers are put back.
+Reported only: a month that was detached by hand (its rows are out of sight, maybe on purpose), and partitions that are
+not whole months or not called as we call them, beside which no month can be made.
 """
 
 from __future__ import annotations

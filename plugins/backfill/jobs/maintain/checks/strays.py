@@ -2,7 +2,7 @@
 
 Series are never deleted and their numbers never used again, so an orphan means that a person has deleted one
 or that a foreign writer has made a number up. What its candles, revisions and quarantined rows are of, and
-whoever restores the series wants them back: they stay and are told. What sources have denied of it can be asked again,
+restoring the series needs them: they stay and are reported. What sources have denied of it can be asked again,
 so the repair drops that, and settles the open findings.
 """
 
