@@ -190,6 +190,13 @@ def contents(connection: Connection) -> dict[str, list[tuple[Any, ...]]]:
     }
 
 
+# Of this database: other tests have databases of their own on the same server.
+ADVISORY_LOCKS = (
+    "SELECT classid::bigint, objid::bigint FROM pg_locks WHERE locktype = 'advisory' "
+    "AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
+)
+
+
 def wait_until_blocked(connection: psycopg.Connection[Any], how_many: int = 1) -> None:
     """Until that many backends of this database wait for a lock."""
     sql = (

@@ -109,8 +109,7 @@ def test_two_processes_on_the_same_universe_ask_for_nothing_twice(
 def test_an_interrupt_ends_the_process_in_order_and_says_so(
     start_cli: Start, cli: Cli, store: CandleStore, live_exchange: PaperBlofin, span: tuple[str, ...]
 ) -> None:
-    live_exchange.latency_ms = 1500
-    process = start_cli("fill", *span)
+    process = start_cli("fill", *span, "--sleep-ms", "500")  # 18 requests: seconds of work after the first page
 
     def has_begun() -> bool:
         assert process.poll() is None, process.communicate()

@@ -16,7 +16,16 @@ from backfill.storage.database import Connection, connect
 from backfill.storage.gap_fill_log import GapFillLog
 from backfill.storage.series import SeriesWindow
 from integration.exchange import WHO, PaperBlofin, Question, assert_equals_market, bars_of, fill, run_log
-from integration.helpers import DAY_MS, NOON_MS, assert_held_is_true, one, rows, stored_ms, wanted_series
+from integration.helpers import (
+    ADVISORY_LOCKS,
+    DAY_MS,
+    NOON_MS,
+    assert_held_is_true,
+    one,
+    rows,
+    stored_ms,
+    wanted_series,
+)
 from waiting import PATIENCE_S, wait_for
 
 
@@ -129,7 +138,7 @@ def test_a_database_that_goes_away_in_mid_fill_leaves_whole_pages_and_a_row_for_
 
     assert stored_ms(store.connection, window) == bars_of(window)[-1440:]
     assert status_of(store.connection) == ("running", 1440, True)
-    wait_for_answer(store.connection, "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'", 0)
+    wait_for("the lock to go", lambda: rows(store.connection, ADVISORY_LOCKS) == [])
     assert GapFillLog(store.connection).abandon_dead_runs() == 1
     exchange.behave()
     assert fill(store, exchange, window).rows_inserted == 2880

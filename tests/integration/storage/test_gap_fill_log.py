@@ -13,8 +13,8 @@ from backfill.storage.candle_store import CandleStore, StoredPage
 from backfill.storage.database import connect
 from backfill.storage.gap_fill_log import GapFillLog, Requests, RunIdentity
 from backfill.storage.series import SERIES_LOCK, SeriesWindow
-from integration.helpers import MINUTE_MS, one, rows, wait_until_blocked, wanted_series
-from waiting import PATIENCE_S
+from integration.helpers import ADVISORY_LOCKS, MINUTE_MS, rows, wait_until_blocked, wanted_series
+from waiting import PATIENCE_S, wait_for
 
 WHO = RunIdentity("candles_fill_gaps", "scheduled__1", "one_symbol.fill_from_blofin", map_index=3, try_number=2)
 
@@ -71,9 +71,7 @@ def test_the_row_of_a_process_that_has_died_is_abandoned_and_keeps_its_counts(
         GapFillLog(victim.connection).count(run, "blofin", StoredPage(9, 0, 0, 0), MINUTE_MS, Requests(1, 1))
         store.connection.execute("SELECT pg_terminate_backend(%s)", (victim.connection.info.backend_pid,))
         victim.connection.close()
-    held_yet = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'"
-    while one(store.connection, held_yet):  # the server notices in its own time
-        pass
+    wait_for("the server to notice", lambda: rows(store.connection, ADVISORY_LOCKS) == [])
 
     assert GapFillLog(store.connection).abandon_dead_runs() == 1
 
@@ -160,5 +158,4 @@ def test_a_series_is_free_again_however_the_work_ends(
         work(stop)
 
     with CandleStore(connect(database_uri)) as other, other.working_on(window, 0):
-        key = "SELECT classid::bigint, objid::bigint FROM pg_locks WHERE locktype = 'advisory'"
-        assert rows(store.connection, key) == [(SERIES_LOCK, window.series_id)]
+        assert rows(store.connection, ADVISORY_LOCKS) == [(SERIES_LOCK, window.series_id)]
