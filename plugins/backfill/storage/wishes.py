@@ -40,6 +40,7 @@ class WishList:
             "dropped": Jsonb([{"symbol": symbol, "timeframe": timeframe} for symbol, timeframe in sorted(dropped)]),
         }
         with translated_errors(), self._connection.transaction():
+            self._connection.execute(query("instruments/name_instruments"), params)
             self._connection.execute(query("series/declare_series"), params)
 
 

@@ -1,18 +1,10 @@
--- The wish list: its series are wanted as it says, the dropped ones no longer are. Instruments that no source has
--- described yet are made by name. Rows that already say so are left alone: not written, not locked, no number used up.
+-- The wish list: its series are wanted as it says, the dropped ones no longer are. Every instrument has a row by now
+-- (name_instruments). Rows that already say so are left alone: not written, not locked, no number used up.
 WITH wish AS MATERIALIZED (
     SELECT * FROM jsonb_to_recordset(%(wishes)s::jsonb) AS w (
         symbol text, timeframe text, history_ms bigint, since timestamptz, until timestamptz, retention_ms bigint,
         source_ids smallint[], spot_proxy boolean, objective_pct double precision, roll_up boolean,
         ready_bars integer)
-), made AS (
-    INSERT INTO instruments (symbol)
-    SELECT DISTINCT w.symbol FROM wish AS w
-    WHERE NOT EXISTS (SELECT FROM instruments AS i WHERE i.symbol = w.symbol) ORDER BY w.symbol
-    ON CONFLICT (symbol) DO UPDATE SET symbol = excluded.symbol  -- somebody was quicker: take his
-    RETURNING id, symbol
-), named AS (
-    SELECT id, symbol FROM made UNION SELECT i.id, i.symbol FROM instruments AS i JOIN wish USING (symbol)
 ), dropped AS (
     UPDATE series AS s SET wanted = false
     FROM instruments AS i
@@ -22,16 +14,16 @@ WITH wish AS MATERIALIZED (
 )
 INSERT INTO series (instrument_id, timeframe, wanted, history_ms, since, until, retention_ms, source_ids, spot_proxy,
                     objective_pct, roll_up, ready_bars)
-SELECT n.id, w.timeframe, true, w.history_ms, w.since, w.until, w.retention_ms, w.source_ids, w.spot_proxy,
+SELECT i.id, w.timeframe, true, w.history_ms, w.since, w.until, w.retention_ms, w.source_ids, w.spot_proxy,
        w.objective_pct, w.roll_up, w.ready_bars
 FROM wish AS w
-JOIN named AS n USING (symbol)
-LEFT JOIN series AS s ON s.instrument_id = n.id AND s.timeframe = w.timeframe
+JOIN instruments AS i USING (symbol)
+LEFT JOIN series AS s ON s.instrument_id = i.id AND s.timeframe = w.timeframe
 WHERE (s.wanted, s.history_ms, s.since, s.until, s.retention_ms, s.source_ids, s.spot_proxy,
        s.objective_pct, s.roll_up, s.ready_bars) IS DISTINCT FROM
       (true, w.history_ms, w.since, w.until, w.retention_ms, w.source_ids, w.spot_proxy, w.objective_pct, w.roll_up,
        w.ready_bars)
-ORDER BY n.id, w.timeframe
+ORDER BY i.id, w.timeframe
 ON CONFLICT (instrument_id, timeframe) DO UPDATE
 SET wanted = true, history_ms = excluded.history_ms, since = excluded.since, until = excluded.until,
     retention_ms = excluded.retention_ms, source_ids = excluded.source_ids, spot_proxy = excluded.spot_proxy,

@@ -1,0 +1,9 @@
+-- Instruments that no source has described yet are made by name, in one order, so that two processes wait for each
+-- other instead of blocking each other. A process that comes second waits until the first has committed: a statement of
+-- its own after this one sees every row.
+INSERT INTO instruments (symbol)
+SELECT DISTINCT w.symbol
+FROM jsonb_to_recordset(%(wishes)s::jsonb) AS w (symbol text)
+WHERE NOT EXISTS (SELECT FROM instruments AS i WHERE i.symbol = w.symbol)
+ORDER BY w.symbol
+ON CONFLICT (symbol) DO NOTHING
