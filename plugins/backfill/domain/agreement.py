@@ -1,18 +1,18 @@
-"""Compare two sources' candles of one span: every price of every bar, within what the market itself allows.
+"""Compare the prices of two sources' candles, with tolerances from the market itself.
 
-Both frames have the candle columns, ``open_ms`` ascending and unique. Volume is not compared: no two venues trade the
-same. A row that lacks a price counts as missing on its side.
+Frames have the candle columns, ``open_ms`` ascending and unique. Rows without all prices count as missing. Volumes
+differ by venue and are not compared.
 
-Two venues of one instrument trade apart by an offset of a few bp that drifts over hours. A bar is judged by how far it
-departs from the median offset of the :data:`AROUND` bars around it. It may depart by
+Two venues are apart by an offset of a few bp that drifts over hours. From its median over the :data:`AROUND` bars
+around it, a price may depart by
 
     floor + a * volatility + b * range + tick
 
-or, for a noisy pair, by :data:`NINE_IN_TEN` times its noise, and never beyond the ceiling, offset included. Of the two
-sources the calmer one gives volatility and range, so a corrupt bar cannot widen its own tolerance.
+or, for a noisy pair, by :data:`NINE_IN_TEN` times its noise; with the offset, never beyond the ceiling. Volatility and
+range are the calmer source's, so a corrupt bar cannot widen its own tolerance.
 
-The factors are fitted to 18 pairs of BTC and ETH (Binance, Bybit, OKX; 5m to 1h): 0.06 % of 53,820 bars disagree, all
-of them sudden moves or the edges of an outage. A bar replaced by its neighbour is found in 90 to 97 of 100.
+Fitted to 18 pairs of BTC and ETH (Binance, Bybit, OKX; 5m to 1h): 0.06 % of 53,820 bars disagree, in sudden moves or at
+outages; 90 to 97 % of bars replaced by a neighbour are found.
 """
 
 from __future__ import annotations
@@ -32,36 +32,35 @@ Verdict = Literal["agree", "disagree", "unverified"]
 Vote = Literal["stored", "other", "neither", "missing"]
 
 BP = 1e-4
-# Two doubles closer than this, relative, are the same price. As a ceiling it allows nothing else.
+# Relative distance of equal prices.
 FLOAT_NOISE = 1e-9
 # seeds/003, tolerance_pct.
 CEILING = 0.01
 
 AROUND = 31
-# With fewer bars around, no offset is estimated; its usual size is allowed instead.
+# With fewer bars UNKNOWN_OFFSET is allowed.
 ENOUGH_AROUND = 16
 UNKNOWN_OFFSET = 6 * BP
 MAX_OFFSET = 10 * BP
 
-# A pair noisier than those measured may depart by this multiple of what nine bars in ten keep to. One bar in ten must
-# be corrupt to move that figure.
+# Factor on the 0.9 quantile, which one bar in ten must be corrupt to move.
 NINE_IN_TEN = 5
 MEASURED_NOISE, MOST_NOISE = 2 * BP, 5 * BP
 
-# A price grid is estimated from the distances of prices: a few are too few, and thousands add nothing.
+# Prices needed to estimate a price grid; more bars add nothing.
 PRICES_FOR_A_TICK = 8
 BARS_FOR_A_TICK = 2_000
 
 
 class Leeway(NamedTuple):
-    """How far a price may depart: relative, then in multiples of volatility and of the bar's range."""
+    """Allowed departure: relative floor, multiples of volatility and range."""
 
     floor: float
     volatility: float
     range: float
 
 
-# High and low are single trades; open and close are where most trades happen.
+# High and low are single trades.
 _EDGE, _EXTREME = Leeway(1.5 * BP, 0.2, 0.1), Leeway(2 * BP, 0.3, 0.3)
 LEEWAY: dict[str, Leeway] = {"open": _EDGE, "high": _EXTREME, "low": _EXTREME, "close": _EDGE}
 
@@ -72,8 +71,8 @@ DISAGREEMENT_COLUMNS = ["open_ms", "field", "stored", "other", "difference", "to
 class Comparison:
     """Two sources over one span; each bar is in ``compared``, ``only_stored`` or ``only_other``.
 
-    ``disagreements``: a row for each bar and field, by time. ``difference`` is stored / other - 1; it lies further than
-    ``tolerance`` from ``offset``, or further than the ceiling from 0.
+    ``disagreements`` has a row per bar and field. Its ``difference`` (stored / other - 1) is further than
+    ``tolerance`` from ``offset``, or beyond the ceiling.
     """
 
     compared: int
@@ -84,24 +83,24 @@ class Comparison:
 
     @property
     def verdict(self) -> Verdict:
-        """``unverified``: there was nothing to compare."""
+        """``unverified`` if nothing was compared."""
         if self.compared == 0:
             return "unverified"
         return "agree" if self.agreed == self.compared else "disagree"
 
     @property
     def share_agreeing(self) -> float:
-        """Of the bars compared; 0 where there are none."""
+        """Share of the compared bars, 0 if there are none."""
         return self.agreed / self.compared if self.compared else 0.0
 
 
 def compare(
     stored: pd.DataFrame, other: pd.DataFrame, *, step_ms: int, ceiling: float = CEILING, strict: bool = False
 ) -> Comparison:
-    """Compare the stored candles with another source's of the same class, bars of ``step_ms``.
+    """Compare stored candles with another source's, both of ``step_ms``.
 
-    ``ceiling``: the relative difference that no volatility excuses; :data:`FLOAT_NOISE` for one source asked twice.
-    ``strict``: a pair's own noise excuses nothing, since a shifted series is noisy too.
+    ``ceiling``: largest relative difference (:data:`FLOAT_NOISE` for one source asked twice). ``strict``: do not
+    allow for noise, since shifted series are noisy too.
     """
     both = in_common(stored, other)
     difference = _relative(both.stored, both.other)
@@ -135,9 +134,9 @@ def compare(
 
 
 def votes(disagreements: pd.DataFrame, third: pd.DataFrame) -> pd.DataFrame:
-    """The disagreements with a third source's value (``third``, NaN if missing) and its ``vote``.
+    """The disagreements with a third source's value (``third``, NaN if missing) and ``vote``.
 
-    It sides with the nearer of the two within the row's tolerance plus the usual offset; otherwise ``neither``.
+    The nearer of the two gets it if within tolerance plus usual offset, else ``neither``.
     """
     bars = pd.Index(third["open_ms"]).get_indexer(pd.Index(disagreements["open_ms"]))
     fields = pd.Index(PRICES).get_indexer(pd.Index(disagreements["field"]))
@@ -154,7 +153,7 @@ def votes(disagreements: pd.DataFrame, third: pd.DataFrame) -> pd.DataFrame:
 
 
 class InCommon(NamedTuple):
-    """The bars that both sources have, their prices as (bars, open-high-low-close), and those that only one has."""
+    """Prices are (bars, open-high-low-close)."""
 
     open_ms: Times
     stored: Floats
@@ -189,19 +188,17 @@ def _bars(candles: pd.DataFrame) -> tuple[Times, Floats]:
 
 
 def _relative(value: Floats, reference: Floats) -> Floats:
-    """value / reference - 1. Equal zeros do not differ."""
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.asarray(np.where(value == reference, 0.0, value / reference - 1))
 
 
 def _offset(difference: Floats) -> Floats:
-    """How far the stored closes around each bar lie above the other's; NaN where too few bars are known."""
+    """NaN if too few are known."""
     known = np.where(np.isfinite(difference), difference, np.nan)
     return _rolling_median(known, ENOUGH_AROUND).clip(-MAX_OFFSET, MAX_OFFSET)
 
 
 def _tolerance(both: InCommon, step_ms: int, unknown_offset: NDArray[np.bool_]) -> Floats:
-    """How far each price may depart from the offset, relative: (bars, open-high-low-close)."""
     floor, by_volatility, by_range = np.array([LEEWAY[field] for field in PRICES]).T
     market = by_volatility * _volatility(both, step_ms)[:, None] + by_range * _calmer_range(both)[:, None]
     slack = np.where(unknown_offset, UNKNOWN_OFFSET, 0.0)[:, None]
@@ -210,7 +207,7 @@ def _tolerance(both: InCommon, step_ms: int, unknown_offset: NDArray[np.bool_]) 
 
 
 def _noise(departure: Floats) -> Floats:
-    """Per field, what nine bars in ten keep to, if that is more than :data:`MEASURED_NOISE`; else 0."""
+    """Per field, the 0.9 quantile of departures; 0 up to :data:`MEASURED_NOISE`."""
     if len(departure) < ENOUGH_AROUND:
         return np.zeros(departure.shape[1])
     noise: Floats = np.quantile(np.abs(departure - np.median(departure, axis=0)), 0.9, axis=0)
@@ -218,7 +215,6 @@ def _noise(departure: Floats) -> Floats:
 
 
 def _volatility(both: InCommon, step_ms: int) -> Floats:
-    """The median absolute log return around each bar, of the calmer source."""
     with np.errstate(divide="ignore", invalid="ignore"):
         closes = np.log(np.stack((both.stored[:, -1], both.other[:, -1])))
         returns = np.abs(np.diff(closes, prepend=np.nan)) / np.sqrt(np.diff(both.open_ms, prepend=0) / step_ms)
@@ -232,14 +228,12 @@ def _calmer_range(both: InCommon) -> Floats:
 
 
 def _calmer(one: Floats, another: Floats) -> Floats:
-    """The smaller of two, ignoring what is not finite."""
     calmer: Floats = np.fmin(one, another)
     calmer[~np.isfinite(calmer)] = np.nan
     return calmer
 
 
 def _coarser_tick(both: InCommon) -> Floats:
-    """One step of the coarser price grid, relative to each price."""
     tick = max(_tick(both.stored), _tick(both.other))
     reference = np.abs(both.other)
     relative: Floats = np.divide(tick, reference, out=np.zeros_like(reference), where=reference > 0)
@@ -247,7 +241,6 @@ def _coarser_tick(both: InCommon) -> Floats:
 
 
 def _tick(prices: Floats) -> float:
-    """A source's price step: the smallest distance between two prices; 0 if there are too few."""
     distinct = np.unique(prices[:BARS_FOR_A_TICK])
     steps = np.diff(distinct[np.isfinite(distinct)])
     steps = steps[steps > FLOAT_NOISE * np.max(np.abs(distinct), initial=0.0)]
@@ -255,5 +248,4 @@ def _tick(prices: Floats) -> float:
 
 
 def _rolling_median(values: Floats, enough: int) -> Floats:
-    """NaN where fewer than ``enough`` values are known."""
     return pd.Series(values).rolling(AROUND, center=True, min_periods=enough).median().to_numpy(dtype=np.float64)

@@ -1,4 +1,4 @@
-"""What an answer says: which bars it gives, and about which it is silent."""
+"""Which bars an answer contains or lacks."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-# A bar may be published late. Until this long after its close, its lack in the newest place proves nothing.
+# Bars may be published late: until this long after its close, a missing one proves nothing.
 LATE_MS = 10 * 60 * 1000
 
 
 def bar_intervals(open_ms: NDArray[np.int64], step_ms: int) -> list[Interval]:
-    """Ascending open times as joined intervals."""
+    """Join ascending open times into intervals."""
     if not len(open_ms):
         return []
     import numpy as np
@@ -38,11 +38,9 @@ def silent(
     timeframe: Timeframe,
     now_ms: int,
 ) -> list[Interval]:
-    """The bars of ``window`` that an answer has passed over.
+    """The bars of ``window`` between an answer's oldest row and the cursor that are not ``given``.
 
-    An answer holds the newest bars before its cursor, so what lies between its oldest row and the cursor and is
-    not ``given`` it has no candle for. Not so the bars of rows that were there but could not be
-    used (``doubtful_ms``), and, after the newest row, bars that may only be late.
+    Excluded are bars of unusable rows (``doubtful_ms``) and newest bars that may be late.
     """
     step_ms = timeframe.step_ms
     late = max(newest_ms + step_ms, timeframe.floor(now_ms - LATE_MS))

@@ -1,4 +1,4 @@
-"""Share out a capacity that does not suffice for all."""
+"""Share a scarce capacity."""
 
 from __future__ import annotations
 
@@ -9,10 +9,7 @@ K = TypeVar("K", bound=Hashable)
 
 
 def fair_share(needs: Mapping[K, int], capacity: int) -> dict[K, int]:
-    """Max-min fair: no request gets more than it needs, the rest is shared equally.
-
-    What cannot be divided goes to the first ones, one each.
-    """
+    """Max-min fair: no request gets more than it needs, the rest is shared equally, remainders to the first."""
     shares: dict[K, int] = {}
     left = max(0, capacity)
     by_need = sorted(needs, key=lambda who: needs[who])

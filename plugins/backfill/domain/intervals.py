@@ -1,6 +1,6 @@
-"""Half-open intervals of whole milliseconds, and sets of them.
+"""Half-open intervals of whole milliseconds.
 
-A set of intervals is a sorted list in which nothing overlaps or touches; every function returns one.
+A set is a sorted list in which nothing overlaps or touches; every function returns one.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ class Interval(NamedTuple):
 
 
 def union(intervals: Iterable[Interval]) -> list[Interval]:
-    """Join what overlaps or touches."""
+    """Join intervals that overlap or touch."""
     joined: list[Interval] = []
     for start, end in sorted(i for i in intervals if i.start < i.end):
         if joined and start <= joined[-1].end:
@@ -28,7 +28,7 @@ def union(intervals: Iterable[Interval]) -> list[Interval]:
 
 
 def difference(wanted: Iterable[Interval], have: Iterable[Interval]) -> list[Interval]:
-    """The parts of ``wanted`` that ``have`` leaves uncovered."""
+    """The parts of ``wanted`` outside ``have``."""
     uncovered: list[Interval] = []
     covers = union(have)
     first = 0
@@ -48,7 +48,7 @@ def difference(wanted: Iterable[Interval], have: Iterable[Interval]) -> list[Int
 
 
 def intersection(left: Iterable[Interval], right: Iterable[Interval]) -> list[Interval]:
-    """What both cover."""
+    """The parts covered by both."""
     a, b = union(left), union(right)
     both: list[Interval] = []
     i = j = 0
@@ -64,7 +64,7 @@ def intersection(left: Iterable[Interval], right: Iterable[Interval]) -> list[In
 
 
 def total_ms(intervals: Iterable[Interval]) -> int:
-    """The summed length of what is covered."""
+    """Total covered length in ms."""
     return sum(i.end - i.start for i in union(intervals))
 
 

@@ -1,4 +1,4 @@
-"""A market of a venue, cut down to what identifies and scales it and to what a client needs to ask for it."""
+"""A market of a venue: identity, scale, and what a client needs."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Market:
-    """One market of a venue. ``told`` is the client's own description, as plain JSON.
+    """One market of a venue, with the client's description as plain JSON.
 
-    ``base`` is spelled as the venue does where case matters (kPEPE), else as ccxt does, which keeps coins of one name
-    apart. ``contract_size`` is in coins a contract; None: spot, or unknown.
+    ``base`` is spelled as at the venue where case matters (kPEPE), else as in ccxt, which keeps coins of one name
+    apart. ``contract_size``: coins per contract, None for spot or unknown.
     """
 
     venue_symbol: str
@@ -33,5 +33,5 @@ class Market:
     expires_ms: int | None = None
 
     def as_dict(self) -> dict[str, Any]:
-        """For a cache; ``Market(**kept)`` brings it back."""
+        """As a dict for a cache; ``Market(**kept)`` restores it."""
         return asdict(self)

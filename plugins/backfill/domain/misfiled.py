@@ -1,15 +1,15 @@
-"""Find the one cause for which a whole page of candles is wrong, instead of hundreds of disagreements.
+"""Find the one cause that makes a whole page of candles wrong.
 
 ``hour_shift``
-    The same series with its open times off by a constant: whole hours (local time written as UTC) or a few bars.
+    Open times off by whole hours (local time stored as UTC) or a few bars.
 ``wrong_scale``
-    The same shape times a constant: a multiplier (1000BONK) that was not removed, or removed twice.
+    Prices times a constant: a multiplier (1000BONK) not removed, or removed twice.
 ``wrong_instrument``
-    Another coin; or the spot market filed as the perpetual, which follows it at a steady distance.
+    Another coin, or the spot market, which follows the perpetual at a steady distance.
 
-The same venue's candles (longer or shorter bars, a second download) have to be equal, so a basis of 3.5 bp with 0.13
-times the volume is proof. Another venue's agree within the tolerances of ``agreement``. Measured medians over a page:
-two perpetuals lay up to 4.9 bp apart for a day and 1.6 bp for ten days; spot and perpetual 2.7 to 5 bp for ten days.
+Candles of one venue must be equal: a basis of 3.5 bp with 0.13 times the volume is proof. Those of two must agree as in
+``agreement``. Measured medians: two perpetuals are up to 4.9 bp apart for a day, 1.6 bp for ten; spot and perpetual 2.7
+to 5 bp for ten.
 """
 
 from __future__ import annotations
@@ -26,30 +26,28 @@ from backfill.domain.timeframes import DAY_MS, HOUR_MS
 
 Fault = Literal["hour_shift", "wrong_scale", "wrong_instrument"]
 
-# Fewer bars are no page to judge.
 ENOUGH_BARS = 30
-# If more than the first share agrees, disagreements are scattered; one cause has to explain the second.
+# Above SCATTERED no common cause is sought; it must explain EXPLAINED.
 SCATTERED, EXPLAINED = 0.5, 0.95
 # From UTC-12 to UTC+14.
 LAG_HOURS = 14
 LAG_BARS = 3
-# Two perpetuals of one coin do not lie this far apart, nor by the lesser distance for so long.
+# Perpetuals of one coin are closer than BASIS, over LASTING_MS than LASTING_BASIS.
 BASIS = 10 * BP
 LASTING_BASIS, LASTING_MS = 2.5 * BP, 10 * DAY_MS
-# A basis is steady: the closes scatter around it by less than this share of it.
+# Closes around a steady basis scatter by at most this share of it.
 STEADY = 0.5
-# One venue's own candles that lie further apart, or have other volumes, are of another market.
+# Candles of one market stay within these.
 OWN_BASIS = 1 * BP
 OWN_VOLUMES = (0.9, 1.1)
 
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """What is wrong with a whole page, and the evidence.
+    """What is wrong with a page, and the evidence.
 
-    ``lag_ms``: how late the stored times are (negative: early). ``ratio``: the median of stored / other closes;
-    ``median_bp``: its distance from 1; ``volume_ratio``: the same of the volumes, None if unknown. ``share_agreeing``:
-    of the bars in common, with lag or ratio removed.
+    ``lag_ms``: how late the stored times are. ``ratio``: median of stored / other closes (``median_bp`` from 1).
+    ``volume_ratio``: None if unknown. ``share_agreeing``: with lag or ratio removed.
     """
 
     fault: Fault
@@ -64,10 +62,10 @@ class Diagnosis:
 def diagnose(
     stored: pd.DataFrame, other: pd.DataFrame, *, step_ms: int, ceiling: float = CEILING, same_venue: bool = False
 ) -> Diagnosis | None:
-    """The one cause for which the stored page differs from ``other``; None: there is none.
+    """The one cause for which the stored page differs from ``other`` (may be longer), None if there is none.
 
-    Frames as ``compare`` takes them; ``other`` may reach further than the page. ``same_venue``: equality is expected,
-    but for float noise. Ask it of pages that agree too: the tolerances between venues hide the basis of a spot market.
+    ``same_venue``: prices must be equal. Call it for agreeing pages too: the tolerances between venues hide a spot
+    basis.
     """
     expected = FLOAT_NOISE if same_venue else ceiling
     share = compare(stored, other, step_ms=step_ms, ceiling=expected, strict=True).share_agreeing
@@ -87,7 +85,7 @@ def diagnose(
 
 @dataclass(frozen=True)
 class _Evidence:
-    """Medians over the bars in common. ``distance``: of the closes; ``scatter``: of their ratios around ``ratio``."""
+    """Medians over common bars; ``scatter`` is around ``ratio``."""
 
     span_ms: int
     ratio: float
@@ -97,21 +95,17 @@ class _Evidence:
 
     @property
     def basis(self) -> float:
-        """How far the stored closes lie from the other's, relative."""
         return self.ratio - 1
 
     @property
     def is_steady(self) -> bool:
-        """Whether the distance is the same throughout."""
         return self.scatter < STEADY * abs(self.basis)
 
     def diagnosis(self, fault: Fault, reason: str, share: float, lag_ms: int = 0) -> Diagnosis:
-        """This evidence as a diagnosis."""
         return Diagnosis(fault, lag_ms, self.ratio, self.basis / BP, self.volume_ratio, share, reason)
 
 
 def _evidence(stored: pd.DataFrame, other: pd.DataFrame) -> _Evidence | None:
-    """None for too few bars, and for a feed that stands still."""
     both = in_common(stored, other)
     closes = both.stored[:, PRICES.index("close")], both.other[:, PRICES.index("close")]
     ratios = _ratios(*closes)
@@ -129,7 +123,6 @@ def _evidence(stored: pd.DataFrame, other: pd.DataFrame) -> _Evidence | None:
 
 
 def _ratios(stored: Floats, other: Floats) -> Floats:
-    """Ratios where both sides are positive."""
     known = np.isfinite(stored) & np.isfinite(other) & (stored > 0) & (other > 0)
     return stored[known] / other[known]
 
@@ -140,7 +133,7 @@ def _at(open_ms: Times, candles: pd.DataFrame, column: str) -> Floats:
 
 
 def _hour_shift(stored: pd.DataFrame, other: pd.DataFrame, step_ms: int, ceiling: float) -> Diagnosis | None:
-    """The one lag that makes the bars agree; None if several do, as in a market that hardly moves."""
+    """The one lag at which the bars agree; None if several do."""
     explaining: list[Diagnosis] = []
     for lag_ms in _lags_ms(step_ms):
         moved = stored.assign(open_ms=stored["open_ms"] - lag_ms)
@@ -155,7 +148,6 @@ def _hour_shift(stored: pd.DataFrame, other: pd.DataFrame, step_ms: int, ceiling
 
 
 def _lags_ms(step_ms: int) -> list[int]:
-    """Whole hours and whole bars, either way."""
     hours = {hours * HOUR_MS for hours in range(1, LAG_HOURS + 1)}
     bars = {bars * step_ms for bars in range(1, LAG_BARS + 1)}
     return [sign * length for length in sorted(hours | bars) for sign in (1, -1)]
@@ -166,7 +158,6 @@ def _length(ms: int) -> str:
 
 
 def _wrong_scale(stored: pd.DataFrame, other: pd.DataFrame, step_ms: int, ceiling: float) -> Diagnosis | None:
-    """The median ratio of the closes, if the prices divided by it agree."""
     evidence = _evidence(stored, other)
     if evidence is None or abs(evidence.basis) <= ceiling:
         return None
@@ -181,7 +172,6 @@ def _wrong_scale(stored: pd.DataFrame, other: pd.DataFrame, step_ms: int, ceilin
 
 
 def _not_its_own(evidence: _Evidence) -> str | None:
-    """Why the page is not of the market that the same venue's other candles are of."""
     least, most = OWN_VOLUMES
     volume = 1.0 if evidence.volume_ratio is None else evidence.volume_ratio
     if abs(evidence.basis) < OWN_BASIS and least <= volume <= most:
@@ -191,7 +181,6 @@ def _not_its_own(evidence: _Evidence) -> str | None:
 
 
 def _another_market(evidence: _Evidence, scattered: bool, ceiling: float) -> str | None:
-    """Why the page is no perpetual of this coin: another price altogether, or a steady distance from it."""
     if not scattered and evidence.distance > ceiling:
         return f"its closes are {evidence.ratio:.4g} times the other venue's, by no constant factor"
     least = LASTING_BASIS if evidence.span_ms >= LASTING_MS else BASIS

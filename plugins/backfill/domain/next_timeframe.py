@@ -1,13 +1,11 @@
-"""TimeframeProof by the next timeframe: what a source's longer bars say about its shorter ones.
+"""Prove absent or wrong bars by the same source's longer bars.
 
-A source publishes the same trades as bars of several lengths. Where the shorter bars that are there already add up to
-the published longer bar, the absent ones had no trade; where they do not, a bar was lost. Where all are there and do
-not add up, one of them is not what was traded: a flat bar written in an outage, another instrument's bar.
+Where shorter bars add up to a published longer bar, the absent ones had no trade; else one was lost. If none is absent
+and the sum differs, one is wrong: a flat bar of an outage, or another instrument's.
 
-A longer bar takes its prices from the bars that traded: of 9,351 published 5m bars of Binance XRP-ETH and KuCoin
-BAX-USDT every one opens at its first trade, not at the flat bar of no volume that may stand before it. Complete bars
-add up to the published ones within 5e-16, prices and volumes alike (45,841 longer bars of Binance, Bybit and KuCoin,
-of up to 16 bars each), so what differs by more than :data:`NOISE` differs.
+A longer bar takes its prices from bars that traded: all 9,351 5m bars of Binance XRP-ETH and KuCoin BAX-USDT open at
+their first trade, not at a flat bar. Sums match within 5e-16 (45,841 longer bars of Binance, Bybit and KuCoin), so more
+than :data:`NOISE` is a difference.
 """
 
 from __future__ import annotations
@@ -24,24 +22,23 @@ from backfill.domain.candle_columns import PRICES
 from backfill.domain.intervals import Interval, intersection, union
 from backfill.domain.timeframes import MINUTE_MS, TIMEFRAMES, Timeframe, timeframe
 
-# What two sums of the same numbers may differ by, relative to the larger.
+# Relative.
 NOISE = 1e-9
-# Not the quote volume: sources round it bar by bar, and some tell it at one timeframe only.
+# Not the quote volume: sources round it per bar, some give it at one timeframe only.
 COMPARED = [*PRICES, "volume"]
 HIGH, LOW, VOLUME = (COMPARED.index(name) for name in ("high", "low", "volume"))
 
 Times = NDArray[np.int64]
 Mask = NDArray[np.bool_]
-Values = NDArray[np.float64]  # shape (longer bars, len(COMPARED)); NaN: unknown, or no such bar
+Values = NDArray[np.float64]  # (longer bars, len(COMPARED)), NaN if unknown
 
 
 class TimeframeProof(NamedTuple):
-    """What the longer bars settle; one that is in none of these settles nothing.
+    """What the longer bars prove; a bar in no field is undecided.
 
-    ``equal``: longer bars that their shorter ones, all there, add up to. ``no_trade`` and ``lost``: shorter bars that
-    are absent; of those lost under one longer bar, at least one has traded. ``differing``: longer bars that their
-    shorter ones contradict: ``open_ms`` (int64), ``field``, ``lower_value``, ``higher_value`` and their ``difference``
-    relative to the larger, a row for each field.
+    ``equal``: longer bars that match complete shorter ones. ``no_trade``, ``lost``: absent shorter bars; under a
+    longer bar, at least one of the lost traded. ``differing``: contradicted longer bars, a row per field
+    (``open_ms`` int64; ``difference`` relative).
     """
 
     equal: list[Interval]
@@ -51,10 +48,10 @@ class TimeframeProof(NamedTuple):
 
 
 def coarser(name: str) -> tuple[Timeframe, ...]:
-    """The timeframes that can prove bars of ``name``, the nearest first: one lost bar spoils least there.
+    """The timeframes that can prove bars of ``name``, nearest first: there a lost bar spoils least.
 
-    Each has at least three of its bars: a page that covers less settles little more than asking again. Never 3m,
-    which half of the sources do not publish. Every grid is made of days or divides one, so the steps alone decide.
+    Each is at least three bars long, else a page proves little. Not 3m, which half of the sources lack. All grids
+    are made of days or divide one.
     """
     lower = timeframe(name)
     return tuple(
@@ -65,16 +62,15 @@ def coarser(name: str) -> tuple[Timeframe, ...]:
 
 
 def aggregate(lower: pd.DataFrame, higher_tf: Timeframe) -> pd.DataFrame:
-    """The longer bars that ``lower`` adds up to: the candle columns and ``bars``, how many are in each.
+    """The longer bars of ``lower`` (a checked frame), with ``bars``, the number in each.
 
-    ``lower`` is a checked candle frame. Its silent bars (flat, no volume) set no price where another bar traded. A
-    longer bar with one unknown volume in it has an unknown volume.
+    Silent bars set no price where another traded. One unknown volume makes the sum unknown.
     """
     return _added_up(lower, higher_tf, is_silent(lower))
 
 
 def is_silent(candles: pd.DataFrame) -> Mask:
-    """Which bars are flat and without volume: how exchanges and stores write a bar without trade."""
+    """Mask of flat bars without volume, written where nothing traded."""
     flat = (candles["high"] == candles["low"]) & (candles["volume"] == 0)
     return flat.to_numpy()
 
@@ -88,12 +84,10 @@ def prove(
     absent: Sequence[Interval],
     excluded: Sequence[Interval] = (),
 ) -> TimeframeProof:
-    """What the longer bars ``higher`` say about ``lower``: checked candle frames of one source.
+    """What longer bars (``higher``) prove about ``lower``: checked frames of one source.
 
-    ``covers`` is the span that ``higher`` speaks for. A longer bar that it lacks in there proves nothing: it may be as
-    lost as the shorter ones. ``absent`` is what the source has no candle for of the shorter bars: only those can
-    have had no trade, or be lost. There is no verdict on a longer bar one of whose shorter bars is neither there nor
-    absent, or that touches ``excluded``.
+    A longer bar missing in ``covers`` proves nothing: it may be lost too. Only ``absent`` shorter bars can be
+    proved. A longer bar is undecided if a shorter one is neither present nor absent, or if it touches ``excluded``.
     """
     span = Interval(higher_tf.ceil(covers.start), higher_tf.floor(covers.end))
     opens_ms = np.arange(*span, higher_tf.step_ms, dtype=np.int64)
@@ -104,7 +98,7 @@ def prove(
 
     added = aggregate(lower, higher_tf)
     mine, theirs = _values_at(opens_ms, added), _values_at(opens_ms, higher)
-    # A source may add up its silent bars too: then a longer bar opens at the price before it, and is as good.
+    # Some sources add up silent bars too: a longer bar opens at the price before.
     plain = _values_at(opens_ms, _added_up(lower, higher_tf, silent=np.zeros(len(lower), dtype=bool)))
     differs = _differs(mine, theirs)
     equal = ~differs.any(axis=1) | ~_differs(plain, theirs).any(axis=1)
@@ -117,11 +111,11 @@ def prove(
     adds_up = np.where(bars > 0, equal, published_silent)
     unknown = np.isnan(theirs[:, VOLUME]) | (np.isnan(mine[:, VOLUME]) & (bars > 0))
 
-    # No absent bar can make these good.
+    # No absent bar could explain these.
     contradicted = differs & ((holes == 0)[:, None] | (_exceeds(mine, theirs) & ~nobody_traded[:, None]))
     contradicted &= (told & ~adds_up)[:, None]
     holed = told & (holes > 0) & ~contradicted.any(axis=1)
-    no_trade = holed & published & adds_up & ~unknown  # a longer bar that is absent too proves nothing
+    no_trade = holed & published & adds_up & ~unknown  # an absent longer bar proves nothing
     lost = holed & ~adds_up & ~(unknown & (bars == 0))
     return TimeframeProof(
         equal=bar_intervals(opens_ms[told & published & (holes == 0) & equal], higher_tf.step_ms),
@@ -132,7 +126,6 @@ def prove(
 
 
 def _added_up(lower: pd.DataFrame, higher_tf: Timeframe, silent: Mask) -> pd.DataFrame:
-    """:func:`aggregate`, in which ``silent`` bars set no price where there is another."""
     opens_ms = lower["open_ms"].to_numpy(np.int64)
     parents_ms = opens_ms - (opens_ms - higher_tf.anchor_ms) % higher_tf.step_ms
     firsts = np.flatnonzero(np.diff(parents_ms, prepend=parents_ms[:1] - 1))
@@ -158,7 +151,6 @@ def _added_up(lower: pd.DataFrame, higher_tf: Timeframe, silent: Mask) -> pd.Dat
 
 
 def _absent_opens(lower: pd.DataFrame, lower_tf: Timeframe, absent: Sequence[Interval]) -> Times:
-    """The open times of the whole bars in ``absent``, ascending, without those that are there after all."""
     step_ms = lower_tf.step_ms
     spans = [np.arange(lower_tf.ceil(start), end - step_ms + 1, step_ms, dtype=np.int64) for start, end in absent]
     opens_ms = np.concatenate([np.empty(0, np.int64), *spans])
@@ -166,7 +158,6 @@ def _absent_opens(lower: pd.DataFrame, lower_tf: Timeframe, absent: Sequence[Int
 
 
 def _touches(opens_ms: Times, timeframe: Timeframe, intervals: Sequence[Interval]) -> Mask:
-    """Which bars have a millisecond in ``intervals``."""
     joined = union(intervals)
     starts = np.array([*(i.start for i in joined), np.iinfo(np.int64).max])
     following = np.searchsorted([i.end for i in joined], opens_ms, side="right")
@@ -178,18 +169,15 @@ def _values_at(opens_ms: Times, candles: pd.DataFrame) -> Values:
 
 
 def _difference(mine: Values, theirs: Values) -> Values:
-    """How far apart, relative to the larger; NaN where one is unknown."""
     larger = np.maximum(np.maximum(np.abs(mine), np.abs(theirs)), np.finfo(np.float64).tiny)
     return np.abs(mine - theirs) / larger
 
 
 def _differs(mine: Values, theirs: Values) -> Mask:
-    """What is known on both sides and is not the same."""
     return _difference(mine, theirs) > NOISE
 
 
 def _exceeds(mine: Values, theirs: Values) -> Mask:
-    """Where a part goes beyond the whole: a higher high, a lower low, more volume."""
     beyond = np.zeros(mine.shape, dtype=bool)
     beyond[:, HIGH] = mine[:, HIGH] > theirs[:, HIGH]
     beyond[:, LOW] = mine[:, LOW] < theirs[:, LOW]

@@ -1,4 +1,4 @@
-"""Whether the rows of a page are in order: every source documents one, so a row out of it has a wrong time."""
+"""Find rows out of a page's order: their times are wrong."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from collections import Counter
 from collections.abc import Sequence
 from itertools import pairwise
 
-# With fewer of its rows in one order a page has none, and no row is better than another.
+# Below this share no row is trusted.
 IN_ORDER_SHARE = 0.75
 
 
 def out_of_order(open_ms: Sequence[int]) -> frozenset[int]:
-    """The places of rows that may be the misplaced ones; equal neighbours are in order.
+    """The places of rows that may be misplaced; equal neighbours are in order.
 
-    A row is cleared only if every longest run in order has it: of two that have changed places either may be wrong.
+    A row is cleared only if every longest ordered run has it: either of two swapped rows may be wrong.
     """
     steps = [b - a for a, b in pairwise(open_ms)]
     falling = sum(step < 0 for step in steps)
@@ -33,7 +33,7 @@ def out_of_order(open_ms: Sequence[int]) -> frozenset[int]:
 
 
 def _longest_runs(times: Sequence[int]) -> list[int]:
-    """For each place how long the longest run is, in order and with gaps, that ends there."""
+    """Length of the longest ordered run, with gaps, that ends at each place."""
     tails: list[int] = []
     lengths = []
     for ms in times:

@@ -1,7 +1,7 @@
-"""Which pages to ask for: the fewest that cover the gaps, newest first.
+"""Plan the fewest pages that cover the gaps.
 
-On a fixed grid every page's cursor is known before the first answer. Laying each page's newer edge on the newest bar
-still uncovered is the greedy cover of points by intervals of one length: the smallest there is.
+On a fixed grid every cursor is known in advance. Placing each page's newer edge on the newest uncovered bar is the
+greedy cover of points by equal intervals: the minimum.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ from backfill.domain.intervals import Interval, union
 
 
 class PlannedPage(NamedTuple):
-    """One request: the bars that open before ``after_ms``, of which those from ``reach_ms`` on are wanted."""
+    """One request: bars before ``after_ms``, wanted from ``reach_ms`` on."""
 
     after_ms: int
     reach_ms: int
 
 
 def plan_pages(gaps: Iterable[Interval], step_ms: int, rows_per_page: int) -> list[PlannedPage]:
-    """The fewest pages of ``rows_per_page`` bars that cover ``gaps`` (ms, on the grid), newest first."""
+    """The fewest pages of ``rows_per_page`` bars for ``gaps`` (ms, on the grid), newest first."""
     page_ms = step_ms * rows_per_page
     pages: list[PlannedPage] = []
     for start, end in reversed(union(gaps)):

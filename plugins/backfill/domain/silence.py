@@ -1,8 +1,7 @@
-"""Whether the bars a source lacks are plausible for the series: its silence elsewhere is the measure.
+"""Whether the bars a source lacks are plausible, measured by its silence elsewhere in the series.
 
-Nothing here is fitted to a kind of market. A coin that rests half of the time may rest; the same silence in one that
-trades in 99 of 100 bars is an answer that was not whole. Without enough of the series to measure by, nothing is
-plausible.
+A coin silent half of the time may be so again; for one that trades in 99 of 100 bars the answer was incomplete. With
+too little known, nothing is plausible.
 """
 
 from __future__ import annotations
@@ -16,29 +15,26 @@ from numpy.typing import NDArray
 
 from backfill.domain.intervals import Interval, intersection, total_ms, union
 
-# Bars outside of what is judged that say enough about a series.
+# Known bars needed beside the judged ones.
 FEWEST_BARS = 1000
-# What is judged at once, in bars: short beside FEWEST_BARS, so that the rest of a short series can speak, and as
-# long as a page, since pages are what goes wrong; those only where there are several.
+# Judged together: few beside FEWEST_BARS, or a page, since pages go wrong.
 BLOCK_BARS = (100, 1000)
 FEWEST_BLOCKS = 4
-# So seldom a silence may be expected in the whole series before it is improbable.
+# Expected number in the series below which a silence is improbable.
 IMPROBABLE = 0.01
 MAX_DEVIATIONS = 6
-# Rests are of all lengths, as Zipf's law has them: the longest is 10 times as long as the next in one series of ten.
-# That is taken from some runs, and not from one or two.
+# By Zipf's law one series in ten has a longest run 10 times the next.
 RECORD_TIMES, FEWEST_RUNS = 10, 3
-# Up to this length every shorter run is evidence for a longer one.
+# Up to this length all shorter runs are evidence.
 SHORT_RUN = 4
 
 Numbers = NDArray[np.int64]
 
 
 class _Stretch(NamedTuple):
-    """Counts of a span: its bars, those that are silent, in how many runs, how long the longest is.
+    """Counts of a span. ``runs`` and ``longest`` are of silent bars.
 
-    ``incident``: how many are silent in the
-    longest run and as far from it as it is long.
+    ``incident``: silent bars in and near the longest run, judged separately.
     """
 
     bars: int
@@ -51,7 +47,7 @@ class _Stretch(NamedTuple):
 def plausible(
     judged: Sequence[Interval], held: Sequence[Interval], silent: Sequence[Interval], step_ms: int
 ) -> list[Interval]:
-    """The part of ``judged`` (silent bars) that is not improbable beside what the rest of the series does."""
+    """The part of ``judged`` (silent bars) not improbable beside the rest of the series."""
     if not judged:
         return []
     known, silent = union([*held, *silent, *judged]), union([*silent, *judged])
@@ -67,7 +63,7 @@ def plausible(
 def longest_plausible_run(
     held: Sequence[Interval], silent: Sequence[Interval], step_ms: int, fewest_bars: int = FEWEST_BARS
 ) -> int | None:
-    """How many bars a silent run of the series may have before it is improbable; None: too little is known of it."""
+    """The longest plausible silent run, in bars; None if too little is known."""
     runs = _Edges(union(silent))
     held_bars = total_ms(held) // step_ms
     if held_bars + runs.total // step_ms < fewest_bars:
@@ -90,7 +86,7 @@ def _is_plausible(series: _Series, block: Interval, block_bars: int) -> bool:
 
 
 def _is_plausible_run(length: int, shorter: _Stretch) -> bool:
-    """A silent run is hardly longer than shorter ones, or to be expected at the rate at which they begin and go on."""
+    """Not much longer than shorter ones, or likely at their rates."""
     if length <= _times(shorter) * shorter.longest:
         return True
     begins, goes_on = _rates(shorter)
@@ -99,22 +95,17 @@ def _is_plausible_run(length: int, shorter: _Stretch) -> bool:
 
 
 def _times(shorter: _Stretch) -> int:
-    """How many times as long as the longest a longer run may be."""
     return RECORD_TIMES if shorter.runs >= FEWEST_RUNS else 2
 
 
 def _rates(rest: _Stretch) -> tuple[float, float]:
-    """How likely a silent run is to begin at a bar, and to go on for one more."""
+    """Probabilities that a silent run begins at a bar, and that it goes on."""
     rate = (rest.silent + 1) / (rest.bars + 2)
     return (rest.runs + 1) / (rest.bars + 2), (rest.silent - rest.runs + rate) / (rest.silent + 1)
 
 
 def _is_plausible_count(mine: _Stretch, calmer: Numbers, blocks: float, block_bars: int) -> bool:
-    """As many silent bars as in calmer blocks, give or take what chance and the blocks' own differences make.
-
-    Without the longest run and what is near it: that is one incident, and a question of its own. ``calmer``: the
-    silent bars of blocks that have some, and fewer.
-    """
+    """As many silent bars as in calmer blocks, within chance and the blocks' variance."""
     size = max(1.0, mine.bars / block_bars)
     mean = (float(calmer.sum()) + 1) / blocks
     variance = max(mean, float((calmer**2).sum()) / blocks - mean**2)
@@ -122,10 +113,9 @@ def _is_plausible_count(mine: _Stretch, calmer: Numbers, blocks: float, block_ba
 
 
 def _usual_lengths(lengths: Numbers, held: int) -> set[int]:
-    """How long the silent runs are that shorter ones make plausible.
+    """The lengths of silent runs that shorter ones make plausible.
 
-    Those of half the length and more make nothing plausible: what made one may have made the other. Nor do runs that
-    are not plausible themselves.
+    Runs of at least half the length do not count: one cause may have made both.
     """
     usual: dict[int, int] = {}
     for length, runs in zip(*(column.tolist() for column in np.unique(lengths, return_counts=True)), strict=True):
@@ -137,8 +127,6 @@ def _usual_lengths(lengths: Numbers, held: int) -> set[int]:
 
 
 class _Series:
-    """The known and the silent bars of a series, to be counted in blocks of its grid."""
-
     def __init__(self, known: Sequence[Interval], silent: Sequence[Interval], step_ms: int, block_bars: int) -> None:
         self._step_ms = step_ms
         self._size_ms = block_bars * step_ms
@@ -153,7 +141,7 @@ class _Series:
         self._counts = np.sort(counts[counts > 0])
 
     def blocks(self, judged: Sequence[Interval]) -> list[Interval]:
-        """The blocks of the grid that have judged bars; a run that crosses their edges joins them."""
+        """Blocks with judged bars, joined by runs that cross their edges."""
         size_ms = self._size_ms
         joined: list[Interval] = []
         for start, end in intersection(self._whole_runs(judged), self._runs):
@@ -164,7 +152,7 @@ class _Series:
         return joined
 
     def apart(self, block: Interval) -> tuple[_Stretch, _Stretch]:
-        """What is in a block, and what is outside of it."""
+        """Counts inside a block and outside."""
         edges = np.array(block, dtype=np.int64)
         bars = int(np.diff(self._known.before(edges))[0]) // self._step_ms
         silent = int(np.diff(self._silent.before(edges))[0]) // self._step_ms
@@ -182,22 +170,21 @@ class _Series:
         return mine, rest
 
     def is_calm(self, mine: _Stretch) -> bool:
-        """Whether most blocks have as many silent bars."""
+        """Whether most blocks have at least as much silence."""
         blocks = max(self._known.total // self._size_ms, len(self._counts))
-        place = blocks // 2 - (blocks - len(self._counts))  # of the median among those that have some
+        place = blocks // 2 - (blocks - len(self._counts))
         return place >= 0 and mine.silent * self._size_ms <= self._counts[place] * max(
             self._size_ms, mine.bars * self._step_ms
         )
 
     def calmer_blocks(self, mine: _Stretch, rest: _Stretch) -> tuple[Numbers, float]:
-        """The silent bars in blocks with some, but fewer; and how many blocks there are of those and of none."""
+        """Silent bars of blocks with some, but fewer; the number of these and empty ones."""
         size = max(1.0, mine.bars * self._step_ms / self._size_ms)
         calmer = self._counts[: int(np.searchsorted(self._counts, mine.silent / size))]
         others = rest.bars * self._step_ms / self._size_ms - (len(self._counts) - len(calmer)) + 1
         return calmer, max(1.0, float(others), float(len(calmer)))
 
     def _whole_runs(self, judged: Sequence[Interval]) -> list[Interval]:
-        """The silent runs, whole, that have a judged bar."""
         starts = np.array([start for start, _ in judged], dtype=np.int64)
         ends = np.array([end for _, end in judged], dtype=np.int64)
         following = np.minimum(np.searchsorted(ends, self._silent.starts, side="right"), len(starts) - 1)
@@ -206,8 +193,6 @@ class _Series:
 
 
 class _Edges:
-    """The edges of a set of intervals, to be measured."""
-
     def __init__(self, intervals: Sequence[Interval]) -> None:
         self.starts: Numbers = np.array([start for start, _ in intervals], dtype=np.int64)
         self.ends: Numbers = np.array([end for _, end in intervals], dtype=np.int64)
@@ -218,7 +203,7 @@ class _Edges:
         return int(self._lengths_before[-1])
 
     def before(self, times_ms: Numbers) -> Numbers:
-        """How much is covered before each of these times."""
+        """Covered ms before each of these times."""
         begun = np.searchsorted(self.starts, times_ms, side="left")
         last = np.maximum(begun - 1, 0)
         cut = np.where(begun > 0, np.maximum(0, self.ends[last] - times_ms), 0)

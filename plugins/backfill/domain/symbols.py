@@ -1,9 +1,8 @@
-"""Which market of a venue is our instrument, and how its numbers are scaled: by identity, never by string alone.
+"""Which market of a venue is our instrument, and its scale: by identity, never by string alone.
 
-Exchanges quote small coins by the thousand and more, each in its own way: Blofin's 1000BONK is Hyperliquid's kBONK and
-OKX's BONK, Bybit's SHIB1000 is Blofin's SHIB, Binance's 1MBABYDOGE is Blofin's 1000000BABYDOGE (freqtrade,
-binance_leverage_tiers.json; passivbot, tests/test_live_coins_reload.py). The same name may be another coin elsewhere,
-so a listing is only a claim until closes of the same bars have proved it.
+Blofin's 1000BONK is Hyperliquid's kBONK and OKX's BONK, Bybit's SHIB1000 is Blofin's SHIB, Binance's 1MBABYDOGE is
+Blofin's 1000000BABYDOGE (freqtrade, binance_leverage_tiers.json; passivbot, tests/test_live_coins_reload.py). One name
+may be two coins, so closes must prove a listing.
 """
 
 from __future__ import annotations
@@ -18,19 +17,19 @@ from typing import Literal
 from backfill.domain.markets import Market
 from backfill.domain.venues import Venue
 
-# Powers of ten from a thousand on, before or after at least two characters that can be a name. So 1INCH, 42, 0G, C98,
-# LUNA2, BANANAS31 and 1000X are plain names.
+# Powers of ten from 1000 on, beside at least two characters: 1INCH, 42, 0G, C98, LUNA2, BANANAS31 and 1000X are plain
+# names.
 _PREFIXED = re.compile(r"(10{3,9}|1M)([A-Z][A-Z0-9]+)")
 _SUFFIXED = re.compile(r"([A-Z][A-Z0-9]*[A-Z])(10{3,9})")
 _K_PREFIXED = re.compile(r"k([A-Z][A-Z0-9]+)")
-# Stocks, metals, commodities and indexes that Blofin lists (2026-03-18): elsewhere the name is another thing's.
+# Not coins, on Blofin (2026-03-18): elsewhere other things have these names.
 NO_TWIN_ELSEWHERE = frozenset(
     {
         *("XAU", "XAG", "XPT", "XPD", "XCU", "COPPER", "CL", "NG", "SPY", "QQQ", "EWJ", "TSLA", "AMZN", "COIN", "CRCL"),
         *("HOOD", "INTC", "MSTR", "PLTR", "BTCDOM", "ETHBTC"),
     }
 )
-# What a spot stand-in may be quoted in beside the instrument's own, best first: Coinbase and Kraken have few in USDT.
+# Best first: Coinbase and Kraken have few in USDT.
 DOLLARS = ("USDT", "USDC", "USD")
 MIN_OVERLAP_BARS = 30
 MAX_CLOSE_RATIO_OFF = 0.02
@@ -38,7 +37,7 @@ MAX_CLOSE_RATIO_OFF = 0.02
 
 @dataclass(frozen=True, slots=True)
 class Instrument:
-    """What identifies an instrument; None: unknown. ``base`` is its name at the source that describes it: 1000BONK."""
+    """Identity of an instrument. ``base`` is spelled as at its source (1000BONK)."""
 
     symbol: str
     base: str
@@ -48,21 +47,21 @@ class Instrument:
 
     @classmethod
     def named(cls, symbol: str) -> Instrument:
-        """An instrument of which only the name is known: BTC-USDT is linear and settled in USDT."""
+        """Known by name only: BTC-USDT is linear, settled in USDT."""
         base, _, quote = symbol.partition("-")
         return cls(symbol, base, quote, contract_type="inverse" if quote == "USD" else "linear")
 
     @property
     def is_linear(self) -> bool:
-        """Whether it is a linear contract settled in its quote currency."""
+        """Whether it is linear and settled in its quote currency."""
         return self.contract_type != "inverse" and self.settle in (None, "", self.quote) and self.quote != "USD"
 
 
 @dataclass(frozen=True, slots=True)
 class InstrumentDescription:
-    """What a source's list says of an instrument, under the name that we keep it by; None: not given.
+    """A source's description of an instrument; None: not given.
 
-    ``contract_value``: coins a contract; ``state``: `live`, or the source's own word for anything else.
+    ``contract_value``: coins per contract. ``state``: `live`, or the source's own value.
     """
 
     symbol: str
@@ -78,9 +77,9 @@ class InstrumentDescription:
 
 
 def described(symbol: str, market: Market, price_scale: float = 1.0) -> InstrumentDescription:
-    """Describe ``symbol``, in its own unit, by the market that stands for it. A spot book has no contract terms.
+    """Describe ``symbol`` by its market; spot has no contract terms.
 
-    ``price_scale``: of the listing, which quotes the coin by the thousand perhaps.
+    ``price_scale`` is the listing's.
     """
     contract_type = "linear" if market.is_linear else "inverse" if market.is_inverse else None
     return InstrumentDescription(
@@ -99,7 +98,7 @@ def described(symbol: str, market: Market, price_scale: float = 1.0) -> Instrume
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """How a venue names and scales an instrument: ours = theirs x scale, volume in coins."""
+    """A venue's name and scale: ours = theirs x scale, volume in coins."""
 
     venue_symbol: str
     instrument_class: Literal["perpetual", "spot_proxy"]
@@ -109,21 +108,21 @@ class Listing:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """Why a venue has nothing for an instrument."""
+    """Why a venue has no market for an instrument."""
 
     reason: str
 
 
 @dataclass(frozen=True, slots=True)
 class AmbiguousListing(Refusal):
-    """More than one market could be meant."""
+    """Several markets could be meant."""
 
     venue_symbols: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class ListingProof:
-    """The result of comparing closes. ``median_ratio``: their scaled close / ours; None: too few bars."""
+    """Result of comparing closes. ``median_ratio``: theirs, scaled / ours; None: too few bars."""
 
     overlap_bars: int
     median_ratio: float | None
@@ -132,7 +131,7 @@ class ListingProof:
 
 
 def readings(name: str, *, k_is_thousand: bool = False) -> dict[str, int]:
-    """What a venue's name of a base can mean: coin -> coins per quoted unit. The name as it stands comes first."""
+    """Meanings of a venue's base name: coin -> coins per quoted unit, literal name first."""
     meant = {name: 1}
     if match := _PREFIXED.fullmatch(name):
         meant[match[2]] = 1_000_000 if match[1] == "1M" else int(match[1])
@@ -148,8 +147,8 @@ def find_listing(
 ) -> Listing | Refusal:
     """The venue's market for an instrument, still to be proved, or why there is none.
 
-    Only a linear perpetual that settles in the instrument's quote currency qualifies; with ``spot_proxy`` a spot book
-    in dollars may stand in where the venue has no such perpetual.
+    It is a linear perpetual settled in the instrument's quote currency; with ``spot_proxy``, dollar spot may
+    replace it.
     """
     if not instrument.is_linear:
         return Refusal(f"{instrument.symbol} is no linear contract settled in its quote currency")
@@ -166,7 +165,7 @@ def find_listing(
 
 
 def prove(our_closes: Mapping[int, float], their_scaled_closes: Mapping[int, float]) -> ListingProof:
-    """Prove a listing: the median ratio of closes (by open time in ms) must be near one."""
+    """Prove a listing: the median ratio of closes (by open time in ms) is near one."""
     ratios = [
         theirs / ours
         for open_ms, ours in our_closes.items()
@@ -200,7 +199,6 @@ def _rank(quote: str, instrument: Instrument) -> int:
 def _match(
     instrument: Instrument, venue: Venue, markets: Sequence[Market], kind: Literal["perpetual", "spot_proxy"]
 ) -> Listing | Refusal | None:
-    """The one market that can be meant; an equal name goes first."""
     same = [(market, 1.0) for market in markets if market.base == instrument.base]
     fits = same or [
         (market, scale)
@@ -224,7 +222,6 @@ def _match(
 
 
 def _price_scale(our_base: str, their_base: str, *, k_is_thousand: bool) -> float | None:
-    """Coins in our unit / coins in theirs, if the two names can mean one coin."""
     theirs = readings(their_base, k_is_thousand=k_is_thousand)
     return next((ours / theirs[coin] for coin, ours in readings(our_base).items() if coin in theirs), None)
 

@@ -1,7 +1,6 @@
-"""Timeframes and the grid that each one's bars open on.
+"""Timeframes and their UTC grids: bars open at ``anchor_ms + k * step_ms``.
 
-Every bar opens at ``anchor_ms + k * step_ms`` in UTC. The anchor is the Unix epoch for all but the week,
-which opens on Monday 00:00 UTC (the epoch was a Thursday).
+Weeks open on Monday; the epoch was a Thursday.
 """
 
 from __future__ import annotations
@@ -23,18 +22,18 @@ def utc(ms: int) -> datetime:
 
 
 class Timeframe(NamedTuple):
-    """One bar length. ``step_ms`` is its length, ``anchor_ms`` one of its open times, both in ms."""
+    """One bar length and an anchor, in ms."""
 
     name: str
     step_ms: int
     anchor_ms: int = 0
 
     def floor(self, ms: int) -> int:
-        """The open time of the bar that contains ``ms``."""
+        """Open time of the bar that contains ``ms``."""
         return ms - (ms - self.anchor_ms) % self.step_ms
 
     def ceil(self, ms: int) -> int:
-        """The first open time that is not before ``ms``."""
+        """First open time at or after ``ms``."""
         return ms + (self.anchor_ms - ms) % self.step_ms
 
     def is_on_grid(self, ms: int) -> bool:
@@ -42,11 +41,11 @@ class Timeframe(NamedTuple):
         return (ms - self.anchor_ms) % self.step_ms == 0
 
     def last_closed_end(self, now_ms: int, settle_ms: int = 0) -> int:
-        """Where the last bar ends that had closed ``settle_ms`` before ``now_ms``: a window's end."""
+        """End of the last bar closed ``settle_ms`` before ``now_ms``."""
         return self.floor(now_ms - settle_ms)
 
     def bars(self, start_ms: int, end_ms: int) -> int:
-        """How many bars open in the half-open span."""
+        """Number of bars that open in the span."""
         return max(0, (self.ceil(end_ms) - self.ceil(start_ms)) // self.step_ms)
 
 
@@ -71,7 +70,7 @@ TIMEFRAMES: dict[str, Timeframe] = {
 
 
 def timeframe(name: object) -> Timeframe:
-    """The timeframe called ``name``; :class:`UnknownTimeframe` if there is none (``1M`` is not ``1m``)."""
+    """The timeframe called ``name`` (``1M`` is not ``1m``); raises :class:`UnknownTimeframe`."""
     known = TIMEFRAMES.get(name) if isinstance(name, str) else None
     if known is None:
         raise UnknownTimeframe(name, list(TIMEFRAMES))

@@ -1,6 +1,6 @@
-"""Blofin's public REST API: its own names in, what it answered out, its errors in our words.
+"""Blofin's public REST API.
 
-Facts are from Blofin's API documentation (index.md at commit e3600b7, 2026-03-21) unless said otherwise.
+Facts are from its documentation (index.md at commit e3600b7, 2026-03-21) unless noted.
 """
 
 from __future__ import annotations
@@ -30,18 +30,18 @@ from backfill.exchanges.http_answers import json_of, read_until, reason, server_
 VENUE = venue("blofin")
 SOURCE = VENUE.source
 BASE_URL = "https://openapi.blofin.com"
-# Spelled in upper case from the hour on; 1m is a minute, 1M would be a month.
+# 1M would be a month.
 BARS = {
     "1m": "1m", "3m": "3m", "5m": "5m", "15m": "15m", "30m": "30m", "1h": "1H", "2h": "2H", "4h": "4H",
     "6h": "6H", "8h": "8H", "12h": "12H", "1d": "1D", "1w": "1W",
 }  # fmt: skip
-# A page of 1440 rows is 150 kB; a firewall's or captive portal's page is never this large.
+# A page of 1440 rows is 150 kB.
 MAX_ANSWER_BYTES = 8 * 1024 * 1024
 TRIES = 3
 
 
 class BlofinAnswer(NamedTuple):
-    """The ``data`` of one answer, the exchange's clock at that time (None: unknown), and how long it took."""
+    """The ``data`` of one answer, the exchange's clock (None: unknown), the latency."""
 
     data: list[Any]
     server_ms: int | None
@@ -49,10 +49,9 @@ class BlofinAnswer(NamedTuple):
 
 
 class BlofinClient:
-    """Asks Blofin. Safe to share between threads.
+    """Queries Blofin; safe to share between threads.
 
-    ``before_request`` is called before every request and may sleep or raise: the rate budget.
-    ``on_ban`` gets every :class:`RateLimited` that Blofin has answered, so that all other processes pause too.
+    ``before_request``, the rate budget, may sleep or raise. ``on_ban`` gets every :class:`RateLimited`.
     """
 
     def __init__(
@@ -66,7 +65,7 @@ class BlofinClient:
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self.requests_made = 0
-        # The exchange's clock when it was last asked for its markets; None: not known.
+        # The exchange's clock at the last list of markets.
         self.server_ms: int | None = None
         self._session = session
         self._base_url = base_url.rstrip("/")
@@ -76,10 +75,10 @@ class BlofinClient:
         self._sleep = sleep
 
     def candles(self, inst_id: str, bar: str, after_ms: int, limit: int = VENUE.rows_per_page) -> BlofinAnswer:
-        """Up to ``limit`` rows that open before ``after_ms``, newest first, as Blofin spells them.
+        """Up to ``limit`` raw rows that open before ``after_ms``, newest first.
 
-        ``after`` means older than, and is exclusive. Rows are nine strings: open time in ms, open, high, low,
-        close, contracts, base volume, quote volume, ``confirm`` ("1" closed, "0" forming).
+        ``after`` is exclusive. Rows are nine strings: open time in ms, open, high, low, close, contracts, base
+        volume, quote volume, ``confirm`` ("1" closed, "0" forming).
         """
         return self._get(
             "/api/v1/market/candles",
@@ -87,16 +86,16 @@ class BlofinClient:
         )
 
     def markets(self) -> list[Market]:
-        """Every open contract; delisted ones are left out. Raises :class:`BadPayload` for an empty list too."""
+        """Every listed contract, without delisted ones; raises :class:`BadPayload` if there are none."""
         answer = self._get("/api/v1/market/instruments", {})
         self.server_ms = answer.server_ms
         return markets_of(answer.data)
 
     def close(self) -> None:
-        """Nothing: the session is the caller's."""
+        """Do nothing: the session is the caller's."""
 
     def _get(self, path: str, params: dict[str, str]) -> BlofinAnswer:
-        """One question, repeated while the exchange is only unwell; each try takes its turn in the budget."""
+        """Retried; each try takes a turn in the budget."""
         retrying = Retrying(
             retry=retry_if_exception_type((ExchangeUnreachable, BadPayload)),
             stop=stop_after_attempt(TRIES),
@@ -121,25 +120,25 @@ class BlofinClient:
             with self._session.get(
                 self._base_url + path, params=params, timeout=self._timeout_s, stream=True, allow_redirects=False
             ) as response:
-                _raise_for_http_status(response, path)  # a ban is a ban, whether or not its page comes through
+                _raise_for_http_status(response, path)  # even if the body is cut short
                 body = read_until(response, began + 3 * self._timeout_s, MAX_ANSWER_BYTES)
         except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
             raise ExchangeUnreachable(SOURCE, f"{path}: {reason(error)}") from error
-        except ValueError as error:  # requests looks where a redirect leads even if it need not go there
+        except ValueError as error:  # requests parses the redirect's target even if it does not follow it
             raise BadPayload(SOURCE, f"{path}: sent on to no address: {error!r:.100}") from error
         latency_ms = (time.monotonic() - began) * 1000
         return BlofinAnswer(_data(body, path, params), server_ms(response), latency_ms)
 
 
 def markets_of(instruments: Sequence[Any]) -> list[Market]:
-    """The answer to "Get Instruments". None at all is a :class:`BadPayload`: `instruments: all` would keep nothing."""
+    """Markets from "Get Instruments"; raises :class:`BadPayload` if there are none."""
     if not instruments:
         raise BadPayload(SOURCE, "lists no instrument at all")
     return [_market_of(instrument) for instrument in instruments]
 
 
 def _market_of(instrument: Any) -> Market:
-    """One row of "Get Instruments". An empty field is unknown, never a guess."""
+    """One row of "Get Instruments"; empty fields are unknown."""
     try:
         symbol = _name(instrument["instId"])
         base, _, quote = symbol.partition("-")
@@ -149,7 +148,7 @@ def _market_of(instrument: Any) -> Market:
             market_id=symbol,
             base=instrument.get("baseCurrency") or base,
             quote=instrument.get("quoteCurrency") or quote,
-            # Missing from answers before 2025: linear contracts then settled in their quote currency.
+            # Missing before 2025: linear contracts settled in their quote currency.
             settle=instrument.get("settleCurrency") or None,
             is_swap=True,
             is_spot=False,
@@ -187,10 +186,10 @@ def _time_ms(ms: Any) -> int | None:
 
 
 def _raise_for_http_status(response: requests.Response, path: str) -> None:
-    """Blofin answers errors with status 200; only its rate limit and its firewall use others."""
+    """Blofin's errors have status 200, except for its rate limit and firewall."""
     if error := status_error(SOURCE, response, path, VENUE.rules):
         raise error
-    if response.is_redirect:  # to a portal, most likely
+    if response.is_redirect:  # to a captive portal
         raise BadPayload(SOURCE, f"{path}: sent on to {response.headers['Location']!r:.100}")
     if response.status_code != 200:
         raise RequestRefused(SOURCE, f"{path}: HTTP {response.status_code}")
@@ -210,8 +209,7 @@ def _data(body: bytes, path: str, params: dict[str, str]) -> list[Any]:
 
 
 def _named_error(code: str, message: str, path: str, params: dict[str, str]) -> ExchangeError:
-    """The error that Blofin means by ``code`` ("Error Code")."""
-    # Both may be of any length and have characters in them that no database takes.
+    # Either may be long, or unfit for a database.
     said = f"{path}: code {ascii(code)[1:-1]:.40} {message!r:.200}"
     if code in VENUE.rate_codes:
         return RateLimited(SOURCE, said, VENUE.rules.rate_limit_s)

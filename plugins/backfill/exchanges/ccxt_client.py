@@ -1,7 +1,7 @@
-"""Any exchange through ccxt: its markets, and its candles page by page. Nothing is retried, paged or cut in secret.
+"""Any exchange through ccxt: its markets, and its candles page by page.
 
-Of ccxt we take the spelling of questions and answers. The session, the rate budget, the retries and the judgement of
-an answer are ours (:mod:`backfill.exchanges.ccxt_wire`); its throttle, its retries and its paging are off.
+ccxt only formats requests and parses answers. Session, rate budget, retries and checks are in
+:mod:`backfill.exchanges.ccxt_wire`.
 """
 
 from __future__ import annotations
@@ -24,17 +24,17 @@ from backfill.exchanges.ccxt_markets import can_be_kept, market_of
 from backfill.exchanges.ccxt_rows import CcxtRow, covered, has_empty_list, row_as_told, row_of, rows_told
 from backfill.exchanges.ccxt_wire import TRIES, CcxtWire
 
-# Sockets kept open to one exchange; more threads than this wait for one of them.
+# Threads beyond this wait for a socket.
 POOLED_SOCKETS = 64
-# Who could not load its markets is not asked again for them by every page.
+# How long a failure to load the markets is remembered.
 LOAD_AGAIN_AFTER_S = 60.0
 
 
 class CcxtAnswer(NamedTuple):
-    """One page: every row that came, in its order, also what lies beside the bars asked for.
+    """One page: all rows in the venue's order, including any outside the window.
 
-    ``covers_ms``: the half-open span the answer speaks for: a bar in it without a row does not exist at the venue.
-    It may be less than was asked for, and empty. ``server_ms``: the venue's clock, None: unknown.
+    In ``covers_ms`` (half-open) a bar without a row does not exist at the venue. ``server_ms``: the venue's clock,
+    None: unknown.
     """
 
     rows: list[CcxtRow]
@@ -44,11 +44,10 @@ class CcxtAnswer(NamedTuple):
 
 
 class CcxtClient:
-    """Asks one venue. Safe to share between threads; the first question imports ccxt (seconds of CPU).
+    """Queries one venue; safe to share between threads. The first request imports ccxt (seconds of CPU).
 
-    ``base_url`` takes the place of every host the venue has. ``proxies`` are as requests takes them. ``options`` are
-    ccxt's, over the venue's own. ``spot``: load the spot markets too. ``markets``: known from before, so that none
-    are loaded. ``before_request``, ``on_ban`` and ``tries``: see :class:`CcxtWire`.
+    ``base_url`` replaces every host. ``options`` are ccxt's, over the venue's own. ``spot``: load spot markets too.
+    ``markets``: known ones, so that none are loaded. For the rest see :class:`CcxtWire`.
     """
 
     def __init__(
@@ -93,27 +92,29 @@ class CcxtClient:
 
     @property
     def requests_made(self) -> int:
+        """Number of HTTP requests so far, retries included."""
         return self._wire.requests_made
 
     @property
     def server_ms(self) -> int | None:
-        """The venue's clock by this thread's last answer; None: not known."""
+        """The venue's clock by this thread's last answer; None: unknown."""
         answer = self._wire.last_answer
         return None if answer is None else answer.server_ms
 
     def close(self) -> None:
+        """Close the connections to the venue."""
         self._wire.close()
 
     def markets(self) -> list[Market]:
-        """Every market of the kinds asked for, loaded once; without those that cannot be stored."""
+        """Every market that can be stored, loaded once."""
         exchange = self._loaded()
         with self._in_our_words("the list of markets"):
             return [market for market in map(market_of, exchange.markets.values()) if can_be_kept(market)]
 
     def candles(self, venue_symbol: str, timeframe: str, since_ms: int, limit: int) -> CcxtAnswer:
-        """The page of up to ``limit`` bars from ``since_ms`` (on the grid) on: one request, never more.
+        """Up to ``limit`` bars from ``since_ms`` (on the grid) on, in one request.
 
-        ``limit`` is held to what the venue gives at once. Raises an :class:`ExchangeError`.
+        ``limit`` is capped at the venue's page. Raises an :class:`ExchangeError`.
         """
         exchange = self._loaded()
         if venue_symbol not in exchange.markets:
@@ -136,7 +137,7 @@ class CcxtClient:
         return CcxtAnswer(rows, span, answer.server_ms, answer.latency_ms)
 
     def _check_that_rows_were_told(self, document: Any, rows: Sequence[CcxtRow], what: str) -> None:
-        """ccxt takes a missing list for an empty one; so we look ourselves."""
+        """Needed since ccxt treats a missing list as empty."""
         if self.venue.rows_at is None:
             sent = len(rows) if rows or has_empty_list(document) else None
         else:
@@ -147,7 +148,7 @@ class CcxtClient:
             raise BadPayload(self.venue.source, f"{what}: {sent} candles sent, {len(rows)} read")
 
     def _loaded(self) -> Any:
-        """ccxt's exchange with its markets. One thread loads them, and a failure is remembered for a while."""
+        """One thread loads the markets; a failure is remembered for a while."""
         with self._lock:
             if self._exchange is None:
                 self._exchange = self._new_exchange()
@@ -179,7 +180,7 @@ class CcxtClient:
                 **self._keys,
                 "session": self._new_session(),
                 "enableRateLimit": False,
-                # What load_markets asks for beside the markets: we need no currencies.
+                # load_markets would request currencies too.
                 "has": {"fetchCurrencies": False},
                 "options": ccxt.Exchange.deep_extend(
                     dict(venue.spot_options if self._spot else venue.options), {"maxRetriesOnFailure": 0}, self._options
@@ -192,14 +193,14 @@ class CcxtClient:
         def all_rows(sent: Any, market: Any = None, *_: Any, **__: Any) -> list[CcxtRow]:
             return [row_of(exchange, venue, raw, market) for raw in sent or []]
 
-        # ccxt's own sorts, and drops what lies before `since`, after `limit` and what has no time.
+        # ccxt's own sorts, and drops rows before `since`, after `limit` or without time.
         exchange.parse_ohlcvs = all_rows
-        # ccxt's own depends on whether orjson is installed, and makes nothing at all of what that does not read.
+        # ccxt's own depends on orjson, and returns nothing for what that cannot parse.
         exchange.parse_json = self._document
         return exchange
 
     def _document(self, _: str) -> Any:
-        """The JSON of the answer at hand, read once for ccxt and for us."""
+        """Parsed once for ccxt and for us."""
         answer = self._wire.last_answer
         return answer.document if answer else None
 
@@ -209,7 +210,7 @@ class CcxtClient:
         session.mount("http://", self._wire)
         if self._proxies:
             session.proxies.update(self._proxies)
-            session.trust_env = False  # else HTTPS_PROXY of the environment would win over the connection's own
+            session.trust_env = False  # else HTTPS_PROXY would win
         return session
 
     @contextmanager
@@ -219,7 +220,7 @@ class CcxtClient:
             yield
         except BackfillError:
             raise
-        except Exception as error:  # ccxt raises what it likes: TypeError, KeyError, ...
+        except Exception as error:  # ccxt may raise TypeError, KeyError, ...
             ours = as_ours(error, self.venue, what, self._wire.last_answer)
             if isinstance(ours, RateLimited):
                 self._on_ban(ours)
@@ -227,12 +228,12 @@ class CcxtClient:
 
 
 def _as_requests_spells_it(base_url: str) -> str:
-    """Host in lower case and so on, since the wire compares it with what is sent."""
+    """As requests normalises it, for comparison with what is sent."""
     return str(requests.Request("GET", base_url.rstrip("/") + "/").prepare().url).rstrip("/")
 
 
 def _moved(urls: Any, base_url: str) -> Any:
-    """ccxt's table of API addresses with every origin replaced and every path kept, so none leads to the venue."""
+    """ccxt's API addresses with every origin replaced."""
     if isinstance(urls, dict):
         return {key: _moved(value, base_url) for key, value in urls.items()}
     return re.sub(r"^https?://[^/]+", base_url, urls) if isinstance(urls, str) else urls

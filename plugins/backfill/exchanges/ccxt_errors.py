@@ -1,4 +1,4 @@
-"""ccxt's errors in our words."""
+"""Map ccxt's errors to ours."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from backfill.exchanges.ccxt_wire import WireAnswer
 
 
 def as_ours(error: Exception, venue: Venue, what: str, answer: WireAnswer | None) -> ExchangeError:
-    """The error that ``error``, raised by ccxt while it did ``what``, stands for.
+    """Our error for one that ccxt raised during ``what``.
 
-    ``answer`` is the last one over the wire: ccxt calls a 404 a network error, and may stumble over a refusal. What is
-    not ccxt's own (TypeError and other surprises, mostly of markets described by half) is a :class:`BadPayload`.
+    ``answer`` is the last received: ccxt calls a 404 a network error, and may fail on a refusal. Foreign exceptions
+    (TypeError, ..., mostly from incomplete markets) become :class:`BadPayload`.
     """
     import ccxt
 
@@ -46,6 +46,6 @@ def as_ours(error: Exception, venue: Venue, what: str, answer: WireAnswer | None
 
 
 def _message(error: Exception) -> str:
-    """One short line, without the query of a URL, which may hold a signature, and without what no database takes."""
+    """One short printable line without URL queries, which may hold a signature."""
     line = re.sub(r"\?\S+", "?...", " ".join(str(error).split()))[:200]
     return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in line)

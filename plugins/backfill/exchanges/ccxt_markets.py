@@ -1,4 +1,4 @@
-"""A market as ccxt describes it, cut down to what identifies and scales it and to what ccxt needs to ask for it."""
+"""Reduce ccxt's markets to what we need."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 from backfill.domain.markets import Market
 
-# What of ccxt's market a request for candles is built from; ``baseName`` is Hyperliquid's own spelling.
+# Fields that a request for candles needs; ``baseName`` is Hyperliquid's spelling.
 _NEEDED = (
     *("id", "symbol", "base", "quote", "settle", "baseId", "quoteId", "settleId", "baseName"),
     *("type", "subType", "spot", "margin", "swap", "future", "option", "contract", "linear", "inverse"),
@@ -17,7 +17,7 @@ _NEEDED = (
 
 
 def can_be_kept(market: Market) -> bool:
-    """Whether it is JSON that Postgres takes: no NaN, no NUL, no half of a surrogate pair in a name."""
+    """Whether Postgres accepts it as JSON: no NaN, NUL or lone surrogate."""
     try:
         text = json.dumps(market.as_dict(), allow_nan=False, ensure_ascii=False).encode()
     except ValueError:

@@ -1,4 +1,4 @@
-"""The rows of an answer as ccxt reads them, all of them, and how much the answer says about what it leaves out."""
+"""All rows of an answer, read by ccxt, and the span that they cover."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from typing import Any, NamedTuple
 
 from backfill.domain.venues import ANY_KEY, Venue
 
-# A page that a venue has cut shorter than we know of ends on such a number.
+# A page cut short at an unknown limit has a multiple of this.
 ROUND_PAGE_ROWS = 100
 COLUMNS = 6
 NO_CELLS = [None] * COLUMNS
-# Python, and ccxt with it, takes more text for numbers than this: "1_000", " 1", digits of other scripts.
-_PLAIN = re.compile(r"[!-^`-~]*")  # ASCII without blanks and the underscore
+# Python also accepts "1_000", " 1" and digits of other scripts.
+_PLAIN = re.compile(r"[!-^`-~]*")  # ASCII without blanks and underscore
 
 
 class CcxtRow(NamedTuple):
     """One bar as ccxt reads it, in the venue's units; None: missing or no number.
 
-    ``closed`` is the venue's own word where it gives one, else True; ``raw`` is the row as it came.
+    ``closed`` is as the venue says, else True; ``raw`` is the row as it came.
     """
 
     open_ms: int | None
@@ -34,9 +34,9 @@ class CcxtRow(NamedTuple):
 
 
 def row_of(exchange: Any, venue: Venue, raw: Any, market: Any) -> CcxtRow:
-    """One raw row, read by ccxt's own class for the venue.
+    """One raw row, read by ccxt's class for the venue.
 
-    What it cannot read has no cells, nor has what must say whether its bar is over and does not.
+    It has no cells if unreadable or without a required ``confirm``.
     """
     confirm = "1" if venue.confirm_at is None else str(_cell(raw, venue.confirm_at))
     try:
@@ -47,7 +47,7 @@ def row_of(exchange: Any, venue: Venue, raw: Any, market: Any) -> CcxtRow:
 
 
 def row_as_told(told: Any) -> CcxtRow:
-    """A row of a venue whose ccxt class reads candles in a way of its own."""
+    """A row that the venue's ccxt class parsed in its own way."""
     return told if isinstance(told, CcxtRow) else _row(told if isinstance(told, list) else NO_CELLS, None, True, told)
 
 
@@ -56,7 +56,6 @@ def _row(cells: Sequence[Any], quote_volume: Any, closed: bool, raw: Any) -> Ccx
 
 
 def _plain(raw: Any) -> Any:
-    """A row without the text that only Python would take for a number."""
     if isinstance(raw, list):
         return [_plain_cell(cell) for cell in raw]
     if isinstance(raw, dict):
@@ -76,7 +75,7 @@ def _cell(raw: Any, place: int | str | None) -> Any:
 
 
 def rows_told(document: Any, path: Sequence[str]) -> int | None:
-    """How many rows lie at ``path`` of an answer's JSON; None: there is no list."""
+    """Number of rows at ``path`` of an answer's JSON; None: no list there."""
     if not path:
         return len(document) if isinstance(document, list) else None
     if not isinstance(document, dict):
@@ -87,19 +86,20 @@ def rows_told(document: Any, path: Sequence[str]) -> int | None:
 
 
 def has_empty_list(document: Any) -> bool:
+    """Whether the JSON has an empty list at any depth."""
     if isinstance(document, dict):
         return any(has_empty_list(value) for value in document.values())
     return isinstance(document, list) and not document
 
 
 def covered(venue: Venue, rows: Sequence[CcxtRow], since_ms: int, until_ms: int, step_ms: int) -> tuple[int, int]:
-    """The part of [since_ms, until_ms) that an answer speaks for: a bar in it without a row does not exist there."""
+    """The part of [since_ms, until_ms) where a bar without a row does not exist."""
     told = [row.open_ms for row in rows if row.open_ms is not None]
     if not venue.bounded:
-        # It may have given the newest bars it has, whatever we asked for: of what is older it says nothing.
+        # These may be its newest bars: older ones stay unknown.
         return (min(max(since_ms, min(told, default=since_ms)), until_ms), until_ms)
     wanted = {ms for ms in told if since_ms <= ms < until_ms}
     if wanted and len(wanted) < (until_ms - since_ms) // step_ms and len(rows) % ROUND_PAGE_ROWS == 0:
-        # Perhaps cut at a number of rows that we do not know of, at the one end or the other.
+        # Perhaps cut at an unknown limit, at either end.
         return (min(wanted), max(wanted) + step_ms)
     return (since_ms, until_ms)

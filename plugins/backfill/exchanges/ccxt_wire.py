@@ -1,7 +1,6 @@
-"""Between ccxt and the network: every request takes its turn in the budget, every answer is judged as it came.
+"""Between ccxt and the network: a turn in the rate budget per request, checks of each raw answer.
 
-ccxt makes an empty list of an HTML page and a rate limit of a country that is shut out (ccxt 4.5.90). What we raise
-here, inside of ``requests``, goes through ccxt untouched.
+ccxt 4.5.90 reads an HTML page as an empty list, and a geo-block as a rate limit. Our exceptions pass through it.
 """
 
 from __future__ import annotations
@@ -31,14 +30,14 @@ from backfill.errors import (
 )
 from backfill.exchanges.http_answers import json_of, read_until, reason, server_ms, status_error
 
-# Binance's list of spot markets is the largest answer, some 15 MB; a flood is cut off.
+# Binance's spot markets, the largest answer, take some 15 MB.
 MAX_ANSWER_BYTES = 64 * 1024 * 1024
 TRIES = 3
 
 
 @dataclass(frozen=True, slots=True)
 class WireAnswer:
-    """What came last over the wire: the JSON, the exchange's clock in ms (None: unknown), how long it took."""
+    """The last answer: JSON, the exchange's clock in ms (None: unknown), latency."""
 
     status: int
     document: Any
@@ -47,11 +46,10 @@ class WireAnswer:
 
 
 class CcxtWire(BaseAdapter):
-    """A transport for ccxt's session, safe to share between threads.
+    """A transport for ccxt's session; safe to share between threads.
 
-    ``before_request`` is called before every request and may sleep or raise: the rate budget. ``on_ban`` gets
-    every :class:`RateLimited`. ``only_to``: the address that no request may leave; None: wherever ccxt wants.
-    ``tries``: how often an exchange that is unwell is asked the same.
+    ``before_request``, the rate budget, may sleep or raise. ``on_ban`` gets every :class:`RateLimited`.
+    ``only_to``: the only address allowed. ``tries``: attempts while the exchange fails.
     """
 
     def __init__(
@@ -80,14 +78,15 @@ class CcxtWire(BaseAdapter):
 
     @property
     def last_answer(self) -> WireAnswer | None:
-        """What this thread was answered last."""
+        """This thread's last answer."""
         return getattr(self._of_thread, "answer", None)
 
     def forget(self) -> None:
-        """From here on this thread has asked nothing."""
+        """Drop this thread's last answer."""
         self._of_thread.answer = None
 
     def close(self) -> None:
+        """Close the transport's connections."""
         self._transport.close()
 
     def send(
@@ -99,7 +98,7 @@ class CcxtWire(BaseAdapter):
         cert: Any = None,
         proxies: Mapping[str, str] | None = None,
     ) -> requests.Response:
-        """One question, repeated while the exchange is only unwell; each try takes its turn in the budget."""
+        """Send, with retries; each try takes a turn in the budget."""
         if self._only_to is not None and not str(request.url).startswith(f"{self._only_to}/"):
             raise RequestRefused(self._venue.source, f"{request.url} is not at {self._only_to}, and was not asked")
         retrying = Retrying(
@@ -134,7 +133,7 @@ class CcxtWire(BaseAdapter):
         return _whole(response, body)
 
     def _body(self, response: requests.Response, deadline: float) -> bytes:
-        """All of it; of a refusal by status what there is, for a ban is a ban though its page is cut short."""
+        """Of an error status what arrived: a ban cut short is still a ban."""
         try:
             return read_until(response, deadline, MAX_ANSWER_BYTES)
         except (requests.RequestException, urllib3.exceptions.HTTPError):
@@ -143,7 +142,6 @@ class CcxtWire(BaseAdapter):
             return b""
 
     def _document(self, response: requests.Response, body: bytes, where: str) -> Any:
-        """The JSON of an answer that ccxt may read, be it rows or an error that ccxt knows the name of."""
         source, status = self._venue.source, response.status_code
         if refusal := status_error(source, response, where, self._venue.rules, body):
             raise refusal
@@ -176,7 +174,7 @@ class CcxtWire(BaseAdapter):
 
 
 def _codes(document: Any) -> set[str]:
-    """What may be an error's name: `code` of most, `retCode` of Bybit, `label` of Gate, the list `error` of Kraken."""
+    """`code` of most, `retCode` of Bybit, `label` of Gate, `error` of Kraken."""
     if not isinstance(document, dict):
         return set()
     codes = [document.get(key) for key in ("code", "retCode", "label")]
@@ -192,7 +190,6 @@ def _told(document: Mapping[str, Any]) -> str:
 
 
 def _whole(response: requests.Response, body: bytes) -> requests.Response:
-    """The answer with its body read and decoded."""
     whole = requests.Response()
     whole.status_code = response.status_code
     whole.reason = response.reason

@@ -1,4 +1,4 @@
-"""What the clients share: reading an answer to its end in time, its headers, and what its status means."""
+"""Read HTTP answers in time; interpret status and headers."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ import urllib3
 from backfill.domain.venues import StatusRules
 from backfill.errors import AddressBanned, BadPayload, ExchangeError, ExchangeUnreachable, GeoBlocked, RateLimited
 
-# How CloudFront, Binance and others word it; lower case. The first is what Bybit's CDN says to the United States.
+# Of CloudFront, Binance and others; the first is Bybit's CDN for the United States.
 GEO_WORDS = ("block access from your country", "restricted location", "not available in your country")
 CHUNK_BYTES = 64 * 1024
-# No exchange's answer has more than a few. Python reads up to a thousand, and then cannot write them down again.
+# Python parses a thousand, but cannot serialise them.
 MOST_LEVELS = 32
 
 
 def status_error(
     exchange: str, response: requests.Response, where: str, rules: StatusRules, body: bytes = b""
 ) -> ExchangeError | None:
-    """The error that the HTTP status alone makes of an answer; None where the body has to be looked at.
+    """The error that the HTTP status implies; None if the body must be examined.
 
-    ``body`` (as far as it came) shows whether a country or an address is shut out.
+    ``body``, as far as it came, distinguishes a geo-block from a ban.
     """
     status = response.status_code
     if status == 429:
@@ -46,15 +46,16 @@ def status_error(
 
 
 def is_geo_block(body: bytes) -> bool:
+    """Whether the body says that our country is not served."""
     text = body[:4096].decode(errors="replace").lower()
     return any(words in text for words in GEO_WORDS)
 
 
 def read_until(response: requests.Response, deadline: float, max_bytes: int) -> bytes:
-    """The whole body, taken as it arrives: requests' own timeout is per read and never ends a slow drip.
+    """The whole body: requests' own timeout is per read and never ends a slow drip.
 
-    ``deadline`` is by the monotonic clock. Decoded last, because a decoder may swallow drops for ever before it
-    gives anything. Raises what requests and urllib3 raise.
+    ``deadline`` is monotonic. Decoded last, because a decoder may swallow drips silently. Raises what requests and
+    urllib3 raise.
     """
     wire = bytearray()
     while chunk := response.raw.read1(CHUNK_BYTES, decode_content=False):
@@ -69,7 +70,7 @@ def read_until(response: requests.Response, deadline: float, max_bytes: int) -> 
 
 
 def json_of(exchange: str, body: bytes, where: str) -> Any:
-    """The JSON of an answer that should be JSON; else :class:`BadPayload`, be it HTML, cut short or empty."""
+    """The JSON of an answer; raises :class:`BadPayload` otherwise."""
     try:
         document = json.loads(body, parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as error:
@@ -97,7 +98,7 @@ def _refuse_constant(word: str) -> None:
 
 
 def retry_after_s(response: requests.Response, otherwise_s: float, longest_s: float) -> float:
-    """The wait that the exchange asks for, in seconds; ``otherwise_s`` where it names none that can be believed."""
+    """Retry-After in seconds; ``otherwise_s`` if missing or implausible."""
     try:
         told_s = float(response.headers["Retry-After"])
     except (KeyError, ValueError):
@@ -106,7 +107,7 @@ def retry_after_s(response: requests.Response, otherwise_s: float, longest_s: fl
 
 
 def server_ms(response: requests.Response) -> int | None:
-    """The exchange's clock by its Date header, to the second; None: it has none that can be read."""
+    """The exchange's clock by its Date header, to the second; None if unreadable."""
     try:
         sent_at = parsedate_to_datetime(response.headers["Date"])
     except (KeyError, ValueError, OverflowError):
@@ -117,7 +118,7 @@ def server_ms(response: requests.Response) -> int | None:
 
 
 def reason(error: Exception) -> str:
-    """What went wrong, without the addresses of objects that older versions of urllib3 name."""
+    """What failed, without object addresses of older urllib3."""
     cause = error.args[0] if error.args else error
     text = f"{type(error).__name__}: {getattr(cause, 'reason', None) or cause}"
     return re.sub(r"<[\w.]+ object at 0x[0-9a-f]+>:? ?", "", text)

@@ -9,18 +9,15 @@ import pandas as pd
 
 from backfill.frames.candle_frame import frame_of, scaled
 
-# ts, o, h, l, c, vol (contracts), volCurrency (base), volCurrencyQuote (quote), confirm. Contracts are left out: they
-# are base volume / contractValue, and the contract's value may change.
+# ts, o, h, l, c, vol (contracts, skipped: contractValue may change), volCurrency (base), volCurrencyQuote (quote),
+# confirm.
 _PLACES = {"open_ms": 0, "open": 1, "high": 2, "low": 3, "close": 4, "volume": 6, "quote_volume": 7}
 _CONFIRM = 8
 _BROKEN_ROW = ["broken row"] * 9
 
 
 def blofin_frame(rows: Sequence[Any], price_scale: float = 1.0, volume_scale: float = 1.0) -> pd.DataFrame:
-    """One unchecked candle a row, in the order of the answer; a row of another shape is marked malformed.
-
-    For the scales see :func:`scaled`.
-    """
+    """One unchecked candle per row, in order, malformed if of another shape; see :func:`scaled`."""
     whole = [row if _is_whole(row) else _BROKEN_ROW for row in rows]
     frame = frame_of(
         {name: [row[place] for row in whole] for name, place in _PLACES.items()},

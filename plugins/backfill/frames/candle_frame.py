@@ -1,4 +1,4 @@
-"""The shape that every source's rows take: a table of candles, one row a bar."""
+"""Build a table of candles from any source's rows."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 
 from backfill.domain.candle_columns import CANDLE_COLUMNS, EARLIEST_MS, LATEST_MS, PRICES
 
-# Python takes more than these for numbers: "nan", "1_000", " 1", digits of other scripts.
+# Python accepts "nan", "1_000", " 1" and digits of other scripts.
 _DECIMALS = re.compile(r"[0-9.eE+-]*")
 
 
 def numbers(cells: Sequence[Any]) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-    """Text or numbers as floats, and a mask of what is there but is no finite number; that and a blank are NaN."""
+    """Cells as floats, NaN if blank or no finite number, and a mask of the latter."""
     values = _decimals(cells)
     if values is None:
         values = np.array([_number(cell) for cell in cells], dtype=np.float64)
@@ -28,7 +28,7 @@ def numbers(cells: Sequence[Any]) -> tuple[NDArray[np.float64], NDArray[np.bool_
 
 
 def _decimals(cells: Sequence[Any]) -> NDArray[np.float64] | None:
-    """The quick way, for a column of nothing but decimal text; None for any other."""
+    """Fast path for decimal text only."""
     try:
         return np.array(cells, dtype=np.float64) if _DECIMALS.fullmatch("".join(cells)) else None
     except (TypeError, ValueError):
@@ -36,7 +36,7 @@ def _decimals(cells: Sequence[Any]) -> NDArray[np.float64] | None:
 
 
 def _number(cell: Any) -> float:
-    """One cell: NaN is a blank, infinity is no number."""
+    """One cell: NaN if blank, infinity if no number."""
     if cell is None or cell == "":
         return math.nan
     if isinstance(cell, bool) or not isinstance(cell, str | int | float):
@@ -50,7 +50,7 @@ def _number(cell: Any) -> float:
 
 
 def frame_of(columns: dict[str, Sequence[Any]], closed: Sequence[bool]) -> pd.DataFrame:
-    """An unchecked frame, its index the rows' places in the answer. ``columns``: raw values by candle column."""
+    """An unchecked frame of raw ``columns``, indexed by place in the answer."""
     parsed: dict[str, NDArray[np.float64]] = {}
     malformed = np.zeros(len(closed), dtype=bool)
     for name in CANDLE_COLUMNS:
@@ -63,9 +63,9 @@ def frame_of(columns: dict[str, Sequence[Any]], closed: Sequence[bool]) -> pd.Da
 
 
 def scaled(frame: pd.DataFrame, price_scale: float, volume_scale: float) -> pd.DataFrame:
-    """``frame`` in the instrument's own denomination: contracts become coins, coins of another unit ours.
+    """``frame`` in the instrument's denomination, volume in coins.
 
-    What was paid is the same in both, so the quote volume stays.
+    The amount paid, the quote volume, stays.
     """
     frame[PRICES] = _times(frame[PRICES], price_scale)
     frame["volume"] = _times(frame["volume"], volume_scale)
@@ -73,7 +73,7 @@ def scaled(frame: pd.DataFrame, price_scale: float, volume_scale: float) -> pd.D
 
 
 def _times(values: Any, scale: float) -> Any:
-    """A thousandth is divided by a thousand, which gives the nearest float to the decimal that was sent."""
+    """Divide by 1000 instead of multiplying by 0.001: nearest to the decimal sent."""
     if scale == 1:
         return values
     whole = round(1 / scale)

@@ -1,4 +1,4 @@
-"""A venue's rows, as ccxt reads them, as a candle frame in the instrument's own denomination."""
+"""A venue's rows, read by ccxt, as a candle frame."""
 
 from __future__ import annotations
 
@@ -14,10 +14,9 @@ from backfill.frames.candle_frame import frame_of, scaled
 
 
 def ccxt_frame(rows: Sequence[CcxtRow], price_scale: float = 1.0, volume_scale: float = 1.0) -> pd.DataFrame:
-    """One unchecked candle a row, in the order of the answer.
+    """One unchecked candle per row, in order; see :func:`scaled`.
 
-    All cells but the quote volume must be there: an empty one is what ccxt makes of text and nonsense, so its row is
-    marked malformed. For the scales see :func:`scaled`.
+    Rows with empty cells, except quote volume, are malformed: ccxt reads nonsense as empty.
     """
     columns: dict[str, Sequence[Any]] = {
         name: [_told(getattr(row, name)) for row in rows] for name in ("open_ms", *PRICES, "volume")

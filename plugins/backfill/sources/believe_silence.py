@@ -1,7 +1,6 @@
-"""Give silence a better grade, once there is more to it than one answer.
+"""Upgrade doubtful silence that is plausible for the series.
 
-`reported`: two runs have answered it, and it is plausible for the series. `proved`: another source lacks the same
-bars, and it is plausible. Whatever is not stays doubtful, and a gap.
+`reported`: two runs got the same answer. `proved`: another source lacks the same bars. The rest stays a gap.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ from backfill.storage.series import SeriesWindow
 
 
 def believe_silence(store: CandleStore, window: SeriesWindow, source_id: int) -> None:
-    """Grade what ``source_id`` lacks of the series."""
+    """Grade the bars that ``source_id`` lacks."""
     silences = store.silences
     silence = silences.of(window, source_id)
     if not silence.confirmed and not silence.elsewhere:

@@ -1,4 +1,4 @@
-"""Blofin over its REST API as a source of candles in the instrument's own denomination."""
+"""Blofin as a source of candles in the instrument's own denomination."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from backfill.sources.candle_source import CandlePage, is_over, sift_page
 
 
 class BlofinSource:
-    """Asks for the instrument that ``listing`` names; None: the one that ``ask`` is given."""
+    """Requests the instrument of ``listing``; None: the one given to ``ask``."""
 
     name = SOURCE
     counts_forward = False
@@ -33,24 +33,27 @@ class BlofinSource:
 
     @property
     def requests_made(self) -> int:
+        """Number of requests of the client so far."""
         return self._client.requests_made
 
     def serves_from_ms(self) -> int | None:
-        return None  # back to the listing (logs of djorgens2/blofin-data; a year of minutes seen)
+        """None: no known bound."""
+        return None  # serves all since the listing (logs of djorgens2/blofin-data)
 
     def close(self) -> None:
-        """Nothing: the session belongs to the runtime."""
+        """Do nothing: the runtime closes the session."""
 
     def ask(self, symbol: str, timeframe: Timeframe, after_ms: int) -> CandlePage:
+        """The newest page of bars that open before ``after_ms``."""
         listing = self._listing or Listing(symbol, "perpetual", 1.0, 1.0)
         answer = self._client.candles(listing.venue_symbol, BARS[timeframe.name], after_ms, self.rows_per_page)
         frame = blofin_frame(answer.data, listing.price_scale, listing.volume_scale)
         now_ms = math.inf if answer.server_ms is None else answer.server_ms
-        # "after: records earlier than the requested ts" (Blofin docs): nothing else may come.
+        # "after: records earlier than the requested ts" (Blofin docs).
         sound, broken, is_clean = sift_page(frame, timeframe, before_ms=after_ms, now_ms=now_ms)
         open_ms = sound["open_ms"]
         over = is_over(sound, timeframe, answer.server_ms, self._settle_ms)
-        # A page of nothing but newer bars is no page that none can believe: it does not lead back.
+        # A page with only newer bars is readable, but does not lead back.
         believed = open_ms.tolist() or sorted(
             row.open_ms for row in broken if row.rule == open_time_was_not_asked_for.__name__ and row.open_ms
         )

@@ -1,4 +1,4 @@
-"""A source as the jobs see it: ask it for a page, get sound rows, broken rows, and what it speaks for."""
+"""The interface of a source, and the page of candles that it returns."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-# The rules of rows whose time is shown to be wrong: the minute of such a row is vacant, and not silent.
+# Of rows with a wrong time: their bars are not silent.
 TIME_RULES = frozenset(
     rule.__name__
     for rule in (
@@ -42,15 +42,13 @@ OUT_OF_ORDER = "open_time_is_out_of_order"
 
 @dataclass(frozen=True)
 class CandlePage:
-    """One answer to "what opens before ``after_ms``?".
+    """The answer to a request for bars that open before ``after_ms``.
 
     ``sound``: checked closed rows, oldest first (``open_ms`` int64, prices, volumes). ``running_ms``: open times of
-    checked rows whose bars are not over yet. ``broken``: rows that may not be stored; ``rows`` has them as they came.
-    ``oldest_ms``: where the next page starts; ``newest_ms``: the newest row that can be believed; None: there is none.
-    ``covers``: the span the answer speaks for: a bar in it without a row does not exist at the source. None: it speaks
-    for nothing, since no row can be believed, or, without ``rows``, since the source has nothing older.
-    ``server_ms``: the source's clock. ``latency_ms``: from question to answer.
-    ``is_clean``: no row's time is shown to be wrong. Of a page that is not, the silence means nothing.
+    running bars. ``broken``: rejected rows, raw in ``rows``. ``oldest_ms``: where the next page starts.
+    ``newest_ms``: newest credible row. In ``covers`` a bar without a row does not exist at the source; None: no row
+    is credible or, without ``rows``, nothing older exists. ``is_clean``: no time is known to be wrong; otherwise
+    missing bars prove nothing.
     """
 
     after_ms: int
@@ -72,58 +70,70 @@ class CandlePage:
 
     @property
     def is_the_end(self) -> bool:
-        """Whether the source says that it has nothing older than the cursor."""
+        """Whether the source has nothing older than the cursor."""
         return self.covers is None and not self.rows
 
 
 class CandleSource(Protocol):
-    """Who runtime candles. ``ask`` is called from several threads at once."""
+    """A source of candles. ``ask`` is called from several threads."""
 
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """The source's name in the table of venues."""
+        ...
 
     @property
-    def rows_per_page(self) -> int: ...
+    def rows_per_page(self) -> int:
+        """The most rows in one answer."""
+        ...
 
     @property
-    def requests_made(self) -> int: ...
+    def requests_made(self) -> int:
+        """Number of requests so far, retries included."""
+        ...
 
     @property
     def counts_forward(self) -> bool:
-        """Whether a page is a window of the grid, which may be cut at either end; else it ends before the cursor."""
+        """Whether a page is a window, possibly cut at either end; else it ends at the cursor."""
         ...
 
     def serves_from_ms(self) -> int | None:
-        """The oldest open time worth asking for now; None: no bound is known."""
+        """The oldest open time worth requesting now; None: no known bound."""
         ...
 
     def ask(self, symbol: str, timeframe: Timeframe, after_ms: int) -> CandlePage:
         """The newest page of bars that open before ``after_ms``; raises an :class:`ExchangeError`."""
         ...
 
-    def close(self) -> None: ...
+    def close(self) -> None:
+        """Close its own connections."""
+        ...
 
 
 class MarketClient(Protocol):
-    """What a source's client can say of its markets."""
+    """A client that lists a source's markets."""
 
     @property
-    def requests_made(self) -> int: ...
+    def requests_made(self) -> int:
+        """Number of requests so far."""
+        ...
 
     @property
     def server_ms(self) -> int | None:
-        """The source's clock by its last answer; None: not known."""
+        """The source's clock by its last answer; None: unknown."""
         ...
 
     def markets(self) -> list[Market]:
-        """Every market of the kinds that may be kept; raises an :class:`ExchangeError`."""
+        """Every market that can be stored; raises an :class:`ExchangeError`."""
         ...
 
-    def close(self) -> None: ...
+    def close(self) -> None:
+        """Close its own connections."""
+        ...
 
 
 def silent_in(page: CandlePage, span: Interval, timeframe: Timeframe) -> list[Interval]:
-    """The bars of ``span`` that a page speaks for and has no row of. None if its times are wrong: they are vacant."""
+    """The bars of ``span`` that a page shows to be absent."""
     if page.covers is None or page.newest_ms is None or not page.is_clean:
         return []
     return silent(
@@ -141,12 +151,12 @@ def silent_in(page: CandlePage, span: Interval, timeframe: Timeframe) -> list[In
 def sift_page(
     frame: pd.DataFrame, timeframe: Timeframe, before_ms: float, now_ms: float
 ) -> tuple[pd.DataFrame, list[BrokenRow], bool]:
-    """The sound rows in order, the broken ones, and whether all times can be believed."""
+    """The sound rows in order, the broken ones, and whether all times are credible."""
     sound, broken = sift(frame, timeframe, before_ms, now_ms)
     refused = {row.place for row in broken if row.rule in TIME_RULES and row.rule != open_time_is_told_twice.__name__}
     told = frame["open_ms"]
     told = told[told.notna() & ~told.index.isin(refused)].astype("int64")
-    # The same row said twice may stand anywhere.
+    # A repeated row may stand anywhere.
     told = told[~told.duplicated()]
     misplaced = told.iloc[sorted(out_of_order(told.tolist()))]
     sound, broken = refuse_times(frame, sound, broken, misplaced.tolist(), OUT_OF_ORDER)
@@ -157,7 +167,7 @@ def sift_page(
 def refuse_times(
     frame: pd.DataFrame, sound: pd.DataFrame, broken: list[BrokenRow], open_ms: Collection[int], rule: str
 ) -> tuple[pd.DataFrame, list[BrokenRow]]:
-    """The sound rows of other times, and the broken ones with every row of ``frame`` that has one of these."""
+    """Move rows of these open times to the broken ones."""
     have_a_rule = {row.place for row in broken}
     refused = frame["open_ms"][frame["open_ms"].isin(open_ms) & ~frame.index.isin(have_a_rule)]
     more = [BrokenRow(int(str(place)), int(ms), rule) for place, ms in refused.items()]
@@ -165,7 +175,7 @@ def refuse_times(
 
 
 def is_over(candles: pd.DataFrame, timeframe: Timeframe, server_ms: int | None, settle_ms: int) -> pd.Series:
-    """The mask of the bars that have ended, by the source's own word and by its clock."""
+    """Mask of bars that have ended, by the source's flag and its clock."""
     if server_ms is None:
         return candles["closed"]
     return candles["closed"] & (candles["open_ms"] + timeframe.step_ms <= server_ms - settle_ms)

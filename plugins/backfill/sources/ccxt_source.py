@@ -1,4 +1,4 @@
-"""One instrument at one venue behind ccxt, as a source of candles in the instrument's own denomination."""
+"""An instrument at one venue, through ccxt."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 
 
 class CcxtSource:
-    """Asks for the venue's market that ``listing`` names. ``timeframe`` fixes how a page is asked for.
+    """Requests the market of ``listing``; ``timeframe`` fixes the page size.
 
-    ``stands_in``: its candles are another source's stand-ins, so a flat bar of spot says nothing about a perpetual.
+    ``stands_in``: it substitutes another source, so a flat spot bar is no evidence about a perpetual.
     """
 
     def __init__(
@@ -44,32 +44,34 @@ class CcxtSource:
 
     @property
     def is_spot(self) -> bool:
-        """Whether its market is a spot book and no perpetual."""
+        """Whether its market is spot."""
         return self._listing.instrument_class == "spot_proxy"
 
     @property
     def requests_made(self) -> int:
+        """Number of requests of the client so far."""
         return self._client.requests_made
 
     def close(self) -> None:
+        """Close the client."""
         self._client.close()
 
     def serves_from_ms(self) -> int | None:
+        """The oldest open time that the venue serves now; None: unknown."""
         return self._client.venue.oldest_open_ms(self._timeframe.step_ms, round(time.time() * 1000))
 
     def ask(self, symbol: str, timeframe: Timeframe, after_ms: int) -> CandlePage:
-        """The page of bars just before ``after_ms``. What it speaks for is what the venue's ways allow."""
+        """The page of bars just before ``after_ms``."""
         since_ms = after_ms - self.rows_per_page * timeframe.step_ms
         answer = self._client.candles(self._listing.venue_symbol, timeframe.name, since_ms, self.rows_per_page)
         frame = ccxt_frame(answer.rows, self._listing.price_scale, self._listing.volume_scale)
-        # Few venues mark the running bar, so without the venue's clock ours has to do.
+        # Few venues mark the running bar, so a clock is needed.
         now_ms = answer.server_ms if answer.server_ms is not None else round(time.time() * 1000)
         sound, broken, is_clean = sift_page(frame, timeframe, self._before_ms(after_ms), now_ms)
         if strangers := self._strangers(sound, since_ms):
             sound, broken = refuse_times(frame, sound, broken, strangers, open_time_was_not_asked_for.__name__)
         over = is_over(sound, timeframe, now_ms, self._settle_ms)
         if self._client.venue.fills_no_trade and self.is_spot and self._stands_in:
-            # A flat spot bar without trade is no evidence about a perpetual.
             traded = sound["volume"] > 0
             sound, over = sound[traded], over[traded]
         covers = Interval(*answer.covers_ms)
@@ -89,19 +91,20 @@ class CcxtSource:
 
     @property
     def counts_forward(self) -> bool:
+        """Whether an answer is for the window requested."""
         return self._client.venue.bounded
 
     def _strangers(self, sound: pd.DataFrame, since_ms: int) -> list[int]:
-        """The open times of rows from before the window that a venue was asked for; some give the one before."""
+        """Open times before the requested window; some venues give one such bar."""
         if not self._client.venue.bounded:
             return []
         return sound.loc[sound["open_ms"] < since_ms - self._timeframe.step_ms, "open_ms"].tolist()
 
     def _before_ms(self, after_ms: int) -> float:
-        """Where the bars end that may come: some venues give their newest ones, some the one at the end we ask for.
+        """Upper bound of the open times allowed in an answer.
 
-        The latter are those whose ``since`` is exclusive: ccxt 4.5.90 sends them the cursor itself as the end
-        (bitget: endTime, kucoinfutures: to), and no source says whether a bar that opens there belongs to the page.
+        With an exclusive ``since`` ccxt 4.5.90 sends the cursor itself as the end (bitget: endTime,
+        kucoinfutures: to). No source says whether a bar that opens there belongs to the page.
         """
         venue = self._client.venue
         if not venue.bounded:

@@ -1,4 +1,4 @@
-"""Who may be asked for a series now, best first: sources that are well, and whose listing may be used."""
+"""Choose healthy sources with a usable listing for a series, best first."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ def sources_of(
     only: Sequence[str] | None = None,
     leave_out: Sequence[str] = (),
 ) -> Generator[CandleSource | ExchangeError, None, None]:
-    """The sources of ``window`` in the universe's order, or just those of ``only``; for one that cannot be asked, why.
+    """The sources of ``window``, or of ``only``, in order; an error for one that cannot be asked.
 
-    Each is looked at only when the one before has left something, so a source that is not needed costs nothing. A
-    caller that stops early closes the generator, which gives back what it holds of the source before.
+    Each is prepared only when needed. A caller that stops early must close the generator, which releases the
+    current source.
     """
     health = store.health(run)
     allowed = store.source_names(window.source_ids)
@@ -56,7 +56,7 @@ def _with_a_listing(
     allowed: Sequence[str],
     health: SourceHealth,
 ) -> Iterator[CandleSource | ExchangeError]:
-    """The source with its listing of the instrument, or why it has none."""
+    """The source with its listing, or why it has none."""
     others = [venue(other) for other in allowed[1:] if other != name]
     try:
         found = ListingProver(runtime, store, window, health).proved(venue(name), others)

@@ -1,4 +1,4 @@
-"""Ask one source for what a series lacks, and store each answer in a transaction of its own."""
+"""Request what a series lacks from one source; store each answer in its own transaction."""
 
 from __future__ import annotations
 
@@ -29,21 +29,19 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-# A closed bar may be corrected for a while (fills that are reported late). What its home says this long after the bar's
-# end is its settled value, and until then the bar is to be read once more.
+# A closed bar may be corrected by late fills, and is final this long after its end.
 SETTLED_AFTER_MS = 2 * HOUR_MS
 
-# How an answer is counted that was not used, since its rows' times are wrong.
 WRONG_TIMES = "WrongTimes"
 
-# After these errors on one page the next page is still asked; all other errors end the fetch.
+# Errors that do not end the fetch.
 PAGE_ERRORS = (BadPayload, PaginationStalled)
 
 
 class SourceFetch:
-    """One source's part in one attempt on one series, and its counts.
+    """One source's part in one attempt on one series.
 
-    ``before``: what the attempt has asked of other sources already; its log row has the sum.
+    ``before``: the attempt's requests to other sources, included in its log row.
     """
 
     def __init__(
@@ -74,22 +72,23 @@ class SourceFetch:
 
     @property
     def requests(self) -> int:
+        """Number of requests that this fetch has made."""
         return self._source.requests_made - self._source_requests_before
 
     @property
     def asked_so_far(self) -> Requests:
-        """By the attempt, this source's part included."""
+        """Requests of the whole attempt, this source included."""
         return Requests(self._before.planned + self.requests_planned, self._before.made + self.requests)
 
     @property
     def has_answered(self) -> bool:
-        """With candles or the word that it has none: an error is no answer."""
+        """Whether it gave candles or confirmed that there are none."""
         return self._outcomes["candles"] + self._outcomes["absent"] > 0
 
     def ask_for(self, askable: Sequence[Interval], pages_in_flight: int, budget: RunBudget = UNLIMITED) -> None:
-        """Ask for ``askable``, some pages at once, and store each answer as it comes, newest first.
+        """Request ``askable``, several pages at once, and store each answer, newest first.
 
-        What the budget does not allow is neither planned nor asked for; ``requests_left`` counts it.
+        ``requests_left`` counts pages beyond the budget.
         """
         known = self._store.silences.of(self._window, self.source_id)
         askable = self._servable(self._with_neighbours(askable, known.doubtful))
@@ -102,7 +101,7 @@ class SourceFetch:
             while waiting or asked:
                 while waiting and len(asked) < pages_in_flight and not budget.is_over:
                     asked.append(threads.submit(walk.answer, waiting.popleft()))
-                if not asked:  # there is time for none of what waits
+                if not asked:  # no time left for the waiting pages
                     self.requests_planned -= len(waiting)
                     self.requests_left += len(waiting)
                     break
@@ -123,21 +122,21 @@ class SourceFetch:
             believe_silence(self._store, self._window, self.source_id)
 
     def prove_silence(self, max_requests: int | None) -> None:
-        """Let other timeframes of the source settle what it lacks, with what the budget leaves of requests."""
+        """Check missing bars with other timeframes of the source, within the budget."""
         left = MAX_PAGES if max_requests is None else max_requests - self.requests_planned
         proof = SilenceProof(self._store, self._source, self._window, left)
         proof.run()
         self.requests_planned += proof.requests_planned
 
     def write_down(self) -> None:
-        """Count what the source answered, for its success rate."""
+        """Record the outcomes for the source's success rate."""
         self._outcomes.update(type(e).__name__ for e in self.errors if isinstance(e, ExchangeError))
         for outcome, answers in (+self._outcomes).items():
             rows, latency_ms = (self.rows, self._latency_ms / answers) if outcome == "candles" else (0, None)
             self._log.attempt(self._fill_run_id, self.source_id, outcome, answers, rows, latency_ms)
 
     def _with_neighbours(self, askable: Sequence[Interval], doubtful: Sequence[Interval]) -> list[Interval]:
-        """Also as many bars beside a doubtful silence as are silent: they may be its rows, filed under a wrong time."""
+        """Add bars beside a doubtful silence: they may be its rows at a wrong time."""
         most_ms = self._timeframe.step_ms * self._source.rows_per_page // 4
         most_ms -= most_ms % self._timeframe.step_ms
         beside = []
@@ -160,14 +159,14 @@ class SourceFetch:
         )
 
     def _servable(self, askable: Sequence[Interval]) -> list[Interval]:
-        """Without what lies further back than the source reaches: that is neither asked for nor absent."""
+        """Without bars older than the source serves, which are not absent."""
         from_ms = self._source.serves_from_ms()
         if from_ms is None:
             return list(askable)
         return intersection(askable, [Interval(from_ms, max(from_ms, self._window.end_ms))])
 
     def _take(self, answer: PlannedAnswer, page: CandlePage) -> None:
-        """Store what one page says for itself: nothing beyond the planned page that it was asked for."""
+        """Store a page's part of its planned span."""
         span = intersection([self._span], [answer.span])[0]
         if page.is_the_end:
             if answer.is_clean:
@@ -176,8 +175,8 @@ class SourceFetch:
         if page.covers is None or page.newest_ms is None:
             self._write(page, page.sound, [], [])
             raise BadPayload(self._source.name, f"no row before {utc(page.after_ms):%Y-%m-%dT%H:%MZ} can be believed")
-        # What else is sound has a page of its own: it is older, since a full page reaches further back where bars are
-        # silent, or newer than the cursor at a source that always gives its newest bars.
+        # Other rows have pages of their own: older ones reached past silent bars, newer ones come from sources that
+        # always give their newest.
         open_ms = page.sound["open_ms"]
         inside = page.sound[(open_ms >= span.start) & (open_ms < span.end) & ~open_ms.isin(answer.contested)]
         bars = bar_intervals(inside["open_ms"].to_numpy(), self._timeframe.step_ms)
@@ -187,10 +186,10 @@ class SourceFetch:
         self._latency_ms += page.latency_ms
 
     def _settle_exhausted(self) -> None:
-        """Believe "there is nothing older" only when nothing we know speaks against it.
+        """Accept "there is nothing older" only if nothing known contradicts it.
 
-        Asked last, so that what the other pages brought can speak. A source that has said one untruth of this kind
-        is not believed in the others: an outage may look like an empty exchange.
+        Done last, with all pages stored. One contradiction discredits all: an outage may look like an empty
+        exchange.
         """
         for _, page in self._exhausted:
             if self._is_contradicted(page):
@@ -207,7 +206,7 @@ class SourceFetch:
             self._outcomes["absent"] += 1
 
     def _is_contradicted(self, page: CandlePage) -> bool:
-        """Whether the source gave older candles before, or lacks the recent bars of an instrument that trades."""
+        """Whether it gave older candles before, or lacks recent ones of a live instrument."""
         if self._store.has_older_candle(self._window, self.source_id, page.after_ms):
             return True
         day_ago_ms = page.now_ms - DAY_MS
@@ -225,7 +224,6 @@ class SourceFetch:
     def _write(
         self, page: CandlePage, candles: pd.DataFrame, bars: Sequence[Interval], absent: Sequence[Interval]
     ) -> None:
-        """One transaction: candles, revisions, quarantine, ledger, absences and the run's counts."""
         quarantined = [QuarantinedRow(row.open_ms, row.rule, page.rows[row.place]) for row in page.broken]
         with self._store.page_transaction():
             stored = self._store.store_page(

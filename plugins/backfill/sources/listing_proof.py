@@ -1,9 +1,7 @@
-"""Before a source's first candle of an instrument is stored: which of its markets is it, and do the closes agree?
+"""Prove which market of a source is the instrument, before its first candle is stored.
 
-The primary source defines the series, so of it only the identity is asked: swap, linear, settle currency, multiplier.
-The closes of every other source are compared with the primary's own candles. While the primary has none (it went down
-before it gave any), two other sources that agree with each other about the instrument's denomination serve; that proof
-is repeated as soon as the primary has candles enough (docs/decisions/0013-proof-of-a-listing.md).
+The primary source defines the series, so identity suffices. Closes of other sources are compared with its candles or,
+until it has some, with another source's; that proof is repeated later (docs/decisions/0013-proof-of-a-listing.md).
 """
 
 from __future__ import annotations
@@ -29,16 +27,16 @@ from backfill.storage.source_health import SourceHealth
 
 log = logging.getLogger(__name__)
 
-# A refusal is looked at again: venues list, rename and delist.
+# A refusal expires: venues list, rename and delist.
 REFUSAL_LIVES_S = 24 * 3600
 CLOSES_COMPARED = 200
-# What proved a listing, where it was not another source's candles.
+# Values of proved_by beside the names of sources.
 PRIMARY, IDENTITY = "home", "identity"
 DEFINES = ListingProof(0, None, True, "the primary source defines the series")
 
 
 class ProvedListing(NamedTuple):
-    """A listing that may be asked for candles, and the market that a client needs for it; None: it needs none."""
+    """A usable listing, and its market if the client needs one."""
 
     listing: Listing
     market: Market | None
@@ -46,7 +44,7 @@ class ProvedListing(NamedTuple):
 
 @dataclass(frozen=True)
 class Candidate:
-    """A listing by identity, its scaled closes by open time still to be compared."""
+    """A listing by identity; its scaled closes, by open time, prove it."""
 
     source: str
     listing: Listing
@@ -55,7 +53,7 @@ class Candidate:
 
 
 class ListingProver:
-    """Finds, proves and remembers the listings of one series' instrument; ``health`` hears how sources answer."""
+    """Finds, proves and remembers listings of a series."""
 
     def __init__(self, runtime: Runtime, store: CandleStore, window: SeriesWindow, health: SourceHealth) -> None:
         self._runtime = runtime
@@ -65,10 +63,10 @@ class ListingProver:
         self._markets = VenueMarkets(store, runtime.new_client, health)
 
     def proved(self, venue: Venue, others: Sequence[Venue] = ()) -> ProvedListing | Refusal:
-        """The source's listing that may be used, or why it is refused or cannot be proved yet.
+        """The source's usable listing, or why there is none.
 
-        ``others`` are the sources whose closes may serve while the primary has none. Raises an
-        :class:`ExchangeError` of this source; an error of another only costs its vote.
+        ``others`` may be compared while the primary has no candles. Raises an :class:`ExchangeError` of this
+        source; another's only costs its vote.
         """
         is_primary = self._source_id(venue) == self._window.source_ids[0]
         if is_primary and venue.names_are_ours:
@@ -82,7 +80,6 @@ class ListingProver:
         return self._identified(venue) if is_primary else self._compared(venue, others)
 
     def _identified(self, venue: Venue) -> ProvedListing | Refusal:
-        """The primary's listing, by identity alone."""
         found = self._found(venue)
         if isinstance(found, Refusal):
             self._refuse(venue, found)
@@ -92,7 +89,6 @@ class ListingProver:
         return ProvedListing(listing, market)
 
     def _compared(self, venue: Venue, others: Sequence[Venue]) -> ProvedListing | Refusal:
-        """Another source's listing, proved on overlap."""
         candidate = self._candidate(venue)
         if isinstance(candidate, Refusal):
             self._refuse(venue, candidate)
@@ -109,7 +105,7 @@ class ListingProver:
         return is_primary or known.proved_by == PRIMARY or len(self._primary_closes) < MIN_OVERLAP_BARS
 
     def _proof(self, candidate: Candidate, others: Sequence[Venue]) -> tuple[ListingProof, str | None]:
-        """The primary's verdict; while it has too few candles for one, that of another source that is well."""
+        """The primary's result or, while it has too few candles, another healthy source's."""
         proof = prove(self._primary_closes, candidate.closes)
         if proof.median_ratio is not None:
             return proof, PRIMARY
@@ -128,7 +124,6 @@ class ListingProver:
         return proof, None
 
     def _found(self, venue: Venue) -> tuple[Listing, Market] | Refusal:
-        """The source's market of the instrument by identity."""
         instrument = self._instrument
         if not instrument.is_linear:
             return Refusal(f"{instrument.symbol} is no linear contract settled in its quote currency")
@@ -139,7 +134,7 @@ class ListingProver:
         return found, next(market for market in markets if market.venue_symbol == found.venue_symbol)
 
     def _candidate(self, venue: Venue) -> Candidate | Refusal:
-        """The source's market by identity, with the closes of one page."""
+        """The source's market by identity, with one page of closes."""
         found = self._found(venue)
         if isinstance(found, Refusal):
             return found
@@ -149,7 +144,7 @@ class ListingProver:
         return Candidate(venue.source, listing, market, closes)
 
     def _page(self, venue: Venue, source: CandleSource) -> CandlePage:
-        """The bars to be compared; what became of the request is written down."""
+        """The bars to be compared; the request is recorded."""
         source_id, bars = self._source_id(venue), timeframe(self._window.timeframe)
         outcome, latency_ms = "candles", None
         try:
@@ -178,7 +173,7 @@ class ListingProver:
         return self._store.instruments.identity(self._window.symbol)
 
     def _known(self, venue: Venue) -> KnownListing | None:
-        """What the last look has found, if it looked as far as this one would."""
+        """The last result, if as widely searched."""
         for known in self._store.listings.known(self._window.symbol, self._source_id(venue)):
             found_nothing = known.venue_symbol == ""
             if known.instrument_class == self._widest_class or (

@@ -1,4 +1,4 @@
-"""Ask for one planned page until its answer hangs together: whole, in order, and no jump in it left unasked."""
+"""Request one planned page until its answer is complete, ordered, and has no unchecked jump."""
 
 from __future__ import annotations
 
@@ -17,19 +17,17 @@ from backfill.sources.candle_source import CandlePage, silent_in
 
 log = logging.getLogger(__name__)
 
-# Questions about one planned page, beside those that bring it on.
+# Extra requests per planned page.
 MAX_EXTRA = 2
-# Rows of a page that say enough of its series to tell a jump by. In a page with fewer, and of a series of which nothing
-# else is known, a jump is such a part of a page. No shorter run than the last is worth a question of its own.
+# Fewest rows to measure a jump by, else a share of a page is one. Shorter ones than FEWEST_JUMP are not checked.
 FEWEST_ROWS, JUMP_SHARE, FEWEST_JUMP = 100, 0.25, 4
 
 
 class PlannedAnswer(NamedTuple):
-    """The answers that one planned page took, what they say together, and the error that ended the asking before its
-    time.
+    """The answers to one planned page, and the error that ended them early.
 
-    ``span``: what the planned page may speak for. ``given``: the bars in it that came. ``is_clean``: whether the
-    bars that did not come may be called silent. ``refused``: answers that were not used, since their times are wrong.
+    ``span``: what the page may decide. ``given``: the bars in it that came. ``is_clean``: whether the others may be
+    called silent. ``refused``: answers rejected for wrong times.
     """
 
     span: Interval
@@ -42,10 +40,10 @@ class PlannedAnswer(NamedTuple):
 
 
 class PageWalk:
-    """The way to ask one source for planned pages of a series. Used by several threads; it keeps nothing of a page.
+    """How to request planned pages of a series; stateless, used by several threads.
 
-    ``window``: the series' window. ``wanted``: what the source is asked for. ``held``: what it gave before.
-    ``max_run``: silent runs of up to so many bars are usual for the series; None: not known.
+    ``wanted``: spans to request. ``held``: given before. ``max_run``: longest usual silent run in bars; None:
+    unknown.
     """
 
     def __init__(
@@ -73,6 +71,7 @@ class PageWalk:
         self.counts_forward = counts_forward
 
     def answer(self, planned: PlannedPage) -> PlannedAnswer:
+        """Request one planned page, with repeats where needed."""
         return _Walk(self, planned).run()
 
 
@@ -90,6 +89,7 @@ class _Walk:
         self._is_clean = True
 
     def run(self) -> PlannedAnswer:
+        """Request pages until nothing is left open, or an error ends it."""
         error: ExchangeError | PaginationStalled | None = None
         try:
             while not self._is_over() and (cursor := self._next_cursor()) is not None:
@@ -101,7 +101,7 @@ class _Walk:
         return PlannedAnswer(self._span, self._pages, self._given, is_clean, contested, self._refused, error)
 
     def _is_over(self) -> bool:
-        """Whether the last answer leads no further: the source has nothing older, or no row can be believed."""
+        """Whether the source has nothing older, or no row is credible."""
         return bool(self._pages) and (self._pages[-1].covers is None or self._pages[-1].newest_ms is None)
 
     def _next_cursor(self) -> int | None:
@@ -116,7 +116,7 @@ class _Walk:
         return self._cursor_at(jump)
 
     def _cursor_at(self, span: Interval) -> int:
-        """A cursor at which the answer must show ``span`` whatever end of it the source cuts."""
+        """A cursor whose answer must include ``span``, whichever end the source cuts."""
         if self._way.counts_forward and span.end == self._after_ms:
             return span.start + self._way.page_ms
         return span.end
@@ -131,7 +131,7 @@ class _Walk:
         covers = page.covers if self._way.counts_forward else Interval(min(page.oldest_ms, cursor), cursor)
         progress = difference(intersection([covers], [self._asked]), self._covered)
         if intersection(came, self._covered):
-            # An earlier answer has passed over bars that exist: its silence means nothing.
+            # An earlier answer skipped existing bars: its silence proves nothing.
             self._is_clean = False
         elif not progress or not (came or page.is_clean):
             self._extra += 1
@@ -142,12 +142,12 @@ class _Walk:
             raise PaginationStalled(self._way.source, cursor, page.oldest_ms)
 
     def _jump(self) -> Interval | None:
-        """A silent run that is not to be believed unasked: it has bars that the source gave before, or is too long."""
+        """A silent run to check: bars that the source gave before, or too long."""
         step_ms = self._way.timeframe.step_ms
         silent = [run for page in self._pages for run in silent_in(page, self._span, self._way.timeframe)]
         runs = difference(silent, [*self._given, *self._probed])
         gone = intersection(runs, self._way.held)
-        new = [run for run in intersection(runs, self._way.wanted) if run != self._span]  # not the same question again
+        new = [run for run in intersection(runs, self._way.wanted) if run != self._span]  # not the same request again
         if gone or not new:
             return max(gone, key=lambda run: run.end - run.start, default=None)
         longest = max(new, key=lambda run: run.end - run.start)
@@ -158,7 +158,7 @@ class _Walk:
         return longest if (longest.end - longest.start) // step_ms > max(usual, FEWEST_JUMP) else None
 
     def _contested(self) -> frozenset[int]:
-        """The open times of which two answers say different things: one of them may be another bar's row."""
+        """Open times with different rows."""
         if len(self._pages) < 2:
             return frozenset()
         import pandas as pd
@@ -167,7 +167,7 @@ class _Walk:
         return frozenset(rows.loc[rows["open_ms"].duplicated(), "open_ms"].astype(int))
 
     def _ask_whole(self, cursor: int) -> CandlePage:
-        """An answer; one that has wrong times is asked for once more, whole, before anything of it is used."""
+        """An answer; one with wrong times is requested once more before any use."""
         first = self._way.ask(cursor)
         if first.is_clean:
             return first
@@ -180,5 +180,5 @@ class _Walk:
 
 
 def agreed(first: CandlePage, second: CandlePage) -> CandlePage:
-    """The second answer with no rows but those that the first one has too."""
+    """The second answer, with only the rows that are in both."""
     return replace(second, sound=second.sound.merge(first.sound).reset_index(drop=True))

@@ -1,7 +1,7 @@
-"""Settle by another timeframe, in the run that found it, what the primary source of a series lacks.
+"""Decide by other timeframes what the primary source of a series lacks.
 
-A longer bar that is there, and to which the shorter ones add up, proves that the absent ones had no trade; one page
-of them settles hundreds. What a longer bar leaves open, since it is absent too, is left to one longer still.
+If the shorter bars add up to a longer one, the absent ones had no trade. Where the longer bar is absent too, a still
+longer one may decide.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-# Pages of longer bars that one run may ask for; what they leave open waits for the next.
+# Pages of longer bars per run.
 MAX_PAGES = 4
-# Stored shorter bars that are in memory at once, about 5 MB.
+# Shorter bars in memory at once, about 5 MB.
 CHUNK_BARS = 50_000
 
 
 class SilenceProof:
-    """What one run can prove of what the primary source lacks; ``requests_planned`` counts what it asks."""
+    """One run's proofs of what the primary source lacks."""
 
     def __init__(self, store: CandleStore, source: CandleSource, window: SeriesWindow, max_pages: int) -> None:
         self.requests_planned = 0
@@ -49,6 +49,7 @@ class SilenceProof:
         self._kept = self._silences.kept_timeframes(window)
 
     def run(self) -> None:
+        """Prove what it can; errors of the exchange only end it."""
         if self._source_id != self._window.source_ids[0] or not self._doubtful():
             return
         self._ask_finer()
@@ -63,7 +64,7 @@ class SilenceProof:
         return self._silences.of(self._window, self._source_id).doubtful
 
     def _ask_finer(self) -> None:
-        """The finer series that are kept may know: a bar in which one of theirs traded is lost."""
+        """A bar in which a stored finer one traded is lost."""
         doubtful = self._doubtful()
         word = self._silences.finer_word(self._window, doubtful)
         lost = intersection(word.traded, doubtful)
@@ -72,12 +73,12 @@ class SilenceProof:
             self._silences.record_proof(self._window, no_trade, lost)
 
     def _fills_silence(self) -> bool:
-        """Whether the source writes bars without trade, so that one should be there."""
+        """Whether bars without trade exist at the source."""
         known = venue(self._source.name).fills_no_trade
         return known or self._silences.has_flat_bars(self._window, self._source_id)
 
     def _longer_timeframes(self) -> list[Timeframe]:
-        """Those to ask, one after the other: those that are kept first, then each three times as long as the last."""
+        """Stored ones first, then each at least three times as long as the last."""
         published = [one for one in coarser(self._window.timeframe) if venue(self._source.name).serves(one.name)]
         chosen = [one for one in published if one.name in self._kept]
         last_ms = 0
@@ -88,7 +89,7 @@ class SilenceProof:
         return chosen
 
     def _prove_by(self, longer: Timeframe) -> bool:
-        """Whether to go on to one that is longer still."""
+        """Whether to go on to a longer one."""
         due = self._buckets(longer)
         stored = self._kept.get(longer.name)
         if stored is not None:
@@ -110,11 +111,11 @@ class SilenceProof:
         return bool(self._doubtful())
 
     def _is_cheaper_later(self, longer: Timeframe) -> bool:
-        """Whether a longer timeframe is published, which covers more with a page."""
+        """Whether a longer timeframe is published, which covers more per page."""
         return self._longer_timeframes()[-1] != longer
 
     def _prove_page(self, longer: Timeframe, planned: PlannedPage) -> bool:
-        """Whether the source has longer bars at all; that it has none is worth no second question soon."""
+        """Whether the source has longer bars at all; if not, do not ask again soon."""
         self.requests_planned += 1
         page = self._source.ask(self._window.symbol, longer, planned.after_ms)
         if not page.rows:
@@ -142,7 +143,6 @@ class SilenceProof:
         self._store.findings.record([look])
 
     def _record(self, longer: Timeframe, bars: pd.DataFrame, covers: Interval) -> None:
-        """Write down what longer bars prove of the doubtful ones."""
         silence = self._silences.of(self._window, self._source_id)
         fine = self._store.candles(
             self._window.series_id,
@@ -157,7 +157,7 @@ class SilenceProof:
             self._silences.record_proof(self._window, no_trade, lost)
 
     def _record_start(self, longer: Timeframe, page: CandlePage, planned: PlannedPage) -> None:
-        """Where the longer bars begin in the same bar as the shorter ones, the history begins: two answers say so."""
+        """If longer and shorter bars begin together, the history begins there."""
         silence = self._silences.of(self._window, self._source_id)
         if not len(page.sound) or len(page.rows) >= self._source.rows_per_page or not silence.held:
             return
@@ -167,11 +167,10 @@ class SilenceProof:
             self._silences.grade(self._window, [self._source_id], before, "reported")
 
     def _buckets(self, longer: Timeframe) -> list[Interval]:
-        """The longer bars that have doubtful shorter ones in them, and are over."""
         doubtful = self._doubtful()
         buckets = [Interval(longer.floor(start), longer.ceil(end)) for start, end in doubtful]
         if doubtful and doubtful[0].start == self._span.start:
-            # What follows a silence at the start shows whether the longer bars begin there too.
+            # The next bar shows whether the longer ones begin there too.
             buckets[0] = Interval(buckets[0].start, buckets[0].end + longer.step_ms)
         over_ms = min(self._span.end, round(time.time() * 1000) - LATE_MS)
         first_ms = longer.ceil(self._span.start)

@@ -1,4 +1,4 @@
-"""What one attempt on one series may spend, so that a run ends before the next is due and no symbol starves another."""
+"""What one attempt on one series may spend, so that runs end in time and symbols share fairly."""
 
 from __future__ import annotations
 
@@ -14,13 +14,14 @@ from backfill.storage.series import Selection, SeriesWindow
 
 @dataclass(frozen=True)
 class RunBudget:
-    """No page is asked for after ``until``, and no more than ``most_requests`` of one source; None: no bound."""
+    """No request after ``until``, and at most ``most_requests`` to one source; None: no bound."""
 
     until: datetime | None = None
     most_requests: int | None = None
 
     @property
     def is_over(self) -> bool:
+        """Whether ``until`` has passed."""
         return self.until is not None and time.time() >= self.until.timestamp()
 
 
@@ -37,10 +38,9 @@ def fair_budget(
     limits_per_period_s: tuple[tuple[int, int], ...],
     rows_per_page: int,
 ) -> RunBudget:
-    """The share of one series in what ``primary`` answers until then, if all that ``which`` selects needs more.
+    """One series' share of what ``primary`` can answer until then, if ``which`` needs more in all.
 
-    Symbols share alike, and so do the timeframes of a symbol. What others do not need, or have had, is free for all:
-    the shares are worked out when they are taken.
+    Symbols share equally, then the timeframes of a symbol. Shares are computed when taken, so unused ones are free.
     """
     if until is None:
         return UNLIMITED

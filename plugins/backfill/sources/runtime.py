@@ -1,4 +1,4 @@
-"""What jobs need from outside, opened from addresses: stores over Postgres, clients of sources, rate budgets."""
+"""What jobs need from outside: stores, clients of sources, rate budgets."""
 
 from __future__ import annotations
 
@@ -29,15 +29,14 @@ from backfill.storage.candle_store import CandleStore
 from backfill.storage.database import connect
 from backfill.storage.rate_budget import PauseCheck
 
-# Sockets kept open to one exchange; more threads than this wait for one of them.
+# Threads beyond this wait for a socket.
 POOLED_SOCKETS = 64
 
 
 class Runtime:
-    """Opens what is asked for and closes it all at its end. Stores are for one thread each, sources for one fill.
+    """Opens resources and closes them at its end. A store is for one thread, a source for one fill.
 
-    ``connection_of`` gives where and how to reach a source, by its name. ``read_only``: nothing is written, so a source
-    is asked without a reserved turn; that is for a few requests only.
+    ``read_only``: write nothing, so take no turns in the rate budget; for a few requests only.
     """
 
     def __init__(
@@ -64,16 +63,18 @@ class Runtime:
 
     @cached_property
     def store(self) -> CandleStore:
-        """The caller's own store. Raises unless the schema is current."""
+        """The caller's own store; raises unless the schema is current."""
         store = self._opened.enter_context(self.new_store())
         store.require_current_schema()
         return store
 
     def new_store(self) -> CandleStore:
+        """A store on a new connection, which the caller closes."""
         return CandleStore(connect(self._database_uri))
 
     @property
     def settle_ms(self) -> int:
+        """How long a bar must be closed before it is used."""
         return round(self.settings.settle_s * 1000)
 
     @cached_property
@@ -82,13 +83,13 @@ class Runtime:
         return load_universe(self.settings.universe, self.settings.profile)
 
     def rows_per_page(self, source: str, timeframe_name: str | None = None) -> int:
-        """How many rows are asked for at once: what the source gives, unless BACKFILL_BATCH_LIMIT asks for fewer."""
+        """Rows per request: the source's, or fewer by BACKFILL_BATCH_LIMIT."""
         of_venue, limit = venue(source), self.settings.batch_limit
         rows = of_venue.rows_per_page if timeframe_name is None else of_venue.rows(timeframe_name)
         return rows if limit == MAX_BATCH_LIMIT else min(rows, limit)
 
     def new_client(self, source: str, *, tries: int = TRIES) -> MarketClient:
-        """A client that can say what the source lists. The caller closes it."""
+        """A client that lists the source's markets; the caller closes it."""
         client: MarketClient = (
             self._blofin_client() if venue(source).client == "blofin" else self._ccxt_client(source, tries=tries)
         )
@@ -97,7 +98,7 @@ class Runtime:
     def candle_source(
         self, of_venue: Venue, listing: Listing, market: Market | None, timeframe_name: str, *, stands_in: bool = True
     ) -> CandleSource:
-        """A source that asks for ``listing``. The caller closes it."""
+        """A source for ``listing``; the caller closes it."""
         bars, rows = timeframe(timeframe_name), self.rows_per_page(of_venue.source, timeframe_name)
         if of_venue.client == "blofin":
             return BlofinSource(self._blofin_client(), rows, self.settle_ms, listing)
@@ -105,7 +106,7 @@ class Runtime:
         return CcxtSource(client, listing, bars, self.settle_ms, rows_per_page=rows, stands_in=stands_in)
 
     def _ccxt_client(self, source: str, markets: Sequence[Market] = (), *, tries: int = TRIES) -> CcxtClient:
-        """Given markets it loads none."""
+        """Loads no markets if given some."""
         connection, of_venue, budget = self._connection_of(source), venue(source), self._budget(source)
         return CcxtClient(
             of_venue,
@@ -144,7 +145,7 @@ class Runtime:
         session.mount("http://", adapter)
         if self._blofin.proxies:
             session.proxies.update(self._blofin.proxies)
-            session.trust_env = False  # else HTTPS_PROXY of the environment would win over the connection's own
+            session.trust_env = False  # else HTTPS_PROXY would win
         return session
 
     def _budget(self, source: str) -> PauseCheck:

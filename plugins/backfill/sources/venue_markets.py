@@ -1,4 +1,4 @@
-"""The markets of a source, loaded by one caller for all and kept in Postgres for a day."""
+"""A source's markets, loaded by one caller and kept in Postgres for a day."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from backfill.storage.source_health import SourceHealth
 
 MARKETS_LIVE = timedelta(hours=24)
 
-# A client of a source that knows no markets yet. The caller closes it.
+# The caller closes the client.
 NewClient = Callable[[str], MarketClient]
 
 
 def load_markets(store: CandleStore, client: MarketClient, source_id: int) -> list[Market]:
-    """Ask for the markets, keep them, and count the request. Raises an :class:`ExchangeError`. Closes ``client``."""
+    """Load and keep the markets, count the request, close ``client``; raises an :class:`ExchangeError`."""
     outcome = "markets"
     try:
         markets = client.markets()
@@ -34,7 +34,7 @@ def load_markets(store: CandleStore, client: MarketClient, source_id: int) -> li
 
 
 class VenueMarkets:
-    """Over one connection. ``health`` hears how a load went: without its markets a venue can serve no symbol."""
+    """Markets by venue, whose loads ``health`` records."""
 
     def __init__(self, store: CandleStore, new_client: NewClient, health: SourceHealth) -> None:
         self._store = store
@@ -42,7 +42,7 @@ class VenueMarkets:
         self._health = health
 
     def of(self, venue: Venue) -> list[Market]:
-        """All its markets. While one caller loads them the others wait, and if it fails they do not try too.
+        """All its markets. While one caller loads, the others wait; if it fails, they do not try.
 
         Raises an :class:`ExchangeError`.
         """
