@@ -1,4 +1,4 @@
-"""What the Dags share: how often a task is tried again, and why."""
+"""Task defaults of all Dags."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from backfill.errors import (
     SymbolNotListed,
 )
 
-# Two more tries, a minute apart and then longer. A task that is killed counts as one try.
+# A killed task counts as a try.
 TASK_ARGS: dict[str, Any] = {
     "owner": "backfill",
     "retries": 2,

@@ -1,4 +1,4 @@
-"""What the Dags that fill share: the form, and the tasks from the search for gaps to the report."""
+"""Trigger form and tasks of the Dags that fill."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from backfill.sensors.gap_detect import GapDetectSensor
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-# A template gives text: a parameter that is not given is an empty one.
+# Templates render to text; a missing parameter is empty.
 SYMBOLS = "{{ (params.symbols or []) | join(',') }}"
 TIMEFRAMES_ASKED = "{{ (params.timeframes or []) | join(',') }}"
 RECHECK = "{{ params.recheck }}"
@@ -24,7 +24,7 @@ ALL_WITH_GAPS = "{{ (ti.xcom_pull(task_ids='detect_gaps') or []) | join(',') }}"
 
 
 def window_form(unset_start: str, unset_end: str) -> dict[str, Param]:
-    """The fields of a trigger form; the texts say what start and end mean when left empty."""
+    """Fields of a trigger form; arguments describe empty start and end."""
     return {
         "symbols": Param(
             None,
@@ -60,12 +60,11 @@ def window_form(unset_start: str, unset_end: str) -> dict[str, Param]:
 def fill_tasks(
     start: str, end: str, *, sources: str = "", plan_only: str = "False", until: str = "", mapped: bool = True
 ) -> None:
-    """detect_gaps -> for each symbol with gaps: fill_from_blofin -> fill_from_fallback -> validate, and then report.
+    """detect_gaps -> for each symbol with gaps: fill_from_blofin -> fill_from_fallback -> validate, then report.
 
-    All are templates. ``start`` and ``end`` give the same text whenever a task of the run starts; an empty one leaves
-    that side of the window to the universe. ``sources``: which may be asked, with commas; empty: all. ``plan_only``:
-    "True" only logs the plan. ``until``: when the fills must end; the rest is left for the next run. Not ``mapped``,
-    one instance of each task works on all symbols.
+    Parameters are templates. ``start`` and ``end`` must render alike in all tasks of a run; empty: as the universe
+    says. ``sources``: comma list; empty: all. ``plan_only``: "True" only logs the plan. ``until``: when fills must end.
+    Without ``mapped``, one instance of each task works on all symbols.
     """
     asked: dict[str, Any] = {
         "timeframes": TIMEFRAMES_ASKED, "start": start, "end": end, "sources": sources, "recheck": RECHECK
@@ -97,7 +96,7 @@ def fill_tasks(
 
 
 def _skip_without_symbols(context: Context) -> None:
-    """To the operators an empty list of symbols would mean all."""
+    """To operators an empty list of symbols means all."""
     task: Any = context["task"]
     if not task.symbol:
         raise AirflowSkipException("no symbol has gaps")

@@ -1,4 +1,4 @@
-"""The connection form of Airflow 2, drawn from the description that Airflow 3 reads by itself."""
+"""Airflow 2's connection form, from the description that Airflow 3 reads."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from typing import Any
 
 
 def field_behaviour(connection: dict[str, Any]) -> dict[str, Any]:
-    """``ui-field-behaviour`` of one ``connection-types`` entry, as customized_form_field_behaviours.schema.json."""
+    """``ui-field-behaviour``, as customized_form_field_behaviours.schema.json."""
     return {name.replace("-", "_"): value for name, value in connection["ui-field-behaviour"].items()}
 
 
 def form_widgets(connection: dict[str, Any]) -> dict[str, Any]:
-    """One WTForms text field for each of the entry's ``conn-fields``; connections.py reads numbers from text."""
+    """A WTForms text field per ``conn-fields`` entry; connections.py parses numbers."""
     from flask_appbuilder.fieldwidgets import BS3TextFieldWidget  # type: ignore
     from wtforms import StringField  # type: ignore
 

@@ -1,4 +1,4 @@
-"""The Airflow connection to Blofin: base URL, proxies, time-out."""
+"""Airflow connection to Blofin: base URL, proxies, time-out."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from backfill.hooks.provider_info import BLOFIN_CONNECTION
 
 
 class BlofinHook(BaseHook):
-    """Reads the connection ``blofin_conn_id``; without one, Blofin's public defaults are used."""
+    """Reads the connection ``blofin_conn_id``; without it uses Blofin's public defaults."""
 
     conn_name_attr = "blofin_conn_id"
     default_conn_name = "blofin_default"
@@ -23,19 +23,19 @@ class BlofinHook(BaseHook):
         super().__init__(**kwargs)
         self.blofin_conn_id = blofin_conn_id
 
-    # Airflow 2 asks the hook for its form; Airflow 3 reads the provider's info.
+    # Airflow 3 reads the provider's info instead.
     @staticmethod
     def get_ui_field_behaviour() -> dict[str, Any]:
-        """The form's fields for Airflow 2."""
+        """Form fields for Airflow 2."""
         return airflow2_form.field_behaviour(BLOFIN_CONNECTION)
 
     @staticmethod
     def get_connection_form_widgets() -> dict[str, Any]:
-        """The form's widgets for Airflow 2."""
+        """Form widgets for Airflow 2."""
         return airflow2_form.form_widgets(BLOFIN_CONNECTION)
 
     def get_conn(self) -> SourceConnection:
-        """Where and how to reach Blofin. A connection that cannot be used raises :class:`SettingsInvalid`."""
+        """How to reach Blofin. Raises :class:`SettingsInvalid` for an unusable connection."""
         try:
             connection = self.get_connection(self.blofin_conn_id)
         except AirflowNotFoundException:

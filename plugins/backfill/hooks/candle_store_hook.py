@@ -1,4 +1,4 @@
-"""The Airflow connection to the candles' Postgres."""
+"""Airflow connection to the candles' Postgres."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ CANDLES_CONN_ID = "candles_db"
 
 
 class CandleStoreHook(BaseHook):
-    """Opens the candle store over psycopg 3, whose binary COPY Airflow's own PostgresHook does not offer on 2.11."""
+    """Opens the candle store over psycopg 3: Airflow 2.11's PostgresHook has no binary COPY."""
 
     def __init__(self, candles_conn_id: str = CANDLES_CONN_ID, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.candles_conn_id = candles_conn_id
 
     def uri(self) -> str:
-        """The libpq URI. Raises :class:`ConfigurationError` when there is no such connection."""
+        """The libpq URI. Raises :class:`ConfigurationError` without such a connection."""
         try:
             connection = self.get_connection(self.candles_conn_id)
         except AirflowNotFoundException:

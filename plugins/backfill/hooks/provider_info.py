@@ -1,17 +1,16 @@
-"""What Airflow's providers manager reads of this package before it imports any of it."""
+"""What Airflow's providers manager reads before it imports this package."""
 
 from __future__ import annotations
 
 from typing import Any
 
-# The fields are those that connections.py reads. Airflow 3 draws its form from this description; for Airflow 2
-# hooks/airflow2_form.py turns it into widgets.
+# Read by connections.py; for Airflow 2 see hooks/airflow2_form.py.
 BLOFIN_CONNECTION: dict[str, Any] = {
     "connection-type": "blofin",
     "hook-class-name": "backfill.hooks.blofin_hook.BlofinHook",
     "hook-name": "Blofin",
     "ui-field-behaviour": {
-        # Candles are public: a request carries no key, so the form asks for none.
+        # Candles are public: no key is needed.
         "hidden-fields": ["schema", "login", "password", "extra"],
         "relabeling": {"host": "Base URL"},
         "placeholders": {"host": "https://openapi.blofin.com"},
@@ -33,7 +32,7 @@ BLOFIN_CONNECTION: dict[str, Any] = {
 
 
 def get_provider_info() -> dict[str, Any]:
-    """The entry point ``apache_airflow_provider``; the schema is Airflow's provider_info.schema.json."""
+    """Entry point ``apache_airflow_provider``; see Airflow's provider_info.schema.json."""
     return {
         "package-name": "airflow-provider-candle-keeper",
         "name": "Candle keeper",

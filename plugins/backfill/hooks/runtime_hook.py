@@ -1,4 +1,4 @@
-"""What a task needs: the candles' Postgres and the sources, from their Airflow connections."""
+"""Postgres and the sources, from their Airflow connections."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 def open_runtime(candles_conn_id: str, blofin_conn_id: str) -> Runtime:
     """A runtime; the caller closes it.
 
-    Each source has a connection ``<source>_default`` (Blofin's is ``blofin_conn_id``); one without is asked at its
-    public address. BACKFILL_<SOURCE>_URL goes before the connection's host.
+    Each source uses the connection ``<source>_default`` (Blofin ``blofin_conn_id``), else its public address.
+    BACKFILL_<SOURCE>_URL overrides the host.
     """
     from backfill.sources.runtime import Runtime
 
@@ -37,7 +37,7 @@ def open_runtime(candles_conn_id: str, blofin_conn_id: str) -> Runtime:
 
 
 def source_of_connection(conn_id: str) -> SourceConnection:
-    """Where and how to reach a source. A connection that cannot be used raises :class:`SettingsInvalid`."""
+    """How to reach a source. Raises :class:`SettingsInvalid` for an unusable connection."""
     try:
         connection = BaseHook.get_connection(conn_id)
     except AirflowNotFoundException:

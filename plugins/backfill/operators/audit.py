@@ -1,4 +1,4 @@
-"""The daily audit of what is stored, and the search for outages of sources."""
+"""Operators that audit the candles and find source outages."""
 
 from __future__ import annotations
 
@@ -18,13 +18,12 @@ MOST_LINES = 200
 
 
 class AuditOperator(BaseOperator):
-    """Recompute the ledger, the tables and the rows from the candles, and report what differs.
+    """Recompute the ledger, tables and rows from the candles, and report differences.
 
-    It warns and does not fail: findings are in ``findings``, and fills go on. It fails when the audit itself cannot
-    run.
+    It fails only if the audit cannot run; differences are warnings.
 
-    :param repair: repair what can be repaired without losing anything.
-    :param symbols: only these instruments (list or comma list); None: everything, tables included.
+    :param repair: repair what is possible without loss.
+    :param symbols: instruments (list or comma list); None: everything, tables included.
     """
 
     template_fields: Sequence[str] = ("repair", "symbols")
@@ -44,7 +43,7 @@ class AuditOperator(BaseOperator):
         self.candles_conn_id = candles_conn_id
 
     def execute(self, context: Context) -> dict[str, int]:
-        """Audit, and log a line for each finding."""
+        """Audit, and log a line per finding."""
         from backfill.jobs.maintain.audit import audit  # pandas loads here, not at parse
 
         with CandleStoreHook(self.candles_conn_id).get_conn() as store:
@@ -58,9 +57,9 @@ class AuditOperator(BaseOperator):
 
 
 class FindOutagesOperator(BaseOperator):
-    """Call the bars that most series of a source lack an outage of the source, and settle what that explains.
+    """Find source outages, and settle findings they explain.
 
-    :param lookback_hours: how far back to look; runs overlap, so that late answers count too.
+    :param lookback_hours: how far to look back; overlapping runs catch late answers.
     """
 
     template_fields: Sequence[str] = ("lookback_hours",)
@@ -74,7 +73,7 @@ class FindOutagesOperator(BaseOperator):
         self.candles_conn_id = candles_conn_id
 
     def execute(self, context: Context) -> int:
-        """Look, and log a line for each outage."""
+        """Log a line per outage; return their number."""
         from backfill.jobs.status.market_wide_holes import market_wide_holes
 
         with CandleStoreHook(self.candles_conn_id).get_conn() as store:

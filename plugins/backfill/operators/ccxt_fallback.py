@@ -1,4 +1,4 @@
-"""Fill what one symbol still lacks from the sources that the run has not asked yet."""
+"""Fill one symbol from sources that the run has not asked yet."""
 
 from __future__ import annotations
 
@@ -15,17 +15,16 @@ if TYPE_CHECKING:
 
 
 class CcxtFallbackOperator(FillOperator):
-    """Asks the sources that an earlier task has not asked, in the universe's order, each for what is left.
+    """Asks sources that earlier tasks did not, in the universe's order, for window - held - absent(source).
 
-    Left is window - held - absent(source). A source that is broken is skipped, one whose listing is not proved gives
-    nothing. What others give is stored under their names until the primary's own candle replaces it. With nothing left
-    the task skips itself. It may be cleared, retried or killed at any moment. A source's failure fails no task: the run
-    log names it, and `report` judges the run by what is missing.
+    Broken sources are skipped; unproved listings give nothing. The primary's candles later replace those of others.
+    With nothing left the task skips itself. It may be cleared, retried or killed at any time. A source's failure does
+    not fail it: `report` judges the run by what is missing.
 
     Parameters are those of :class:`FillOperator` (``sources`` are asked in their order), and
 
-    :param asked_before: the primary that an earlier task asks, and that is passed over here: a source's name, or
-        `primary` for every series' own. A series with another primary has all its sources asked, the primary first.
+    :param asked_before: primary that an earlier task asks: a name, or `primary` for each series' own. Other series have
+        all sources asked, primary first.
     """
 
     ui_color = "#d9d2f0"
@@ -35,7 +34,7 @@ class CcxtFallbackOperator(FillOperator):
         self.asked_before = asked_before
 
     def execute(self, context: Context) -> list[dict[str, Any]]:
-        """Ask, and return a report for each series."""
+        """Fill, and return a report per series."""
         from backfill.hooks.runtime_hook import open_runtime  # pandas and ccxt load here, not at parse
         from backfill.hooks.task_identity import run_identity
         from backfill.jobs.fill.fill_universe import fill_series, left_for_others

@@ -1,4 +1,4 @@
-"""Daily upkeep: refresh the instruments, and remove what is past its retention."""
+"""Operators that refresh instruments and prune old bars."""
 
 from __future__ import annotations
 
@@ -17,10 +17,9 @@ MOST_LINES = 200
 
 
 class RefreshInstrumentsOperator(BaseOperator):
-    """Asks the primary sources for their instruments, logs what has changed and declares the universe over them.
+    """Asks primary sources for instruments, logs changes and declares the universe.
 
-    With `instruments: all` new listings are kept from here on, and those that are gone no longer. Fails when a source
-    does not answer; the old list is used meanwhile.
+    `instruments: all` follows listings and delistings. Fails if a source does not answer; the old list stays.
     """
 
     ui_color = "#cfe8d5"
@@ -37,7 +36,7 @@ class RefreshInstrumentsOperator(BaseOperator):
         self.blofin_conn_id = blofin_conn_id
 
     def execute(self, context: Context) -> dict[str, int]:
-        """Refresh, and log a line for each change."""
+        """Refresh, and log a line per change."""
         from backfill.hooks.runtime_hook import open_runtime
         from backfill.jobs.universe.refresh_universe import refresh_universe
 
@@ -48,7 +47,7 @@ class RefreshInstrumentsOperator(BaseOperator):
 
 
 class PruneOperator(BaseOperator):
-    """Removes the bars that are older than their timeframe's retention, whole months by dropping their partition.
+    """Removes bars older than their retention, whole months by dropping partitions.
 
     :param plan_only: only report what would be removed.
     """
@@ -70,7 +69,7 @@ class PruneOperator(BaseOperator):
         self.blofin_conn_id = blofin_conn_id
 
     def execute(self, context: Context) -> dict[str, int]:
-        """Prune, and log a line for each series."""
+        """Prune, and log a line per series."""
         from backfill.hooks.runtime_hook import open_runtime
         from backfill.jobs.maintain.prune_candles import prune_candles
         from backfill.jobs.universe.declare_universe import declare

@@ -1,4 +1,4 @@
-"""Fill what one symbol lacks from its primary source, all its timeframes."""
+"""Fill one symbol from its primary source."""
 
 from __future__ import annotations
 
@@ -14,24 +14,22 @@ if TYPE_CHECKING:
 
 
 class PrimaryCandlesOperator(FillOperator):
-    """Asks the primary source of each series for window - held - absent and stores it, page by page.
+    """Asks each series' primary source for window - held - absent and stores it page by page.
 
-    It reads its facts from Postgres, so it may be cleared, retried or killed at any moment: what is stored stays, and
-    the next attempt does the rest. Returns one report a series, the same as the rows of ``gap_fill_runs``. An
-    exchange's error is raised after everything before it was stored, unless the series has other sources: then they are
-    asked next.
+    State is in Postgres: it may be cleared, retried or killed at any time, and the next attempt continues. Returns a
+    report per series. An exchange's error is raised after everything before it is stored, unless the series has other
+    sources, which are asked next.
 
-    Parameters are those of :class:`FillOperator`. A series whose primary is not among ``sources`` is left out; with
-    none left the task skips itself. What a source can answer ``until`` then is shared fairly among all symbols, newest
-    bars first.
+    Parameters are those of :class:`FillOperator`. Series whose primary is not in ``sources`` are left out; with none
+    left the task skips itself. Requests ``until`` then are shared fairly among symbols, newest bars first.
     """
 
     ui_color = "#ffe6cc"
-    # The only primary that is asked; None: any.
+    # The only primary to ask; None: any.
     primary: str | None = None
 
     def execute(self, context: Context) -> list[dict[str, Any]]:
-        """Ask, and return a report for each series."""
+        """Fill, and return a report per series."""
         from backfill.hooks.runtime_hook import open_runtime  # pandas loads here, not at parse
         from backfill.hooks.task_identity import run_identity
         from backfill.jobs.fill.fill_universe import fill_series, with_primary_among
@@ -43,7 +41,7 @@ class PrimaryCandlesOperator(FillOperator):
             windows = with_primary_among(runtime.store, self.windows(runtime), wanted or sources)
             if not windows:
                 raise AirflowSkipException(f"no series of {self.symbol} has {self.primary or sources} as its primary")
-            runtime.store.run_log.abandon_dead_runs()  # an earlier try of this task may be one
+            runtime.store.run_log.abandon_dead_runs()  # such as an earlier try of this task
             reports = list(
                 fill_series(
                     runtime,
@@ -54,7 +52,7 @@ class PrimaryCandlesOperator(FillOperator):
                     until=as_moment("until", self.until),
                 )
             )
-        # Other sources are asked next; a series that has none is retried by Airflow.
+        # Airflow retries only series without other sources.
         alone = {(window.symbol, window.timeframe) for window in windows if len(window.source_ids) == 1}
         if cause := next((r.cause for r in reports if r.cause and (r.symbol, r.timeframe) in alone), None):
             raise cause

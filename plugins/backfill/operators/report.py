@@ -1,4 +1,4 @@
-"""The end of a run: what became of every series, and whether that is a success."""
+"""Report a run's outcome, and decide whether it succeeded."""
 
 from __future__ import annotations
 
@@ -16,15 +16,14 @@ if TYPE_CHECKING:
 
 
 class ReportOperator(BaseOperator):
-    """Logs what this Dag run has done, and fails if a symbol with gaps was not worked through.
+    """Logs what this Dag run did, and fails if a symbol with gaps was not processed.
 
-    It runs after all tasks (``all_done``) and judges by the run log, not by their states: a symbol that the sensor
-    named and that has no finished attempt has failed, and so has a run whose sensor gave no answer. When every external
-    source has failed for BACKFILL_ALERT_AFTER_HOURS it raises an alert.
+    It judges by the run log, not task states: a symbol from the sensor without a finished attempt fails it, and so does
+    a sensor without answer. It alerts when all external sources have failed for BACKFILL_ALERT_AFTER_HOURS.
 
-    :param detect_task_id: the sensor whose list is to be accounted for.
-    :param on_outage: Airflow notifiers (or other callables that take the context) for the alert. They find its text
-        under ``outage`` in the context, so ``SmtpNotifier(html_content="{{ outage }}", ...)`` works.
+    :param detect_task_id: the sensor whose list is checked.
+    :param on_outage: Airflow notifiers (or callables that take the context) for the alert; its text is ``outage`` in
+        the context, as in ``SmtpNotifier(html_content="{{ outage }}", ...)``.
     """
 
     def __init__(
@@ -41,7 +40,7 @@ class ReportOperator(BaseOperator):
         self.candles_conn_id = candles_conn_id
 
     def execute(self, context: Context) -> dict[str, Any]:
-        """Report, and fail for what failed."""
+        """Report, and fail if the run failed."""
         from backfill.jobs.status.report_run import report_run
 
         ti = context["ti"]

@@ -1,4 +1,4 @@
-"""Check how far the candles of one symbol can be trusted, all its timeframes."""
+"""Validate the candles of one symbol."""
 
 from __future__ import annotations
 
@@ -14,17 +14,16 @@ if TYPE_CHECKING:
 
 
 class ValidateOperator(WindowOperator):
-    """Checks what is stored: coverage against the objective, the primary's own coarser bars, another source's candles.
+    """Checks coverage, the primary's own coarser bars, and another source's candles.
 
-    What looks wrong is asked for again and replaced where the answer differs. The row in ``gap_fill_runs`` and the
-    ``findings`` are written first; then the task warns or fails, as the universe says. Where no other source answers,
-    the bars are `unverified`, and nothing fails for that.
+    Suspect bars are fetched again and replaced if they differ. The task writes ``gap_fill_runs`` and ``findings``, then
+    warns or fails. Bars without another source are `unverified`, which fails nothing.
 
-    Parameters are those of :class:`WindowOperator` (``sources``: which may be asked beside the primary), and
+    Parameters are those of :class:`WindowOperator` (``sources``: allowed beside the primary), and
 
-    :param objective_pct: how much of a window must be held; None: as the universe says of the series.
+    :param objective_pct: share of the window to hold; None: as the universe says.
     :param on_failure: `warn` or `fail`; None: as the universe says.
-    :param thorough: ask for coarser bars, where none are kept, also when nothing is missing.
+    :param thorough: request coarser bars, where none are stored, even without gaps.
     """
 
     ui_color = "#d5e8d4"
@@ -45,7 +44,7 @@ class ValidateOperator(WindowOperator):
         self.thorough = thorough
 
     def execute(self, context: Context) -> list[dict[str, Any]]:
-        """Validate, and return a report for each series."""
+        """Validate, and return a report per series."""
         from backfill.hooks.runtime_hook import open_runtime  # pandas and ccxt load here, not at parse
         from backfill.hooks.task_identity import run_identity
         from backfill.jobs.validate.validate_universe import declared_validation, validate_universe

@@ -1,4 +1,4 @@
-"""What the operators that work on series share: which series, which window, which connections."""
+"""Parameters shared by operators that work on series."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ if TYPE_CHECKING:
 
 
 class WindowOperator(BaseOperator):
-    """Works on the series of one symbol, or several, in a window.
+    """Works on the series of some symbols in a window.
 
-    :param symbol: an instrument of the universe, or several joined by commas (the sensor's batches); None: all.
-    :param timeframes: only these (list or comma list); None: all that the universe keeps of the symbol.
-    :param start: replaces the declared start of the window (ISO 8601 or epoch ms); None: as declared.
-    :param end: ends the window earlier than the last closed bar; None: the last closed bar.
-    :param sources: who may be asked (list or comma list); None: as the universe lists them.
+    :param symbol: one instrument, or several joined by commas (the sensor's batches); None: all.
+    :param timeframes: list or comma list; None: all.
+    :param start: replaces the declared start (ISO 8601 or epoch ms).
+    :param end: ends the window before the last closed bar.
+    :param sources: who may be asked (list or comma list); None: as the universe says.
     """
 
     template_fields: Sequence[str] = ("symbol", "timeframes", "start", "end", "sources")
@@ -50,7 +50,7 @@ class WindowOperator(BaseOperator):
         self.blofin_conn_id = blofin_conn_id
 
     def windows(self, runtime: Runtime) -> list[SeriesWindow]:
-        """The windows to work on, once the universe's wishes are written."""
+        """Windows to work on; first writes the universe's wishes."""
         from backfill.jobs.fill.fill_universe import windows_to_fill
 
         return windows_to_fill(
@@ -63,10 +63,10 @@ class WindowOperator(BaseOperator):
 
 
 class FillOperator(WindowOperator):
-    """Asks sources for what is missing.
+    """Asks sources for missing bars.
 
-    :param recheck: ask again for bars that are confirmed absent.
-    :param until: when the run must end (ISO 8601): the rest is left to the next run; None: no end.
+    :param recheck: ask again for bars confirmed absent.
+    :param until: when the run must end (ISO 8601); None: no end.
     """
 
     template_fields: Sequence[str] = (*WindowOperator.template_fields, "recheck", "until")

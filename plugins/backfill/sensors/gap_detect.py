@@ -1,4 +1,4 @@
-"""Which symbols have something left to fetch? One query, however many series there are."""
+"""A sensor for symbols with something left to fetch."""
 
 from __future__ import annotations
 
@@ -18,21 +18,19 @@ if TYPE_CHECKING:
 
 
 class GapDetectSensor(BaseSensorOperator):
-    """Gives the symbols with gaps, the newest gap first: the list that a mapped fill runs over.
+    """Returns the symbols with gaps, newest gap first, for a mapped fill.
 
-    It first writes the universe's wishes and marks runs whose process has died. An empty list is an answer too: it
-    skips what is mapped over it. With ``wait_for_gaps`` the sensor waits instead, in a worker slot or, with
-    ``deferrable``, in the triggerer.
+    It first writes the universe's wishes and marks dead runs. An empty list skips the mapped tasks. With
+    ``wait_for_gaps`` it waits instead, in a worker slot or, if ``deferrable``, in the triggerer.
 
-    :param symbols: only these (list or comma list); None: all.
-    :param timeframes: only these; None: all.
-    :param start: replaces the declared start of each window (ISO 8601 or epoch ms); None: as declared.
-    :param end: ends the windows earlier than the last closed bar; None: the last closed bar.
-    :param sources: only what these may be asked for (list or comma list); None: any source.
-    :param recheck: count bars that are confirmed absent too.
-    :param plan_only: log the plan and its requests, ask no source and give an empty list.
-    :param most_items: more symbols than this come in batches, joined by commas: Airflow maps over 1024 items at most
-        (``core.max_map_length``).
+    :param symbols: list or comma list; None: all.
+    :param timeframes: list or comma list; None: all.
+    :param start: replaces the declared start (ISO 8601 or epoch ms).
+    :param end: ends the windows before the last closed bar.
+    :param sources: only gaps to ask these for (list or comma list).
+    :param recheck: count bars confirmed absent too.
+    :param plan_only: log the plan, ask no source and return an empty list.
+    :param most_items: join more symbols into batches: Airflow maps at most 1024 items (``core.max_map_length``).
     """
 
     template_fields: Sequence[str] = ("symbols", "timeframes", "start", "end", "sources", "recheck", "plan_only")
@@ -76,7 +74,7 @@ class GapDetectSensor(BaseSensorOperator):
         return self.look_again(context)
 
     def look_again(self, context: Context, event: Any = None, waited_s: float = 0.0) -> Any:
-        """Look, and if there is nothing yet, wait in the triggerer."""
+        """Look; if nothing is found, wait in the triggerer."""
         from airflow.providers.standard.triggers.temporal import TimeDeltaTrigger
 
         answer = self.poke(context)
@@ -95,7 +93,7 @@ class GapDetectSensor(BaseSensorOperator):
         return None
 
     def poke(self, context: Context) -> PokeReturnValue:
-        """Look once."""
+        """Look once for symbols with gaps."""
         from backfill.hooks.runtime_hook import open_runtime
         from backfill.jobs.fill.fill_universe import select_declared
         from backfill.jobs.fill.find_gaps import find_gaps, symbols_with_gaps

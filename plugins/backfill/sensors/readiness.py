@@ -1,4 +1,4 @@
-"""Are the candles there that an indicator needs? For Dags that read what the others fill."""
+"""A sensor for Dags that need complete candles."""
 
 from __future__ import annotations
 
@@ -18,19 +18,17 @@ MOST_TOLD = 20
 
 
 class ReadinessSensor(BaseSensorOperator):
-    """Waits until the last closed bars of every chosen series are there without a hole; gives their symbols.
+    """Waits until the last closed bars of all chosen series have no gaps; returns their symbols.
 
-    It reads the ledger only: no exchange is asked and nothing is declared. It waits rescheduled, holding no worker, and
-    as every sensor ends with ``timeout`` in a failure, or with ``soft_fail`` in a skip. A name that no wanted series
-    has is an error at once.
+    It reads only the ledger. Between checks it holds no worker. ``timeout`` fails it, or skips it with ``soft_fail``.
+    An unknown name is an error at once.
 
-    :param symbols: only these (list or comma list); None: all that are wanted.
-    :param timeframes: only these; None: all.
-    :param bars: how many bars must be there; None: what the universe says of each series (``ready_bars``).
-    :param at: as of this moment (ISO 8601 or epoch ms), such as the end of the run's interval: bars that close later do
-        not count; None: now, when the bar that has just closed is seldom there yet.
-    :param leave_out_young: do not wait for instruments that are whole and too young to have that many bars; they are
-        not among the symbols that are given.
+    :param symbols: list or comma list; None: all wanted.
+    :param timeframes: list or comma list; None: all.
+    :param bars: number needed; None: the universe's ``ready_bars``.
+    :param at: as of this moment (ISO 8601 or epoch ms), such as the end of the run's interval; None: now, when the
+        newest bar is seldom stored yet.
+    :param leave_out_young: neither wait for nor return gapless instruments too young to have that many bars.
     """
 
     template_fields: Sequence[str] = ("symbols", "timeframes", "bars", "at")
@@ -56,7 +54,7 @@ class ReadinessSensor(BaseSensorOperator):
         self.candles_conn_id = candles_conn_id
 
     def poke(self, context: Context) -> PokeReturnValue:
-        """Look once."""
+        """Look once for unready series."""
         from backfill.jobs.status.readiness import readiness
 
         bars = None if self.bars in (None, *UNSET) else int(self.bars)

@@ -1,4 +1,4 @@
-"""Apply a batch of corrections that a person has written down: all of it or nothing, former selves kept."""
+"""Apply manual corrections, all or nothing; replaced bars are kept."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from backfill.jobs.by_hand.correction_file import CorrectionFile, read_correctio
 from backfill.storage.candle_store import CandleStore
 from backfill.storage.candles_by_hand import CandlesByHand, Written, writable_series
 
-# Who is named as the source of a corrected candle: no page replaces it (candles/merge_page.sql).
+# Source of corrected candles; no page replaces them (candles/merge_page.sql).
 MANUAL = "manual"
 
 
 class Corrections:
-    """A file without a fault, compared with what is held and ready to be applied."""
+    """A valid file, compared with stored bars and ready to apply."""
 
     def __init__(self, store: CandleStore, file: CorrectionFile) -> None:
         self._series = file.series
@@ -29,11 +29,11 @@ class Corrections:
         return cls(store, read_corrections(path, writable_series(store, settle_ms)))
 
     def changes(self) -> list[dict[str, Any]]:
-        """Per line what is held and what would be; see ``by_hand/select_rows.sql``. Nothing is written."""
+        """Stored and new values per line; see ``by_hand/select_rows.sql``."""
         return self._bars.changes() if self._bars else []
 
     def apply(self, reason: str) -> Written:
-        """Write the bars that differ, in one transaction. Raises :class:`SeriesBusy`."""
+        """Write changed bars in one transaction. Raises :class:`SeriesBusy`."""
         if self._bars is None:
             return Written(0, 0, 0, 0)
         with self._bars.alone(self._series):

@@ -1,4 +1,4 @@
-"""Read a file of corrections: a CSV in which every line names one bar whole. All its faults are reported at once."""
+"""Read a CSV of corrections, one complete bar per line."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ QUOTE_VOLUME = "quote_volume"
 
 
 class CorrectionFile(NamedTuple):
-    """A file without a fault. ``candles``: ``place`` is the line; see :class:`CandlesByHand` for the other columns.
+    """A valid file. ``candles``: as in :class:`CandlesByHand`, ``place`` is the line.
 
-    ``tells_quote_volume``: whether it has the column. ``series``: those that it names.
+    ``tells_quote_volume``: whether it has the column. ``series``: those it names.
     """
 
     candles: pd.DataFrame
@@ -48,17 +48,17 @@ class Fault(NamedTuple):
 
 
 class _Table(NamedTuple):
-    """The cells as text: a column under each name of the header, and the line that each row ends on."""
+    """Columns by header name, and the line that each row ends on."""
 
     columns: dict[str, Sequence[str]]
     lines: list[int]
 
 
 def read_corrections(path: Path, series: Sequence[SeriesWindow]) -> CorrectionFile:
-    """The bars of a file that must be of ``series`` and within their windows.
+    """Read bars, which must be within the windows of ``series``.
 
-    UTF-8, with or without a byte order mark, columns in any order. Raises :class:`CorrectionsInvalid`, which names
-    every fault by line and column.
+    UTF-8, with or without byte order mark, columns in any order. Raises :class:`CorrectionsInvalid`, which lists every
+    fault by line and column.
     """
     faults: list[Fault] = []
     table = _table(path, faults)
@@ -81,9 +81,9 @@ def _table(path: Path, faults: list[Fault]) -> _Table:
                     if len(row) == len(header):
                         lines.append(reader.line_num)
                         rows.append(row)
-                    elif row:  # a blank line is no row
+                    elif row:
                         faults.append(Fault(reader.line_num, f"{len(row)} fields: the header has {len(header)}"))
-            except csv.Error as error:  # whatever follows may be read wrongly
+            except csv.Error as error:  # the rest may be misread
                 faults.append(Fault(reader.line_num, f"unreadable: {error}"))
     except csv.Error as error:
         raise CorrectionsInvalid(str(path), [f"line 1, unreadable: {error}"]) from error
@@ -105,7 +105,7 @@ def _check_header(path: Path, header: Sequence[str]) -> None:
 
 
 class _Checks:
-    """The cells of a table as numbers, and what is wrong with them."""
+    """A table's cells as numbers, and their faults."""
 
     def __init__(self, table: _Table, series: Sequence[SeriesWindow], faults: list[Fault]) -> None:
         import pandas as pd
@@ -131,7 +131,6 @@ class _Checks:
     # -- cell by cell ----------------------------------------------------------------------------------------
 
     def _series(self, series: Sequence[SeriesWindow]) -> list[SeriesWindow | None]:
-        """The series that each row names."""
         windows = {(window.symbol, window.timeframe): window for window in series}
         timeframes: dict[str, list[str]] = {}
         for symbol, timeframe in windows:
@@ -149,7 +148,6 @@ class _Checks:
         return named
 
     def _open_times(self) -> NDArray[np.float64]:
-        """Epoch ms with their fraction, NaN for what is no time."""
         cells = self._table.columns["open_time"]
         open_ms = np.array([_open_ms(cell) for cell in cells], dtype=np.float64)
         self._tell(np.isnan(open_ms), "open_time", "is no time; write ISO 8601 such as 2026-01-31T12:00Z, or epoch ms")
@@ -225,12 +223,11 @@ class _Checks:
 
 
 def _each(bars: pd.DataFrame) -> Iterable[Any]:
-    """Its rows, with the columns as attributes."""
     return bars.itertuples()
 
 
 def _open_ms(cell: str) -> float:
-    """Epoch ms with their fraction; NaN: it is no time."""
+    """Epoch ms with fractions; NaN if invalid."""
     try:
         # psql writes UTC as +00, which Python 3.10 does not read.
         at = as_moment("open_time", cell.removesuffix("+00") if ":" in cell else cell)

@@ -1,4 +1,4 @@
-"""A person decides that findings need no action."""
+"""Dismiss findings that need no action."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from backfill.storage.candle_store import CandleStore
 
 
 def dismiss_findings(store: CandleStore, ids: Sequence[int], reason: str) -> None:
-    """Dismiss all of ``ids`` or none; seen again they stay dismissed, and ``detail`` says why.
+    """Dismiss all of ``ids`` or none, for good; ``detail`` gets the reason.
 
-    Raises :class:`DecisionRefused` for one that is not there or has been dismissed before.
+    Raises :class:`DecisionRefused` if one is missing or already dismissed.
     """
     if others := store.findings.dismiss(ids, reason):
         raise DecisionRefused("dismiss", [f"{one}: no finding, or dismissed before" for one in others])

@@ -1,4 +1,4 @@
-"""What a person decides on rows in quarantine: that they are wrong, or that they are stored all the same."""
+"""Discard quarantined rows, or store them anyway."""
 
 from __future__ import annotations
 
@@ -21,17 +21,16 @@ Row = Mapping[str, Any]
 
 
 def discard(store: CandleStore, ids: Sequence[int], reason: str | None) -> None:
-    """A person agrees that the rows are wrong. Raises :class:`DecisionRefused`, and then decides on none."""
+    """Mark rows as wrong, all or none. Raises :class:`DecisionRefused`."""
     _undecided(store, ids, "discard")
     with store.quarantine.deciding():
         _decide(store, "discard", "discarded", [QuarantineDecision(one, reason) for one in ids])
 
 
 def release(store: CandleStore, ids: Sequence[int], reason: str | None, settle_ms: int) -> Written:
-    """A person has the rows stored as they came, all or none, each under its source's name.
+    """Store rows as received, all or none; replaced bars go to ``revisions``.
 
-    What was held of their bars goes to ``revisions``. Raises :class:`DecisionRefused` for a row that no candle can be
-    made of, and :class:`SeriesBusy`.
+    Raises :class:`DecisionRefused` for a row that cannot be a candle, and :class:`SeriesBusy`.
     """
     rows = _undecided(store, ids, "release")
     series = {window.series_id: window for window in writable_series(store, settle_ms)}
@@ -51,7 +50,7 @@ def release(store: CandleStore, ids: Sequence[int], reason: str | None, settle_m
 
 
 def _undecided(store: CandleStore, ids: Sequence[int], decision: str) -> list[dict[str, Any]]:
-    """The rows of ``ids``, in that order, unless one is not there or has been decided on."""
+    """Rows of ``ids``, in that order."""
     found = {row["id"]: row for row in store.quarantine.rows(status=None, ids=ids)}
     problems = [problem for one in ids if (problem := _why_not(one, found.get(one)))]
     if problems:
@@ -88,7 +87,6 @@ def _contested(rows: Sequence[Row]) -> list[str]:
 
 
 def _candles(read: Sequence[tuple[Row, QuarantinedCandle]]) -> pd.DataFrame:
-    """The rows as :class:`CandlesByHand` takes them."""
     import pandas as pd
 
     bars = [

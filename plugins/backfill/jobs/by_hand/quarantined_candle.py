@@ -1,4 +1,4 @@
-"""Read a quarantined row once more as its source's own frame does, and say whether a candle can be made of it."""
+"""Parse a quarantined row as its source's frame does."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Row = Mapping[str, Any]
 
 
 class QuarantinedCandle(NamedTuple):
-    """A row of quarantine as an unchecked frame of one row; what it lacks to be a candle; the rules that it breaks."""
+    """An unchecked one-row frame, what it lacks to be a candle, and the rules it breaks."""
 
     candle: pd.DataFrame | None
     missing: list[str]
@@ -30,21 +30,20 @@ class QuarantinedCandle(NamedTuple):
 
 
 class QuarantineReader:
-    """Reads rows of ``select_quarantine``. The first row of a venue behind ccxt imports ccxt (seconds of CPU)."""
+    """Reads rows of ``select_quarantine``. ccxt rows import ccxt (seconds of CPU)."""
 
     def __init__(self, store: CandleStore) -> None:
         self._store = store
         self._exchanges: dict[str, Any] = {}
 
     def read(self, row: Row, window: SeriesWindow) -> QuarantinedCandle:
-        """``window``: where a bar of the row's series may lie."""
+        """Parse ``row``; ``window``: where its series' bars may lie."""
         candle = self._frame(row)
         if isinstance(candle, str):
             return QuarantinedCandle(None, [candle], [row["rule"]])
         return QuarantinedCandle(candle, what_is_missing(candle, window), _broken(row["rule"], candle, window))
 
     def _frame(self, row: Row) -> pd.DataFrame | str:
-        """The row as its source's frame has it, or what is missing to read it."""
         if _was_stored(row["payload"]):
             return _stored_frame(row)
         if row["source"] in VENUES and VENUES[row["source"]].client == "blofin":
@@ -56,7 +55,7 @@ class QuarantineReader:
     def _ccxt_frame(self, row: Row) -> pd.DataFrame | str:
         from backfill.frames.ccxt_frame import ccxt_frame
 
-        # For an unknown venue the payload may be its row or ccxt's reading of it.
+        # An unknown venue's payload may be raw or parsed by ccxt.
         if row["source"] not in VENUES or not isinstance(row["payload"], list | dict):
             return f"a payload that can be read as a row of {row['source']}"
         listings = self._listings(row)
@@ -68,7 +67,7 @@ class QuarantineReader:
         return ccxt_frame([parsed], listing.price_scale, listing.volume_scale)
 
     def _listings(self, row: Row) -> list[KnownListing]:
-        """Those whose market was found: the row may have come from any of them."""
+        """Listings with a known market."""
         known = self._store.listings.known(row["symbol"], row["source_id"])
         return [one for one in known if one.market is not None]
 
@@ -81,7 +80,7 @@ class QuarantineReader:
 
 
 def what_is_missing(candle: pd.DataFrame, window: SeriesWindow) -> list[str]:
-    """What a frame of one row lacks to be a candle of ``window``'s series, in words."""
+    """What a one-row frame lacks to be a candle of the series."""
     from backfill.domain.candle_columns import PRICES
 
     bar = candle.iloc[0]
@@ -101,7 +100,7 @@ def what_is_missing(candle: pd.DataFrame, window: SeriesWindow) -> list[str]:
 
 
 def _was_stored(payload: Any) -> bool:
-    """Whether it is a row of ``candles``, which the audit has moved, and not what a source has sent."""
+    """Whether the audit moved it from ``candles``."""
     return isinstance(payload, dict) and {"series_id", "source_id", "open_time", *CANDLE_FIELDS} <= payload.keys()
 
 
@@ -113,7 +112,7 @@ def _stored_frame(row: Row) -> pd.DataFrame:
 
 
 def _broken(rule: str, candle: pd.DataFrame, window: SeriesWindow) -> list[str]:
-    """The rule it was quarantined for, and whether high and low are out of order too."""
+    """Its rule, plus any high/low violation."""
     from backfill.domain.candle_rules import Asked, high_is_not_highest, low_is_not_lowest
 
     asked = Asked(timeframe(window.timeframe))

@@ -1,4 +1,4 @@
-"""Work on many series, several at once: what a mapped task does for its symbols and the command line for all."""
+"""Work on several series at once."""
 
 from __future__ import annotations
 
@@ -10,11 +10,9 @@ from typing import TypeVar
 
 from backfill.sources.runtime import Runtime
 from backfill.storage.candle_store import CandleStore
-
-# One worker stores a page while the others wait for theirs; more than a few only queue for the rate budget.
 from backfill.storage.series import SeriesWindow
 
-# One worker stores a page while the others wait for theirs; more than a few only queue for the rate budget.
+# More workers would only queue for the rate budget.
 SERIES_AT_ONCE = 4
 
 T = TypeVar("T")
@@ -23,7 +21,7 @@ T = TypeVar("T")
 def each_series(
     runtime: Runtime, windows: Sequence[SeriesWindow], work: Callable[[CandleStore, SeriesWindow], T]
 ) -> Iterator[T]:
-    """What ``work`` gives for each window, as it ends. Each worker has a store of its own."""
+    """Yield each window's result when done; each worker has its own store."""
     local = threading.local()
     with ExitStack() as opened:
 

@@ -1,7 +1,6 @@
-"""Fill the gaps of one series: from each source in turn window - held - absent(source), newest first.
+"""Fill one series: ask each source in turn for window - held - absent(source), newest first.
 
-Every page is stored as soon as it has come, so the work can be stopped anywhere and taken up again. One row of
-``gap_fill_runs`` has a row for the attempt, however it ends.
+Each page is stored on arrival, so a run can stop anywhere and resume. Each attempt has one row in ``gap_fill_runs``.
 """
 
 from __future__ import annotations
@@ -23,16 +22,16 @@ from backfill.storage.series import OpenWork, SeriesWindow
 
 log = logging.getLogger(__name__)
 
-# How long a run waits for another that works on the same series.
+# Seconds to wait for another run on the series.
 PATIENCE_S = 600.0
-# And a run that must end before the next is due: the other one does the work, or the next run will.
+# The same if the next run is due soon.
 HURRIED_PATIENCE_S = 60.0
 MOST_ERRORS_TOLD = 5
 
 
 @dataclass(frozen=True)
 class FillReport:
-    """What became of one attempt on one series: the fields of its row in ``gap_fill_runs``, counts in bars."""
+    """Outcome of one attempt, as in ``gap_fill_runs``, counts in bars."""
 
     symbol: str
     timeframe: str
@@ -54,7 +53,7 @@ class FillReport:
     cause: BaseException | None = field(default=None, repr=False, compare=False)
 
     def as_dict(self) -> dict[str, Any]:
-        """Without ``cause``, which is for the caller."""
+        """All fields but ``cause``, which is for the caller."""
         return {name: value for name, value in vars(self).items() if name != "cause"}
 
 
@@ -69,17 +68,17 @@ def fill_gaps(
     within: RunBudget = UNLIMITED,
     patience_s: float = PATIENCE_S,
 ) -> FillReport:
-    """Store what ``window`` lacks: what finer bars make, then what ``sources`` give, each asked only for what is left.
+    """Store what ``window`` lacks: first roll-ups, then each source's answer for what is left.
 
-    In the place of a source may stand the reason why it cannot be asked. An exchange's error ends up in the report,
-    after all that came before it was stored; the database's errors and :class:`SeriesBusy` are raised.
+    ``sources`` may hold the error why one cannot be asked. Exchange errors end up in the report, after everything
+    before them is stored. Raises database errors and :class:`SeriesBusy`.
     """
     with store.working_on(window, patience_s):
         return _Fill(store, window, who, within).run(sources, pages_in_flight, recheck=recheck)
 
 
 def leave_to_another(store: CandleStore, window: SeriesWindow, who: RunIdentity, busy: SeriesBusy) -> FillReport:
-    """Log that another run works on the series and no source was asked: what is missing is in its hands."""
+    """Log that another run works on the series."""
     return _Fill(store, window, who, UNLIMITED).left_to_another(busy)
 
 
@@ -101,6 +100,7 @@ class _Fill:
     def run(
         self, sources: Iterable[CandleSource | ExchangeError], pages_in_flight: int, *, recheck: bool
     ) -> FillReport:
+        """Fill the window and log the attempt."""
         try:
             self.store.prepare(self.window)
             self.rolled_up = roll_up(self.store, self.window, self.fill_run_id, recheck=recheck)
@@ -110,9 +110,9 @@ class _Fill:
                 else:
                     self._ask(source, pages_in_flight, recheck=recheck)
                 if self.requests_left or self.store.open_work(self.window).missing_candles == 0:
-                    break  # what a source was not asked for is not what it could not serve
+                    break  # left for lack of budget, not for the next source
         except BaseException as error:
-            # Stopped or broken in mid-run: say so if the database still listens; else the next run will.
+            # If the database no longer answers, the next run records it.
             self.errors.append(error)
             with suppress(DatabaseError):
                 self._finish()
@@ -122,8 +122,9 @@ class _Fill:
         return report
 
     def left_to_another(self, busy: SeriesBusy) -> FillReport:
+        """Finish as partial, without an error."""
         self.errors.append(busy)
-        return replace(self._finish(status="partial"), cause=None)  # not an error
+        return replace(self._finish(status="partial"), cause=None)
 
     def _ask(self, source: CandleSource, pages_in_flight: int, *, recheck: bool) -> None:
         source_id = self.store.source_id(source.name)
@@ -147,7 +148,7 @@ class _Fill:
 
     @property
     def requests_left(self) -> int:
-        """Those for which the budget did not suffice; the next run makes them."""
+        """Requests beyond the budget."""
         return sum(asked.requests_left for asked in self.asked)
 
     def _told_errors(self) -> str:
@@ -182,7 +183,7 @@ class _Fill:
 
 
 def _status(after: OpenWork, rows: int, *, failed: bool) -> str:
-    """An error that nothing is missing for has not kept the series from being complete."""
+    """With nothing missing, errors do not matter."""
     if after.missing_candles == 0:
         return "complete"
     return "failed" if failed and rows == 0 else "partial"

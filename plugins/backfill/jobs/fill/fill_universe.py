@@ -1,4 +1,4 @@
-"""Fill many series: what a mapped task does for its symbols and the command line for all."""
+"""Fill many series."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ def select_declared(
     end: datetime | None = None,
     ask: bool = True,
 ) -> Selection:
-    """Carry the universe over into Postgres and check what a caller asks for against it and against the clock.
+    """Write the universe to Postgres, and check a selection against it and the clock.
 
-    With ``ask`` the primary sources may be asked for their listings. What is not named falls back on BACKFILL_SYMBOLS
-    and BACKFILL_TIMEFRAMES. Raises :class:`UnknownSymbol`, :class:`UnknownTimeframe` or :class:`InvalidWindow`, before
-    a candle is asked for and the wish list is written.
+    ``ask``: primary sources may be asked for listings. Defaults are BACKFILL_SYMBOLS and BACKFILL_TIMEFRAMES. Raises
+    :class:`UnknownSymbol`, :class:`UnknownTimeframe` or :class:`InvalidWindow` before any candle is requested or wish
+    written.
     """
     which = _selection(runtime, symbols, timeframes, start, end)
 
@@ -61,7 +61,7 @@ def select_wanted(
     start: datetime | None = None,
     end: datetime | None = None,
 ) -> Selection:
-    """The same by the wishes that Postgres has. Nothing is written and no source is asked."""
+    """Like :func:`select_declared`, by the wishes in Postgres and read-only."""
     which = _selection(runtime, symbols, timeframes, start, end)
     if which.symbols or which.timeframes:
         select_series(list(runtime.store.wishes.wanted().values()), which.symbols, which.timeframes)
@@ -94,7 +94,7 @@ def windows_to_fill(
     start: datetime | None = None,
     end: datetime | None = None,
 ) -> list[SeriesWindow]:
-    """The windows of what a caller asks for; see :func:`select_declared`."""
+    """Windows of a selection; see :func:`select_declared`."""
     which = select_declared(runtime, symbols=symbols, timeframes=timeframes, start=start, end=end)
     return runtime.store.windows(which)
 
@@ -103,7 +103,7 @@ EACH_PRIMARY = "primary"
 
 
 class LeftForOthers(NamedTuple):
-    """``windows`` with something left to ask for; ``passed_over``: by series, the primary that was asked before."""
+    """``windows`` with work left; ``passed_over``: the primary already asked, by series id."""
 
     windows: list[SeriesWindow]
     passed_over: dict[int, list[str]]
@@ -118,10 +118,10 @@ def left_for_others(
     *,
     recheck: bool = False,
 ) -> LeftForOthers:
-    """What a task that asked the primary ``asked_before`` has left to do; ``only``: the sources that may be asked.
+    """Work left after a task asked the primary ``asked_before``; ``only``: sources that may be asked.
 
-    A series with another primary is left whole, unless nothing of it is missing or may be had from that primary. Not
-    left are series whose primary the run merely had no more time to ask: that is the next run's.
+    A series with another primary is included if bars are missing or that primary can replace some. Not included are
+    series whose primary ran out of budget: that is the next run's.
     """
     carried_over = store.run_log.carried_over(who)
     left: list[SeriesWindow] = []
@@ -145,7 +145,7 @@ def _has_work(
     recheck: bool,
     only: Sequence[str] | None,
 ) -> bool:
-    """Whether bars are missing, or ``names`` has the primary and it may replace some; or a recheck is for ``names``."""
+    """Whether bars are missing or replaceable, or a recheck skips the primary."""
     if store.open_work(window).missing_candles > 0:
         return True
     if primary in names and store.open_work(window, window.source_ids[0], recheck=recheck).askable:
@@ -156,7 +156,7 @@ def _has_work(
 def with_primary_among(
     store: CandleStore, windows: Sequence[SeriesWindow], names: Sequence[str] | None
 ) -> list[SeriesWindow]:
-    """The windows whose primary source is one of ``names``; None: all."""
+    """Windows whose primary source is in ``names``; None: all."""
     if names is None:
         return list(windows)
     return [window for window in windows if store.source_names(window.source_ids[:1])[0] in names]
@@ -173,12 +173,11 @@ def fill_series(
     recheck: bool = False,
     until: datetime | None = None,
 ) -> Iterator[FillReport]:
-    """The report of each window's attempt as it ends.
+    """Yield the report of each window's attempt when done.
 
-    Sources are asked in the universe's order; ``only`` names the ones that may be asked, in an order of its own,
-    ``primary_only`` leaves all but the first, and ``leave_out`` has, by series, those that may not be asked.
-    ``until``: when the run must end; what a primary can answer by then is shared out, and a series that another run
-    works on is left to it.
+    Sources are asked in the universe's order. ``only``: sources to ask, in this order; ``primary_only``: just the
+    primary; ``leave_out``: sources not to ask, by series id. ``until``: when the run must end; the primary's requests
+    are shared fairly, and busy series are left to their run.
     """
 
     def sources(store: CandleStore, window: SeriesWindow) -> Generator[CandleSource | ExchangeError, None, None]:
@@ -186,6 +185,7 @@ def fill_series(
         return sources_of(runtime, store, window, who.run_id, allowed, (leave_out or {}).get(window.series_id, ()))
 
     def fill(store: CandleStore, window: SeriesWindow) -> FillReport:
+        """Fill one window, or leave it to another run."""
         with closing(sources(store, window)) as asked:
             try:
                 return fill_gaps(
@@ -213,9 +213,9 @@ def fill_series(
 
 
 def _budget(runtime: Runtime, store: CandleStore, window: SeriesWindow, until: datetime | None) -> RunBudget:
-    """A fair share, among all that the universe keeps, of what the primary source answers until then."""
+    """A fair share of the primary's requests until then."""
     if until is None or store.open_work(window).missing_candles == 0:
-        return RunBudget(until)  # nothing to share: the needs of all others need not be counted
+        return RunBudget(until)  # no need to count the needs of others
     (primary,) = store.source_names(window.source_ids[:1])
     return fair_budget(
         store,

@@ -1,4 +1,4 @@
-"""Which series have something left to try: one query, however many series there are."""
+"""Find the series with work left, in one query."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from backfill.storage.series import Selection
 
 
 class SeriesGaps(NamedTuple):
-    """What is left to try of one series, in bars, and where the newest of it ends (ms).
+    """Bars left to fetch of one series; ``newest_ms``: end of the newest.
 
-    ``restorable_candles`` are held from another source and may be had from the home.
+    ``restorable_candles``: held from another source, maybe available from the primary.
     """
 
     symbol: str
@@ -34,15 +34,15 @@ def selection(
     start: datetime | None = None,
     end: datetime | None = None,
 ) -> Selection:
-    """Check what a caller asks for against the clock ``at``.
+    """Check a selection against the clock ``at``.
 
-    Raises :class:`InvalidWindow` for a window that is upside down, or that asks for bars still to come.
+    Raises :class:`InvalidWindow` if the start is not before the end, or the end is in the future.
     """
     from_ms, to_ms = _ms(start), _ms(end)
     now_ms = round(at.timestamp() * 1000)
     if from_ms is not None and from_ms >= (now_ms if to_ms is None else to_ms):
         raise InvalidWindow(from_ms, now_ms if to_ms is None else to_ms, "the start is not before the end")
-    # A run may be dated by another clock than the database's: a minute ahead of it is still now.
+    # Clocks differ: up to a minute ahead counts as now.
     if to_ms is not None and to_ms > now_ms + MINUTE_MS:
         raise InvalidWindow(from_ms or now_ms, to_ms, "it ends in the future")
     return Selection(
@@ -56,7 +56,7 @@ def selection(
 
 
 def find_gaps(store: CandleStore, which: Selection) -> list[SeriesGaps]:
-    """The series of ``which`` with something left to try, the newest first."""
+    """Series of ``which`` with work left, newest first."""
     return [
         SeriesGaps(row["symbol"], row["timeframe"], row["missing_candles"], row["newest_ms"], row["restorable_candles"])
         for row in store.rows("ledger/select_symbols_with_gaps", which)
@@ -66,8 +66,7 @@ def find_gaps(store: CandleStore, which: Selection) -> list[SeriesGaps]:
 def symbols_with_gaps(gaps: Sequence[SeriesGaps], most: int | None = None) -> list[str]:
     """Each symbol once, in the order of ``gaps``.
 
-    More than ``most`` symbols are joined by commas into as many batches, dealt out in turn so that each batch
-    starts with the newest gaps.
+    More than ``most`` are joined by commas into ``most`` batches, each starting with the newest gaps.
     """
     symbols = list(dict.fromkeys(gap.symbol for gap in gaps))
     if most is None or len(symbols) <= most:

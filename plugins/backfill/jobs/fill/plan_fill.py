@@ -1,4 +1,4 @@
-"""What a fill would do, series by series and source by source, found without asking anybody."""
+"""Plan a fill by series and source, without requests."""
 
 from __future__ import annotations
 
@@ -18,11 +18,10 @@ from backfill.storage.series import Selection, SeriesWindow
 
 
 class PlannedSource(NamedTuple):
-    """One source's part in filling one series. ``gaps`` and ``missing_candles`` are the series', in gaps and bars.
+    """One source's part in a series; ``gaps`` and ``missing_candles`` are the series'.
 
-    ``requests_planned`` fetch what only this source and those after it are left to be asked for, without what finer
-    bars make: all that it takes if each source has what it is asked for. Where those before it have nothing,
-    ``requests_at_most``. ``newest_ms`` is where the newest of that ends.
+    ``requests_planned``: if roll-ups and earlier sources supply all they can; ``requests_at_most``: if they supply
+    nothing. ``newest_ms``: end of the newest bar to request.
     """
 
     symbol: str
@@ -36,20 +35,22 @@ class PlannedSource(NamedTuple):
 
 
 class FillPlan(NamedTuple):
-    """A row for each series and each source that may be asked for it, in the order in which they are asked."""
+    """A row per series and source, in order of asking."""
 
     rows: list[PlannedSource]
 
     @property
     def missing_candles(self) -> int:
+        """Missing bars, each series counted once."""
         return sum({(row.symbol, row.timeframe): row.missing_candles for row in self.rows}.values())
 
     @property
     def requests_planned(self) -> int:
+        """Planned requests to all sources."""
         return sum(row.requests_planned for row in self.rows)
 
     def series_to_ask_for(self) -> list[SeriesGaps]:
-        """The series with anything left to ask a source for, the newest first."""
+        """Series with something to request, newest first."""
         newest_of: dict[tuple[str, str], PlannedSource] = {}
         for row in sorted(self.rows, key=lambda row: -row.newest_ms):
             if row.requests_at_most:
@@ -57,7 +58,7 @@ class FillPlan(NamedTuple):
         return [SeriesGaps(row.symbol, row.timeframe, row.missing_candles, row.newest_ms) for row in newest_of.values()]
 
     def lines(self) -> Iterator[str]:
-        """For a log: what there is to do, the most missing first."""
+        """Lines for a log, most missing first."""
         for row in sorted(self.rows, key=lambda row: -row.missing_candles):
             if row.requests_at_most:
                 most = f", at most {row.requests_at_most:,}" if row.requests_at_most > row.requests_planned else ""
@@ -72,9 +73,9 @@ class FillPlan(NamedTuple):
 def plan_fill(
     runtime: Runtime, which: Selection, *, only: Sequence[str] | None = None, recheck: bool = False
 ) -> FillPlan:
-    """The plan of filling what ``which`` selects, each series from its sources or from ``only`` those, in that order.
+    """Plan a fill of ``which`` from each series' sources, or from ``only``, in that order.
 
-    Raises :class:`ConfigurationError` when the universe has none of ``only`` for any series.
+    Raises :class:`ConfigurationError` if no series has any of ``only``.
     """
     windows = runtime.store.windows(which)
     will_be_held: dict[int, list[Interval]] = {}
@@ -97,7 +98,7 @@ def _plan_series(
     *,
     recheck: bool,
 ) -> Iterator[PlannedSource]:
-    """The rows of one series; ``will_be_held``, by series: what homes are asked for and what is made of that."""
+    """Rows of one series; ``will_be_held``: what primaries and roll-ups will supply."""
     store, step_ms = runtime.store, timeframe(window.timeframe).step_ms
     allowed = store.source_names(window.source_ids)
     asked_before = will_be_made(store, window, will_be_held)
@@ -125,7 +126,7 @@ def _plan_series(
 
 
 def _within_reach(askable: Sequence[Interval], window: SeriesWindow, of_venue: Venue) -> list[Interval]:
-    """What the venue still has: some keep only so many bars."""
+    """Some venues keep a limited number of bars."""
     from_ms = of_venue.oldest_open_ms(timeframe(window.timeframe).step_ms, round(time.time() * 1000))
     if from_ms is None:
         return list(askable)

@@ -1,4 +1,4 @@
-"""How far a fill that takes several runs has come, and when it will be done: from the ledger and the run log."""
+"""Progress and remaining time of a fill that takes several runs."""
 
 from __future__ import annotations
 
@@ -10,17 +10,16 @@ from backfill.domain.venues import venue
 from backfill.storage.candle_store import CandleStore
 from backfill.storage.series import Selection, SeriesWindow
 
-# The rate is that of so many runs: one alone may have been cut short, older ones had other work to do.
+# One run may have been cut short; older ones had other work.
 MOST_RUNS = 3
 
 
 @dataclass(frozen=True)
 class Progress:
-    """What is left, in bars and in requests to the homes, and how fast the last runs were while they ran.
+    """Remaining bars and primary requests, and the rate of the last runs.
 
-    ``requests_left``: as if no bar could be made of finer ones. ``hours_left``: of work, at that rate but no faster
-    than the homes may be asked, without the pauses between runs; 0 when nothing is left. It and ``candles_per_hour``
-    are None when no run of the last 24 hours has closed anything.
+    ``requests_left`` ignores roll-ups. ``hours_left``: working time at that rate, within rate limits; 0 when done. It
+    and ``candles_per_hour`` are None if no run of the last 24 hours closed anything.
     """
 
     candles_left: int
@@ -30,6 +29,7 @@ class Progress:
     runs: int
 
     def as_dict(self) -> dict[str, Any]:
+        """All fields as a dict."""
         return dict(vars(self))
 
     def __str__(self) -> str:
@@ -45,7 +45,7 @@ class Progress:
 def progress(
     store: CandleStore, which: Selection, candles_left: int, *, rows_per_page: Callable[[str], int]
 ) -> Progress:
-    """Of what ``which`` selects, of which ``candles_left`` are missing; ``rows_per_page``: of a source's pages."""
+    """Progress of ``which``; ``rows_per_page``: page size by source."""
     closed, runs, seconds = store.run_log.fill_rate(which, MOST_RUNS)
     per_hour = 3600 * closed / seconds if closed and seconds else None
     requests_left = _requests_left(store, which, rows_per_page) if candles_left else {}
@@ -66,7 +66,7 @@ def _hours_left(candles_left: int, per_hour: float | None, at_least_h: float) ->
 
 
 def _requests_left(store: CandleStore, which: Selection, rows_per_page: Callable[[str], int]) -> dict[str, int]:
-    """By primary source."""
+    """Requests by primary source."""
     pages: dict[str, int] = {}
     for primary in _primaries(store, store.windows(which)):
         needed = store.run_log.requests_needed(which, primary, rows_per_page(primary))
@@ -79,7 +79,7 @@ def _primaries(store: CandleStore, windows: Sequence[SeriesWindow]) -> list[str]
 
 
 def _hours_at_the_limits(source: str, requests: int) -> float:
-    """A short run is a burst, whose rate cannot last: a period passes for each time that its limit is used up."""
+    """Bursts do not last: each used-up limit costs its period."""
     limits_per_period_s = venue(source).limits_per_period_s
     return max(max(0, requests - 1) // limit * period_s for limit, period_s in limits_per_period_s) / 3600
 

@@ -1,8 +1,8 @@
-"""Make missing bars of finer ones that are held, where the sum is exact: no source has to be asked for them.
+"""Derive missing bars from finer stored bars where the sum is exact, without asking a source.
 
-An exchange makes its bars of every length from the same trades, so a whole set of its finer bars adds up to its coarser
-one (``domain.next_timeframe``). What is made so names ``derived:<finer timeframe>`` as its source, counts as held, and
-gives way to the home's own bar whenever a page brings one. See docs/decisions/0019-roll-ups.md.
+An exchange makes bars of all lengths from the same trades, so a complete set of finer bars adds up to the coarser one
+(``domain.next_timeframe``). Derived bars have the source ``derived:<finer timeframe>``, count as held, and are replaced
+by the primary source's. See docs/decisions/0019-roll-ups.md.
 """
 
 from __future__ import annotations
@@ -31,21 +31,19 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-# Finer bars that are in memory at once: about 5 MB.
+# About 5 MB in memory.
 CHUNK_BARS = 50_000
-# Of this many bars that the primary source has given itself since, a few may differ: those it corrected late.
-# Where more do, its bars do not add up, and none are made.
+# Late corrections make a few replaced bars differ. If more do, sums are unreliable and none are derived.
 MOST_REPLACED, FEWEST_CONTRADICTED, CONTRADICTED_SHARE = 100, 3, 0.1
-# Significant digits of a sum of volumes: the next one is the noise of adding floats, 469.89449999999994 for 469.8945.
+# More digits are float noise: 469.89449999999994 for 469.8945.
 SUMMED_DIGITS = 14
 
 
 def roll_up(store: CandleStore, window: SeriesWindow, fill_run_id: int, *, recheck: bool = False) -> int:
-    """Store what ``window`` lacks and finer bars make; correct what was made of bars that have changed. Rows written.
+    """Derive missing bars, update derived ones whose inputs changed, and return the rows written.
 
-    The nearest finer timeframe comes first: it gives the same bar from the fewest rows. ``recheck``: compare all that
-    was made with what it was made of. To be called in an attempt that holds the series (``working_on``), its
-    partitions prepared.
+    The nearest finer timeframe comes first, since it needs the fewest rows. ``recheck``: compare all derived bars with
+    their inputs. The caller holds the series (``working_on``), with partitions prepared.
     """
     if not window.roll_up:
         return 0
@@ -65,7 +63,7 @@ def roll_up(store: CandleStore, window: SeriesWindow, fill_run_id: int, *, reche
 def will_be_made(
     store: CandleStore, window: SeriesWindow, will_be_held: Mapping[int, Sequence[Interval]]
 ) -> list[Interval]:
-    """The missing bars of ``window`` that finer ones make once ``will_be_held``, by series, came from their home."""
+    """Bars that roll-ups make once primaries supply ``will_be_held`` (by series id)."""
     if not window.roll_up:
         return []
     coarse = timeframe(window.timeframe)
@@ -80,10 +78,7 @@ def will_be_made(
 
 
 def in_turn(windows: Sequence[SeriesWindow]) -> Iterator[list[SeriesWindow]]:
-    """The windows in groups, each filled one after the other: what a finer one has got makes bars of a coarser one.
-
-    Where no bars are made of others each window is alone.
-    """
+    """Group windows to fill in order, finest first; those without roll-ups are groups of one."""
     of_symbol: dict[str, list[SeriesWindow]] = {}
     for window in sorted(windows, key=lambda one: timeframe(one.timeframe).step_ms):
         of_symbol.setdefault(window.symbol, []).append(window)
@@ -96,14 +91,13 @@ def in_turn(windows: Sequence[SeriesWindow]) -> Iterator[list[SeriesWindow]]:
 
 
 def reaching_back(store: CandleStore, windows: Sequence[SeriesWindow]) -> list[SeriesWindow]:
-    """The windows of one symbol, from fine to coarse, each begun where the first bar begins that the next one lacks.
+    """Start each window, fine to coarse, early enough for the next one's missing first bar.
 
-    A history is counted back from the end of the last bar, so 250 days of 1d begin up to a day before 250 days of 1h:
-    without those hours their first bar would cost a request. Where a listing bounds them there are no such hours, and
-    where a retention does they would not stay.
+    Windows are counted back from their end, so 250 days of 1d start up to a day before 250 days of 1h; without those
+    hours the first 1d bar would cost a request. Not done where listing or retention limits the finer window.
     """
     wider: list[SeriesWindow] = []
-    first_bar_ms = 0  # the longest bar that begins where the coarser window does
+    first_bar_ms = 0  # longest bar that starts with the coarser window
     for window in reversed(windows):
         if wider and _is_late_for(wider[0], window, first_bar_ms) and _lacks_first_bar(store, wider[0]):
             wider.insert(0, window._replace(start_ms=wider[0].start_ms))
@@ -116,11 +110,10 @@ def reaching_back(store: CandleStore, windows: Sequence[SeriesWindow]) -> list[S
 def whole_bars(
     finer: pd.DataFrame, silent: Sequence[Interval], finer_tf: Timeframe, coarse_tf: Timeframe
 ) -> pd.DataFrame:
-    """The coarser bars that ``finer`` makes for certain: each of their bars is there or ``silent``, and one traded.
+    """Coarser bars that ``finer`` determines: each part present or ``silent``, at least one traded.
 
-    Both are candle frames (``frames.candle_frame``), oldest first; ``silent`` is proved to have had no trade and is not
-    in ``finer``. A volume that is unknown cannot be added up, so there is no such bar; an
-    unknown quote volume is stored as unknown.
+    ``finer`` and the result are candle frames (``frames.candle_frame``), oldest first. ``silent``: proved without
+    trades, not in ``finer``. Unknown volume of a part rules out the bar; unknown quote volume stays unknown.
     """
     if not len(finer):
         return finer[CANDLE_COLUMNS]
@@ -135,7 +128,6 @@ def whole_bars(
 
 
 def _is_late_for(coarser: SeriesWindow, window: SeriesWindow, first_bar_ms: int) -> bool:
-    """Whether ``window`` begins within the first bar of ``coarser`` and could begin with it."""
     is_made_of_it = coarser.roll_up and coarser.source_ids[:1] == window.source_ids[:1]
     fits = timeframe(coarser.timeframe).step_ms % timeframe(window.timeframe).step_ms == 0
     is_listed = window.list_ms is None or window.list_ms <= coarser.start_ms
@@ -151,19 +143,19 @@ def _lacks_first_bar(store: CandleStore, window: SeriesWindow) -> bool:
 def _bars_within(
     intervals: Sequence[Interval], opens_ms: NDArray[np.int64], finer_tf: Timeframe, coarse_tf: Timeframe
 ) -> NDArray[np.int64]:
-    """How many finer bars of ``intervals`` lie in each coarser bar."""
+    """Finer bars of ``intervals`` per coarser bar."""
     joined = union(intervals)
     if not joined:
         return np.zeros(len(opens_ms), dtype=np.int64)
     edges = np.array([edge for interval in joined for edge in interval], dtype=np.float64)
     lengths = np.array([part for start, end in joined for part in (0, end - start)], dtype=np.float64)
-    before = np.cumsum(lengths)  # how much is covered before each edge; in between it grows evenly or not at all
+    before = np.cumsum(lengths)  # covered before each edge, linear in between
     covered_ms = np.interp(opens_ms + coarse_tf.step_ms, edges, before) - np.interp(opens_ms, edges, before)
     return np.asarray(covered_ms // finer_tf.step_ms, dtype=np.int64)
 
 
 def _chunks(finer: FinerSeries, coarse: Timeframe) -> Iterator[tuple[Interval, list[Interval]]]:
-    """Spans that memory should hold, newest first, and in each the bars that may be made there."""
+    """Spans that fit in memory, newest first, and their bars to derive."""
     whole = _inner(union([*finer.held, *finer.silent]), coarse)
     due = intersection(union([*finer.missing, *finer.stale]), whole)
     bars_at_once = max(1, CHUNK_BARS * finer.timeframe.step_ms // coarse.step_ms)
@@ -175,7 +167,7 @@ def _chunks(finer: FinerSeries, coarse: Timeframe) -> Iterator[tuple[Interval, l
 def _derived(
     store: CandleStore, finer: FinerSeries, coarse: Timeframe, span: Interval, due: Sequence[Interval]
 ) -> pd.DataFrame:
-    """The bars of ``due`` that the finer ones make, as long as all of those are the home's."""
+    """Bars whose finer bars are all the primary's."""
     stored = store.candles(finer.series_id, span)
     of_home = stored[stored["source_id"].isin(finer.trusted)]
     bars = whole_bars(of_home, finer.silent, finer.timeframe, coarse)
@@ -186,10 +178,7 @@ def _derived(
 def _changed(
     store: CandleStore, window: SeriesWindow, finer: FinerSeries, bars: pd.DataFrame, span: Interval
 ) -> pd.DataFrame:
-    """Those of ``bars`` that are not stored, and those that were made of the same series and differ.
-
-    Nothing is replaced that came from another source.
-    """
+    """New and changed bars; other sources' are never replaced."""
     stored = store.candles(window.series_id, span).set_index("open_ms")
     opens_ms = bars["open_ms"]
     ours = stored[stored["source_id"] == store.source_id(finer.source)].reindex(opens_ms)
@@ -210,7 +199,7 @@ def _write(
     bars: pd.DataFrame,
     fill_run_id: int,
 ) -> int:
-    """One transaction, as for a page. What is made of settled bars is settled; for the rest the home is asked later."""
+    """Only bars of settled parts are settled; the primary source is asked about others later."""
     intervals = bar_intervals(bars["open_ms"].to_numpy(), coarse.step_ms)
     settled = intersection(intervals, _inner(union([*finer.settled, *finer.silent]), coarse))
     with store.page_transaction():
@@ -222,23 +211,21 @@ def _write(
 
 
 def _inner(intervals: Sequence[Interval], coarse: Timeframe) -> list[Interval]:
-    """The whole coarser bars in each."""
+    """Whole coarser bars within ``intervals``."""
     return union(Interval(coarse.ceil(start), coarse.floor(end)) for start, end in intervals)
 
 
 def _is_within(opens_ms: NDArray[np.int64], intervals: Sequence[Interval]) -> NDArray[np.bool_]:
-    # An open time lies inside an interval when an odd number of interval edges is at or before it.
+    # Inside: an odd number of edges at or before.
     edges = np.array([edge for interval in intervals for edge in interval], dtype=np.int64)
     return np.asarray(np.searchsorted(edges, opens_ms, side="right") % 2 == 1)
 
 
 def _is_refuted(finer: FinerSeries) -> bool:
-    """Whether the primary source disagreed with too many of the derived bars."""
     return finer.contradicted >= FEWEST_CONTRADICTED and finer.contradicted > CONTRADICTED_SHARE * finer.replaced
 
 
 def _usable(store: CandleStore, window: SeriesWindow, *, recheck: bool) -> list[FinerSeries]:
-    """The finer series whose bars add up to what the primary source says, the nearest first."""
     usable: list[FinerSeries] = []
     for one in finer_series(store, window, most_replaced=MOST_REPLACED, recheck=recheck):
         if _is_refuted(one):

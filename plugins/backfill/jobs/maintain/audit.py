@@ -1,9 +1,8 @@
-"""Is what we say of the candles true? All that is kept beside them is worked out again from the candles themselves.
+"""Audit: recompute everything kept beside the candles from the candles.
 
-Nothing is asked of any exchange, and most of the work is Postgres's: month by month and series by series, so that
-memory stays flat however much is stored. Each finding is a row in ``findings`` and a line for people; those of an
-earlier audit that are gone are settled. With ``repair`` what can be mended without losing anything is mended, each
-repair in a transaction of its own beside other writers (docs/decisions/0017-what-the-audit-mends.md).
+No exchange is asked. Postgres does most of the work, by month and series, so memory stays flat. Findings go to
+``findings``; earlier ones that are gone are settled. ``repair`` fixes what it can without loss, each in its own
+transaction (docs/decisions/0017-what-the-audit-mends.md).
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ from backfill.storage.findings import Finding
 
 Check = Callable[[Scope], Iterator[Finding]]
 
-# Rows before tables before the ledger: what the first have moved, the last counts.
+# Later checks count what earlier ones moved.
 CHECKS: dict[str, Check] = {
     "broken candles": broken_candles.broken_candles,
     "partitions": partitions.partitions,
@@ -33,7 +32,7 @@ CHECKS: dict[str, Check] = {
     "counts": counts.counts,
     "timeframes": timeframes.timeframes,
 }
-# They concern no series: an audit of some symbols leaves them out.
+# Left out for single symbols.
 OF_NO_SERIES = ("partitions", "months")
 # Checks that only the audit makes.
 KINDS = (*broken_candles.KINDS, *partitions.KINDS, *ledger.KINDS, *strays.KINDS, *counts.KINDS)
@@ -41,33 +40,37 @@ KINDS = (*broken_candles.KINDS, *partitions.KINDS, *ledger.KINDS, *strays.KINDS,
 
 @dataclass(frozen=True)
 class AuditReport:
-    """``findings``: what was seen, a row each (``status`` open: a person must act); ``seconds`` of each check."""
+    """``findings``: rows (``status`` open: a person must act); ``seconds`` by check."""
 
     findings: list[dict[str, Any]] = field(default_factory=list)
     seconds: dict[str, float] = field(default_factory=dict)
 
     @property
     def remaining(self) -> int:
+        """Number of open findings."""
         return sum(row["status"] == "open" for row in self.findings)
 
     @property
     def mended(self) -> int:
+        """Number of repaired findings."""
         return sum(row["mended"] for row in self.findings)
 
     @property
     def lines(self) -> list[str]:
+        """One line per finding."""
         return [" ".join(filter(None, (row["symbol"], row["timeframe"], _sentence(row)))) for row in self.findings]
 
     def totals(self) -> dict[str, int]:
+        """Counts of found, mended and remaining findings."""
         return {"found": len(self.findings), "mended": self.mended, "remaining": self.remaining}
 
 
 def audit(
     store: CandleStore, *, repair: bool = False, at: datetime | None = None, symbols: Sequence[str] | None = None
 ) -> AuditReport:
-    """Audit the series of ``symbols``, or everything there is, as of ``at`` (now).
+    """Audit ``symbols``, or everything, as of ``at`` (default now).
 
-    Raises :class:`UnknownSymbol` for an unknown instrument, and the database's errors.
+    Raises :class:`UnknownSymbol`, and database errors.
     """
     scope = Scope(store, at or store.now(), repair, symbols)
     _refuse_unknown(scope)
@@ -91,7 +94,7 @@ def _refuse_unknown(scope: Scope) -> None:
 
 
 def _written_down(scope: Scope, found: Sequence[Finding]) -> list[dict[str, Any]]:
-    """The findings as rows for people, once they are in ``findings``: what a person has dismissed there stays so."""
+    """Recorded findings as rows for people; dismissed ones stay so."""
     ids = scope.store.findings.record(found)
     open_ids = scope.audit.open_findings(ids)
     return [_row(scope, one, is_open=number in open_ids) for number, one in zip(ids, found, strict=True)]

@@ -1,10 +1,9 @@
-"""Remove the bars that are older than their timeframe's retention.
+"""Remove bars older than their timeframe's retention.
 
-A month goes at once, by dropping its partition, when no series wants any of it any more; all else goes by deleting,
-some thousand bars of one series in a transaction. Whatever is said of the bars goes with them in that transaction: a
-run that is killed anywhere leaves the ledger true. They are no gaps afterwards, since no window starts before the
-retention of its series (docs/decisions/0020-retention-listing-readiness.md). Series without a retention keep all that
-they have, and so do those that are no longer wanted.
+A month that no series needs is dropped as a partition; other bars are deleted in batches. Records about bars go in the
+same transaction, so a killed run leaves the ledger correct. Pruned bars are no gaps: no window starts before its
+retention (docs/decisions/0020-retention-listing-readiness.md). Series without retention, or no longer wanted, keep
+everything.
 """
 
 from __future__ import annotations
@@ -20,29 +19,32 @@ from backfill.storage.candle_store import CandleStore
 from backfill.storage.retention import PrunableMonth
 from backfill.storage.series import Selection, SeriesWindow
 
-# A transaction of so many bars takes some ten ms.
+# Some ten ms per transaction.
 BARS_AT_ONCE = 10_000
-# Dropping a month needs the whole table to itself for a moment. Without it soon, we give up and try later.
+# Rows are deleted instead if locking the table takes longer.
 LOCK_TIMEOUT = "2s"
-# Old bars can wait: a series that another run works on is left to the next run.
+# Busy series wait for the next run.
 PATIENCE_S = 2.0
 
 
 class PrunableSeries(NamedTuple):
-    """A series, and the open time (ms) of the first bar that it keeps."""
+    """A series and the open time (ms) of the first bar it keeps."""
 
     window: SeriesWindow
     keeps_from_ms: int
 
     @property
     def series_id(self) -> int:
+        """Database id of the series."""
         return self.window.series_id
 
 
 @dataclass(frozen=True)
 class PruneReport:
-    """``series``: symbol, timeframe, keeps_from and the candles removed of each that had any; ``dropped``: partitions;
-    ``left``: what the next run has to try again, and why."""
+    """``series``: symbol, timeframe, keeps_from and candles removed.
+
+    ``dropped``: partitions; ``left``: what to retry.
+    """
 
     series: list[dict[str, Any]] = field(default_factory=list)
     dropped: list[str] = field(default_factory=list)
@@ -50,6 +52,7 @@ class PruneReport:
 
     @property
     def lines(self) -> list[str]:
+        """One line per partition, series and failure."""
         return [
             *(f"{name} dropped" for name in self.dropped),
             *(
@@ -60,6 +63,7 @@ class PruneReport:
         ]
 
     def totals(self) -> dict[str, int]:
+        """Counts of candles, partitions and failures."""
         candles = sum(row["candles"] for row in self.series)
         return {"candles": candles, "partitions": len(self.dropped), "left": len(self.left)}
 
@@ -67,13 +71,11 @@ class PruneReport:
 def prune_candles(
     store: CandleStore, *, settle_ms: int = 0, dry_run: bool = False, at: datetime | None = None
 ) -> PruneReport:
-    """Remove what is past its retention as of ``at`` (now); with ``dry_run`` only report what that would be."""
+    """Remove bars past retention as of ``at`` (default now); ``dry_run`` only reports."""
     return _Pruning(store, at or store.now(), settle_ms).run(dry_run=dry_run)
 
 
 class _Pruning:
-    """One pass over all series that have a retention."""
-
     def __init__(self, store: CandleStore, at: datetime, settle_ms: int) -> None:
         self._store = store
         self._retention = store.retention
@@ -89,6 +91,7 @@ class _Pruning:
         self._left: list[str] = []
 
     def run(self, *, dry_run: bool) -> PruneReport:
+        """Drop months, delete other bars, and report."""
         for month in self._retention.months(*self._moment) if self._series else ():
             if self._is_past(month):
                 if dry_run:
@@ -113,7 +116,6 @@ class _Pruning:
         return PruneReport(rows, self._dropped, self._left)
 
     def _is_past(self, month: PrunableMonth) -> bool:
-        """Whether all the rows of a month are past the retention of their series, and there is such a series."""
         past = set(self._past_series(month))
         return bool(past) and self._retention.series_of(month) <= past
 
@@ -124,7 +126,7 @@ class _Pruning:
         try:
             with self._retention.month_locked(month, LOCK_TIMEOUT):
                 if not self._is_past(month):
-                    return  # another writer has written into it since
+                    return  # written to meanwhile
                 held = self._retention.drop_month(month, self._past_series(month))
         except DatabaseUnreachable:
             raise
@@ -135,7 +137,7 @@ class _Pruning:
         self._removed.update(held)
 
     def _delete(self, one: PrunableSeries) -> None:
-        """Delete the old bars of a series, oldest first, and then take back what is said of bars that it never had."""
+        """Oldest first, then records of bars that never were."""
         try:
             with self._store.working_on(one.window, PATIENCE_S):
                 past_ms = None

@@ -1,4 +1,4 @@
-"""Is the installation in order? Each check reports what it saw and, on a problem, what to do."""
+"""Check the installation and advise on problems."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from backfill.storage.migrations import require_current_schema
 from backfill.storage.server import server_facts
 
 OLDEST_POSTGRES = 15
-# Bars are called closed `settle_s` after their end by the source's clock; a database this far off plans wrong windows.
+# More skew plans wrong windows, since the source's clock closes bars.
 MOST_CLOCK_SKEW_S = 5.0
 
 
 @dataclass(frozen=True)
 class HealthCheck:
-    """One check: ``state`` is ok, warning or failed; ``advice`` is empty when all is well."""
+    """``state``: ok, warning or failed; ``advice``: empty if ok."""
 
     check: str
     state: str
@@ -33,7 +33,7 @@ class HealthCheck:
 
 
 def examine(db: str | None) -> Iterator[HealthCheck]:
-    """Settings, universe, Postgres, schema, clocks and sources, in this order; what cannot be checked is left out."""
+    """Check settings, universe, Postgres, schema, sources and clocks."""
     try:
         settings = load_settings()
         yield HealthCheck("settings", "ok", "every BACKFILL_* variable is known and sound")
@@ -94,7 +94,7 @@ def _schema(uri: str) -> HealthCheck:
 
 
 def _sources(runtime: Runtime, sources: Sequence[str]) -> Iterator[HealthCheck]:
-    """All at once and each once, so that all together take no longer than the slowest of them; the primary first."""
+    """In parallel, primary first."""
     health = {row["source"]: row for row in runtime.store.health("doctor").all()}
     with ThreadPoolExecutor(max(1, len(sources)), thread_name_prefix="doctor") as threads:
         answers = threads.map(lambda name: _source(runtime, name, name == sources[0], health.get(name, {})), sources)
@@ -105,7 +105,7 @@ def _sources(runtime: Runtime, sources: Sequence[str]) -> Iterator[HealthCheck]:
 
 
 def _source(runtime: Runtime, name: str, is_primary: bool, health: Mapping[str, Any]) -> tuple[HealthCheck, int | None]:
-    """One source, asked for its markets, and its clock in ms. Only a primary's failure is more than a warning."""
+    """Also return its clock in ms. Only a primary's failure is more than a warning."""
     check, failed = f"source {name}", "failed" if is_primary else "warning"
     try:
         client = runtime.new_client(name, tries=1)

@@ -1,4 +1,4 @@
-"""The story of one bar: where its candle came from, who agreed with it, what it was before; or why there is none."""
+"""Explain one bar: its origin, checks and former values, or why it is missing."""
 
 from __future__ import annotations
 
@@ -15,9 +15,8 @@ from backfill.storage.candle_store import CandleStore
 from backfill.storage.candles_by_hand import writable_series
 
 EPOCH = datetime.fromtimestamp(0, tz=timezone.utc)
-# The latest moment that a datetime can hold.
 LATEST_MS = (datetime.max.replace(tzinfo=timezone.utc) - EPOCH) // timedelta(milliseconds=1)
-# Kinds of finding that, without a field, record that a page was checked.
+# Kinds that, without a field, record page checks.
 LOOKS = ("cross_source", "next_timeframe")
 RUN_COLUMNS = ("fill_run_id", "dag_id", "run_id", "task_id")
 
@@ -26,18 +25,19 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True)
 class CandleStory:
-    """All that the database knows of one bar. Times are aware, and a run is None where no run has done it.
+    """Everything known of one bar. Times are aware; a run is None if no run did it.
 
-    ``state``: `held`, or why there is no candle (see ``_no_candle``), which ``why`` says in words. ``candle``: its
-    values, ``source``, ``listing`` (how that source names and scales the instrument; None: as we do) and ``given_by``:
-    `home`, `stand_in` (a source ranked below it), `derived` (finer bars), `manual` (a person) or `other`.
-    ``confirmed``: the primary source sent it, perhaps again, some time after the bar was over.
-    ``compared``: pages looked at beside another source; ``proved``: beside coarser bars of the home. ``verdict`` is
-    the page's and ``bar`` this bar's: `agree`, `agree_unless_lacking` (one side lacked some bars of the page, perhaps
-    this one), `upheld` (it differs, a third source voted for ours), `disagree`, `unverified`, `not_compared`; where
-    there is no candle, `no_trade` and `lost`. ``of_this_candle`` is false for a look at a former self.
-    ``findings``: everything else that checks found. ``former_selves``: oldest first, with why each was replaced.
-    ``sources``: who may be asked, best first, their listings, and until when they are believed to lack the bar.
+    ``state``: `held`, or why there is no candle, explained in ``why``. ``candle``: values, ``source``, ``listing`` (the
+    source's name and scale; None: ours) and ``given_by``: `home`, `stand_in` (a lower-ranked source), `derived` (finer
+    bars), `manual` or `other`. ``confirmed``: the primary source sent it some time after the bar ended.
+
+    ``compared``: page checks against another source; ``proved``: against coarser bars. ``verdict`` is the page's,
+    ``bar`` this bar's: `agree`, `agree_unless_lacking` (one side lacked some bars of the page, perhaps this one),
+    `upheld` (a third source voted for ours), `disagree`, `unverified`, `not_compared`; without a candle `no_trade` or
+    `lost`. ``of_this_candle``: false for a check of a former value.
+
+    ``findings``: all others. ``former_selves``: oldest first, with why each was replaced. ``sources``: best first, with
+    listings and until when they are believed to lack the bar.
     """
 
     symbol: str
@@ -62,8 +62,8 @@ def explain_candle(
 ) -> CandleStory:
     """The story of the bar that opens at ``open_time``, as of now.
 
-    Raises :class:`UnknownSymbol`, :class:`UnknownTimeframe`, and :class:`ConfigurationError` for a series that is not
-    kept and for a time at which no bar opens.
+    Raises :class:`UnknownSymbol`, :class:`UnknownTimeframe`, and :class:`ConfigurationError` for a series not kept or a
+    time off the grid.
     """
     bars = timeframe(timeframe_name)
     open_ms = _open_ms(bars, open_time)
@@ -118,7 +118,7 @@ def _not_kept(store: CandleStore, symbol: str, bars: Timeframe) -> Configuration
 
 
 def _no_candle(series: Mapping[str, Any], bars: Timeframe, open_ms: int) -> tuple[str, str]:
-    """Why there is no candle, in a word and in words; the first reason that holds."""
+    """The first reason that holds."""
     end_ms = open_ms + bars.step_ms
     home = _home(series)
     listed_from_ms, listed_until_ms = series["listed_from_ms"], series["listed_until_ms"]
@@ -162,7 +162,7 @@ def _given_by(source: str | None, best_first: Sequence[str]) -> str:
 def _of_bar(
     look: Row, candle: Row | None, series: Mapping[str, Any], findings: Sequence[Row], since: datetime | None
 ) -> Row:
-    """A look at a page, and what it says of this bar; ``since``: when the bar was last replaced."""
+    """``since``: when the bar was last replaced."""
     judge = _compared_bar if look["kind"] == "cross_source" else _proved_bar
     row = {name: value for name, value in look.items() if name not in ("field", "stored", "other", "difference")}
     is_of_this_candle = candle is not None and (since is None or look["last_seen_at"] >= since)
@@ -187,7 +187,7 @@ def _proved_bar(look: Row, candle: Row | None, series: Mapping[str, Any], findin
     if candle is None:
         return "no_trade" if series["no_trade"] else "lost" if series["lost"] else "not_compared"
     looked_at = look["detail"]["equal"] + look["detail"]["disagree"]
-    if candle["source"] != look["source"] or not looked_at:  # the home's coarser bars say nothing of another's
+    if candle["source"] != look["source"] or not looked_at:  # coarser bars cannot judge another source's
         return "not_compared"
     coarse = look["detail"]["timeframe"]
     said = [
@@ -205,7 +205,6 @@ def _proved_bar(look: Row, candle: Row | None, series: Mapping[str, Any], findin
 
 
 def _with_run(row: Row) -> Row:
-    """The row with its run in one place; None: no run has done it."""
     number, dag_id, run_id, task_id = (row[name] for name in RUN_COLUMNS)
     run = None if number is None else {"id": number, "dag_id": dag_id, "run_id": run_id, "task_id": task_id}
     return {**{name: value for name, value in row.items() if name not in RUN_COLUMNS}, "run": run}

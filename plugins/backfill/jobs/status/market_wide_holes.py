@@ -1,7 +1,7 @@
-"""A bar that most series of a source lack is an outage of that source: one finding, not hundreds.
+"""Find outages: bars that most series of a source lack.
 
-A series lacks a bar if the source confirmed it absent, or sent a flat bar without volume although the coin usually
-trades: exchanges publish their own halts that way.
+A bar is lacking if confirmed absent, or flat without volume although the coin usually trades: exchanges publish halts
+that way.
 """
 
 from __future__ import annotations
@@ -13,18 +13,17 @@ from backfill.storage.candle_store import CandleStore
 from backfill.storage.findings import Finding
 from backfill.storage.source_outages import OutageRule, SourceOutage, settle_explained_findings, source_outages
 
-# `fewest`: two coins may be quiet, or halted, at the same time. `rests`: for a coin with more flat bars than that, one
-# more is no sign of an outage; three of six coins just below it are flat in the same bar once in 50,000 bars.
+# `fewest`: two coins may be quiet or halted together. `rests`: coins with more flat bars are ignored; three of six
+# coins just below it are flat in the same bar once in 50,000 bars.
 RULE = OutageRule(share=0.5, fewest=3, rests=0.01, most_symbols=20)
-# Findings in single series that an outage explains.
+# Explained per-series findings.
 EXPLAINED = ("flat_bars", "lost_bars")
 
 
 def market_wide_holes(store: CandleStore, *, at: datetime, since: datetime) -> list[Finding]:
-    """Find the outages between ``since`` and ``at``, record them, and settle the findings that they explain.
+    """Record outages between ``since`` and ``at`` as settled, with the findings they explain.
 
-    An outage is recorded as settled: there is nothing to do. One that began before ``since`` and was found earlier
-    keeps its finding.
+    One found earlier that began before ``since`` keeps its finding.
     """
     outages = source_outages(store, RULE, since=since, at=at)
     findings = [_finding(outage) for outage in outages]

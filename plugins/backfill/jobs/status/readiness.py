@@ -1,4 +1,4 @@
-"""Are the last N closed bars of a series stored without a hole? Indicators need them."""
+"""Check that the last N closed bars of a series have no gaps."""
 
 from __future__ import annotations
 
@@ -22,10 +22,9 @@ def readiness(
     settle_ms: int = 0,
     at: datetime | None = None,
 ) -> list[SeriesReadiness]:
-    """How ready the wanted series of some symbols and timeframes are, as of ``at`` (now); from the ledger alone.
+    """Readiness of wanted series as of ``at`` (default now), from the ledger alone.
 
-    ``bars``: how many are needed; None: as the universe says of each. Raises :class:`UnknownSymbol` or
-    :class:`UnknownTimeframe` for a name that none of them has.
+    ``bars``: number needed; None: as the universe says. Raises :class:`UnknownSymbol` or :class:`UnknownTimeframe`.
     """
     wanted = wanted_readiness(store, at or store.now(), bars=bars, settle_ms=settle_ms)
     known = list(dict.fromkeys(one.symbol for one in wanted))

@@ -1,4 +1,4 @@
-"""What one Dag run has done, from its rows in the run log, and how the sources are."""
+"""Summarize one Dag run from its run log."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from backfill.storage.run_reports import attempts_of_dag_run, external_outage
 
 COUNTS = ("requests", "rows_inserted", "rows_revised", "rows_quarantined", "absent_found")
 MOST_FAILURES_TOLD = 10
-# Outages are looked for in what the last runs have brought; candles_maintain looks further back.
+# candles_maintain looks further back.
 MARKET_WIDE_LOOKBACK = timedelta(hours=24)
-# What a validation counts, in bars.
+# Counts of a validation, in bars.
 VERDICTS = ("agreed", "disagree", "unverified", "no_trade_proved", "lost_proved", "rows_restored")
 
 Row = Mapping[str, Any]
@@ -24,9 +24,9 @@ Row = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class RunSummary:
-    """``totals``: the summed counts of all attempts, ``series``, ``missing_after`` and ``sources`` (rows by source).
+    """``totals``: summed counts, ``series``, ``missing_after`` and ``sources`` (rows by source).
 
-    ``failures``: one sentence each. ``outage``: the alert, when every external source has failed for too long.
+    ``failures``: one sentence each. ``outage``: the alert if all external sources failed for too long.
     """
 
     totals: dict[str, Any]
@@ -37,10 +37,9 @@ class RunSummary:
 
 @dataclass
 class _Series:
-    """All attempts on one series; its state is that of the last attempt to fill it.
+    """All attempts on one series; the last fill decides its state.
 
-    ``was_served``: an attempt ended without an error and left bars missing, so the primary source did answer. A
-    fallback source that then fails on those bars is reported but does not fail the run.
+    ``was_served``: the primary source answered, so a fallback source that fails later does not fail the run.
     """
 
     last: Row
@@ -52,7 +51,7 @@ class _Series:
 
     @property
     def failures(self) -> list[Row]:
-        """The attempts that fail the run: the last to fill it, and its validation."""
+        """Attempts that fail the run: last fill and validation."""
         not_filled = self.last["status"] in ("abandoned", "running") or (
             self.last["status"] == "failed" and not self.was_served
         )
@@ -61,14 +60,14 @@ class _Series:
 
     @property
     def missing_after(self) -> int:
-        """How many bars are missing after the last attempt."""
+        """Bars missing after the last attempt."""
         return (self.validated or self.last)["missing_after"] or 0
 
 
 def report_run(
     store: CandleStore, dag_id: str, run_id: str, symbols: Sequence[str], alert_after_hours: float
 ) -> RunSummary:
-    """Sum up the attempts of a run. Every one of ``symbols`` must have one, and the last on each series not failed."""
+    """Summarize a run. Each of ``symbols`` needs an attempt, the last not failed."""
     series = _by_series(store, dag_id, run_id)
     worst_first = sorted(
         series.values(), key=lambda one: (-one.missing_after, one.last["symbol"], one.last["timeframe"])
@@ -123,13 +122,12 @@ def _line(one: _Series) -> str:
 
 
 def _lacks_bars(one: _Series) -> bool:
-    """Whether the run has seen bars that a source lacks, which might be an outage of it."""
     open_findings = one.validated["validation"].get("open_findings", {}) if one.validated else {}
     return one.counts["absent_found"] > 0 or any(kind in open_findings for kind in EXPLAINED)
 
 
 def _verdict(validated: Row) -> str:
-    """What the validation says, in a few words; that nothing was due is not a good result."""
+    """That nothing was due is not a good result."""
     found = validated["validation"]
     counted = [f"{found[name]:,} {name}" for name in VERDICTS if found.get(name)]
     return f"; validated: {', '.join(counted) or 'nothing was due'}" + (
@@ -138,7 +136,6 @@ def _verdict(validated: Row) -> str:
 
 
 def _source_lines(store: CandleStore, run_id: str) -> list[str]:
-    """A line for each source that is not well."""
     return [
         f"{source['source']} is not asked ({source['state']}): {source['last_error']}"
         for source in store.health(run_id).all()

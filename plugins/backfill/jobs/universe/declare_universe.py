@@ -1,4 +1,4 @@
-"""Carry the universe file over into Postgres: which series are wanted, how far back, from whom."""
+"""Write the universe file to Postgres: the wanted series."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from backfill.storage.wishes import SeriesKey
 
 log = logging.getLogger(__name__)
 
-# Listings change a few times a week; a primary source is asked for them once a day.
+# Listings change a few times a week.
 INSTRUMENTS_LIVE_S = 24 * 3600
 MAX_NAMED = 8
 
@@ -29,11 +29,10 @@ Check = Callable[[Sequence[SeriesWish]], object]
 
 @dataclass(frozen=True)
 class Declaration:
-    """The universe beside what Postgres wants. ``wishes``: all of the universe's; the others are parts or opposites.
+    """The universe compared with Postgres. ``wishes``: all of the universe's.
 
-    ``added`` and ``changed`` are wishes that Postgres lacks or has on other terms; ``undeclared`` are series that it
-    wants and the universe does not name, of which the ``unlisted`` may go without a word from a person: `instruments:
-    all` does not name them because they are no longer listed.
+    ``added``, ``changed``: wishes that Postgres lacks or has on other terms. ``undeclared``: series only Postgres
+    wants; ``unlisted``: those delisted under `instruments: all`, which need no confirmation.
     """
 
     wishes: list[SeriesWish]
@@ -51,7 +50,7 @@ def declare(
     drop: bool | None = None,
     check: Check = lambda _: None,
 ) -> list[SeriesWish]:
-    """:func:`declare_universe` with what ``runtime`` has open; without ``ask`` no source is asked.
+    """:func:`declare_universe` with ``runtime``; without ``ask`` no source is asked.
 
     ``drop`` None: as BACKFILL_DROP_SERIES says.
     """
@@ -67,7 +66,7 @@ def declare(
 
 
 def compare_universe(runtime: Runtime) -> Declaration:
-    """What :func:`declare` would change. Listings may be asked for and written down; no wish is written."""
+    """What :func:`declare` would change. May refresh listings, but writes no wishes."""
     wishes = _wishes_of(
         runtime.store,
         runtime.universe,
@@ -79,7 +78,7 @@ def compare_universe(runtime: Runtime) -> Declaration:
 
 
 def write_declaration(store: CandleStore, declaration: Declaration, *, drop: bool) -> None:
-    """Want what is declared; without ``drop`` an undeclared series stays wanted, with a warning, unless unlisted."""
+    """Write the wishes; without ``drop``, undeclared listed series stay wanted, with a warning."""
     dropped = declaration.undeclared if drop else declaration.unlisted
     store.wishes.declare(declaration.wishes, store.source_id, dropped)
     if kept := declaration.undeclared - dropped:
@@ -101,14 +100,12 @@ def declare_universe(
     drop: bool = False,
     lookback_hours: int | None = None,
 ) -> list[SeriesWish]:
-    """Write the universe's wishes into Postgres and return them.
+    """Write the universe's wishes to Postgres and return them.
 
-    ``ask`` is called for a primary source whose descriptions are a day old or lack an instrument, or that has since
-    answered that it does not know one of them; None: no source is asked. If it fails the old descriptions serve, but
-    for `instruments: all` where none is known to be live: there is nothing to go by. With ``ask_anyway`` it is called
-    however young they are, and its failure is raised.
-    ``check`` sees the wishes before they are written; those that the file names, before any source is asked.
-    ``drop``: see :func:`write_declaration`.
+    ``ask`` is called for a primary source whose descriptions are a day old, lack an instrument or were contradicted
+    since; None: no source is asked. If it fails, old descriptions are used, unless `instruments: all` has no live one.
+    ``ask_anyway``: always call it, and raise its error. ``check`` sees wishes before they are written, those of a file
+    before any source is asked. ``drop``: see :func:`write_declaration`.
     """
     wishes = _wishes_of(store, universe, ask, check, ask_anyway=ask_anyway, lookback_hours=lookback_hours)
     write_declaration(store, _compared(store, universe, wishes), drop=drop)
@@ -116,7 +113,7 @@ def declare_universe(
 
 
 def named(series: Collection[SeriesKey]) -> str:
-    """A few of them by name."""
+    """A few of the series by name."""
     names = [f"{symbol} {timeframe}" for symbol, timeframe in sorted(series)]
     return ", ".join(names[:MAX_NAMED]) + (f" and {len(names) - MAX_NAMED} more" if len(names) > MAX_NAMED else "")
 
@@ -162,7 +159,6 @@ def _compared(store: CandleStore, universe: Universe, wishes: list[SeriesWish]) 
 
 
 def _wishes_of_all(refresh: _Refresh, universe: Universe, lookback_hours: int | None) -> list[SeriesWish]:
-    """The wishes of `instruments: all`: whatever the universe's first source lists."""
     main = universe.sources[0]
     failure = refresh.from_source(main, {}, keep_all=True)
     listed = sorted(
@@ -178,7 +174,7 @@ def _wishes_of_all(refresh: _Refresh, universe: Universe, lookback_hours: int | 
 
 
 class _Refresh:
-    """Asks primary sources for what they list, where that is due."""
+    """Asks primary sources for their listings when due."""
 
     def __init__(self, store: CandleStore, ask: AskForMarkets | None, *, ask_anyway: bool) -> None:
         self.store = store
@@ -186,14 +182,15 @@ class _Refresh:
         self._ask_anyway = ask_anyway
 
     def known(self) -> dict[str, KnownInstrument]:
+        """Known instruments by symbol."""
         return self.store.instruments.known()
 
     def from_primaries(self, wishes: Sequence[SeriesWish], *, main: str | None) -> None:
-        """Each primary of ``wishes``; all that ``main`` lists is written down."""
+        """Refresh each primary; record all that ``main`` lists."""
         wished: dict[str, dict[str, bool]] = {}
         seen: set[str] = set()
         for wish in wishes:
-            if wish.symbol not in seen:  # the primary of an instrument's finest series describes it
+            if wish.symbol not in seen:  # its finest series' primary describes it
                 seen.add(wish.symbol)
                 wished.setdefault(wish.sources[0], {})[wish.symbol] = wish.spot_proxy
         for source, symbols in wished.items():
@@ -203,7 +200,7 @@ class _Refresh:
     def from_source(
         self, source: str, wished: Mapping[str, bool], *, keep_all: bool, leave: Collection[str] = ()
     ) -> ExchangeError | None:
-        """Ask ``source`` where that is due; give its error, if the old descriptions have to serve."""
+        """Ask if due; return its error if old descriptions must serve."""
         if self._ask is None or not (self._ask_anyway or self._is_due(source, wished)):
             return None
         try:
@@ -242,11 +239,11 @@ def _no_longer_listed(store: CandleStore, universe: Universe, undeclared: set[Se
 
 
 def _sources_that_have_it(wish: SeriesWish) -> list[str]:
-    """The primary, and those others that have the timeframe: one that can never answer would keep every gap open."""
+    """Others that never answer for the timeframe would keep gaps open."""
     primary, *others = wish.sources
     return [primary, *(name for name in others if _serves(name, wish.timeframe))]
 
 
 def _serves(name: str, timeframe: str) -> bool:
-    """As the venue's own, without importing ccxt for a name that is not in the table: the universe has checked it."""
+    """Without importing ccxt for a name not in the table."""
     return (VENUES.get(name) or Venue(source=name, ccxt_id=name)).serves(timeframe)

@@ -1,8 +1,7 @@
-"""Ask a primary source for its markets, and write down what it says of our instruments and what has changed.
+"""Refresh a primary source's market list and log changes.
 
-The list names what can be traded; what it no longer names is gone, without another word (FACTS: Blofin's documentation
-lists only open contracts). So what was known of an instrument stays, and the log says when it was seen to go or to come
-back. See docs/decisions/0020-retention-listing-readiness.md.
+Instruments leave the list without notice (FACTS: Blofin's documentation lists only open contracts), so descriptions
+stay, and the log has when one left or returned. See docs/decisions/0020-retention-listing-readiness.md.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ from backfill.domain.venues import Venue
 from backfill.storage.candle_store import CandleStore
 from backfill.storage.instruments import InstrumentChange
 
-# The markets of a source, by its name. Raises an :class:`ExchangeError`.
+# Markets of a source, by its name. Raises an :class:`ExchangeError`.
 AskForMarkets = Callable[[str], Sequence[Market]]
 
 
@@ -28,10 +27,10 @@ def refresh_instruments(
     keep_all: bool,
     leave: Collection[str] = (),
 ) -> None:
-    """Write down what ``venue`` lists, and of what it has described before or is ``wished`` and not listed, just that.
+    """Record what ``venue`` lists, and which described or ``wished`` instruments it lacks.
 
-    ``wished``: the symbols that it is to supply as the primary, and whether spot may stand for each. ``keep_all``: what
-    else it lists is written down too, under the source's own names, but for what to ``leave`` to other sources.
+    ``wished``: symbols it supplies as primary, and whether spot may stand in. ``keep_all``: also record other listings,
+    under its own names, except those to ``leave`` to other sources.
     """
     asked_at = store.now()
     markets = ask(venue.source)
@@ -48,7 +47,7 @@ def refresh_instruments(
 def _described(
     venue: Venue, markets: Sequence[Market], wished: Mapping[str, bool], *, keep_all: bool
 ) -> Iterator[InstrumentDescription]:
-    """The listed instruments under the names that we keep them by."""
+    """Listed instruments under our symbols."""
     by_symbol = {market.venue_symbol: market for market in markets}
     if keep_all:
         for market in markets:
@@ -66,10 +65,7 @@ def _described(
 
 
 def _renamed(changes: Sequence[InstrumentChange]) -> list[tuple[str, str]]:
-    """Those that went just as another scale of the same coin came: BONK-USDT and 1000BONK-USDT.
-
-    No source has a word for a rename, so nothing else is called one; where two could be meant, none is.
-    """
+    """Pairs where one scale of a coin replaced another, as 1000BONK-USDT: sources do not report renames."""
     gone = [change.instrument for change in changes if change.what == "delisted"]
     come = [change.instrument for change in changes if change.what in ("listed", "relisted")]
     pairs = [(old, new) for old in gone for new in come if _is_rescaled(old, new)]

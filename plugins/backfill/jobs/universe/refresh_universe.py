@@ -1,4 +1,4 @@
-"""Ask the primary sources for their markets now and declare the universe over them: `instruments: all` follows them."""
+"""Refresh primary sources' market lists and declare the universe."""
 
 from __future__ import annotations
 
@@ -12,8 +12,7 @@ from backfill.storage.instruments import InstrumentChange
 
 @dataclass(frozen=True)
 class RefreshReport:
-    """``changes``: rows of ``instrument_log``; ``series``: how many are wanted now; ``added`` and ``ended``: symbols
-    that the universe means since, or no longer."""
+    """``changes``: rows of ``instrument_log``; ``series``: number wanted; ``added``, ``ended``: symbols."""
 
     changes: Sequence[InstrumentChange]
     series: int
@@ -22,10 +21,12 @@ class RefreshReport:
 
     @property
     def lines(self) -> list[str]:
+        """One sentence per change and symbol."""
         return [*map(_sentence, self.changes), *(f"{symbol} is kept from now on" for symbol in self.added),
                 *(f"{symbol} is no longer kept up to date; its candles stay" for symbol in self.ended)]  # fmt: skip
 
     def totals(self) -> dict[str, int]:
+        """Counts of changes, series and symbols."""
         return {
             "changes": len(self.changes),
             "series": self.series,
@@ -35,7 +36,7 @@ class RefreshReport:
 
 
 def refresh_universe(runtime: Runtime) -> RefreshReport:
-    """Ask now, however young the descriptions are. Raises the source's error if it does not answer."""
+    """Ask whatever the descriptions' age. Raises the source's error."""
     instruments = runtime.store.instruments
     before, last_id = instruments.wanted_symbols(), instruments.last_log_id()
     wishes = declare(runtime, ask_anyway=True)

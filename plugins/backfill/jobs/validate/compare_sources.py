@@ -1,7 +1,7 @@
-"""Compare stored candles with what another source of the same class says: the newest page, and a sample of old ones.
+"""Compare stored candles with another source of the same class: the newest page and samples of old ones.
 
-What differs by more than the market allows is asked of its home again, and if that stands by it a third source votes.
-Where no other source answers, the page is `unverified`, which is neither good nor bad.
+What differs by more than the market allows is fetched again from the primary source; if it still differs, a third
+source votes. Pages that no other source has are `unverified`, neither good nor bad.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ from backfill.storage.findings import Finding
 if TYPE_CHECKING:
     import pandas as pd
 
-# How often the Dag runs: what the quota of old pages of one run is reckoned with.
+# Interval of Dag runs.
 RUN_EVERY_MS = 30 * MINUTE_MS
-# The length of a page that no source could be asked for.
+# Page length in bars when no source can be asked.
 ROWS_OF_NOBODY = 300
 MISFILED = ("hour_shift", "wrong_scale", "wrong_instrument")
 KINDS = ("cross_source", *MISFILED)
@@ -37,7 +37,7 @@ KINDS = ("cross_source", *MISFILED)
 
 @dataclass
 class _Compared:
-    """One page beside another source's."""
+    """One page of stored bars beside another source's."""
 
     span: Interval
     source: CandleSource
@@ -49,6 +49,7 @@ class _Compared:
 
     @property
     def other(self) -> pd.DataFrame:
+        """The other source's sound bars within the span."""
         return _within(self.page.sound, self.span)
 
     @property
@@ -58,7 +59,7 @@ class _Compared:
 
 
 def compare_sources(check: ValidationContext, others: Iterator[CandleSource | ExchangeError]) -> None:
-    """Compare what is due. ``others``: the sources beside the home, best first; for one that cannot be asked, why."""
+    """Compare what is due. ``others``: non-primary sources, best first, or why one cannot be asked."""
     if not pages_due(check, ROWS_OF_NOBODY):
         return
     compared: list[_Compared] = []
@@ -87,17 +88,17 @@ def compare_sources(check: ValidationContext, others: Iterator[CandleSource | Ex
 
 
 def pages_due(check: ValidationContext, rows: int) -> list[Interval]:
-    """The spans to compare now, ``rows`` bars long at most, on the window: the newest, and the run's share of old ones.
+    """Spans to compare now, at most ``rows`` bars long: the newest page and a share of old ones.
 
-    They start and end at multiples of half a page, so that the pages of many runs are few, and none is forgotten over a
-    shorter one that starts with it.
+    Bounds are multiples of half a page: runs reuse the same spans, and no shorter page replaces a longer one with the
+    same start.
     """
     to_check, step_ms = check.to_check(), check.timeframe.step_ms
     fresh = difference(to_check.held, to_check.compared)
     slot_ms = max(1, rows // 2) * step_ms
     pages: list[Interval] = []
     if not check.validation.newest_page:
-        # Bars are old when their slot is over; else those that every run brings would be the share of each.
+        # Only finished slots: new bars would use up the share.
         fresh = intersection(fresh, [Interval(0, check.at_ms // slot_ms * slot_ms)])
     elif fresh and fresh[-1].end == to_check.held[-1].end:
         pages.append(_page_before(fresh[-1].end, slot_ms, check.span))
@@ -108,7 +109,7 @@ def pages_due(check: ValidationContext, rows: int) -> list[Interval]:
             fresh = difference(fresh, pages)
             if not fresh:
                 break
-            # What could not be verified is tried again last.
+            # Unverified bars come last.
             first = difference(fresh, to_check.unverified) or fresh
             slot_end_ms = -(-first[-1].end // slot_ms) * slot_ms
             pages.append(_page_before(min(slot_end_ms, to_check.held[-1].end), slot_ms, check.span))
@@ -116,14 +117,13 @@ def pages_due(check: ValidationContext, rows: int) -> list[Interval]:
 
 
 def _page_before(end_ms: int, slot_ms: int, span: Interval) -> Interval:
-    """From one to two slots before ``end_ms``."""
     return Interval(max(span.start, (end_ms - 1) // slot_ms * slot_ms - slot_ms), end_ms)
 
 
 def _compared(
     check: ValidationContext, source: CandleSource, pages: Sequence[Interval]
 ) -> tuple[list[_Compared], list[Interval], bool]:
-    """What ``source`` says of ``pages``, those that it has no word on, and whether it has answered all questions."""
+    """Also return pages not covered, and whether every request was answered."""
     done: list[_Compared] = []
     left: list[Interval] = []
     from_ms = source.serves_from_ms()
@@ -148,7 +148,7 @@ def _compared(
 
 
 def _comparable(check: ValidationContext, source_id: int, span: Interval) -> pd.DataFrame:
-    """The stored candles of ``span`` that a source can be asked about: neither its own, nor a spot market's."""
+    """Without the source's own and spot candles."""
     stored = check.candles(span)
     return stored[~stored["source_id"].isin([source_id, *check.spot_ids])]
 
@@ -163,9 +163,9 @@ def _compare(check: ValidationContext, source: CandleSource, page: CandlePage, s
 
 
 def _ask_home_again(check: ValidationContext, one: _Compared) -> None:
-    """Let the home tell the disputed bars once more, unless it has done so before, and compare again.
+    """Fetch disputed bars again, at most once a day.
 
-    Twice: many wrong bars excuse others by their noise, which is gone when they are mended.
+    Twice: many wrong bars widen the tolerance for others, until corrected.
     """
     asked = check.known("cross_source", one.span)
     for _ in range(2):
@@ -179,7 +179,7 @@ def _ask_home_again(check: ValidationContext, one: _Compared) -> None:
 
 
 def _vote(check: ValidationContext, source: CandleSource, compared: Sequence[_Compared]) -> None:
-    """Add a third source's vote to what is disputed; it has none on candles of its own."""
+    """A source has no vote on its own candles."""
     voter_id = check.store.source_id(source.name)
     for one in compared:
         if one.is_settled:
@@ -257,11 +257,7 @@ def _disagreement(check: ValidationContext, one: _Compared, row: Mapping[Any, An
 
 
 def _unverified(check: ValidationContext, pages: Sequence[Interval], *, nobody_has_it: bool) -> None:
-    """Say so, and look at the bars for themselves.
-
-    ``nobody_has_it``: all that may be asked have answered, and have none of these bars: that holds as long
-    as a comparison.
-    """
+    """``nobody_has_it``: every source lacks these bars, which counts as long as a comparison."""
     why = list(dict.fromkeys(str(error) for error in check.errors)) or ["no other source has these bars"]
     detail: dict[str, Any] = {"why": why, "nobody_has_it": nobody_has_it}
     held = check.to_check().held if pages else []

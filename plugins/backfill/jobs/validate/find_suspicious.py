@@ -1,7 +1,7 @@
-"""Find stored bars that look untrue by themselves: flat ones of a market that trades, jumps, holes at page edges.
+"""Find stored bars that look wrong: flat bars in a traded market, price jumps, holes at page edges.
 
-What another source says about them decides: it was as quiet, or moved as far. Without an answer they stay
-suspects, which is a warning. The home is asked for them once more before they are called anything.
+The primary source is asked again first. Another source that was as quiet, or moved as far, clears them; otherwise they
+stay suspects, a warning.
 """
 
 from __future__ import annotations
@@ -21,15 +21,14 @@ if TYPE_CHECKING:
     from backfill.domain.agreement import Comparison
 
 
-# So many bars before a page show whether a market falls silent at times: short silences are separated from an outage by
-# that. So many after it keep its end from cutting a silence short.
+# Bars before a page show how quiet the market usually is; bars after it keep silences whole.
 BARS_BEFORE, BARS_AFTER = 5000, 240
 
 
 def find_suspicious(
     check: ValidationContext, span: Interval, other: pd.DataFrame | None, comparison: Comparison | None
 ) -> None:
-    """Look at the stored bars of ``span``; ``other``: another source's, if any, and how the two compare."""
+    """Check the stored bars of ``span``; ``other``: another source's bars, if any."""
     candles = check.candles(_around(check, span))
     if _find_flat_bars(check, span, candles, other):
         candles = check.candles(_around(check, span))
@@ -37,7 +36,6 @@ def find_suspicious(
 
 
 def _around(check: ValidationContext, span: Interval) -> Interval:
-    """A span with the bars around it, by which its own are judged."""
     step_ms = check.timeframe.step_ms
     return Interval(span.start - BARS_BEFORE * step_ms, span.end + BARS_AFTER * step_ms)
 
@@ -45,10 +43,7 @@ def _around(check: ValidationContext, span: Interval) -> Interval:
 def _find_flat_bars(
     check: ValidationContext, span: Interval, candles: pd.DataFrame, other: pd.DataFrame | None
 ) -> bool:
-    """Flat bars without volume in a market that trades: the source's outage, unless the others were as quiet.
-
-    Whether the primary source has given any of them again, so that ``candles`` are no longer what is stored.
-    """
+    """Return whether the primary source answered again, so that ``candles`` may be stale."""
     step_ms = check.timeframe.step_ms
     flat = intersection(flat_runs(candles, step_ms), [span])
     if not flat:
@@ -74,7 +69,6 @@ def _traded(other: pd.DataFrame | None, step_ms: int) -> list[Interval]:
 
 
 def _find_jumps(check: ValidationContext, span: Interval, candles: pd.DataFrame, comparison: Comparison | None) -> None:
-    """Moves beyond what the series has done around; a warning, and none where another source has moved as far."""
     step_ms = check.timeframe.step_ms
 
     def unexplained(candles: pd.DataFrame) -> pd.DataFrame:
@@ -104,7 +98,7 @@ def _find_jumps(check: ValidationContext, span: Interval, candles: pd.DataFrame,
 
 
 def find_page_edges(check: ValidationContext) -> None:
-    """Holes of the window at one distance from each other: a fetcher dropped the edge of each page."""
+    """Find equally spaced holes: a fetcher dropped page edges."""
     step_ms = check.timeframe.step_ms
     edges = page_edges(check.to_check().missing, step_ms)
     if edges and check.ask_home_again(difference(edges.missing, check.known("page_edge", check.span))):
@@ -125,7 +119,7 @@ def find_page_edges(check: ValidationContext) -> None:
 
 
 def _replace(check: ValidationContext, kind: str, span: Interval, found: Sequence[Finding]) -> None:
-    """Write down what was found in a span, and settle what no longer is."""
+    """Record findings and settle those that are gone."""
     with check.store.page_transaction():
         still_there = check.findings.record(found, check.fill_run_id)
         check.findings.settle([kind], check.window.series_id, span, still_there=still_there)

@@ -1,8 +1,7 @@
-"""Let the home's own coarser bars say whether its finer ones are whole and right.
+"""Check finer bars against coarser bars of the primary source.
 
-An exchange makes both from the same trades, so the minutes that are there add up to its five minutes, or something was
-lost or is wrong. Where bars are missing this separates "no trade" from "lost"; where none is, it finds what no search
-for gaps sees. Whatever does not add up is asked for again before it is called a fault.
+An exchange makes both from the same trades, so they must add up. This separates "no trade" from "lost" where bars are
+missing, and finds wrong values elsewhere. Bars that do not add up are fetched again before they are reported.
 """
 
 from __future__ import annotations
@@ -26,25 +25,25 @@ from backfill.storage.findings import Finding
 if TYPE_CHECKING:
     import pandas as pd
 
-# So many pages of coarser bars are asked for in one run; the others wait for the next.
+# Pages of coarser bars per run.
 MOST_PAGES = 4
-# Pages of its own bars that the primary source is asked for a second time; the next fill asks for the others.
+# Own pages asked for a second time per run.
 MOST_CONFIRMING_PAGES = 10
-# Stored bars that are in memory at once, about 5 MB: a page of 1d would be four years of minutes.
+# About 5 MB in memory; a page of 1d would be four years of minutes.
 CHUNK_BARS = 50_000
-# Bars that are merely new are proved by the day: their proof is a question of its own.
+# New bars are proved by the day, since a proof costs a request.
 WORTH_A_PAGE_MS = DAY_MS
-# From so many buckets on, and with so many of them wrong, it is not the bars that are wrong but the series.
+# From this many buckets, this share wrong means a wrong series.
 FEWEST_BUCKETS, WRONG_SHARE = 10, 0.5
-# How long a silence may be doubtful before a person should know of it.
+# Silences in doubt for longer are reported.
 DOUBTFUL_FOR = timedelta(hours=24)
 KINDS = ("lost_bars", "timeframes", "hour_shift", "wrong_instrument", "wrong_scale")
 
 
 def prove_by_timeframe(check: ValidationContext, *, sample: bool) -> None:
-    """Prove what the home denies, and what it gave where coarser bars are kept beside it.
+    """Prove bars confirmed absent, and new bars where coarser ones are stored.
 
-    ``sample``: also where they are not, which costs questions.
+    ``sample``: also elsewhere, which costs requests.
     """
     prover = _Prover(check)
     to_check = check.to_check()
@@ -55,7 +54,7 @@ def prove_by_timeframe(check: ValidationContext, *, sample: bool) -> None:
     ):
         due += fresh
     for chunk in prover.chunks(due):
-        # Where there is nothing to add up to, the home's own word, once more, is the best there is.
+        # Without usable coarser bars, a second answer is the best evidence.
         if not prover.tells(chunk) and not (sample and check.ask_home_again(intersection(fresh, [chunk]))):
             break
     _confirm_silence(check)
@@ -63,10 +62,7 @@ def prove_by_timeframe(check: ValidationContext, *, sample: bool) -> None:
 
 
 def _confirm_silence(check: ValidationContext) -> None:
-    """Ask the primary source a second time for bars that no proof has settled, where its word would settle them.
-
-    Only a silence that is plausible is believed when it is repeated; any other is left to the fills.
-    """
+    """Only a plausible silence is believed when repeated; fills handle others."""
     silence = check.store.silences.of(check.window, check.home_id)
     once = difference(silence.doubtful, silence.confirmed)
     once = plausible(once, silence.held, silence.silent, check.timeframe.step_ms)
@@ -77,7 +73,6 @@ def _confirm_silence(check: ValidationContext) -> None:
 
 
 def _report_doubts(check: ValidationContext) -> None:
-    """Bars that another timeframe shows to be lost are findings, and so is a silence in doubt for a day."""
     silences = check.store.silences
     lost = [check.home_finding("lost_bars", "lost", bars) for bars in silences.unreported_losses(check.window)]
     doubtful = [
@@ -90,7 +85,7 @@ def _report_doubts(check: ValidationContext) -> None:
 
 
 class _Prover:
-    """Proves spans of one series by the next timeframe that can be had."""
+    """Proves one series by a coarser timeframe, preferably a stored one."""
 
     def __init__(self, check: ValidationContext) -> None:
         self._check = check
@@ -101,14 +96,14 @@ class _Prover:
         published = (one for one in options if venue(home).serves(one.name))
         self._coarse = next((one for one in options if one.name in kept), next(published, None))
         self.stored_series_id = kept.get(self._coarse.name) if self._coarse else None
-        # A source that writes a bar without trade has lost the one that it lacks, whatever adds up.
+        # A source that sends bars without trades has lost missing ones, whatever adds up.
         known = venue(home).fills_no_trade
         self._fills_silence = known or check.store.silences.has_flat_bars(check.window, check.home_id)
 
     def chunks(self, due: Sequence[Interval]) -> list[Interval]:
-        """The spans that are to be proved, newest first: whole coarse bars that are over.
+        """Spans to prove, newest first: whole closed coarse bars.
 
-        A page of them at most where the home is asked, else as many as memory should hold with their finer bars.
+        At most one page each if requested, else what fits in memory with finer bars.
         """
         check, coarse = self._check, self._coarse
         if not due or coarse is None or (self.stored_series_id is None and check.home is None):
@@ -118,13 +113,13 @@ class _Prover:
         buckets = union(Interval(coarse.floor(start), coarse.ceil(end)) for start, end in due)
         if self.stored_series_id is None:
             rows = check.home.rows_per_page if check.home else venue(self._home_name).rows_per_page
-        else:  # no request is made, so a span need not be worth a question
+        else:  # limited by memory only, not by pages
             rows = max(1, CHUNK_BARS * check.timeframe.step_ms // coarse.step_ms)
         pages = plan_pages(intersection(buckets, [Interval(first, max(first, over))]), coarse.step_ms, rows)
         return [Interval(page.reach_ms, page.after_ms) for page in pages][:MOST_PAGES]
 
     def tells(self, chunk: Interval) -> bool:
-        """Prove one span; whether its coarser bars were there and decided anything."""
+        """Prove one span; whether coarser bars decided anything."""
         try:
             proof = self._prove(chunk)
         except ExchangeError as error:
@@ -133,7 +128,6 @@ class _Prover:
         return any(len(told) for told in proof)
 
     def _prove(self, chunk: Interval) -> TimeframeProof:
-        """Ask the home again for bars that do not add up, and write down what remains."""
         check, coarse = self._check, self._coarse
         assert coarse is not None  # noqa: S101 - it made the chunk
         coarse_bars, covers, unpublished = self._coarse_bars(coarse, chunk)
@@ -145,7 +139,7 @@ class _Prover:
         return proof
 
     def _coarse_bars(self, coarse: Timeframe, chunk: Interval) -> tuple[pd.DataFrame, Interval, list[Interval]]:
-        """The home's coarse bars of a span, the part of it that they speak for, and what they leave open there."""
+        """Coarse bars, the span they cover, and bars missing in it."""
         check = self._check
         if self.stored_series_id is None:
             assert check.home is not None  # noqa: S101
@@ -160,7 +154,6 @@ class _Prover:
     def _proof(
         self, coarse: Timeframe, coarse_bars: pd.DataFrame, covers: Interval, unpublished: Sequence[Interval]
     ) -> tuple[pd.DataFrame, TimeframeProof]:
-        """The home's fine bars of a span, and what the coarse ones say about them."""
         check = self._check
         fine = check.candles(covers)
         foreign = fine[fine["source_id"] != check.home_id]["open_ms"].to_numpy()
@@ -173,7 +166,7 @@ class _Prover:
     def _fault(
         self, coarse: Timeframe, fine: pd.DataFrame, coarse_bars: pd.DataFrame, proof: TimeframeProof
     ) -> Finding | None:
-        """The one fault that explains it all, where most bars do not add up."""
+        """One fault behind most differences, if any."""
         wrong = proof.differing["open_ms"].nunique()
         looked_at = wrong + total_ms(proof.equal) // coarse.step_ms
         if looked_at < FEWEST_BUCKETS or wrong < WRONG_SHARE * looked_at:

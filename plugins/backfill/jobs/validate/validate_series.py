@@ -1,7 +1,7 @@
-"""Check one series: is it complete, does it add up, do other sources agree?
+"""Check one series for completeness, sums of its bars, and agreement with other sources.
 
-What looks wrong is asked for again from the primary source, and its new answer replaces the stored bars. What remains
-is a finding. One row of ``gap_fill_runs`` records the validation.
+Suspect bars are fetched again from the primary source and replaced. What remains is a finding. One row of
+``gap_fill_runs`` records the validation.
 """
 
 from __future__ import annotations
@@ -36,10 +36,10 @@ MAX_GAPS_SHOWN = 3
 
 @dataclass(frozen=True)
 class ValidationReport:
-    """What became of one validation: counts in bars, ``problems`` one sentence each; none means that all is well.
+    """Outcome of one validation, in bars; ``problems`` is empty when all is well.
 
-    ``coverage_pct``: of the bars that exist, without gaps that are too young to count. ``counts``: what was compared
-    and proved; `unverified` are bars for which no other source answered. ``notes``: what needs no action.
+    ``coverage_pct``: without gaps too young to count. ``counts``: bars compared and proved; no other source had
+    `unverified` ones. ``notes``: need no action.
     """
 
     symbol: str
@@ -55,6 +55,7 @@ class ValidationReport:
     notes: list[str]
 
     def as_dict(self) -> dict[str, Any]:
+        """All fields as a dict."""
         return dict(vars(self))
 
     def __str__(self) -> str:
@@ -74,11 +75,11 @@ def validate_series(
     thorough: bool = False,
     patience_s: float = PATIENCE_S,
 ) -> ValidationReport:
-    """Check ``window`` and mend what the home can mend.
+    """Check ``window`` and repair it from the primary source.
 
-    ``home``: the series' home as a source, or why it cannot be asked; ``others``: the rest, best first; each is taken
-    up only if it is needed. ``thorough``: also ask the home for coarser bars where there is nothing to explain.
-    A source's error ends up in the report. The database's errors and :class:`SeriesBusy` are raised.
+    ``home``: that source, or why it cannot be asked; ``others``: the rest, best first. Each is opened only if needed.
+    ``thorough``: also request coarser bars where nothing is unexplained. Source errors end up in the report. Raises
+    database errors and :class:`SeriesBusy`.
     """
     with store.working_on(window, patience_s):
         return _Validation(store, window, who, validation, at).run(home, others, thorough=thorough)
@@ -103,6 +104,7 @@ class _Validation:
         *,
         thorough: bool,
     ) -> ValidationReport:
+        """Run all checks and log the outcome."""
         try:
             self.store.prepare(self.window)
             self.check.home_sources = home
@@ -167,7 +169,6 @@ class _Validation:
         )
 
     def _worst_gaps(self, window: SeriesWindow) -> str:
-        """The largest gaps, in words."""
         gaps = self.check.checks.worst_gaps(Interval(window.start_ms, window.end_ms), MAX_GAPS_SHOWN)
         return ", ".join(f"{start:%Y-%m-%d %H:%M} to {end:%Y-%m-%d %H:%M} ({bars:,})" for start, end, bars in gaps)
 

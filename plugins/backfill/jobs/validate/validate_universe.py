@@ -1,4 +1,4 @@
-"""Validate many series: what a mapped task does for its symbols and the command line for all."""
+"""Validate many series."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 
 
 def declared_validation(runtime: Runtime) -> Validation:
-    """How the universe wants its candles checked."""
+    """The universe's validation settings."""
     return runtime.universe.validation
 
 
@@ -39,9 +39,9 @@ def validate_universe(
     only: Sequence[str] | None = None,
     thorough: bool = False,
 ) -> Iterator[ValidationReport]:
-    """The report of each window as it is done. ``only``: who may be asked beside the home; None: all it has.
+    """Yield each window's report when done. ``only``: other sources that may be asked; None: all.
 
-    A series that another run works on has none: it changes under our eyes, and the next validation looks at it.
+    A series that another run changes gets no report; the next validation covers it.
     """
 
     def validate(store: CandleStore, window: SeriesWindow) -> ValidationReport | None:
@@ -72,5 +72,5 @@ def validate_universe(
 
 
 def _perpetuals(sources: Iterator[CandleSource | ExchangeError]) -> Iterator[CandleSource | ExchangeError]:
-    """Without spot markets: their prices are not the perpetual's, for which they may stand in, but not judge it."""
+    """Spot markets may stand in for perpetuals, but not judge their prices."""
     return (source for source in sources if not (isinstance(source, CcxtSource) and source.is_spot))

@@ -1,4 +1,4 @@
-"""One validation of one series: the sources it asks, its requests, and what it records."""
+"""State of one validation of one series."""
 
 from __future__ import annotations
 
@@ -27,16 +27,16 @@ if TYPE_CHECKING:
 
     from backfill.domain.misfiled import Diagnosis
 
-# How long a check of a page counts where the universe does not say.
+# How long a page check counts by default.
 FRESH_MS = 7 * DAY_MS
-# A proof that left bars unexplained is tried again after this long.
+# Retry interval of proofs that left bars unexplained.
 RETRY_AFTER_MS = 6 * HOUR_MS
 
 log = logging.getLogger(__name__)
 
 
 class ValidationContext:
-    """Asks sources for one validation and counts the outcome; ``at``: the moment as of which it validates."""
+    """Asks sources and counts outcomes, as of ``at``."""
 
     def __init__(
         self,
@@ -61,14 +61,13 @@ class ValidationContext:
         self.counts: Counter[str] = Counter()
         self.errors: list[BaseException] = []
         self._health = health
-        # After a failure the primary source is not asked again: each one lasts until its client gives up, and the
-        # series stays locked meanwhile.
+        # Each failure lasts until its client gives up, with the series locked.
         self._home_failure: ExchangeError | None = None
         self._log = store.run_log
 
     @cached_property
     def home(self) -> CandleSource | None:
-        """The primary source, opened on first use; None: it cannot be asked now."""
+        """The primary source, opened on first use; None if unavailable."""
         source = next(self.home_sources, None)
         if isinstance(source, ExchangeError):
             self.tell([source])
@@ -77,21 +76,21 @@ class ValidationContext:
 
     @property
     def home_id(self) -> int:
-        """The number of the primary source."""
+        """Database id of the primary source."""
         return self.window.source_ids[0]
 
     def to_check(self) -> ToCheck:
-        """What of the window is due for a check."""
+        """Parts of the window due for a check."""
         return self.checks.to_check(
             since_ms=self.at_ms - self._check_lasts_ms, tried_since_ms=self.at_ms - RETRY_AFTER_MS
         )
 
     def known(self, kind: str, span: Interval) -> list[Interval]:
-        """Where open findings of ``kind`` were seen today: the primary source has been asked about them."""
+        """Open findings of today, about which the primary was asked."""
         return self.checks.seen_today(kind, span, self.at_ms)
 
     def forget_page_checks(self, span: Interval) -> None:
-        """Drop the page checks that are too old to count, and the mark that ``span`` was not verified."""
+        """Delete outdated page checks, and unverified marks on ``span``."""
         self.checks.forget_page_checks(span, self.at_ms - 2 * self._check_lasts_ms)
 
     @property
@@ -100,17 +99,17 @@ class ValidationContext:
 
     @cached_property
     def spot_ids(self) -> list[int]:
-        """The sources with spot candles only: they stand in for the perpetual's candles and are not compared."""
+        """Sources with spot candles only, which are not compared."""
         return self.checks.spot_sources()
 
     def candles(self, span: Interval) -> pd.DataFrame:
-        """What is stored of the window in ``span``."""
+        """Stored candles in ``span``, cut to the window."""
         return self.store.candles(
             self.window.series_id, Interval(max(span.start, self.span.start), min(span.end, self.span.end))
         )
 
     def page(self, source: CandleSource, bars: Timeframe, after_ms: int) -> CandlePage:
-        """One page, to compare and not to store; its requests are counted. Raises :class:`ExchangeError`."""
+        """Fetch one page for comparison only. Raises :class:`ExchangeError`."""
         if self._home_failure is not None and source is self.home:
             raise self._home_failure
         source_id = self.store.source_id(source.name)
@@ -133,7 +132,7 @@ class ValidationContext:
         return page
 
     def ask_home_again(self, bars: Sequence[Interval], pages_in_flight: int = 4) -> bool:
-        """Ask the primary source for ``bars`` again and store its answer; whether it answered."""
+        """Fetch ``bars`` from the primary again and store them; whether it answered."""
         if not bars or self._home_failure is not None or self.home is None:
             return False
         asked = SourceFetch(self.store, self.home, self.window, self.fill_run_id, self.requests)
@@ -151,16 +150,16 @@ class ValidationContext:
         return asked.has_answered
 
     def home_finding(self, kind: str, verdict: str, bars: Interval, **more: Any) -> Finding:
-        """A finding about ``bars`` of the primary source; ``more``: further fields of it."""
+        """A finding about the primary's ``bars``."""
         return Finding(kind, verdict, self.window.series_id, self.home_id, bars.start, bars.end, **more)
 
     def tell(self, errors: Sequence[ExchangeError | PaginationStalled]) -> None:
-        """Note why a source could not be asked; the validation goes on."""
+        """Log why a source could not be asked; the validation goes on."""
         for error in errors:
             log.warning("%s %s: %s", self.window.symbol, self.window.timeframe, error)
         self.errors += errors
 
 
 def evidence(diagnosis: Diagnosis) -> dict[str, Any]:
-    """What shows that a page is misfiled, for a finding that bears the fault's name."""
+    """The diagnosis without its fault's name."""
     return {name: value for name, value in vars(diagnosis).items() if name != "fault"}

@@ -1,1 +1,1 @@
-"""What the audit looks at, one check a module; ``backfill.jobs.maintain.audit`` runs them in order."""
+"""The audit's checks, one per module."""

@@ -1,7 +1,7 @@
-"""Candles in breach of a structural rule: our own writer lets none in, a stranger's INSERT may.
+"""Candles that break a structural rule, from foreign INSERTs.
 
-Mended by moving them to the quarantine, with the row as its payload: the bar is missing then, and the next fill asks
-for it. Candles that a person has written or released are left alone.
+Repair moves them to the quarantine, the row as payload; the next fill asks for the bars. Manual and released candles
+are left alone.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ OFF_GRID = "open_time_is_off_the_grid"
 
 @dataclass
 class _Found:
-    """The candles of one series that break one rule, in ms, and the first of them."""
+    """Candles of one series that break one rule."""
 
     bars: int
     first_ms: int
@@ -31,7 +31,7 @@ class _Found:
     not_mended: str | None = None
 
     def add(self, more: _Found) -> None:
-        """Those of a later span."""
+        """Merge those of a later span."""
         self.bars += more.bars
         self.past_ms = more.past_ms
         self.opens_ms = (self.opens_ms + more.opens_ms)[:MOST_TOLD]
@@ -39,7 +39,7 @@ class _Found:
 
 
 def broken_candles(scope: Scope) -> Iterator[Finding]:
-    """One finding for each series and rule."""
+    """One finding per series and rule."""
     found: dict[tuple[int, str], _Found] = {}
     for span in scope.spans():
         rows = _broken(scope, span, scope.series_ids)
@@ -71,7 +71,7 @@ def _broken(scope: Scope, span: Interval, series_ids: list[int] | None, *, repai
 
 
 def _mend(scope: Scope, span: Interval, rows: list[Row]) -> dict[int, str | None]:
-    """Move the broken candles of a span to the quarantine; for each series why it could not be done, or None."""
+    """By series, why quarantining failed, or None."""
     if not scope.repair:
         return {}
     hulls: dict[int, Interval] = {}
@@ -82,9 +82,9 @@ def _mend(scope: Scope, span: Interval, rows: list[Row]) -> dict[int, str | None
 
 
 def _quarantine(scope: Scope, series_id: int, hull: Interval) -> None:
-    """The candles first and the ledger after, as every writer does; the triggers keep out of it.
+    """Move the candles, then recount, with the ledger's triggers off.
 
-    They would give up the bar of an open time that is a microsecond off, though the bar itself is there too.
+    They would drop a valid bar beside an open time a microsecond off.
     """
     scope.audit.keep_ledger()
     _broken(scope, hull, [series_id], repair=True)

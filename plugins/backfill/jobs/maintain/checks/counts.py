@@ -1,7 +1,4 @@
-"""The number of candles in ``sync_status``, against the candles counted one by one.
-
-It is read from the ledger, so this comes last, as the audit's own proof: after a repair both agree.
-"""
+"""Compare ``sync_status`` counts with stored candles; last, as the audit's own proof."""
 
 from __future__ import annotations
 
@@ -14,7 +11,7 @@ KINDS = ("count_drift",)
 
 
 def counts(scope: Scope) -> Iterator[Finding]:
-    """One finding for each series whose number is wrong."""
+    """One finding per series with a wrong count."""
     for row in scope.audit.count_drift(scope.at, scope.series_ids):
         reported, stored = row["told"], row["stored"]
         yield Finding(

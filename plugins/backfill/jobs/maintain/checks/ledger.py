@@ -1,8 +1,7 @@
-"""The ledger against the candles: ``held``, ``stand_in`` and ``settled`` recomputed, series by series, month by month.
+"""Compare the ledger with the candles: ``held``, ``stand_in`` and ``settled``.
 
-Triggers and our own writer keep it true in the same transaction as the candles; DROP and DETACH of a partition, or a
-session that has silenced them, do not. One statement reads both as of one moment, so a page on its way in is no drift;
-the repair counts again under the ledger's lock, after which other writers add their own.
+Triggers and our writer update it; DROP or DETACH of a partition, or a session with triggers off, do not. One statement
+reads both, so a page in flight is no drift. Repair recounts under the ledger's lock.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ from backfill.storage.findings import Finding
 from backfill.storage.ledger_audit import Row
 
 KINDS = ("held_drift", "stand_in_drift", "settled_drift")
-# What the query calls a drift: the finding's kind and what it says.
+# Drift name in the query: kind and text.
 DRIFTS = {
     "untold": ("held_drift", "stored and not held"),
     "vanished": ("held_drift", "held and not stored"),
@@ -28,7 +27,7 @@ DRIFTS = {
 
 @dataclass
 class _Drift:
-    """Everything of one kind that is wrong in one series: its hull in ms, the first intervals and counts of bars."""
+    """Drift of one kind in one series: hull in ms, first intervals, counts."""
 
     hull: Interval
     intervals: list[list[int]] = field(default_factory=list)
@@ -36,6 +35,7 @@ class _Drift:
     not_mended: str | None = None
 
     def add(self, row: Row, not_mended: str | None) -> None:
+        """Merge one row of the drift query."""
         self.hull = Interval(min(self.hull.start, row["first_ms"]), max(self.hull.end, row["past_ms"]))
         self.intervals = sorted(self.intervals + row["intervals"])[:MOST_TOLD]
         self.bars[row["name"]] = self.bars.get(row["name"], 0) + row["bars"]
@@ -43,7 +43,7 @@ class _Drift:
 
 
 def ledger(scope: Scope) -> Iterator[Finding]:
-    """One finding for each series and kind of drift."""
+    """One finding per series and kind of drift."""
     drifts: dict[tuple[int, str], _Drift] = {}
     for span in scope.spans():
         rows = scope.audit.ledger_drift(span, scope.series_ids, MOST_TOLD)

@@ -1,8 +1,7 @@
-"""The tables that candles are in: months without one, rows in the wrong one, tables that the ledger does not hear of.
+"""Candle tables: missing months, rows in the wrong table, missing ledger triggers.
 
-Mended: missing months are made, rows of the default partition move into their month, triggers are put back.
-Reported only: a month that was detached by hand (its rows are out of sight, maybe on purpose), and partitions that are
-not whole months or not called as we call them, beside which no month can be made.
+Only reported: detached months (maybe on purpose), and partitions with wrong bounds or names, beside which no month can
+be created.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ KINDS = ("partition",)
 
 
 def partitions(scope: Scope) -> Iterator[Finding]:
-    """One finding for each table and what is wrong with it."""
+    """One finding per table and problem."""
     tables = scope.audit.tables()
     for table in tables:
         if table["kind"] == "detached":
@@ -42,7 +41,7 @@ def partitions(scope: Scope) -> Iterator[Finding]:
 
 
 def months(scope: Scope) -> Iterator[Finding]:
-    """The months that series need and that have no table, once the ledger is true: who holds nothing needs none yet."""
+    """Missing months that series need, by the repaired ledger."""
     there = [
         Interval(table["first_ms"], table["past_ms"])
         for table in scope.audit.tables()

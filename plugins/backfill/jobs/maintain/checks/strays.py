@@ -1,9 +1,8 @@
-"""Rows that belong nowhere: of a series that does not exist, or from a source that the series does not name.
+"""Rows of a nonexistent series, or from a source that the series does not list.
 
-Series are never deleted and their numbers never used again, so an orphan means that a person has deleted one
-or that a foreign writer has made a number up. What its candles, revisions and quarantined rows are of, and
-restoring the series needs them: they stay and are reported. What sources have denied of it can be asked again,
-so the repair drops that, and settles the open findings.
+Series are never deleted or renumbered, so an orphan means a manual deletion or an invented id. Candles, revisions and
+quarantined rows stay, since restoring the series needs them. Absences can be fetched again and are dropped; open
+findings are settled.
 """
 
 from __future__ import annotations
@@ -16,12 +15,12 @@ from backfill.storage.findings import Finding
 from backfill.storage.ledger_audit import LedgerAudit, Row
 
 KINDS = ("orphan", "foreign_source")
-# What can be had again, or says nothing any more, by table.
+# Restorable or obsolete rows, by table.
 REPAIRS = {"absences": LedgerAudit.drop_orphaned_absences, "findings": LedgerAudit.settle_orphaned_findings}
 
 
 def strays(scope: Scope) -> Iterator[Finding]:
-    """Orphans by table and series, candles from unnamed sources by series and source."""
+    """Orphans by table and series; candles by unlisted source."""
     for row in scope.audit.sources_drift(scope.series_ids):
         if row["is_orphan"]:
             yield _orphan({"of_table": "candles", "series_id": row["series_id"], "rows": row["bars"]}, row["source_id"])
@@ -51,7 +50,7 @@ def _orphan(row: Row, source_id: int | None = None) -> Finding:
 
 
 def _foreign(row: Row) -> Finding:
-    """Only reported: a person took the source off the list. One that does not exist hides its candles from `ohlcv`."""
+    """A nonexistent source hides its candles from `ohlcv`; a removed one is only reported."""
     nameless = row["source"] is None
     named = f"source {row['source_id']}, which does not exist" if nameless else row["source"]
     says = f"{some(row['bars'])} from {named}" + (

@@ -1,9 +1,7 @@
-"""Coarser bars against the sum of the finer ones, wherever both are kept from one home: neither has to be asked for.
+"""Compare stored coarser bars with sums of finer ones from the same primary source.
 
-Each timeframe is proved by the nearest coarser one that is kept, so together they form a chain. What differs is one
-finding for each bucket and field; where most buckets of a pair differ, the series itself is wrong, and it is one
-finding that names how, if ``domain.misfiled`` can tell. The rows are those of ``prove_by_timeframe``: what both see is
-one row.
+Each timeframe is checked against the nearest coarser one. Each bucket and field that differs is a finding; if most of a
+pair differ, one finding names the fault, if ``domain.misfiled`` can. Rows are shared with ``prove_by_timeframe``.
 """
 
 from __future__ import annotations
@@ -24,15 +22,15 @@ if TYPE_CHECKING:
 
     from backfill.domain.next_timeframe import TimeframeProof
 
-# Bars of the finer series that are in memory at once: about 5 MB.
+# About 5 MB in memory.
 CHUNK_BARS = 50_000
-# From so many buckets on, and with so many of them wrong, it is not the bars that are wrong but the series.
+# From this many buckets, this share wrong means a wrong series.
 FEWEST_BUCKETS, WRONG_SHARE = 10, 0.5
 KINDS = ("timeframes", "hour_shift", "wrong_instrument", "wrong_scale")
 
 
 class _Pair(NamedTuple):
-    """Two series of one instrument from one home."""
+    """Two series of one instrument and primary."""
 
     finer: AuditedSeries
     coarser: AuditedSeries
@@ -48,7 +46,7 @@ def timeframes(scope: Scope) -> Iterator[Finding]:
 
 
 def settle_timeframes(scope: Scope, began: datetime) -> None:
-    """Settle what the audit that began then has not seen again where it has looked."""
+    """Settle findings not seen again by the audit that began at ``began``."""
     for pair in _pairs(scope):
         looked_at = intersection(pair.finer.native, pair.coarser.native)
         scope.audit.settle_timeframes(KINDS, pair.finer.series_id, pair.finer.home_id, looked_at, began)
@@ -67,14 +65,14 @@ def _pairs(scope: Scope) -> Iterator[_Pair]:
 
 
 def _chunks(pair: _Pair) -> Iterator[Interval]:
-    """The spans of whole coarse bars that both have from their home, cut to what memory should hold."""
+    """Whole coarse bars that both have natively, cut to fit memory."""
     longest_ms = max(pair.coarse.step_ms, pair.coarse.step_ms * (CHUNK_BARS * pair.fine.step_ms // pair.coarse.step_ms))
     both = intersection(pair.finer.native, pair.coarser.native)
     yield from _joined(both, pair.coarse, longest_ms)
 
 
 def _joined(both: list[Interval], coarse: Timeframe, longest_ms: int) -> Iterator[Interval]:
-    """Spans that cover ``both``, none longer than ``longest_ms``; holes within one do no harm."""
+    """Spans that cover ``both``; holes within are harmless."""
     cursor: Interval | None = None
     for start, end in both:
         first, past = coarse.ceil(start), coarse.floor(end)
@@ -147,7 +145,7 @@ def _one_fault(pair: _Pair, fine: pd.DataFrame, coarse: pd.DataFrame, proof: Tim
 
 
 def _buckets(pair: _Pair, proof: TimeframeProof) -> tuple[int, int]:
-    """How many coarse bars the finer ones contradict, and how many were looked at."""
+    """Coarse bars contradicted, and checked."""
     wrong = int(proof.differing["open_ms"].nunique())
     return wrong, wrong + total_ms(proof.equal) // pair.coarse.step_ms
 
