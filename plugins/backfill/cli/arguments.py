@@ -88,7 +88,7 @@ def _add_decisions(
     candles: argparse.ArgumentParser,
     some_symbols: argparse.ArgumentParser,
 ) -> None:
-    """Commands for a person's decisions: rows in quarantine, corrections, findings."""
+    """Commands for decisions on quarantined rows, corrections and findings."""
     newest = argparse.ArgumentParser(add_help=False, parents=[candles, some_symbols])
     newest.add_argument("--limit", type=positive, default=100, metavar="N", help="so many at most, the newest (100)")
     decided = argparse.ArgumentParser(add_help=False, parents=[candles])
@@ -115,7 +115,7 @@ def _add_decisions(
     actions = findings.add_subparsers(dest="action", metavar="dismiss")
     dismiss = actions.add_parser("dismiss", help="they need no action")
     dismiss.add_argument("ids", type=positive, nargs="+", action=_Once, metavar="ID")
-    # These options may stand before `dismiss` too: a default here would replace what was given there.
+    # These options may also stand before `dismiss`: a default here would replace what was given there.
     dismiss.add_argument("--db", default=argparse.SUPPRESS, metavar="URI", help="as for every command")
     dismiss.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help="print one JSON document")
     dismiss.add_argument("--reason", type=sentence, required=True, metavar="TEXT", help="why; the finding keeps it")
@@ -156,7 +156,7 @@ def comma_list(text: str) -> list[str]:
 
 
 def symbol_list(text: str) -> list[str]:
-    """Instruments by the names that we keep; ccxt's `BTC/USDT` and `BTC/USDT:USDT` are understood too."""
+    """Instruments by our names; ccxt's `BTC/USDT` and `BTC/USDT:USDT` are understood too."""
     return [_symbol(name) for name in comma_list(text)]
 
 
@@ -165,7 +165,7 @@ def _symbol(name: str) -> str:
     if spelled:
         return f"{spelled[1]}-{spelled[2]}"
     if "-" in name and not {"/", ":"} & set(name):
-        return name  # the universe knows whether there is such an instrument
+        return name  # checked against the universe later
     try:
         return parse_symbol(name)
     except ValueError as error:

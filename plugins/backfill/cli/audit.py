@@ -16,7 +16,7 @@ COLUMNS = ("symbol", "timeframe", "kind", "verdict", "state", "start_time", "end
 
 
 def run_audit(args: argparse.Namespace, output: Output) -> int:
-    """Recompute what is kept beside the candles; 3 while a finding is open."""
+    """Recompute what is stored about the candles; exit code 3 while a finding is open."""
     with connect(database_uri(args.db)) as connection:
         require_current_schema(connection)
         report = audit(CandleStore(connection), repair=args.repair, symbols=args.symbols)

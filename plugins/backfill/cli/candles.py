@@ -57,7 +57,7 @@ def migrate(args: argparse.Namespace, output: Output) -> int:
 
 
 def status(args: argparse.Namespace, output: Output) -> int:
-    """Show the sync status of the series and the state of the sources; 3 while candles are missing."""
+    """Show the series' coverage and the sources' state; exit code 3 while candles are missing."""
     with _runtime(args) as runtime:
         which = _selected(runtime, args)
         rows = sync_status(runtime.store, which)
@@ -75,7 +75,7 @@ def status(args: argparse.Namespace, output: Output) -> int:
 
 
 def gaps(args: argparse.Namespace, output: Output) -> int:
-    """List the gaps; 3 if there is any."""
+    """List the gaps; exit code 3 if there is any."""
     with _runtime(args) as runtime:
         rows = gaps_of(runtime.store, _selected(runtime, args))
         is_declared = bool(runtime.store.wishes.wanted())
@@ -89,7 +89,7 @@ def gaps(args: argparse.Namespace, output: Output) -> int:
 
 
 def fill(args: argparse.Namespace, output: Output) -> int:
-    """Fill the gaps, or print the plan; 3 while candles are missing, 1 if a series failed."""
+    """Fill the gaps, or print the plan; exit code 3 while candles are missing, 1 if a series failed."""
     check_sources("--sources", args.sources)
     with _runtime(args) as runtime:
         which = _selected(runtime, args)
@@ -114,12 +114,12 @@ def _runtime(args: argparse.Namespace) -> Runtime:
 
 
 def _sources(runtime: Runtime) -> list[dict[str, Any]]:
-    """The health of each source that can be asked: what finer bars were derived into has none."""
+    """The health of each source that can be asked; derived bars have none."""
     return [row for row in runtime.store.health("status").all() if is_source(row["source"])]
 
 
 def _cut_off(runtime: Runtime) -> str:
-    """Which sources are not asked at present, to stand behind what is said of the candles."""
+    """Names the sources not asked at present, to append to a summary."""
     sources = _sources(runtime)
     names = [row["source"] for row in sources if row["state"] == "open" or row["paused_until"]]
     if not names:
@@ -133,7 +133,7 @@ def _cut_off(runtime: Runtime) -> str:
 
 
 def _selected(runtime: Runtime, args: argparse.Namespace) -> Selection:
-    """What the options select. Only a fill writes the universe's wishes; all else reads those of Postgres."""
+    """The selected series. Only a fill writes the universe to Postgres; other commands read it there."""
     select = select_declared if args.command == "fill" and not args.dry_run else select_wanted
     return select(
         runtime,

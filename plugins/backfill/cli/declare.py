@@ -16,13 +16,13 @@ from backfill.jobs.universe.declare_universe import Declaration, compare_univers
 from backfill.sources.runtime import Runtime
 
 DONE, NOT_DONE = 0, 1
-# This many are dropped without a question: who drops more may have the wrong file in hand.
+# Dropping more needs confirmation: it may be the wrong file.
 FEW_DROPPED = 3
 COLUMNS = ("change", "symbol", "timeframe", "history", "sources")
 
 
 def declare(args: argparse.Namespace, output: Output) -> int:
-    """Print how the universe differs from Postgres' wishes, and write it. What is dropped keeps its candles."""
+    """Print how the universe file differs from Postgres, and apply it. Dropped series keep their candles."""
     with Runtime(database_uri(args.db), load_settings(), source_from_environment) as runtime:
         declaration = compare_universe(runtime)
         _show(declaration, output)

@@ -9,7 +9,7 @@ from backfill.jobs.status.doctor import examine
 
 
 def doctor(args: argparse.Namespace, output: Output) -> int:
-    """Print every health check; 1 if any has failed. Warnings do not count."""
+    """Print every health check; exit code 1 if any failed. Warnings do not count."""
     findings = []
     for finding in examine(args.db):
         findings.append(vars(finding))

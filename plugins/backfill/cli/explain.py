@@ -1,4 +1,4 @@
-"""``backfill explain SYMBOL TIMEFRAME OPEN_TIME``: the story of one bar."""
+"""``backfill explain SYMBOL TIMEFRAME OPEN_TIME``: the history of one bar."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ Row = Mapping[str, Any]
 
 
 def explain(args: argparse.Namespace, output: Output) -> int:
-    """Print the story of one bar; 3 if it has no candle."""
+    """Print the history of one bar; exit code 3 if it has no candle."""
     with Runtime(database_uri(args.db), load_settings(), source_from_environment) as runtime:
         story = explain_candle(runtime.store, args.symbol, args.timeframe, args.open_time, settle_ms=runtime.settle_ms)
     if output.as_json:

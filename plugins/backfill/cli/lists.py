@@ -1,4 +1,4 @@
-"""Helpers of the commands that list things for a decision."""
+"""Helpers of the commands that list items for a decision."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from backfill.storage.candles_by_hand import writable_series
 
 
 def check_symbols(store: CandleStore, symbols: Sequence[str] | None) -> None:
-    """Raise :class:`UnknownSymbol` for one that has no series, wanted or not."""
+    """Raise :class:`UnknownSymbol` for one without a series, wanted or not."""
     if symbols is not None:
         known = list(dict.fromkeys(window.symbol for window in writable_series(store, settle_ms=0)))
         for symbol in symbols:
@@ -23,7 +23,7 @@ def check_symbols(store: CandleStore, symbols: Sequence[str] | None) -> None:
 def show_newest(
     output: Output, what: str, rows: Sequence[Mapping[str, Any]], columns: Sequence[str], most: int
 ) -> None:
-    """Print the first ``most`` of ``rows``, which holds one more if there are more; ``what`` names them."""
+    """Print the first ``most`` of ``rows``; one more row means that there are more."""
     shown = rows[:most]
     if output.as_json:
         output.document({what: shown, "more": len(rows) > most})

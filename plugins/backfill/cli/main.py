@@ -20,7 +20,7 @@ Command = Callable[[argparse.Namespace, Output], int]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; give its exit code."""
+    """Run one command and return its exit code."""
     args = parser().parse_args(arguments)
     output = Output(as_json=args.json)
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
@@ -38,7 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _command(name: str) -> Command:
-    """Each command loads only what it needs."""
+    """Import only the chosen command."""
     if name in ("demo", "up"):
         from backfill.cli.local import demo, up
 

@@ -1,4 +1,4 @@
-"""Output: tables and progress bars for a person, plain lines or one JSON document for a program."""
+"""Tables and progress bars for people, plain lines or one JSON document for programs."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Output:
 
     def __init__(self, *, as_json: bool) -> None:
         self.as_json = as_json
-        # Text from exchanges and databases is no markup.
+        # Text from exchanges and databases is not markup.
         width = None if sys.stdout.isatty() else FILE_WIDTH
         self.results = Console(width=width, markup=False, emoji=False, highlight=False)
         soft_wrap = not sys.stderr.isatty()
@@ -63,7 +63,7 @@ class Output:
 
     @contextmanager
     def progress(self, total: int, what: str) -> Iterator[Progress | None]:
-        """A progress bar on a terminal; None elsewhere, where the caller writes a line for each thing done."""
+        """A progress bar on a terminal; elsewhere None, and the caller prints a line per item."""
         if self.as_json or not self.notes.is_terminal:
             yield None
             return

@@ -15,7 +15,7 @@ COLUMNS = ("symbol", "timeframe", "keeps_from", "candles")
 
 
 def prune(args: argparse.Namespace, output: Output) -> int:
-    """Remove what is older than its retention. What is left for the next run is no failure."""
+    """Remove candles older than their retention. A remainder for the next run is no failure."""
     with Runtime(database_uri(args.db), load_settings(), source_from_environment) as runtime:
         report = prune_candles(runtime.store, settle_ms=runtime.settle_ms, dry_run=args.dry_run)
     if output.as_json:

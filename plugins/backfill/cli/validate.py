@@ -20,13 +20,13 @@ from backfill.storage.gap_fill_log import RunIdentity
 from backfill.storage.series import SeriesWindow
 
 ALL_WELL, PROBLEMS_REMAIN = 0, 3
-# Counts in bars, a column each. `disagree` are those that are open.
+# Counts in bars, a column each. `disagree` counts the open ones.
 COUNTS = ("agreed", "disagree", "unverified", "no_trade_proved", "lost_proved", "reread", "rows_restored")
 COLUMNS = ("symbol", "timeframe", "coverage_pct", "missing", *COUNTS, "findings", "quarantined", "requests")
 
 
 def validate(args: argparse.Namespace, output: Output) -> int:
-    """Check what is stored and repair what the primary source can repair; 3 while problems remain."""
+    """Check what is stored, repair it from the primary source; exit code 3 while problems remain."""
     check_sources("--sources", args.sources)
     with Runtime(database_uri(args.db), load_settings(), source_from_environment) as runtime:
         which = select_wanted(runtime, symbols=args.symbols, timeframes=args.timeframes, start=args.start, end=args.end)

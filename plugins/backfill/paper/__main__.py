@@ -1,7 +1,7 @@
 """``python -m backfill.paper``: serve paper exchanges until Ctrl-C.
 
-Without ``--exchanges`` a Blofin, whose address is the one line printed. With it one exchange or several over the
-same market, each on a port of its own; a line of JSON gives each one's name and address.
+By default it serves Blofin and prints its address. With ``--exchanges`` each exchange over one market has its own port,
+and a line of JSON gives its name and address.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from backfill.paper.venues import NAMES, TRAPS, paper_exchange
 
 
 def main(argv: Sequence[str] | None = None) -> int:
+    """Serve the chosen exchanges; exit code 2 for bad settings."""
     parser = _parser()
     arguments = parser.parse_args(argv)
     if arguments.select and arguments.replay is None:
@@ -36,7 +37,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 2
     for name, exchange in exchanges.items():
         print(json.dumps({"exchange": name, "url": exchange.url}) if arguments.exchanges else exchange.url, flush=True)
-    with contextlib.suppress(KeyboardInterrupt):  # uvicorn has stopped in good order and passes it on
+    with contextlib.suppress(KeyboardInterrupt):  # uvicorn has shut down and raises it again
         serve_together(servers)
     return 0
 

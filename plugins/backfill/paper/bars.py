@@ -14,13 +14,13 @@ QUOTE_STEP = Decimal("0.0001")  # Blofin's quote volumes have four decimals
 
 
 def in_steps(values: NDArray[np.float64], step: Decimal) -> NDArray[np.float64]:
-    """Each value's nearest multiple of ``step``, as the double nearest to that decimal number."""
+    """Each value's nearest multiple of ``step``, as the nearest double."""
     numerator, denominator = step.as_integer_ratio()
     return np.rint(values * (denominator / numerator)) * numerator / denominator
 
 
 def grouped(candles: Candles, bar: Timeframe, instrument: PaperInstrument) -> Candles:
-    """Bars of ``bar`` from shorter ones of whole ticks and lots: exact sums, whatever floats add up to."""
+    """Bars of ``bar`` from shorter ones in whole ticks and lots; sums are exact."""
     if not len(candles):
         return NO_CANDLES
     opens_ms = candles["open_ms"] - (candles["open_ms"] - bar.anchor_ms) % bar.step_ms

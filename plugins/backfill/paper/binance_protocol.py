@@ -1,10 +1,9 @@
 """Binance's public REST APIs: spot (``/api/v3``), USD-M futures (``/fapi/v1``), COIN-M futures (``/dapi/v1``).
 
-After Binance's documentation (Kline/Candlestick Data, Exchange Information, Check Server Time, LIMITS) and
-recorded answers. ``startTime`` alone gives what follows it, oldest first, from the listing on if it lies before;
-``endTime`` alone the newest up to it; both the oldest between them; every order is oldest first. Requests weigh
-differently; who goes on after a 429 is banned with 418, longer each time, up to three days. (That the tenth refusal
-in a row is one too many is made up; Binance counts by the minute of the clock, here it is any 60 seconds.)
+After Binance's documentation (Kline/Candlestick Data, Exchange Information, Check Server Time, LIMITS) and recorded
+answers. Klines come oldest first. ``startTime`` gives the oldest from it, or from the listing if later; ``endTime``
+alone the newest up to it. Requests have weights. Asking on after a 429 brings a 418 ban, longer each time, up to three
+days. (That the tenth refusal brings it is made up. Binance counts by clock minute, here it is any 60 seconds.)
 
 Not served: mark, index and premium klines, delivery contracts, bars of 1s, 3d and a month.
 """
@@ -36,7 +35,7 @@ from backfill.paper.protocol import (
 
 DEFAULT_LIMIT = 500
 PERPETUAL_DELIVERS_MS = 4_133_404_800_000
-TRADE_SIZE = 5_000  # in quote currency: how many trades there were is made up from the turnover
+TRADE_SIZE = 5_000  # in quote currency; trade counts are made up from the turnover
 
 
 @dataclass(frozen=True)
@@ -82,6 +81,7 @@ class BinanceProtocol:
     wire = WIRE
 
     def answer(self, market: PaperMarket, method: str, path: str, query: Query, now_ms: int) -> Answer:
+        """Answer klines, exchangeInfo, time and ping; errors have HTTP 400."""
         family, endpoint = _family(path)
         if family is None or method != "GET":
             return html_answer(404, "404 Not Found")
@@ -97,7 +97,7 @@ class BinanceProtocol:
             return json_answer({"code": error.code, "msg": str(error)}, 400)
 
     def refusal(self, refused: PaperRefusal, now_ms: int) -> Answer:
-        """429 and 418 say how long to wait; 403 comes from the firewall and does not."""
+        """429 and 418 have Retry-After; the firewall's 403 does not."""
         if refused.status not in (418, 429):
             return html_answer(refused.status, f"{refused.status} Forbidden")
         text = (
@@ -110,6 +110,7 @@ class BinanceProtocol:
         return json_answer(body, refused.status)._replace(headers={"Retry-After": str(retry_after_s)})
 
     def weight(self, path: str, query: Query) -> int:
+        """The documented weight; futures klines weigh by ``limit``."""
         family, endpoint = _family(path)
         if family is None or endpoint not in ("klines", "exchangeInfo"):
             return 1
@@ -121,6 +122,7 @@ class BinanceProtocol:
         return next((weight for below, weight in ((100, 1), (500, 2), (1001, 5)) if limit < below), 10)
 
     def usage_headers(self, path: str, used: int) -> Mapping[str, str]:
+        """The used weight as ``X-MBX-USED-WEIGHT-1M``."""
         return {"X-MBX-USED-WEIGHT-1M": str(used)}
 
 
@@ -152,7 +154,7 @@ def _klines(market: PaperMarket, family: _Family, query: Query, now_ms: int) -> 
 
 
 def _limit(query: Query, family: _Family) -> int:
-    """Spot cuts a limit down to its page without a word; futures refuse it."""
+    """Spot cuts a limit to its maximum silently; futures refuse it."""
     limit = _whole_number(query, "limit", DEFAULT_LIMIT)
     if limit < 1 or (limit > family.max_limit and family.kind != "spot"):
         raise _BinanceError(-1130, "Data sent for parameter 'limit' is not valid.")
@@ -190,7 +192,7 @@ def _rows(candles: Candles, instrument: PaperInstrument, bar: Timeframe) -> list
 
 
 def _symbol(instrument: PaperInstrument) -> str:
-    """``BTCUSDT``, in the spot and in the USD-M API; ``BTCUSD_PERP`` in the COIN-M API."""
+    """``BTCUSDT`` in the spot and USD-M APIs, ``BTCUSD_PERP`` in COIN-M."""
     return instrument.base + instrument.quote + ("_PERP" if instrument.kind == "inverse" else "")
 
 

@@ -1,11 +1,9 @@
 """Blofin's public REST API: candles and instruments.
 
-After Blofin's documentation (index.md at e3600b7: Get Candlesticks, Get Instruments, Rate Limits) and its
-error table: every error but the rate limit's comes with HTTP 200 and a ``code`` other than "0", also for a
-path that does not exist. What the documentation leaves open is decided here and said so at the place.
+After Blofin's documentation (index.md at e3600b7: Get Candlesticks, Get Instruments, Rate Limits) and its error table:
+every error but the rate limit's has HTTP 200 and a ``code`` other than "0", unknown paths included.
 
-Not served: index and mark price candles, and the bars ``3D`` and ``1M``, which are refused as a bad parameter
-(where their grids are anchored is not documented).
+Not served: index and mark price candles, bars ``3D`` and ``1M`` (a bad parameter here: their grids are not documented).
 """
 
 from __future__ import annotations
@@ -61,6 +59,7 @@ class BlofinProtocol(PlainRequests):
     wire = WIRE
 
     def answer(self, market: PaperMarket, method: str, path: str, query: Query, now_ms: int) -> Answer:
+        """Answer candles and instruments; errors have HTTP 200 and a ``code``."""
         data_of = _ROUTES.get(path)
         if data_of is None:
             return _failure("404", "not found")
@@ -74,7 +73,7 @@ class BlofinProtocol(PlainRequests):
             return _failure(error.code, str(error))
 
     def refusal(self, refused: PaperRefusal, now_ms: int) -> Answer:
-        """429 as the error table has it; the firewall's 403 never reaches the API and so is not JSON."""
+        """429 as documented; the firewall's 403 never reaches the API, so it is HTML."""
         if refused.status == 429:
             return _failure("429", "Too Many Requests", status=429)
         return html_answer(refused.status, f"{refused.status} Forbidden")
@@ -89,9 +88,9 @@ def _failure(code: str, message: str, status: int = 200) -> Answer:
 
 
 def _candles(market: PaperMarket, query: Query, now_ms: int) -> list[tuple[str, ...]]:
-    """Newest first; ``after`` and ``before`` are exclusive and bound a page on its old and its new side.
+    """Newest first; ``after`` is the exclusive upper bound, ``before`` the exclusive lower one.
 
-    ``before`` alone gives the latest page of what is newer, not the page next to it.
+    ``before`` alone gives the latest page, not the one next to it.
     """
     instrument = market.instrument(_required(query, "instId"))
     bar = query.get("bar") or "1m"
@@ -114,7 +113,7 @@ def _candles(market: PaperMarket, query: Query, now_ms: int) -> list[tuple[str, 
 def _rows(candles: Candles, instrument: PaperInstrument, step_ms: int, now_ms: int) -> list[tuple[str, ...]]:
     """Nine columns: ts, open, high, low, close, contracts, coins, quote volume, confirm.
 
-    A quote volume that the market does not know is the empty string. (Blofin always has one.)
+    An unknown quote volume is the empty string. (Blofin always has one.)
     """
     prices = [plain_decimals(candles[name]) for name in ("open", "high", "low", "close")]
     traded = (in_contracts(candles, instrument), candles["base_volume"], candles["quote_volume"])
@@ -125,10 +124,7 @@ def _rows(candles: Candles, instrument: PaperInstrument, step_ms: int, now_ms: i
 
 
 def _instruments(market: PaperMarket, query: Query, now_ms: int) -> list[dict[str, str]]:
-    """All instruments, or the one called ``instId``.
-
-    What Blofin says here to an unknown one is not documented: the same as to a question for its candles.
-    """
+    """All instruments, or ``instId``; unknown ones get the candles' error (not documented)."""
     symbol = query.get("instId")
     listed: Sequence[PaperInstrument] = [market.instrument(symbol)] if symbol else market.instruments
     return [_instrument_fields(instrument) for instrument in listed]
@@ -167,7 +163,7 @@ def _required(query: Query, name: str) -> str:
 
 
 def _whole_number(query: Query, name: str, default: int) -> int:
-    """A parameter that is a whole number; an empty one counts as left out."""
+    """A whole-number parameter; empty counts as absent."""
     text = query.get(name)
     if not text:
         return default

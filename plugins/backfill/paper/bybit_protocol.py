@@ -1,12 +1,11 @@
 """Bybit's public REST API v5: klines, instruments, time.
 
-After Bybit's documentation (Get Kline, Get Instruments Info, Get Server Time, Rate Limit) and recorded answers.
-Every answer to a question that reaches the API comes with HTTP 200 and ``retCode`` says whether it is an
-error. ``start`` alone gives what follows it, the bar that contains it included (ro-soku #3), and from the listing
-on if it lies before (pybit #186); with ``end`` too the newest of what lies between. A ``limit`` above 1000 is cut
-down to it. (The last two, and the words of the errors, are not verified.)
+After Bybit's documentation (Get Kline, Get Instruments Info, Get Server Time, Rate Limit) and recorded answers. The API
+always answers with HTTP 200; ``retCode`` marks errors. ``start`` alone gives the oldest bars from the one that contains
+it (ro-soku #3), or from the listing if later (pybit #186); with ``end`` the newest in between. A ``limit`` above 1000
+is cut to 1000. (The last two and the error texts are not verified.)
 
-Not served: mark, index and premium index klines, options, futures, and bars of a month.
+Not served: mark, index and premium index klines, options, futures, bars of a month.
 """
 
 from __future__ import annotations
@@ -33,7 +32,7 @@ KLINE, INSTRUMENTS, TIME = "/v5/market/kline", "/v5/market/instruments-info", "/
 DEFAULT_LIMIT, MAX_LIMIT = 200, 1000
 DEFAULT_INSTRUMENTS, MAX_INSTRUMENTS = 500, 1000
 
-# Intervals are minutes, but for D and W.
+# Intervals are minutes, except D and W.
 INTERVALS = {
     {"1d": "D", "1w": "W"}.get(name, str(bar.step_ms // MINUTE_MS)): bar
     for name, bar in TIMEFRAMES.items()
@@ -58,6 +57,7 @@ class BybitProtocol(PlainRequests):
     wire = WIRE
 
     def answer(self, market: PaperMarket, method: str, path: str, query: Query, now_ms: int) -> Answer:
+        """Answer klines, instruments and time; errors have a ``retCode``."""
         if method != "GET" or path not in (KLINE, INSTRUMENTS, TIME):
             return html_answer(404, "404 page not found")
         try:
@@ -71,7 +71,7 @@ class BybitProtocol(PlainRequests):
             return json_answer(body)
 
     def refusal(self, refused: PaperRefusal, now_ms: int) -> Answer:
-        """403 comes from in front of the API, in words; no answer says for how long."""
+        """403 comes as text from in front of the API, without a waiting time."""
         if refused.status == 403:
             return Answer(403, b"403, access too frequent", media_type="text/plain")
         return html_answer(refused.status, str(refused.status))
@@ -99,7 +99,7 @@ def _kline(market: PaperMarket, query: Query, now_ms: int) -> Answer:
 
 
 def _rows(candles: Candles, instrument: PaperInstrument) -> list[tuple[str, ...]]:
-    """Seven columns: start, o, h, l, c, volume in coins, turnover in quote currency; both the other way if inverse."""
+    """Seven columns: start, o, h, l, c, volume in coins, turnover in quote currency (inverse: swapped)."""
     columns = [candles[name] for name in ("open", "high", "low", "close")]
     volumes = [candles["base_volume"], candles["quote_volume"]]
     columns += volumes[::-1] if instrument.kind == "inverse" else volumes
@@ -108,7 +108,7 @@ def _rows(candles: Candles, instrument: PaperInstrument) -> list[tuple[str, ...]
 
 
 def _instruments(market: PaperMarket, query: Query) -> dict[str, object]:
-    """One page of a category; spot is never cut into pages. Nothing is in its pre-launch here."""
+    """One page of a category; spot is not paged. None is in pre-launch."""
     category = _category(query)
     listed = [i for i in market.instruments if i.kind == KINDS[category]]
     if query.get("status") not in (None, "", "Trading"):
@@ -125,7 +125,7 @@ def _instruments(market: PaperMarket, query: Query) -> dict[str, object]:
 
 
 def _symbol(instrument: PaperInstrument) -> str:
-    """``BTCUSDT``, in three categories; a perpetual in USDC is ``BTCPERP``."""
+    """``BTCUSDT`` in three categories; a perpetual in USDC is ``BTCPERP``."""
     is_usdc_perpetual = instrument.kind == "linear" and instrument.quote == "USDC"
     return instrument.base + ("PERP" if is_usdc_perpetual else instrument.quote)
 

@@ -32,7 +32,7 @@ COLUMNS = ("open_ms", "open", "high", "low", "close", "base_volume")  # their na
 
 @dataclass(frozen=True)
 class CandleFile:
-    """What the name of one file says."""
+    """What a file's name says."""
 
     path: Path
     symbol: str
@@ -41,14 +41,14 @@ class CandleFile:
 
     @property
     def stem(self) -> str:
+        """The file's name without ``.csv.gz``."""
         return self.path.name.removesuffix(SUFFIX)
 
 
 def find_files(directory: Path, select: str | Sequence[str] = "*") -> list[CandleFile]:
-    """The files whose names without ``.csv.gz`` match any of the globs, by name; each glob must match one.
+    """The files whose names without ``.csv.gz`` match any of the globs, by name.
 
-    :class:`ConfigurationError` for a directory that is not there, a glob that finds nothing, a chosen file
-    whose name does not parse.
+    :class:`ConfigurationError` for a missing directory, an unmatched glob or a name that does not parse.
     """
     if not directory.is_dir():
         raise ConfigurationError(f"{directory}: no such directory of candle files")
@@ -74,11 +74,10 @@ def _parse_name(path: Path) -> CandleFile:
 
 
 def read_candles(file: CandleFile) -> Candles:
-    """The file's bars, sorted, one for each open time (of several the last row counts); quote volume is NaN.
+    """The file's bars, sorted, one per open time (the last row wins); quote volume is NaN.
 
-    :class:`ConfigurationError` names a file that cannot be read or holds anything but such rows: six finite
-    numbers, the first one a whole number on the timeframe's grid. Whether prices make sense is not asked:
-    what the exchange published is replayed.
+    :class:`ConfigurationError` unless every row is six finite numbers, the first on the timeframe's grid. Prices are
+    replayed unchecked.
     """
     try:
         lines = gzip.decompress(file.path.read_bytes()).decode("ascii").splitlines()
@@ -102,7 +101,7 @@ def read_candles(file: CandleFile) -> Candles:
     for name, column in zip(COLUMNS, rows.T, strict=True):
         candles[name] = column
     candles["quote_volume"] = np.nan
-    # np.unique keeps the first of equals: look from the end, so that the last row of a bar wins.
+    # np.unique keeps the first of equals: reversed, the last row of a bar wins.
     _, last_rows = np.unique(candles["open_ms"][::-1], return_index=True)
     return candles[::-1][last_rows]
 

@@ -1,7 +1,7 @@
-"""The coins of the synthetic market: 32 real ones by name and contract, and any number of made-up ones.
+"""Coins of the synthetic market: 32 real ones by name and contract, and any number of made-up ones.
 
-Contract value, lot size, tick size and listing time are Blofin's own (its instruments answer of 2025-12-14);
-price, volatility and turnover are round numbers of the same order as the real ones.
+Contract value, lot size, tick size and listing time are Blofin's (instruments answer of 2025-12-14); price, volatility
+and turnover are rounded.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ FIRST_LISTING_MS = 1_673_517_600_000  # 2023-01-12T10:00Z: Blofin's first instru
 class Coin:
     """An instrument and how it behaves.
 
-    ``price`` is what it swings around, in quote currency; ``daily_volatility`` the standard deviation of a
-    day's log return; ``daily_turnover`` in quote currency.
+    ``price`` (quote currency) is its level, ``daily_volatility`` the standard deviation of a day's log return;
+    ``daily_turnover`` is in quote currency.
     """
 
     instrument: PaperInstrument
@@ -105,9 +105,9 @@ STOCK_LIKE_COINS: tuple[Coin, ...] = (
 
 
 def made_up_coins(count: int, as_of_ms: int, seed: int = 0) -> list[Coin]:
-    """``count`` further coins, MOCKAAA-USDT and so on, listed between 3 and 1000 days before ``as_of_ms``.
+    """``count`` further coins, MOCKAAA-USDT and so on, listed 3 to 1000 days before ``as_of_ms``.
 
-    As on Blofin, where a quarter of the listing times lie off the minute's grid: every fourth coin's does.
+    Every fourth listing time is off the minute grid, as on Blofin.
     """
     return list(islice(_mocks(as_of_ms, seed), count))
 

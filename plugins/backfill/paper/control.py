@@ -1,14 +1,14 @@
-"""The paths of a paper exchange for the test or the demo that runs it; neither counted nor limited.
+"""Paths of a paper exchange for the test or demo that runs it; neither counted nor limited.
 
-GET    /paper/stats           what was asked: see Counts
+GET    /paper/stats           request counts: see Counts
 POST   /paper/stats/reset
-GET    /paper/market          what is served: see Market.describe
+GET    /paper/market          what is served: see PaperMarket.describe
 POST   /paper/limits/reset    forget all requests, lift all suspensions
-POST   /paper/suspend?status=403&seconds=300    turn everyone away for a while, as a firewall does
-GET    /paper/faults          which there are and which are on
+POST   /paper/suspend?status=403&seconds=300    refuse everyone for a while
+GET    /paper/faults          all faults, and those that are on
 POST   /paper/faults/NAME     switch one on: ?seconds= &requests= &path= &symbol= &timeframe= &opens_ms=1,2,3
                               &after= &probability= &seed= &contains_ms= &then=NAME
-                              of pages too: &rows= &share= &by=-400d &keep=oldest &value=nan &other=ETH-USDT
+                              page faults also: &rows= &share= &by=-400d &keep=oldest &value=nan &other=ETH-USDT
                               ("+" is a blank in a query: by=1h and by=%2B1h are the same)
 DELETE /paper/faults/NAME     switch it off; without a name, all
 """
@@ -32,13 +32,19 @@ Endpoint = Callable[[Request], Awaitable[Response]]
 
 
 def control_routes(exchange: PaperExchange) -> list[Route]:
+    """The control paths of ``exchange``."""
+
     def telling(content: Callable[[], Mapping[str, object]]) -> Endpoint:
+        """An endpoint that returns ``content`` as JSON."""
+
         async def endpoint(_: Request) -> Response:
             return JSONResponse(content())
 
         return endpoint
 
     def doing(action: Callable[[Request], object]) -> Endpoint:
+        """An endpoint that runs ``action``: 204, or 400 with the error."""
+
         async def endpoint(request: Request) -> Response:
             try:
                 action(request)
@@ -49,10 +55,12 @@ def control_routes(exchange: PaperExchange) -> list[Route]:
         return endpoint
 
     def suspend(request: Request) -> None:
+        """Refuse everyone; by default 403 for 300 s."""
         asked = request.query_params
         exchange.suspend(int(asked.get("status", 403)), float(asked.get("seconds", 300)))
 
     def faults() -> Mapping[str, object]:
+        """All known faults and those that are on."""
         return {"known": FAULTS, "on": [one.as_dict() for one in exchange.faults.are_on()]}
 
     return [

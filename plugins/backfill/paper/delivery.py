@@ -1,4 +1,4 @@
-"""How an answer travels: whole, or not."""
+"""How an answer is sent: whole, or broken by a fault."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ LOOK_EVERY_S = 0.05
 async def deliver(
     response: Response, fault: str | None, is_on: Callable[[], bool], scope: Scope, receive: Receive, send: Send
 ) -> None:
-    """Send ``response`` as the fault of that name has it (see faults.py), and whole once ``is_on`` is False."""
+    """Send ``response`` broken by the named fault (see faults.py), and whole once ``is_on`` is False."""
     connection = _connection(receive)
     if fault == "closed":
         await _close(connection, receive)
@@ -45,20 +45,20 @@ async def _drip(response: Response, is_on: Callable[[], bool], connection: async
 
 
 async def _send(response: Response, beginning: bytes | memoryview, send: Send) -> None:
-    """The head of the response and the beginning of its body."""
+    """Send the head and the beginning of the body."""
     await send({"type": "http.response.start", "status": response.status_code, "headers": response.raw_headers})
     await send({"type": "http.response.body", "body": bytes(beginning), "more_body": True})
 
 
 async def _close(connection: asyncio.Transport, receive: Receive) -> None:
-    """Hang up, and wait until the server has noticed: it answers nothing to who is gone."""
+    """Hang up and wait until the server notices; it then sends no answer."""
     connection.close()
     while (await receive())["type"] != "http.disconnect":
         pass
 
 
 def _connection(receive: Receive) -> asyncio.Transport:
-    """The connection of a request. ASGI hides it; uvicorn's ``receive`` is a method of what holds it."""
+    """ASGI hides the connection; uvicorn's ``receive`` is a method of its holder."""
     held_by: Any = receive
     transport: asyncio.Transport = held_by.__self__.transport
     return transport

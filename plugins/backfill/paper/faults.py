@@ -1,30 +1,28 @@
-"""What can be made to go wrong, by name, one exchange at a time.
+"""Faults of one exchange, by name.
 
     closed        the connection is closed without an answer
-    hanging       no answer comes until the fault is over
+    hanging       no answer until the fault is over
     dripping      the answer comes byte by byte, two a second
     cut           the connection is closed in the middle of the answer
 
     geo_block     403, the CDN's page: "block access from your country"      (recorded at binance.us)
     firewall      403, the CDN's page: "Request blocked"                     (recorded at Binance)
     restricted    451, JSON with code 0: "restricted location"               (recorded at Binance)
-    limited       429 as the exchange words it, without Retry-After
-    limited_7s    429 as the exchange words it, Retry-After: 7
-    banned        418 as the exchange words it, Retry-After: 120
+    limited       the exchange's own 429, without Retry-After
+    limited_7s    the exchange's own 429, Retry-After: 7
+    banned        the exchange's own 418, Retry-After: 120
     error_500, error_502, error_503                                          HTML with that status
     html          200, a page for people
     half_json     200, the first half of the true answer
 
-    missing       the bars are not there; where these are all, the answer is an empty one
-    revised       the bars have another close, 0.1 % higher
-    more_volume   the bars have 10 % more volume
-    doubled       each bar is there twice, the second time revised
-    high_below_low, negative_volume, zero_price, no_close, off_grid          the bars are damaged so
+    missing       bars are absent
+    revised       close and high are 0.1 % higher
+    more_volume   10 % more volume
+    doubled       each bar comes twice, the second time revised
+    high_below_low, negative_volume, zero_price, no_close, off_grid          bars damaged as named
 
-The first two groups befall requests that the house rules let in, the third bars. A fourth befalls single pages of
-candles, in each exchange's wire format: moved, left_out, short_page, wrong_cursor and others, with their parameters in
-:mod:`backfill.paper.page_faults`. How faults are switched on and
-off: :mod:`backfill.paper.switchboard`.
+The first two groups affect requests that the rate limits admit, the third bars. Faults of single pages of candles:
+:mod:`backfill.paper.page_faults`. Switches: :mod:`backfill.paper.switchboard`.
 """
 
 from __future__ import annotations

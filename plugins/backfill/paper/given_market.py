@@ -1,4 +1,4 @@
-"""A market of candles that are given, at their own times: real ones, or real ones with planted faults."""
+"""A market of given candles at their own times: real ones, or with planted faults."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ MOST_DECIMALS = 12
 
 
 class GivenMarket(PaperMarket):
-    """``given`` are the bars by symbol and timeframe, oldest first, one for each open time.
+    """``given``: bars by symbol and timeframe, oldest first, one per open time.
 
-    Nothing is filled, and no timeframe is made from another: what is not given has no candles.
+    Nothing is filled or aggregated.
     """
 
     shows_running_bars = False
@@ -27,7 +27,7 @@ class GivenMarket(PaperMarket):
         super().__init__([self._instrument_of(symbol) for symbol in symbols])
 
     def candles(self, symbol: str, timeframe: str, start_ms: int, end_ms: int, now_ms: int | None = None) -> Candles:
-        """See :meth:`Market.candles`. A running bar is not shown: what is given knows only how it ended."""
+        """See :meth:`PaperMarket.candles`. Running bars are not shown: only their end is known."""
         self.instrument(symbol)
         bar = timeframe_named(timeframe)
         given = self._given.get((symbol, timeframe))
@@ -39,6 +39,7 @@ class GivenMarket(PaperMarket):
         return given[first:past]
 
     def describe(self) -> dict[str, object]:
+        """The number of candles of each series, ready for JSON."""
         return {
             "kind": "given",
             "series": [
@@ -48,7 +49,7 @@ class GivenMarket(PaperMarket):
         }
 
     def _instrument_of(self, symbol: str) -> PaperInstrument:
-        """Listed at its first bar; one contract is one coin, so that contracts show the volume as it is given."""
+        """Listed at its first bar; one contract is one coin, so volumes appear as given."""
         own = [candles for (name, _), candles in self._given.items() if name == symbol]
         return PaperInstrument(
             symbol,
@@ -61,7 +62,7 @@ class GivenMarket(PaperMarket):
 
 
 def _unit(own: Iterable[Candles], column: str) -> Decimal:
-    """The coarsest power of ten that all the values are whole multiples of, float noise aside; at most 1."""
+    """The largest power of ten, at most 1, that divides all values but for float noise."""
     values = np.concatenate([candles[column] for candles in own])
     for decimals in range(MOST_DECIMALS):
         if np.allclose(values, np.round(values, decimals), rtol=1e-9, atol=0):

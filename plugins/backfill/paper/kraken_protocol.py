@@ -1,12 +1,11 @@
 """Kraken's public REST API: OHLC, pairs, assets, time, status. Spot pairs only.
 
 After Kraken's documentation (Get OHLC Data, Get Tradable Asset Pairs, Get Asset Info, rate limits) and recorded
-answers. OHLC always gives the newest 720 bars that have ended and the running one; ``since`` leaves out what is
-not newer and cannot reach further back. Minutes without a trade are there as flat bars. Every answer has status 200
-and a list of errors. Kraken counts OHLC by address and pair, about one a second; here it is by address alone, any 15
-in 15 seconds. (That a week opens on Monday is not verified.)
+answers. OHLC gives the newest 720 ended bars and the running one; ``since`` is exclusive and cannot reach further back.
+Minutes without trades are flat bars. Every answer has status 200 and a list of errors. Kraken limits OHLC by address
+and pair, about one a second; here it is 15 in any 15 seconds by address. (Weeks from Monday: not verified.)
 
-Not served: bars of 15 days, and the tick and the trades that are Kraken's only way to older prices.
+Not served: bars of 15 days, and ticks and trades, Kraken's only way to older prices.
 """
 
 from __future__ import annotations
@@ -33,7 +32,7 @@ from backfill.paper.protocol import (
 
 ROOT = "/0/public/"
 KEPT_BARS = 720
-TRADE_SIZE = 1_000  # in quote currency: how many trades there were is made up from the turnover
+TRADE_SIZE = 1_000  # in quote currency; trade counts are made up from the turnover
 
 INTERVALS = {
     str(TIMEFRAMES[name].step_ms // MINUTE_MS): TIMEFRAMES[name]
@@ -68,6 +67,7 @@ class KrakenProtocol(PlainRequests):
     wire = WIRE
 
     def answer(self, market: PaperMarket, method: str, path: str, query: Query, now_ms: int) -> Answer:
+        """Answer OHLC, AssetPairs, Assets, Time, SystemStatus; errors have status 200."""
         endpoint = path.removeprefix(ROOT)
         try:
             if endpoint == "OHLC":
@@ -85,14 +85,14 @@ class KrakenProtocol(PlainRequests):
         return json_answer({"error": ["EGeneral:Unknown method"]})
 
     def refusal(self, refused: PaperRefusal, now_ms: int) -> Answer:
-        """Too many requests are answered with status 200 and an error."""
+        """429 becomes status 200 and an error."""
         if refused.status == 429:
             return json_answer({"error": ["EGeneral:Too many requests"]})
         return html_answer(refused.status, f"{refused.status} Forbidden")
 
 
 def _ohlc(market: PaperMarket, query: Query, now_ms: int) -> Answer:
-    """Oldest first; ``last`` is the newest bar that has ended, which is what to send as ``since`` next."""
+    """Oldest first; ``last`` is the newest ended bar, to be sent as the next ``since``."""
     asked = query.get("pair", "")
     listed = spelled(market, lambda i: _pair(i) if i.kind == "spot" else None)
     listed |= spelled(market, lambda i: _altname(i) if i.kind == "spot" else None)
@@ -111,9 +111,9 @@ def _ohlc(market: PaperMarket, query: Query, now_ms: int) -> Answer:
 
 
 def _newest(market: PaperMarket, instrument: PaperInstrument, bar: Timeframe, now_ms: int) -> Candles:
-    """The newest 720 ended bars and the running one, flat ones where there was no trade.
+    """The newest 720 ended bars and the running one, flat without trades.
 
-    A market that does not show its running bars is taken to have stopped with its last one.
+    A market that does not show running bars is taken to have stopped at its last bar.
     """
     end_ms = now_ms + 1
     newest = market.newest(instrument.symbol, bar.name, 0, end_ms, 1, now_ms)
@@ -166,7 +166,7 @@ def _altname(instrument: PaperInstrument) -> str:
 
 
 def _pair(instrument: PaperInstrument) -> str:
-    """Kraken's first name of a pair: another than :func:`_altname` for its oldest ones, ``XXBTZUSD``."""
+    """Kraken's first name of a pair; its oldest differ from :func:`_altname`: ``XXBTZUSD``."""
     if instrument.quote == "USD":
         return OLD_DOLLAR_PAIRS.get(instrument.base, _altname(instrument))
     return _altname(instrument)

@@ -1,4 +1,4 @@
-"""House rules: how many requests one address may make, and what happens past that."""
+"""Rate limits: how many requests one address may make, and how more are refused."""
 
 from __future__ import annotations
 
@@ -9,11 +9,9 @@ from typing import NamedTuple
 
 @dataclass(frozen=True)
 class RequestWindow:
-    """At most ``max_requests`` in any ``span_ms``; the next one gets ``status`` and so does all that follows
-    within ``suspension_ms``.
+    """At most ``max_requests``, by weight, in any ``span_ms``; then ``status`` for ``suspension_ms``.
 
-    Without a suspension only what is too much is refused, and what is refused does not count. A request may
-    weigh more than one. Only paths that begin with ``path`` are counted.
+    Without a suspension only the excess is refused and does not count. Only paths that begin with ``path`` count.
     """
 
     max_requests: int
@@ -25,7 +23,7 @@ class RequestWindow:
 
 @dataclass(frozen=True)
 class Ban:
-    """For who goes on asking: after ``refusals`` of them in a row ``status`` for ``first_ms``, doubled each time."""
+    """After ``refusals`` in a row ``status`` for ``first_ms``, doubling up to ``longest_ms``."""
 
     refusals: int
     status: int
@@ -35,7 +33,7 @@ class Ban:
 
 @dataclass(frozen=True)
 class HouseRules:
-    """All of these windows hold at once; none of them: no limit."""
+    """All windows hold at once; without any there is no limit."""
 
     windows: tuple[RequestWindow, ...] = ()
     ban: Ban | None = None
@@ -45,7 +43,7 @@ NO_LIMITS = HouseRules()
 
 
 class PaperRefusal(NamedTuple):
-    """A request is turned away with ``status``; from ``until_ms`` on it is welcome."""
+    """A request is refused with ``status`` until ``until_ms``."""
 
     status: int
     until_ms: int
@@ -57,17 +55,19 @@ class _Log:
     def __init__(self, window: RequestWindow) -> None:
         self.window = window
         self.weight = 0
-        self._requests: deque[tuple[int, int]] = deque()  # when, weight
+        self._requests: deque[tuple[int, int]] = deque()  # time in ms, weight
 
     def forget_before(self, now_ms: int) -> None:
+        """Drop requests that have left the window by ``now_ms``."""
         while self._requests and now_ms - self._requests[0][0] >= self.window.span_ms:
             self.weight -= self._requests.popleft()[1]
 
     def has_room(self, weight: int) -> bool:
+        """Whether a request of ``weight`` still fits."""
         return self.weight + weight <= self.window.max_requests
 
     def room_ms(self, weight: int) -> int:
-        """When enough will have been forgotten for a request of ``weight``."""
+        """When, in epoch ms, a request of ``weight`` will fit."""
         needed = self.weight + weight - self.window.max_requests
         for when_ms, freed in self._requests:
             needed -= freed
@@ -76,12 +76,13 @@ class _Log:
         return self._requests[-1][0] + self.window.span_ms
 
     def add(self, now_ms: int, weight: int) -> None:
+        """Count a request of ``weight``."""
         self._requests.append((now_ms, weight))
         self.weight += weight
 
 
 class _Visitor:
-    """What is known of one address."""
+    """State of one address."""
 
     def __init__(self, rules: HouseRules) -> None:
         self.logs = [_Log(window) for window in rules.windows]
@@ -91,10 +92,9 @@ class _Visitor:
 
 
 class Doorkeeper:
-    """Counts requests by address and says who is refused.
+    """Counts requests by address and decides which are refused.
 
-    A suspension runs its time: what is asked during it is refused but neither counted nor held against the
-    address, unless a :class:`Ban` is in the rules. (Whether Blofin counts such requests is not documented.)
+    Requests during a suspension are refused and not counted. (Whether Blofin counts them is not documented.)
     """
 
     def __init__(self, rules: HouseRules) -> None:
@@ -107,11 +107,11 @@ class Doorkeeper:
         self._everyone = PaperRefusal(0, 0)
 
     def suspend_everyone(self, status: int, until_ms: int) -> None:
-        """Answer ``status`` to every address until then, whatever it did."""
+        """Answer ``status`` to every address until ``until_ms``."""
         self._everyone = PaperRefusal(status, until_ms)
 
     def refusal(self, address: str, now_ms: int, path: str = "", weight: int = 1) -> PaperRefusal | None:
-        """How this request is turned away, or None: come in."""
+        """How this request is refused; None if it is admitted and counted."""
         visitor = self._visitor(address)
         for suspension in (self._everyone, visitor.suspension):
             if now_ms < suspension.until_ms:
@@ -128,7 +128,7 @@ class Doorkeeper:
         return None
 
     def used(self, address: str, path: str, now_ms: int) -> int:
-        """What the address has used up of the first window that counts ``path``."""
+        """Weight used of the first window that counts ``path``."""
         for log in self._visitor(address).logs:
             if path.startswith(log.window.path):
                 log.forget_before(now_ms)

@@ -1,4 +1,4 @@
-"""What exists on a paper exchange: instruments and their candles, for every client and protocol."""
+"""Instruments and candles of a paper exchange, for every client and protocol."""
 
 from __future__ import annotations
 
@@ -39,11 +39,10 @@ SATOSHI = Decimal("0.00000001")
 
 @dataclass(frozen=True)
 class PaperInstrument:
-    """A perpetual, linear (settled in its quote currency) or inverse (settled in its coin), or a spot pair.
+    """A linear perpetual (settled in its quote currency), an inverse one (settled in its coin) or a spot pair.
 
-    ``symbol`` is our own name for it in every market, ``BTC-USDT``, for a spot pair ``BTC-USDT-SPOT``; how an
-    exchange spells it is its protocol's affair. ``contract_value`` is in coins a contract (inverse: in quote
-    currency; spot: 1), ``lot_size`` in contracts, ``tick_size`` in quote currency.
+    ``symbol`` is our name in every market: ``BTC-USDT``, spot ``BTC-USDT-SPOT``. ``contract_value`` is in coins
+    (inverse: quote currency; spot: 1), ``lot_size`` in contracts, ``tick_size`` in quote currency.
     """
 
     symbol: str
@@ -56,27 +55,29 @@ class PaperInstrument:
 
     @property
     def base(self) -> str:
+        """The coin: ``BTC`` of ``BTC-USDT``."""
         return self.symbol.split("-")[0]
 
     @property
     def quote(self) -> str:
+        """The quote currency: ``USDT`` of ``BTC-USDT``."""
         return self.symbol.split("-")[1]
 
     @property
     def settle(self) -> str:
-        """The currency that profits are paid in; of a spot pair the quote currency."""
+        """The currency of profits; for spot the quote currency."""
         return self.base if self.kind == "inverse" else self.quote
 
     @property
     def coin_step(self) -> Decimal:
-        """What volumes in coins are whole multiples of."""
+        """The step of volumes in coins."""
         return SATOSHI if self.kind == "inverse" else self.lot_size * self.contract_value
 
 
 class PaperMarket(ABC):
-    """A market is a function of time: the same question at the same ``now_ms`` has the same answer.
+    """A function of time: the same question at the same ``now_ms`` has the same answer.
 
-    ``shows_running_bars``: whether the bar that has not ended is there too.
+    ``shows_running_bars``: whether the bar that has not ended is included.
     """
 
     shows_running_bars: bool = True
@@ -86,10 +87,11 @@ class PaperMarket(ABC):
 
     @property
     def instruments(self) -> list[PaperInstrument]:
+        """All instruments of the market."""
         return list(self._instruments.values())
 
     def instrument(self, symbol: str) -> PaperInstrument:
-        """The instrument of that name; :class:`UnknownSymbol` if the market has none."""
+        """The instrument of that name; raises :class:`UnknownSymbol`."""
         try:
             return self._instruments[symbol]
         except KeyError:
@@ -97,20 +99,20 @@ class PaperMarket(ABC):
 
     @abstractmethod
     def candles(self, symbol: str, timeframe: str, start_ms: int, end_ms: int, now_ms: int | None = None) -> Candles:
-        """The bars that open in [start_ms, end_ms), as an onlooker sees them at ``now_ms``.
+        """The bars that open in [start_ms, end_ms), as they are at ``now_ms``.
 
-        At ``now_ms`` no later bar exists and the running bar, if the market shows it, holds only what has
-        traded so far. Without ``now_ms`` all bars are closed: what history will say.
+        No bar opens later, and the running bar, if shown, holds only what has traded. Without ``now_ms`` all are
+        closed.
         """
 
     @abstractmethod
     def describe(self) -> dict[str, object]:
-        """What a person or a test wants to know about this market, ready for JSON."""
+        """A description of this market, ready for JSON."""
 
     def newest(self, symbol: str, timeframe: str, start_ms: int, end_ms: int, limit: int, now_ms: int) -> Candles:
-        """The ``limit`` newest of the bars that :meth:`candles` gives: one page of a database's answer.
+        """The ``limit`` newest of the bars in :meth:`candles`, oldest first.
 
-        A page counts bars, not time: where bars are missing it reaches further back.
+        A page counts bars, not time: it reaches back past missing ones.
         """
         bar = timeframe_named(timeframe)
         end_ms = min(end_ms, now_ms + 1)
@@ -124,7 +126,7 @@ class PaperMarket(ABC):
             span_ms *= 2
 
     def oldest(self, symbol: str, timeframe: str, start_ms: int, end_ms: int, limit: int, now_ms: int) -> Candles:
-        """The ``limit`` oldest of the bars that :meth:`candles` gives; it reaches further on past missing ones."""
+        """The ``limit`` oldest of the bars in :meth:`candles`, past missing ones."""
         bar = timeframe_named(timeframe)
         end_ms = min(end_ms, now_ms + 1)
         start_ms = max(start_ms, bar.floor(self.instrument(symbol).listed_ms))

@@ -1,12 +1,12 @@
 """OKX's public REST API v5: candles, their history, instruments, time.
 
-After OKX's documentation (Get candlesticks, Get candlesticks history, Get instruments, Get system time) and
-recorded answers. ``candles`` holds the newest 1440 bars, the running one included; ``history-candles`` all that
-have ended. A ``limit`` above the page's size is cut down to it without a word. (Not verified, as is the HTTP
-status of the errors.) What is refused here for asking too often is refused by path and without a suspension.
+After OKX's documentation (Get candlesticks, Get candlesticks history, Get instruments, Get system time) and recorded
+answers. ``candles`` holds the newest 1440 bars, the running one included; ``history-candles`` all ended ones. A larger
+``limit`` than the page is cut silently. (Not verified, nor is the errors' HTTP status.) Rate limits are by path,
+without suspension.
 
-The plain bars from 6H on open on Hong Kong's midnight, UTC+8; those that open on UTC's end in ``utc``. Not served:
-mark and index price candles, and bars of 1s, 2D, 3D and months.
+Plain bars from 6H on open at midnight UTC+8 (Hong Kong); those on UTC end in ``utc``. Not served: mark and index price
+candles, bars of 1s, 2D, 3D and months.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ HOUSE_RULES = HouseRules(
 
 KINDS: dict[str, tuple[Kind, ...]] = {"SPOT": ("spot",), "SWAP": ("linear", "inverse"), "FUTURES": (), "OPTION": ()}
 
-# Announced and not yet tradable, as ccxt issues #25762 and #25904 show them: fields that everything else has are empty.
+# Announced, not yet tradable, as in ccxt issues #25762 and #25904: fields that all others have are empty.
 PREOPEN: dict[str, dict[str, str]] = {
     "SPOT": {"instId": "HALFLISTED", "instType": "SPOT", "state": "preopen", "baseCcy": "", "quoteCcy": ""},
     "SWAP": {"instId": "ETH-USD_UM-SWAP", "instType": "SWAP", "state": "preopen"},
@@ -87,8 +87,8 @@ class _OkxError(Exception):
 class OkxProtocol(PlainRequests):
     """See :class:`backfill.paper.protocol.ExchangeProtocol`.
 
-    With ``preopen`` there are half-announced instruments of every type: ccxt 4.5.90 raises TypeError at the
-    option, older releases already at the spot pair. ``history_limit`` was 100 until August 2025 (ccxt #26705).
+    ``preopen`` adds half-announced instruments of every type: ccxt 4.5.90 raises TypeError at the option, older
+    releases at the spot pair. ``history_limit`` was 100 until August 2025 (ccxt #26705).
     """
 
     house_rules = HOUSE_RULES
@@ -99,6 +99,7 @@ class OkxProtocol(PlainRequests):
         self.history_limit = history_limit
 
     def answer(self, market: PaperMarket, method: str, path: str, query: Query, now_ms: int) -> Answer:
+        """Answer candles, history, instruments and time, with OKX's error codes."""
         if method != "GET" or path not in (CANDLES, HISTORY, INSTRUMENTS, TIME):
             return html_answer(404, "404 Not Found")
         try:
@@ -113,14 +114,15 @@ class OkxProtocol(PlainRequests):
             return _failure(error)
 
     def refusal(self, refused: PaperRefusal, now_ms: int) -> Answer:
+        """429 is JSON with code 50011; other statuses are HTML."""
         if refused.status == 429:
             return json_answer({"msg": "Too Many Requests", "code": "50011"}, 429)
         return html_answer(refused.status, f"{refused.status} Forbidden")
 
     def _candles(self, market: PaperMarket, path: str, query: Query, now_ms: int) -> Answer:
-        """Newest first; ``after`` and ``before`` are exclusive and bound a page on its old and its new side.
+        """Newest first; ``after`` is the exclusive upper bound, ``before`` the exclusive lower one.
 
-        ``before`` alone gives the latest page of what is newer, not the page next to it.
+        ``before`` alone gives the latest page, not the one next to it.
         """
         instrument = market.instrument(_symbol(_required(query, "instId")))
         name = query.get("bar") or "1m"
@@ -172,14 +174,14 @@ def _regrouped(
     limit: int,
     now_ms: int,
 ) -> Candles:
-    """The newest bars on a grid that is not UTC's, from the market's hours; none is taken to be missing."""
+    """The newest bars on a grid other than UTC's, from the market's hours, assuming none is missing."""
     end_ms = bar.ceil(end_ms)
     start_ms = max(bar.ceil(start_ms), end_ms - limit * bar.step_ms)
     return grouped(market.candles(instrument.symbol, "1h", start_ms, end_ms, now_ms), bar, instrument)
 
 
 def _rows(candles: Candles, instrument: PaperInstrument, step_ms: int, now_ms: int) -> list[tuple[str, ...]]:
-    """Nine columns: ts, o, h, l, c, then contracts, coins and quote volume (spot: coins, quote, quote), confirm."""
+    """Nine columns: ts, o, h, l, c, contracts, coins, quote volume (spot: coins, quote, quote), confirm."""
     quote = candles["quote_volume"]
     second = quote if instrument.kind == "spot" else candles["base_volume"]
     columns = [candles[name] for name in ("open", "high", "low", "close")]

@@ -1,30 +1,28 @@
-"""What can be wrong with one page of candles, by name, in every exchange's wire format. No HTTP.
+"""Faults of one page of candles, by name, in every exchange's wire format. No HTTP.
 
-Faults of rows. They befall ``rows`` rows of the page, or a ``share`` of them, or those of the bars in ``opens_ms``;
-one row if nothing is said. Bars that still run are left alone.
+Row faults change ``rows`` rows, a ``share`` of them, or the bars in ``opens_ms``; by default one row. Running bars are
+never changed.
 
-    moved            the times are moved ``by`` -400d, +1h, -1page, -17s, +77s, -1ms, 3bar ...; ``future``: to the bars
+    moved            times are moved ``by`` -400d (default), +1h, -1page, -17s, -1ms, 3bar ...; ``future``: to bars
                      after now; ``any``: each row by one of MOVES
-    neighbours_time  the row has the time of the row before or after it: one time, two bars
-    times_swapped    two rows have each other's time
-    block_shifted    ``rows`` rows in a row (10) are moved ``by`` (their own length back); the bars whose times they
-                     take are not there
-    left_out         the rows are not there (5 % of them)
-    duplicated       the rows are there twice
-    garbled          a number is ``value`` text, nan, empty, null or negative; by default one of them for each row
-    reordered        the rows (2) have changed places, with their times
+    neighbours_time  the row takes the time of the row before or after it: one time, two bars
+    times_swapped    two rows swap times
+    block_shifted    ``rows`` consecutive rows (10) are moved ``by`` (back their own length), replacing the bars there
+    left_out         rows are missing (5 %)
+    duplicated       rows come twice
+    garbled          a number becomes ``value`` text, nan, empty, null or negative (random for each row)
+    reordered        rows (2) change places and keep their times
 
-Faults of the page.
+Page faults:
 
-    short_page       only ``rows`` rows (30 % of them), the ``keep`` newest (default) or oldest
+    short_page       only ``rows`` rows (30 %), the ``keep`` newest (default) or oldest
     empty_page       no rows
-    lagging          a replica that has not got the newest ``rows`` bars (50) of the market
-    wrong_cursor     the page of another cursor, moved ``by`` -1page (default), +1page ...; Kraken has no cursor
-    other_instrument the page of ``other``, by default of the next instrument of the same kind
-    other_timeframe  the page of ``other``, by default of the next longer timeframe
+    lagging          a replica without the newest ``rows`` bars (50)
+    wrong_cursor     the page at a cursor moved ``by`` -1page (default), +1page ...; Kraken has no cursor
+    other_instrument the page of ``other``, by default the next of the same kind
+    other_timeframe  the page of ``other``, by default the next longer
 
-Several on one page come one after another, those that ask for another page first. Which rows it is depends on the
-dice alone. Switched on and off as all other faults: :mod:`backfill.paper.switchboard`.
+Faults apply in order, those that ask for another page first. Seeded dice choose the rows.
 """
 
 from __future__ import annotations
@@ -49,7 +47,7 @@ GARBLED = ("text", "nan", "empty", "null", "negative")
 
 @dataclass(frozen=True)
 class PageDamage:
-    """One fault of a page and its parameters; what is None or empty is the fault's default."""
+    """One page fault and its parameters; None or empty means the default."""
 
     name: str
     rows: int | None = None
@@ -79,10 +77,9 @@ class PageDamage:
 
 @dataclass(frozen=True)
 class PageRow:
-    """One row as it is sent.
+    """One row as sent: ``true_ms`` is its bar's open time (None: another series), ``open_ms`` the time sent.
 
-    ``true_ms`` is the open time of the bar that it was, None if that is another series'; ``open_ms`` is the one that
-    it says. ``is_garbled``: whether a number was changed.
+    ``is_garbled``: a number was changed.
     """
 
     cells: Cells
@@ -92,6 +89,7 @@ class PageRow:
 
     @property
     def is_true(self) -> bool:
+        """Whether both time and numbers are the bar's own."""
         return self.open_ms == self.true_ms and not self.is_garbled
 
 
@@ -105,7 +103,7 @@ class Question(NamedTuple):
 
 @dataclass(frozen=True)
 class FaultyPage:
-    """The answer to one question for candles; ``rows`` oldest first, unless a fault has reordered them."""
+    """The answer to one request for candles; ``rows`` oldest first unless reordered."""
 
     question: Question
     true: Answer
@@ -114,25 +112,27 @@ class FaultyPage:
 
     @property
     def wire(self) -> CandleWire:
+        """Where this exchange's answers carry candles."""
         return self.question.protocol.wire
 
     @property
     def bar(self) -> Timeframe:
+        """The timeframe that the query names."""
         return self.wire.timeframe(self.question.query)
 
     @property
     def true_rows(self) -> dict[int, Cells]:
-        """The rows that a sound answer has, by open time."""
+        """The rows of the sound answer, by open time in ms."""
         rows = self.wire.rows_in(json.loads(self.true.body))
         return {self.wire.open_ms(cells): cells for cells in rows}
 
     @property
     def left_out(self) -> set[int]:
-        """The bars that a sound answer has and no row of this one says truly."""
+        """Open times (ms) in the sound answer that no true row has."""
         return set(self.true_opens_ms) - {row.open_ms for row in self.rows if row.is_true}
 
     def contains(self, time_ms: int) -> bool:
-        """Whether a sound answer reaches from before that time to past it."""
+        """Whether the sound answer spans that time."""
         opens = self.true_opens_ms
         return bool(opens) and opens[0] <= time_ms < opens[-1] + self.bar.step_ms
 
@@ -145,7 +145,7 @@ class FaultyPage:
 
 
 def sound_page(question: Question, answer: Answer | None = None) -> FaultyPage | None:
-    """The page as it should be; None if the answer, which may be known already, is not one with candles."""
+    """The undamaged page, from ``answer`` if known; None if it holds no candles."""
     protocol, market, path, query, now_ms = question
     if path not in protocol.wire.paths:
         return None
@@ -163,7 +163,7 @@ def sound_page(question: Question, answer: Answer | None = None) -> FaultyPage |
 
 
 def damaged_page(page: FaultyPage, damages: Sequence[tuple[PageDamage, random.Random]]) -> FaultyPage:
-    """The page with these faults, each with the dice that choose its rows."""
+    """The page with these faults; each one's dice choose its rows."""
     page = _asked_otherwise(page, [damage for damage, _ in damages if damage.name in VIEWS])
     rows = list(page.rows)
     for damage, dice in damages:
@@ -173,11 +173,11 @@ def damaged_page(page: FaultyPage, damages: Sequence[tuple[PageDamage, random.Ra
 
 
 def dice_of(seed: int, *parts: object) -> random.Random:
-    """Dice that fall the same way for the same parts, in every process."""
+    """Dice that fall the same for the same parts, in every process."""
     return random.Random(":".join(map(str, (seed, *parts))))  # noqa: S311
 
 
-# Pages that were asked for otherwise.
+# Faults that ask for another page.
 
 
 def _asked_otherwise(page: FaultyPage, damages: Sequence[PageDamage]) -> FaultyPage:
@@ -204,7 +204,7 @@ VIEWS: dict[str, Callable[[PaperMarket, PageDamage], PaperMarket]] = {
     "other_timeframe": lambda market, damage: OfOtherTimeframe(market, damage.other),
 }
 
-# Rows.
+# Faults of rows.
 
 
 class _Scene(NamedTuple):
@@ -213,7 +213,7 @@ class _Scene(NamedTuple):
     page: FaultyPage
 
     def chosen(self, rows: Sequence[PageRow], usual_rows: int = 1, usual_share: float | None = None) -> list[int]:
-        """Where the rows are that the fault befalls."""
+        """Indexes of the rows to damage."""
         damage = self.damage
         ended = self.candidates(rows)
         share = usual_share if damage.share is None and damage.rows is None else damage.share
@@ -226,7 +226,7 @@ class _Scene(NamedTuple):
         return sorted(self.dice.sample(ended, min(count, len(ended))))
 
     def candidates(self, rows: Sequence[PageRow]) -> list[int]:
-        """Where the rows are that it may befall."""
+        """Indexes of the ended rows, in ``opens_ms`` if given."""
         now_ms, opens_ms = self.page.question.now_ms, self.damage.opens_ms
         return [
             place
@@ -235,10 +235,12 @@ class _Scene(NamedTuple):
         ]
 
     def moved(self, row: PageRow, by_ms: int) -> PageRow:
+        """The row with its times moved by ``by_ms``."""
         cells = self.page.wire.moved(row.cells, by_ms)
         return replace(row, cells=cells, open_ms=self.page.wire.open_ms(cells))
 
     def offset_ms(self, by: str) -> int:
+        """Parse ``by`` into ms, using this page's bar and length."""
         return _offset_ms(by, self.page.bar.step_ms, max(1, len(self.page.true_opens_ms)))
 
 
@@ -246,7 +248,7 @@ _UNITS_MS = {"ms": 1, "s": 1000, "m": MINUTE_MS, "h": HOUR_MS, "d": DAY_MS}
 
 
 def _offset_ms(by: str, step_ms: int, page_bars: int) -> int:
-    """-400d, +1h, -17s, -1ms, 3bar, -1page; a query string's + comes as a blank."""
+    """Parse -400d, +1h, 3bar or -1page into ms; query strings turn + into a blank."""
     found = re.fullmatch(r"\s*([+-]?\d+)(ms|s|m|h|d|bar|page)", by)
     if found is None:
         raise ConfigurationError(f"by is a number of ms, s, m, h, d, bar or page, as in -400d; not {by!r}")

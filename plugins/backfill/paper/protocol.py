@@ -1,4 +1,4 @@
-"""How one exchange words questions and answers: a function from a request to an answer, without HTTP."""
+"""One exchange's requests and answers, without HTTP."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ FOREVER_MS = 10**15  # later than any bar
 
 
 class Answer(NamedTuple):
-    """``symbol`` is the instrument that the question named, if it named one, for the counters: our name for it."""
+    """``symbol``, for the counters, is our name of the requested instrument, if any."""
 
     status: int
     body: bytes
@@ -34,12 +34,11 @@ Cells = list[Any]  # one row of an answer
 
 @dataclass(frozen=True)
 class CandleWire:
-    """Where an exchange's answers carry candles, so that a page can be damaged whatever its format.
+    """Where an exchange's answers carry candles, so that page faults work in every format.
 
-    ``paths`` serve candles of the ``timeframe`` that the query names. ``rows_in`` gives the rows of a decoded body,
-    the list itself. ``times`` are the columns with times, the open time first, in units of ``unit_ms``;
-    ``numbers`` those with open, high, low, close and a volume.
-    ``has_cursor``: whether a query can ask for an older page.
+    ``paths`` serve candles of the query's ``timeframe``. ``rows_in`` returns the row list of a decoded body, not a
+    copy. ``times`` are the time columns in ``unit_ms``, the open time first; ``numbers`` those of open, high, low,
+    close and a volume. ``has_cursor``: whether a query can ask for an older page.
     """
 
     paths: tuple[str, ...]
@@ -52,10 +51,11 @@ class CandleWire:
     has_cursor: bool = True
 
     def open_ms(self, cells: Cells) -> int:
+        """The open time of a row in ms."""
         return int(cells[self.times[0]]) * self.unit_ms
 
     def moved(self, cells: Cells, by_ms: int) -> Cells:
-        """The row with its times moved; where the exchange's unit is too coarse for it, rounded down."""
+        """The row with its times moved, rounded down to ``unit_ms``."""
         moved = list(cells)
         for column in self.times:
             moved_ms = int(cells[column]) * self.unit_ms + by_ms
@@ -70,50 +70,53 @@ class ExchangeProtocol(Protocol):
     wire: CandleWire
 
     def answer(self, market: PaperMarket, method: str, path: str, query: Query, now_ms: int) -> Answer:
-        """Answer a request; wrong questions and unknown paths are answered as the exchange does."""
+        """Answer a request; bad ones get the exchange's own errors."""
 
     def refusal(self, refused: PaperRefusal, now_ms: int) -> Answer:
-        """How the exchange turns away an address that has asked too often."""
+        """The exchange's answer to an address that asked too often."""
 
     def weight(self, path: str, query: Query) -> int:
         """How much a request counts against the limits."""
 
     def usage_headers(self, path: str, used: int) -> Mapping[str, str]:
-        """How the exchange reports to an address how much of its limit is used."""
+        """Headers that report how much of the limit is used."""
 
 
 class PlainRequests:
-    """For an exchange that counts every request once and does not say how many there were."""
+    """For an exchange that counts each request once and reports no usage."""
 
     def weight(self, path: str, query: Query) -> int:
+        """Every request counts once."""
         return 1
 
     def usage_headers(self, path: str, used: int) -> Mapping[str, str]:
+        """None: the exchange does not report usage."""
         return {}
 
 
 def json_answer(body: object, status: int = 200, symbol: str | None = None) -> Answer:
+    """An answer with ``body`` as compact JSON."""
     return Answer(status, json.dumps(body, separators=(",", ":")).encode(), symbol)
 
 
 def html_answer(status: int, title: str) -> Answer:
-    """A page from a machine in front of the exchange, which speaks for none of its APIs."""
+    """An HTML page from a proxy in front of the API."""
     page = f"<html><head><title>{title}</title></head><body><h1>{title}</h1></body></html>"
     return Answer(status, page.encode(), media_type="text/html")
 
 
 def spelled(market: PaperMarket, spelling: Callable[[PaperInstrument], str | None]) -> dict[str, PaperInstrument]:
-    """The market's instruments by the exchange's names; those spelled None are not there."""
+    """The market's instruments by the exchange's names, without those spelled None."""
     return {name: instrument for instrument in market.instruments if (name := spelling(instrument)) is not None}
 
 
 def whole_number(text: str) -> int | None:
-    """The number that a parameter gives, or None if it is not a whole number of at most 15 digits."""
+    """Parse a whole number of at most 15 digits, else None."""
     return int(text) if text.isascii() and text.isdigit() and len(text) <= 15 else None
 
 
 def in_contracts(candles: Candles, instrument: PaperInstrument) -> NDArray[np.float64]:
-    """The bars' volumes in contracts, in whole lots; of a spot pair in coins."""
+    """The bars' volumes in contracts, in whole lots; for spot in coins."""
     traded: NDArray[np.float64] = candles["quote_volume" if instrument.kind == "inverse" else "base_volume"]
     if instrument.contract_value == 1:
         return traded
@@ -121,17 +124,17 @@ def in_contracts(candles: Candles, instrument: PaperInstrument) -> NDArray[np.fl
 
 
 def decimals_of(step: Decimal) -> int:
-    """How many decimals the multiples of ``step`` have: 1 of 0.1, 0 of 10."""
+    """Decimals of multiples of ``step``: 1 for 0.1, 0 for 10."""
     return max(0, -int(step.normalize().as_tuple().exponent))
 
 
 def fixed_decimals(values: NDArray[np.float64], decimals: int) -> list[str]:
-    """Each number with so many decimals; NaN is the empty string."""
+    """Each number with that many decimals; NaN is the empty string."""
     return ["" if value != value else f"{value:.{decimals}f}" for value in values.tolist()]
 
 
 def plain_decimals(values: NDArray[np.float64]) -> list[str]:
-    """Each number in as few digits as read back the same, never with an exponent; NaN is the empty string."""
+    """Shortest digits that read back the same, without exponent; NaN is the empty string."""
     return [_plain(text) for text in map(repr, values.tolist())]
 
 

@@ -1,13 +1,11 @@
 """A market read from files of real candles (see candle_files.py), moved in time so that it ends now.
 
-- One file serves one series. Where several could, a perpetual goes before spot, then the file whose last bar
-  is the latest, then the one with more bars, then the first by name; ``series`` says which it was.
-- Files of one instrument that end together (within a bar of the coarsest of them) are moved by the same whole
-  number of those coarsest bars, so that their timeframes still agree with each other; their finer bars then
-  end less than one coarsest bar before the start. Files that end at different times are different pieces of
-  history and are moved each on its own. Every move is a whole number of the file's own bars: grids stay true.
-- The rows are the file's own: prices, volumes, holes. Nothing is filled, and no timeframe is made from
-  another: a series without a file has no candles. Quote volume is not in the files and is not guessed: NaN.
+- One file serves each series: perpetual before spot, then the latest last bar, more bars, the first name. ``series``
+  holds the choice.
+- Files of one instrument that end within one bar of the coarsest are moved together by whole coarsest bars, so that
+  their timeframes still agree; they may end up to one such bar before now. Others are moved alone. Every move is a
+  whole number of the file's own bars.
+- Nothing is filled or aggregated: a series without a file has no candles. Quote volume is NaN.
 """
 
 from __future__ import annotations
@@ -25,7 +23,7 @@ from backfill.paper.market import Candles
 
 @dataclass(frozen=True)
 class ReplayedSeries:
-    """One series as it is served: ``file``'s rows with ``shift_ms`` added to their open times."""
+    """One series as served: ``shift_ms`` is added to the file's open times."""
 
     file: CandleFile
     candles: Candles
@@ -33,10 +31,11 @@ class ReplayedSeries:
 
     @property
     def end_ms(self) -> int:
-        """Where the last bar ends."""
+        """Where the last bar ends, in ms."""
         return int(self.candles["open_ms"][-1]) + self.file.timeframe.step_ms
 
     def moved(self, shift_ms: int) -> ReplayedSeries:
+        """The series with its open times moved by ``shift_ms`` more."""
         candles = self.candles.copy()
         candles["open_ms"] += shift_ms
         candles.setflags(write=False)  # slices of it are handed out
@@ -44,10 +43,10 @@ class ReplayedSeries:
 
 
 class ReplayedMarket(GivenMarket):
-    """The chosen files of ``directory``, ending at ``now_ms`` (default: this moment) and frozen there.
+    """The chosen files of ``directory``, ending at ``now_ms`` (default: now) and frozen there.
 
-    ``select`` is a glob or a list of them over file names without ``.csv.gz``. With ``ahead_ms`` the files
-    end that much later instead: those last bars appear one by one, each when it has closed.
+    ``select``: globs over file names without ``.csv.gz``. With ``ahead_ms`` the files end later, and their last bars
+    appear as they close.
     """
 
     def __init__(
@@ -70,13 +69,14 @@ class ReplayedMarket(GivenMarket):
         super().__init__({key: series.candles for key, series in self.series.items()})
 
     def frozen_end_ms(self, symbol: str, timeframe: str) -> int:
-        """Where the last bar of a series ends, and with it the window in which it can be whole."""
+        """Where the last bar of a series ends, in ms; :class:`ConfigurationError` without a file."""
         try:
             return self.series[symbol, timeframe].end_ms
         except KeyError:
             raise ConfigurationError(f"{self.directory}: no chosen file serves {symbol} {timeframe}") from None
 
     def describe(self) -> dict[str, object]:
+        """The directory and each series' file, shift and end."""
         return {
             "kind": "replayed",
             "directory": str(self.directory),
@@ -97,7 +97,7 @@ class ReplayedMarket(GivenMarket):
 
 def _best_of_each_series(found: Iterable[ReplayedSeries]) -> list[ReplayedSeries]:
     best: dict[tuple[str, str], ReplayedSeries] = {}
-    for series in found:  # by name, so that a later equal does not win
+    for series in found:  # sorted by name: the first of equals wins
         key = (series.file.symbol, series.file.timeframe.name)
         if key not in best or _rank(series) > _rank(best[key]):
             best[key] = series

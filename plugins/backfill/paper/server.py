@@ -1,7 +1,4 @@
-"""A paper exchange behind HTTP, on 127.0.0.1 only.
-
-Besides the exchange's own paths it has a few for the test or the demo: see control.py.
-"""
+"""A paper exchange over HTTP, on 127.0.0.1 only. control.py adds paths for the test or the demo."""
 
 from __future__ import annotations
 
@@ -38,15 +35,13 @@ BACKLOG = 2048
 
 
 def wall_clock_ms() -> int:
+    """The computer's time in epoch ms."""
     return time.time_ns() // 1_000_000
 
 
 @dataclass
 class Counts:
-    """Requests since the start or the last reset: all, those turned away, those let in by what they asked.
-
-    ``by_symbol`` goes by our names of the instruments; ``by_fault`` counts what was let in and befallen by a fault.
-    """
+    """Requests since the last reset: all, refused, admitted by path, our symbol and fault."""
 
     total: int = 0
     refused: int = 0
@@ -55,6 +50,7 @@ class Counts:
     by_fault: Counter[str] = field(default_factory=Counter)
 
     def as_dict(self) -> dict[str, object]:
+        """The counts by name, ready for JSON."""
         return dict(vars(self))
 
 
@@ -64,11 +60,9 @@ class PaperExchange:
         with PaperExchange(SyntheticMarket()) as exchange:
             requests.get(exchange.url + "/api/v1/market/instruments")
 
-    ``clock`` gives the exchange's time in epoch ms: for its running bars, its limits and its Date header.
-    ``limits`` stand in for the protocol's own house rules. ``latency_ms`` is waited before each answer.
-    What goes wrong is switched by ``exchange.faults.on("geo_block")``: see :class:`Switchboard`.
-    Port 0 takes a free one. The thread shares the interpreter with its caller: for measurements, run
-    ``python -m backfill.paper`` instead.
+    ``clock`` gives epoch ms for running bars, limits and the Date header. ``limits`` replace the protocol's own.
+    ``latency_ms`` is waited before each answer. ``faults`` switches faults on: see :class:`Switchboard`. Port 0 takes a
+    free one. The thread shares the caller's interpreter: for measurements, run ``python -m backfill.paper``.
     """
 
     def __init__(
@@ -95,19 +89,20 @@ class PaperExchange:
 
     @property
     def url(self) -> str:
+        """The base URL, without a trailing slash."""
         return f"http://{HOST}:{self.port}"
 
     def suspend(self, status: int, seconds: float) -> None:
-        """Turn every address away: 403 as a firewall does, 429 as if it had asked too often."""
+        """Refuse every address: 403 as a firewall, 429 as a rate limit."""
         self.doorkeeper.suspend_everyone(status, self.clock() + round(1000 * seconds))
 
     def reset_limits(self) -> None:
+        """Forget counted requests and lift all suspensions."""
         self.doorkeeper.reset()
 
     def reset_counts(self) -> None:
+        """Set all request counts to zero."""
         self.requests = Counts()
-
-    # The exchange's own paths.
 
     async def _exchange(self, scope: Scope, receive: Receive, send: Send) -> None:
         response, fault = self._respond(Request(scope))
@@ -162,16 +157,14 @@ class PaperExchange:
     def _application(self) -> Starlette:
         return Starlette(routes=[*control_routes(self), Mount("/", self._exchange)])
 
-    # Running.
-
     def server(self) -> tuple[uvicorn.Server, socket.socket]:
-        """A server for :attr:`app` and the socket it is to serve, which listens already: the port is known."""
-        # Named as TCP, so that asyncio sends each answer at once; else short ones wait 40 ms for the client's ACK.
+        """A server for :attr:`app` and its listening socket, whose port is known."""
+        # With IPPROTO_TCP asyncio sets TCP_NODELAY; else short answers wait 40 ms for the client's ACK.
         listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             listener.bind((HOST, self.port))
-            listener.listen(BACKLOG)  # who connects before the server runs waits for it
+            listener.listen(BACKLOG)  # early connections wait for the server
         except OSError as taken:
             listener.close()
             raise ConfigurationError(f"paper exchange: port {self.port} cannot be had: {taken}") from taken
@@ -182,7 +175,7 @@ class PaperExchange:
             ws="none",
             log_config=None,
             access_log=False,
-            date_header=False,  # the clock's time, not the computer's: see _dated
+            date_header=False,  # see _dated
             server_header=False,
             proxy_headers=False,  # limits go by the true address
         )
@@ -204,7 +197,7 @@ class PaperExchange:
         return self
 
     def stop(self) -> None:
-        """Close the port: connections are refused from now on."""
+        """Close the port and end the thread."""
         if self._server is not None and self._thread is not None:
             self._server.should_exit = True
             self._thread.join()
@@ -220,7 +213,7 @@ class PaperExchange:
 
 
 def serve_together(servers: Sequence[tuple[uvicorn.Server, socket.socket]]) -> None:
-    """Run what :meth:`PaperExchange.server` gave, all in this thread, until a signal ends them."""
+    """Run the results of :meth:`PaperExchange.server` in this thread until a signal."""
 
     async def side_by_side() -> None:
         await asyncio.gather(*(server.serve(sockets=[listener]) for server, listener in servers))
@@ -229,7 +222,7 @@ def serve_together(servers: Sequence[tuple[uvicorn.Server, socket.socket]]) -> N
 
 
 def _dated(app: ASGIApp, clock: Clock) -> ASGIApp:
-    """``app`` with the clock's time as the Date header of every answer."""
+    """``app`` with the clock's time as the Date header."""
 
     async def dated(scope: Scope, receive: Receive, send: Send) -> None:
         async def send_dated(message: Message) -> None:

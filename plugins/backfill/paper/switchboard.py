@@ -1,4 +1,4 @@
-"""Which faults of one exchange are on, for whom and for how long."""
+"""Which faults of one exchange are on, and for how long."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ _OF_PAGES = {*_OF_REQUESTS, *_OF_BARS, "contains_ms", "rows", "share", "by", "ke
 
 @dataclass
 class Switched:
-    """One fault that is on. What is None does not narrow it.
+    """One fault that is on. Fields that are None do not narrow it. Symbols are our names.
 
-    A fault of requests befalls ``requests_left`` more of them, of those about ``symbol`` whose path begins with
-    ``path``: not the next ``after`` of them, and of the others each with ``probability`` by dice of ``seed``. When
-    they are used up, the fault called ``then`` is switched on for the same symbol and path.
+    A request fault skips ``after`` requests about ``symbol`` on paths that begin with ``path``, then affects each with
+    ``probability``, by dice of ``seed``. When ``requests_left`` is used up, the fault ``then`` is switched on for the
+    same symbol and path.
 
-    A fault of pages befalls requests likewise, but only those whose sound answer has candles of ``timeframe`` and
-    spans ``contains_ms`` and one of ``opens_ms``; ``damage`` is what it does to them.
+    A page fault also needs a sound answer with candles of ``timeframe`` that spans ``contains_ms`` and holds one of
+    ``opens_ms``; ``damage`` says what it does.
 
-    A fault of bars befalls those of one ``symbol`` and ``timeframe`` that open at ``opens_ms``; no
-    others, so that a minute that is not there still counts in its hour. Symbols are our names for them.
+    A bar fault affects only bars of ``symbol`` and ``timeframe`` that open at ``opens_ms``: a missing minute still
+    counts in its hour.
     """
 
     name: str
@@ -51,15 +51,18 @@ class Switched:
     then: str | None = None
     contains_ms: int | None = None
     damage: PageDamage | None = None
-    met: Counter[str] = field(default_factory=Counter, repr=False)  # how often each question came
+    met: Counter[str] = field(default_factory=Counter, repr=False)  # times each question came
 
     def is_over(self, now_ms: int) -> bool:
+        """Whether its time or its requests are used up."""
         return self.requests_left == 0 or (self.until_ms is not None and now_ms >= self.until_ms)
 
     def is_about(self, symbol: str | None) -> bool:
+        """Whether it applies to requests about ``symbol``, our name."""
         return self.symbol is None or self.symbol == symbol
 
     def is_about_page(self, page: FaultyPage) -> bool:
+        """Whether it applies to this page of candles."""
         return (
             bool(page.rows)
             and page.question.path.startswith(self.path)
@@ -70,12 +73,12 @@ class Switched:
         )
 
     def dice(self, question: str) -> random.Random:
-        """Dice for a question, others each time that it comes, whatever else is asked in between."""
+        """Dice for a question, new each time, independent of other questions."""
         self.met[question] += 1
         return dice_of(self.seed, self.name, question, self.met[question])
 
     def takes(self, dice: random.Random) -> bool:
-        """Whether it befalls a request that it is about, which then is used up."""
+        """Whether it affects this matching request; counts the request."""
         if self.after:
             self.after -= 1
             return False
@@ -86,6 +89,7 @@ class Switched:
         return True
 
     def as_dict(self) -> dict[str, object]:
+        """Its fields, ready for JSON."""
         opens_ms = None if self.opens_ms is None else sorted(self.opens_ms)
         damage = None if self.damage is None else asdict(self.damage)
         shown = {name: value for name, value in vars(self).items() if name != "met"}
@@ -93,12 +97,12 @@ class Switched:
 
 
 class Switchboard:
-    """Switches faults on and off while the exchange runs; ``clock`` is the exchange's."""
+    """Switches faults on and off while the exchange runs, by its ``clock``."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._switched: list[Switched] = []
-        self._switching = threading.Lock()  # a test's thread and, for what follows a fault, the server's
+        self._switching = threading.Lock()  # tests switch in their thread, ``then`` in the server's
 
     def on(
         self,
@@ -117,10 +121,12 @@ class Switchboard:
         contains_ms: int | None = None,
         **damage: Any,
     ) -> Switched:
-        """Switch a fault on, beside those that are on already: for some seconds or requests, else until off.
+        """Switch on another fault, for some seconds or requests, else until off.
 
-        See :class:`Switched`; ``damage`` are the parameters of a fault of pages, see :class:`PageDamage`.
-        "One old row in the newest page, then 503": ``on("moved", by="-400d", requests=1, then="error_503")``.
+        See :class:`Switched`; ``damage`` are fields of :class:`PageDamage`. :class:`ConfigurationError` for an unknown
+        fault or unfit parameters.
+
+            on("moved", by="-400d", requests=1, then="error_503")  # one old row in the newest page, then 503
         """
         opens = None if opens_ms is None else tuple(sorted(int(open_ms) for open_ms in opens_ms))
         given = {
@@ -162,25 +168,27 @@ class Switchboard:
         return switched
 
     def off(self, name: str | None = None) -> None:
-        """Switch off the faults of that name; without one, all."""
+        """Switch off the faults of that name, or all."""
         with self._switching:
             self._switched = [] if name is None else [one for one in self._switched if one.name != name]
 
     def are_on(self) -> list[Switched]:
-        """Those that are not over, in the order they were switched on."""
+        """Faults that are not over, in the order of switching."""
         now_ms = self._clock()
         return [one for one in self._switched if not one.is_over(now_ms)]
 
     def is_on(self, switched: Switched) -> bool:
+        """Whether this fault is switched on and its time not over."""
         return any(one is switched for one in self._switched) and (
             switched.until_ms is None or self._clock() < switched.until_ms
         )
 
     def has_page_faults(self) -> bool:
+        """Whether any page fault is on."""
         return any(one.damage is not None for one in self.are_on())
 
     def befalling(self, path: str, symbol: str | None) -> Switched | None:
-        """The first fault of requests that befalls this one, which is one of those it befalls."""
+        """The first fault that affects this request; counts the request."""
         for one in self.are_on():
             is_about = one.name not in (*BARS, *PAGES) and path.startswith(one.path) and one.is_about(symbol)
             if is_about and self._takes(one, one.dice(f"{path} {symbol}")):
@@ -188,7 +196,7 @@ class Switchboard:
         return None
 
     def befalling_page(self, page: FaultyPage) -> list[tuple[PageDamage, random.Random]]:
-        """All faults of pages that befall this one, each with the dice that choose its rows."""
+        """All faults that affect this page, with the dice that choose rows."""
         befallen = []
         for one in self.are_on():
             if one.damage is not None and one.is_about_page(page):
@@ -204,13 +212,13 @@ class Switchboard:
         return takes
 
     def seen(self, market: PaperMarket) -> PaperMarket:
-        """``market`` with the bars as the faults leave them."""
+        """``market`` with the bar faults that are on."""
         faults = [one for one in self.are_on() if one.name in BARS]
         return DamagedMarket(market, faults) if faults else market
 
 
 def _check(name: str, narrowed_by: set[str]) -> None:
-    """Whether there is such a fault, and all of that can narrow it."""
+    """Raise :class:`ConfigurationError` unless the fault exists and can be narrowed so."""
     if name not in FAULTS:
         raise ConfigurationError(f"no fault is called {name!r}; known are {', '.join(FAULTS)}")
     befalls, allowed = ("requests", _OF_REQUESTS)
@@ -224,7 +232,7 @@ def _check(name: str, narrowed_by: set[str]) -> None:
 
 
 class DamagedMarket(PaperMarket):
-    """A market some of whose bars are missing, revised or nonsense."""
+    """A market with missing, revised or invalid bars."""
 
     def __init__(self, market: PaperMarket, faults: list[Switched]) -> None:
         super().__init__(market.instruments)
@@ -233,16 +241,17 @@ class DamagedMarket(PaperMarket):
         self._faults = faults
 
     def candles(self, symbol: str, timeframe: str, start_ms: int, end_ms: int, now_ms: int | None = None) -> Candles:
-        """See :meth:`Market.candles`; unlike there, an open time may come twice or lie off the grid."""
+        """See :meth:`PaperMarket.candles`; here open times may repeat or lie off the grid."""
         faults = [one for one in self._faults if one.is_about(symbol) and one.timeframe in (None, timeframe)]
         if any(one.name == "missing" and one.opens_ms is None for one in faults):
-            return NO_CANDLES  # a page looks for them in the whole history: do not make it up first
+            return NO_CANDLES  # newest() searches the whole history: do not compute it first
         bars = self._market.candles(symbol, timeframe, start_ms, end_ms, now_ms)
         for fault in faults:
             bars = _befallen(fault, bars)
         return bars
 
     def describe(self) -> dict[str, object]:
+        """The description of the undamaged market."""
         return self._market.describe()
 
 

@@ -1,13 +1,11 @@
-"""A market computed from a seed: any minute of any year, without computing those before it.
+"""A market computed from a seed: any minute of any year, without the minutes before it.
 
-A day of one coin is one block of 1440 minutes: a random walk from the coin's level at that midnight to its
-level at the next, so that every minute opens where the one before closed, across midnight too. The levels
-themselves are random at knots 1, 4, 16, 64 and 256 days apart and straight between them, which sums to
-something like a price's long swings and needs no history.
+A coin's day is a block of 1440 minutes: a random walk from its level at one midnight to its level at the next, so each
+minute opens at the previous close. Levels are random at knots 1, 4, 16, 64 and 256 days apart, interpolated linearly
+and summed.
 
-All of it is kept in whole numbers (ticks, lots, 1/10,000 of the quote currency), so a higher bar is the
-*exact* aggregate of its minutes: first open, highest high, lowest low, last close, sums of volumes. Nobody
-should mistake these candles for real ones: there are no jumps, no trends and no news in them.
+All is kept in whole numbers (ticks, lots, 1/10,000 of the quote currency), so a higher bar is the *exact* aggregate of
+its minutes. The candles have no jumps, trends or news.
 """
 
 from __future__ import annotations
@@ -33,15 +31,15 @@ QUOTE_UNITS = 10_000  # Blofin's quote volumes have four decimals
 OPEN, HIGH, LOW, CLOSE, LOTS, QUOTE = range(6)
 Rows = NDArray[np.int64]  # shape (bars, 6): open, high, low, close in ticks, lots, quote units
 
-# Busiest in the afternoon, UTC, when Europe and America trade together.
+# Busiest in the afternoon UTC, when Europe and America overlap.
 _ACTIVITY = 1 - 0.45 * np.cos(2 * np.pi * (np.arange(DAY_MINUTES) / DAY_MINUTES - 1 / 8))
 
 
 class SyntheticMarket(PaperMarket):
-    """The coins' candles under one ``seed``; two instances with the same arguments agree in every digit.
+    """The coins' candles under one ``seed``; equal arguments give equal digits.
 
-    ``quiet_share`` of the minutes have no trade; an exchange shows those as ``quiet_bars``: flat bars of zero
-    volume, or absent ones. ``cached_days`` blocks of 70 kB are kept.
+    ``quiet_share`` of the minutes have no trade; ``quiet_bars``: shown as flat bars of zero volume, or absent.
+    ``cached_days`` blocks of 70 kB are kept.
     """
 
     def __init__(
@@ -62,10 +60,11 @@ class SyntheticMarket(PaperMarket):
         self._knot = lru_cache(maxsize=8 * cached_days)(self._make_knot)
 
     def describe(self) -> dict[str, object]:
+        """The seed and the symbols, ready for JSON."""
         return {"kind": "synthetic", "seed": self.seed, "symbols": list(self._coins)}
 
     def candles(self, symbol: str, timeframe: str, start_ms: int, end_ms: int, now_ms: int | None = None) -> Candles:
-        """See :meth:`Market.candles`. The running bar shows a share of its running minute."""
+        """See :meth:`PaperMarket.candles`. The running bar holds a share of its running minute."""
         bar = timeframe_named(timeframe)
         listed_ms = self.instrument(symbol).listed_ms
         start_ms = max(bar.ceil(start_ms), bar.floor(listed_ms))
@@ -104,7 +103,7 @@ class SyntheticMarket(PaperMarket):
         spread = coin.daily_volatility / np.sqrt(DAY_MINUTES) * _ACTIVITY
         moves, up, down, appetite = rng.standard_normal((4, DAY_MINUTES))
         trades = rng.random(DAY_MINUTES) >= self.quiet_share
-        trades[-1] = True  # the walk must be able to end on the next day's level
+        trades[-1] = True  # the walk needs a trade to end on the next day's level
 
         opening, closing = self._level(symbol, day), self._level(symbol, day + 1)
         steps = moves * spread * trades
@@ -127,7 +126,7 @@ class SyntheticMarket(PaperMarket):
         return rows
 
     def _make_level(self, symbol: str, day: int) -> float:
-        """The logarithm of the coin's price at 00:00 UTC of ``day`` (days since the epoch)."""
+        """The coin's log price at 00:00 UTC of ``day`` (days since the epoch)."""
         coin = self._coins[symbol]
         level = float(np.log(coin.price))
         for apart in KNOT_DAYS:
@@ -156,14 +155,14 @@ def _aggregate(minutes: Rows, bar: Timeframe) -> Rows:
 
 
 def _silence_before(minutes: Rows, count: int) -> None:
-    """Flatten the first ``count`` minutes to the open after them: the coin was not listed yet."""
+    """Flatten the ``count`` minutes before the listing to the open after them."""
     if count > 0:
         minutes[:count, :LOTS] = minutes[count, OPEN]
         minutes[:count, LOTS:] = 0
 
 
 def _cut_at(minutes: Rows, elapsed_ms: int) -> None:
-    """Keep what has traded within ``elapsed_ms``: a share of the running minute and nothing of later ones."""
+    """Keep what traded within ``elapsed_ms``: of the running minute a share."""
     running, into_ms = divmod(elapsed_ms, MINUTE_MS)
     opened, lots = minutes[running, OPEN], minutes[running, LOTS]
     # Truncation towards zero keeps the order low <= close <= high.
@@ -178,6 +177,6 @@ def _cut_at(minutes: Rows, elapsed_ms: int) -> None:
 
 
 def _times(whole: NDArray[np.int64], unit: Decimal) -> NDArray[np.float64]:
-    """``whole * unit`` as the doubles nearest to the decimal products: one rounding, not two."""
+    """``whole * unit``, rounded once to the nearest double."""
     numerator, denominator = unit.as_integer_ratio()
     return whole * numerator / denominator

@@ -1,8 +1,8 @@
-"""One venue's view of a market: the same coins under its own names, at slightly other prices, with volumes of its own.
+"""One venue's view of a market: its own names, slightly other prices, its own volumes.
 
-What a venue adds is a function of its name, the instrument and the minute, so that any minute can be had without
-those before it and two instances agree in every digit. Prices stay what they must be: on the tick, each minute
-opening where the one before closed, flat without trades, and a higher bar the exact aggregate of its minutes.
+Differences are a function of venue, instrument and minute: any minute can be computed alone, and instances agree in
+every digit. Prices stay on the tick, each minute opens at the previous close and is flat without trades, a higher bar
+is the exact aggregate of its minutes.
 """
 
 from __future__ import annotations
@@ -23,17 +23,16 @@ from backfill.paper.market import NO_CANDLES, Candles, PaperInstrument, PaperMar
 
 BASIS_POINT = 1e-4
 LOOK_BACK_MS = 64 * MINUTE_MS
-VOLUME_SPREAD = 0.2  # a minute's share of the volume differs by up to 10 % either way
+VOLUME_SPREAD = 0.2  # a minute's share varies by up to 10 % either way
 
 
 @dataclass(frozen=True)
 class PaperListing:
     """How the venue names, scales and trades one instrument of the market.
 
-    One unit of ``instrument`` is ``units`` units of the market's ``of``: 1000 where the venue quotes 1000PEPE
-    and the market PEPE. Prices are ``units`` times higher, volumes in coins as many times smaller, volumes in
-    quote currency the same. ``basis_bp`` is added to all prices. Of the market's volume the venue has
-    ``volume_share``, more or less; None: exactly the market's own.
+    One unit of ``instrument`` is ``units`` units of the market's ``of``: 1000 for 1000PEPE against PEPE. Prices are
+    ``units`` times higher, volumes in coins as much smaller, quote volumes equal. ``basis_bp`` is added to all prices.
+    The venue has about ``volume_share`` of the market's volume; None: exactly the market's.
     """
 
     instrument: PaperInstrument
@@ -44,11 +43,10 @@ class PaperListing:
 
 
 class VenueMarket(PaperMarket):
-    """``listings`` of ``market``; ``difference_bp`` is the median distance between a price here and there.
+    """``listings`` of ``market``; ``difference_bp`` is the median price difference.
 
-    The distances are spread so that the 99th percentile is 6.6 times the median. Where there is no difference,
-    no basis and no volume of its own, bars are scaled one by one, so a market need not have minutes. Else every
-    bar is the aggregate of the venue's minutes.
+    The 99th percentile is 6.6 times the median. A listing without difference, basis and own volume is scaled bar by
+    bar, so the market needs no minutes; other bars are aggregates of the venue's minutes.
     """
 
     def __init__(
@@ -62,11 +60,12 @@ class VenueMarket(PaperMarket):
         self._listings = {listing.instrument.symbol: listing for listing in listings}
 
     def describe(self) -> dict[str, object]:
+        """The venue's listings and the market behind, ready for JSON."""
         listed = {symbol: {"of": listing.of, "units": str(listing.units)} for symbol, listing in self._listings.items()}
         return {"kind": "venue", "venue": self.venue, "listings": listed, "of": self.market.describe()}
 
     def candles(self, symbol: str, timeframe: str, start_ms: int, end_ms: int, now_ms: int | None = None) -> Candles:
-        """See :meth:`Market.candles`."""
+        """See :meth:`PaperMarket.candles`."""
         listing = self._listings[self.instrument(symbol).symbol]
         if listing.volume_share is None and not self.difference_bp and not listing.basis_bp:
             there = self.market.candles(listing.of, timeframe, start_ms, end_ms, now_ms)
@@ -78,7 +77,7 @@ class VenueMarket(PaperMarket):
         return minutes if bar.step_ms == MINUTE_MS else grouped(minutes, bar, listing.instrument)
 
     def _minutes(self, listing: PaperListing, start_ms: int, end_ms: int, now_ms: int | None) -> Candles:
-        """The venue's minutes; the distance to the market changes only where there is a trade."""
+        """The venue's minutes; the price difference changes only at a trade."""
         if start_ms >= end_ms:
             return NO_CANDLES
         there, first = self._with_a_trade_before(listing.of, start_ms, end_ms, now_ms)
@@ -91,7 +90,7 @@ class VenueMarket(PaperMarket):
         return self._here(listing, there[first:], at_open[first:], at_close[first:])
 
     def _with_a_trade_before(self, of: str, start_ms: int, end_ms: int, now_ms: int | None) -> tuple[Candles, int]:
-        """The market's minutes from the last trade before ``start_ms`` on or earlier, and the index of ``start_ms``."""
+        """The market's minutes from a trade before ``start_ms``, and the index of ``start_ms``."""
         back_ms = LOOK_BACK_MS
         while True:
             there = self.market.candles(of, "1m", start_ms - back_ms, end_ms, now_ms)
@@ -104,7 +103,7 @@ class VenueMarket(PaperMarket):
     def _here(
         self, listing: PaperListing, there: Candles, at_open: NDArray[np.float64], at_close: NDArray[np.float64]
     ) -> Candles:
-        """The market's bars as the venue has them, given the logarithmic distances at their two ends."""
+        """The venue's bars, given log price differences at open and close."""
         instrument, units = listing.instrument, float(listing.units)
         basis = listing.basis_bp * BASIS_POINT
         here = there.copy()
@@ -128,7 +127,7 @@ class VenueMarket(PaperMarket):
         return here
 
     def _distances(self, listing: PaperListing, times_ms: NDArray[np.int64]) -> NDArray[np.float64]:
-        """Logarithms of price here / price there at these times: Laplace distributed around 0."""
+        """Log of venue price / market price: Laplace distributed around 0."""
         uniform = self._uniform("price", listing, times_ms) - 0.5
         width = self.difference_bp * BASIS_POINT / float(np.log(2))
         distances: NDArray[np.float64] = -width * np.sign(uniform) * np.log1p(-2 * np.abs(uniform))
@@ -143,7 +142,7 @@ class VenueMarket(PaperMarket):
     def _uniform(
         self, what: Literal["price", "volume"], listing: PaperListing, times_ms: NDArray[np.int64]
     ) -> NDArray[np.float64]:
-        """A number in (0, 1) for each minute: splitmix64 of its number."""
+        """A number in (0, 1) per minute: splitmix64 of the minute's number."""
         key = crc32(f"{self.venue}/{listing.instrument.symbol}/{what}".encode())
         mixed = ((times_ms // MINUTE_MS).astype(np.uint64) + np.uint64(key << 28)) * np.uint64(0x9E3779B97F4A7C15)
         mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)

@@ -1,8 +1,8 @@
-"""Which venues there are on paper, and what each makes of a market: names, contract sizes, kinds of instrument.
+"""What each paper venue makes of a market: names, contract sizes, kinds of instrument.
 
-How often a coin is multiplied is as known of the venues (freqtrade's leverage tiers, passivbot's tests, Blofin's
-instruments of 2025-12-14); what is not known is not listed. Contract sizes of OKX are its own for the largest
-coins and the market's for all others. Spot pairs are quoted by the single coin everywhere.
+Multiplied coins are listed where known (freqtrade's leverage tiers, passivbot's tests, Blofin's instruments of
+2025-12-14). OKX's contract sizes are its own for the largest coins, the market's for others. Spot pairs are quoted by
+the single coin everywhere.
 """
 
 from __future__ import annotations
@@ -55,10 +55,10 @@ MULTIPLIED = {coin for coin, _ in QUOTED_COINS.values()}
 class PaperVenue:
     """What one venue lists.
 
-    ``names`` says how it calls the perpetuals of multiplied coins; one that it does not name it does not have.
-    ``contract_values`` are sizes of linear contracts where they are not the market's ("*": of all others),
-    ``inverse_values`` those of BTC-USD and ETH-USD. ``spot_pairs`` are the quote currencies by coin ("*": of all
-    others). ``volume_share`` is its share of the market's volume. Venues of one ``house`` agree in every candle.
+    ``names`` are its names of the multiplied coins it has; None: no perpetuals at all. ``contract_values`` are linear
+    contract sizes other than the market's ("*": of all others), ``inverse_values`` those of BTC-USD and ETH-USD.
+    ``spot_pairs`` are quote currencies by coin ("*": of all others). ``volume_share`` is of the market's volume. Venues
+    of one ``house`` agree in every candle.
     """
 
     house: str
@@ -139,9 +139,9 @@ def paper_exchange(
     traps: Collection[Trap] = (),
     **running: Any,
 ) -> PaperExchange:
-    """The venue called ``name`` over ``market``; ``running`` are further arguments of :class:`PaperExchange`.
+    """The venue ``name`` over ``market``; ``running`` goes to :class:`PaperExchange`.
 
-    Blofin shows the market itself, the others their view of it: see :func:`venue_market`.
+    Blofin shows the market itself, the others :func:`venue_market`.
     """
     if name == "blofin":
         return PaperExchange(market, BlofinProtocol(), **running)
@@ -157,9 +157,9 @@ def venue_market(
     own_volumes: bool = True,
     traps: Collection[Trap] = (),
 ) -> VenueMarket:
-    """What the venue called ``name`` lists of ``market``, whose instruments are Blofin's linear ones.
+    """What the venue ``name`` lists of ``market``, whose instruments are Blofin's linear ones.
 
-    Without a difference and volumes of its own its perpetuals' candles are the market's, renamed and rescaled.
+    Without a difference and own volumes perpetuals' candles are the market's, renamed and rescaled.
     """
     venue = _venue(name)
     listings = {listing.instrument.symbol: listing for listing in _listings(venue, market, traps)}
@@ -238,7 +238,7 @@ def _renamed(listing: PaperListing, symbol: str) -> PaperListing:
 
 
 def _units(name: str, theirs: PaperInstrument) -> Decimal:
-    """How many units of their instrument one of ours called ``name`` is."""
+    """How many units of ``theirs`` one unit of our ``name`` is."""
     return Decimal(_quoted(name)[1]) / _quoted(theirs.base)[1]
 
 

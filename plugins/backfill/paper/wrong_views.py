@@ -1,4 +1,4 @@
-"""Markets as they look through an exchange's mistakes: at a wrong cursor, of a wrong series, from a late replica."""
+"""Markets seen through an exchange's mistakes: wrong cursor, wrong series, late replica."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from backfill.domain.timeframes import TIMEFRAMES
 from backfill.domain.timeframes import timeframe as timeframe_named
 from backfill.paper.market import Candles, PaperMarket
 
-FURTHER_MS = Callable[[int, int], int]  # how far, for a page of so many bars of so many milliseconds
+FURTHER_MS = Callable[[int, int], int]  # (bars in a page, bar length in ms) -> offset in ms
 
 
 class WrongView(PaperMarket):
-    """The market as it is; each kind of mistake overrides one method."""
+    """The market unchanged; each subclass makes one mistake."""
 
     def __init__(self, market: PaperMarket) -> None:
         super().__init__(market.instruments)
@@ -20,34 +20,35 @@ class WrongView(PaperMarket):
         self._market = market
 
     def candles(self, symbol: str, timeframe: str, start_ms: int, end_ms: int, now_ms: int | None = None) -> Candles:
-        """See :meth:`Market.candles`."""
+        """See :meth:`PaperMarket.candles`."""
         return self._market.candles(symbol, timeframe, start_ms, end_ms, now_ms)
 
     def describe(self) -> dict[str, object]:
+        """The description of the market behind."""
         return self._market.describe()
 
 
 class AtWrongCursor(WrongView):
-    """Each page is the one that a cursor ``further_ms`` later would have given."""
+    """Each page is the one at a cursor ``further_ms`` later."""
 
     def __init__(self, market: PaperMarket, further_ms: FURTHER_MS) -> None:
         super().__init__(market)
         self._further_ms = further_ms
 
     def newest(self, symbol: str, timeframe: str, start_ms: int, end_ms: int, limit: int, now_ms: int) -> Candles:
-        """See :meth:`Market.newest`."""
+        """See :meth:`PaperMarket.newest`."""
         by_ms = self._further_ms(limit, timeframe_named(timeframe).step_ms)
         end_ms = min(end_ms, now_ms + 1) + by_ms
         return self._market.newest(symbol, timeframe, start_ms + by_ms, end_ms, limit, now_ms)
 
     def oldest(self, symbol: str, timeframe: str, start_ms: int, end_ms: int, limit: int, now_ms: int) -> Candles:
-        """See :meth:`Market.oldest`."""
+        """See :meth:`PaperMarket.oldest`."""
         by_ms = self._further_ms(limit, timeframe_named(timeframe).step_ms)
         return self._market.oldest(symbol, timeframe, start_ms + by_ms, end_ms + by_ms, limit, now_ms)
 
 
 class OfOtherInstrument(WrongView):
-    """Every instrument has the candles of ``other``; without a name, of the next one of its kind."""
+    """Every instrument has the candles of ``other``, by default of the next of its kind."""
 
     def __init__(self, market: PaperMarket, other: str) -> None:
         super().__init__(market)
@@ -56,7 +57,7 @@ class OfOtherInstrument(WrongView):
         self._other = other
 
     def candles(self, symbol: str, timeframe: str, start_ms: int, end_ms: int, now_ms: int | None = None) -> Candles:
-        """See :meth:`Market.candles`."""
+        """See :meth:`PaperMarket.candles`."""
         return self._market.candles(self._other or self._next(symbol), timeframe, start_ms, end_ms, now_ms)
 
     def _next(self, symbol: str) -> str:
@@ -66,21 +67,21 @@ class OfOtherInstrument(WrongView):
 
 
 class OfOtherTimeframe(WrongView):
-    """Every timeframe has the bars of ``other``; without a name, of the next longer one."""
+    """Every timeframe has the bars of ``other``, by default of the next longer one."""
 
     def __init__(self, market: PaperMarket, other: str) -> None:
         super().__init__(market)
         self._other = other
 
     def candles(self, symbol: str, timeframe: str, start_ms: int, end_ms: int, now_ms: int | None = None) -> Candles:
-        """See :meth:`Market.candles`."""
+        """See :meth:`PaperMarket.candles`."""
         names = list(TIMEFRAMES)
         other = self._other or names[(names.index(timeframe) + 1) % len(names)]
         return self._market.candles(symbol, other, start_ms, end_ms, now_ms)
 
 
 class FromLateReplica(WrongView):
-    """The newest bars have not arrived: ``bars`` that have ended, and the running one."""
+    """The newest ``bars`` ended bars and the running one are missing."""
 
     def __init__(self, market: PaperMarket, bars: int) -> None:
         super().__init__(market)
@@ -88,7 +89,7 @@ class FromLateReplica(WrongView):
         self._bars = bars
 
     def candles(self, symbol: str, timeframe: str, start_ms: int, end_ms: int, now_ms: int | None = None) -> Candles:
-        """See :meth:`Market.candles`."""
+        """See :meth:`PaperMarket.candles`."""
         if now_ms is not None:
             bar = timeframe_named(timeframe)
             end_ms = min(end_ms, bar.floor(now_ms) - self._bars * bar.step_ms)

@@ -1,7 +1,4 @@
-"""What Airflow 3 loads: the page "Candles" behind Airflow's login. Airflow 2 shows nothing.
-
-The plugin is loaded in every process, tasks included, so only the API server imports what it alone needs.
-"""
+"""The page "Candles" behind Airflow 3's login. Airflow 2 shows nothing."""
 
 from __future__ import annotations
 
@@ -12,18 +9,18 @@ from airflow.plugins_manager import AirflowPlugin
 if TYPE_CHECKING:
     from backfill.storage.database import Connection
 
-# A user who may see this Dag's runs may see the candles' coverage.
+# Users who may see this Dag's runs may see the page.
 GUARDED_AS_DAG = "candles_fill_gaps"
 
 
 class BackfillPlugin(AirflowPlugin):
-    """The coverage page and its entry in the navigation."""
+    """The coverage page and its navigation entry."""
 
     name = "backfill"
     external_views: list[Any] = [  # noqa: RUF012 - Airflow's own attribute is a plain list
         {
             "name": "Candles",
-            # Relative to the UI's base, so it works behind a path prefix.
+            # Relative, so it works behind a path prefix.
             "href": "backfill/",
             "destination": "nav",
             "category": "browse",
@@ -33,7 +30,7 @@ class BackfillPlugin(AirflowPlugin):
 
     @property
     def fastapi_apps(self) -> list[Any]:  # type: ignore[override]
-        """Built when the API server asks: the imports below cost a task about a second."""
+        """Imports when asked: every process loads the plugin, and a task would lose about a second."""
         from airflow.api_fastapi.auth.managers.models.resource_details import DagAccessEntity
         from airflow.api_fastapi.core_api.security import requires_access_dag
 

@@ -1,7 +1,4 @@
-"""The coverage page: three files and two JSON endpoints, all read-only.
-
-The caller passes the database and the guard, so the app is tested without Airflow.
-"""
+"""The coverage page: three files and two read-only JSON endpoints, testable without Airflow."""
 
 from __future__ import annotations
 
@@ -23,7 +20,7 @@ ASSETS = frozenset({"coverage.css", "coverage.js"})
 MAX_SERIES = 10_000
 MAX_RUNS = 50
 
-# The page loads its own two files only, and only Airflow may frame it.
+# The page loads only its own files, and only Airflow may frame it.
 HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'self'",
@@ -36,9 +33,9 @@ log = logging.getLogger(__name__)
 
 
 def coverage_app(connect: Callable[[], Connection], guard: Callable[..., object]) -> FastAPI:
-    """An app whose every route, the files included, calls ``guard`` first (a FastAPI dependency that raises).
+    """An app whose every route, the files included, first calls ``guard``, a FastAPI dependency that raises.
 
-    ``connect`` opens one connection for each request; it is closed after the answer.
+    ``connect`` opens a connection for each request; it is closed after the answer.
     """
     app = FastAPI(dependencies=[Depends(guard)], docs_url=None, redoc_url=None, openapi_url=None)
 
@@ -66,16 +63,16 @@ def coverage_app(connect: Callable[[], Connection], guard: Callable[..., object]
 
     @app.middleware("http")
     async def add_headers(request: Request, proceed: Callable[[Request], Awaitable[Response]]) -> Response:
-        """Forbid framing by others and foreign content."""
+        """Add the security headers to every answer."""
         response = await proceed(request)
         response.headers.update(HEADERS)
         return response
 
     @app.exception_handler(BackfillError)
     def say_what_is_wrong(_request: Request, error: BackfillError) -> JSONResponse:
-        """A database error as a message for the page."""
+        """Answer 503 with a message for the page."""
         log.warning("the coverage page has no answer: %s", error)
-        # Database errors name hosts and users: those go to the log, their docstring to the page.
+        # Database errors name hosts and users: log those, show the class's docstring.
         shown = str(error) if isinstance(error, ConfigurationError) else type(error).__doc__
         return JSONResponse({"error": shown}, status_code=503)
 
