@@ -23,15 +23,14 @@ from backfill.dag_parts.tasks import fill_tasks, window_form
 
 try:
     from airflow.sdk import CronDataIntervalTimetable
-except ImportError:  # Airflow 2, whose `airflow dags backfill` now and then loses mapped tasks (apache/airflow#34012)
+except ImportError:  # Airflow 2: `airflow dags backfill` may lose mapped tasks (apache/airflow#34012)
     from airflow.timetables.interval import CronDataIntervalTimetable
 
     MAPPED = False
 else:
     MAPPED = True
 
-# What the form says holds; where it names neither end, the run's interval; a run that has none, started by the API or
-# the command line of Airflow 3, takes the last full day.
+# The form's window if set, else the run's interval, else (Airflow 3, by API or command line) the last full day.
 FORM_OR_DAY = "{{% if params.start or params.end %}}{form}{{% else %}}{{{{ {interval} or {day} }}}}{{% endif %}}"
 MIDNIGHT = "dag_run.run_after.replace(hour=0, minute=0, second=0, microsecond=0)"
 START = FORM_OR_DAY.format(
@@ -39,7 +38,7 @@ START = FORM_OR_DAY.format(
     interval="dag_run.data_interval_start",
     day=f"({MIDNIGHT} - macros.timedelta(days=1))",
 )
-# Airflow 3 lets a day's run wait until that is over; Airflow 2's backfill runs today at once, as far as it has come.
+# Airflow 3 waits for a day's end; Airflow 2's backfill runs today up to now.
 MOMENT = "dag_run.run_after | default(dag_run.start_date)"
 END = FORM_OR_DAY.format(
     form="{{ params.end or (dag_run.run_after | default('', true)) }}",
@@ -54,7 +53,7 @@ SOURCES_ASKED = "{{ (params.sources or []) | join(',') }}"
     description="Finds and closes the holes of a day, or of a range of dates, a run for each day.",
     doc_md=__doc__,
     schedule=CronDataIntervalTimetable("0 0 * * *", timezone="UTC"),
-    # Before any exchange had candles: what lies before the start date cannot be caught up.
+    # Before any exchange had candles.
     start_date=datetime(2010, 1, 1, tzinfo=timezone.utc),
     catchup=False,
     max_active_runs=4,

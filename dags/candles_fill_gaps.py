@@ -12,9 +12,9 @@ from airflow.providers.common.compat.sdk import dag
 from backfill.dag_parts.defaults import TASK_ARGS
 from backfill.dag_parts.tasks import fill_tasks, window_form
 
-# A run's own moment, so that all its tasks mean the same bars: one that closes in mid-run is the next run's.
+# One moment for all tasks of a run.
 END = "{{ params.end or (dag_run.run_after | default('', true)) }}"
-# Of the 30 minutes until the next run, so many are for asking; what is not done by then is the next run's.
+# 25 of the 30 minutes; the next run does the rest.
 UNTIL = "{{ (dag_run.start_date + macros.timedelta(minutes=25)).isoformat() }}"
 
 

@@ -33,8 +33,8 @@ from backfill.operators.validate import ValidateOperator
 )
 def candles_maintain() -> None:
     RefreshInstrumentsOperator(task_id="refresh_instruments")
-    # Whatever became of the one before: each looks at what is there now. The validation by day is thorough: it asks for
-    # the home's coarser bars also where nothing is missing. What it finds market-wide is then told as one outage.
+    # all_done: each task checks what is there now. `thorough` asks for the primary source's coarser bars even where
+    # nothing is missing. Market-wide findings become one outage.
     (
         PruneOperator(task_id="prune")
         >> AuditOperator(task_id="audit", repair="{{ params.repair }}", trigger_rule="all_done")

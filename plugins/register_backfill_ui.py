@@ -1,6 +1,6 @@
-"""The one file that Airflow's plugin loader runs here; `.airflowignore` hides the package beside it.
+"""The only file Airflow's plugin loader runs; `.airflowignore` hides the package.
 
-Where the project is also installed as a distribution, its entry point has registered the plugin already.
+An installed distribution registers by its entry point.
 """
 
 from importlib.metadata import entry_points

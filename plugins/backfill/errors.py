@@ -2,24 +2,24 @@
 
 BackfillError
 ├── ConfigurationError            mend the named setting, file or argument; nothing was written
-│   ├── UniverseInvalid           .problems, one line for each key of the universe file
-│   ├── SettingsInvalid           .problems, one line for each BACKFILL_* variable
+│   ├── UniverseInvalid           .problems, one line per key of the file
+│   ├── SettingsInvalid           .problems, one line per BACKFILL_* variable
 │   ├── UnknownTimeframe          .timeframe
 │   ├── UnknownSymbol             .symbol
 │   ├── InvalidWindow             .start_ms, .end_ms
-│   ├── CorrectionsInvalid        .problems, one line for each fault of the file of corrections
-│   └── DecisionRefused           .problems, one line for each row that cannot be decided on so
+│   ├── CorrectionsInvalid        .problems, one line per fault
+│   └── DecisionRefused           .problems, one line per row
 ├── DatabaseError
 │   ├── DatabaseUnreachable       start Postgres or mend the address
 │   ├── DatabaseAccessDenied      mend user, password or grants
 │   ├── SchemaMissing             run `backfill migrate`
 │   ├── SchemaTooOld              run `backfill migrate`
 │   ├── SchemaTooNew              upgrade this package
-│   └── SeriesBusy                another run works on the series: wait, ask again
+│   └── SeriesBusy                wait, ask again
 ├── ExchangeError                 .exchange
 │   ├── ExchangeUnreachable       wait, ask again
 │   ├── RateLimited               wait .retry_after_s
-│   │   └── AddressBanned         wait .retry_after_s; every process of this address waits
+│   │   └── AddressBanned         every process of this address waits
 │   ├── GeoBlocked                ask the next exchange
 │   ├── SymbolNotListed           ask the next exchange
 │   ├── SourceSkipped             ask the next exchange; the next run probes it
@@ -42,7 +42,7 @@ def _utc(ms: int) -> str:
 
 
 class BackfillError(Exception):
-    """Base of all errors this package raises on purpose."""
+    """Base of all errors raised on purpose."""
 
 
 class ConfigurationError(BackfillError):
@@ -59,7 +59,7 @@ class UniverseInvalid(ConfigurationError):
 
 
 class SettingsInvalid(ConfigurationError):
-    """An environment variable of ours has an unknown name or a bad value."""
+    """An unknown or malformed BACKFILL_* variable."""
 
     def __init__(self, problems: Sequence[str]) -> None:
         super().__init__("bad settings:\n" + "\n".join(f"  {p}" for p in problems))
@@ -67,7 +67,7 @@ class SettingsInvalid(ConfigurationError):
 
 
 class UnknownTimeframe(ConfigurationError):
-    """A timeframe that is not in the table."""
+    """A timeframe outside the table."""
 
     def __init__(self, timeframe: object, known: Sequence[str]) -> None:
         super().__init__(f"unknown timeframe {timeframe!r}; known are {' '.join(known)}")
@@ -75,7 +75,7 @@ class UnknownTimeframe(ConfigurationError):
 
 
 class UnknownSymbol(ConfigurationError):
-    """A symbol that the universe does not name. ``universe_path``: the file to add it to, where that would help."""
+    """A symbol outside the universe file."""
 
     def __init__(self, symbol: str, known: Sequence[str], universe_path: str | None = None) -> None:
         shown = ", ".join(list(known)[:8]) + (", ..." if len(known) > 8 else "")
@@ -85,7 +85,7 @@ class UnknownSymbol(ConfigurationError):
 
 
 class InvalidWindow(ConfigurationError):
-    """A window that is empty, upside down or not over yet."""
+    """An empty, reversed or unfinished window."""
 
     def __init__(self, start_ms: int, end_ms: int, why: str) -> None:
         super().__init__(f"window [{_utc(start_ms)}, {_utc(end_ms)}): {why}")
@@ -94,7 +94,7 @@ class InvalidWindow(ConfigurationError):
 
 
 class CorrectionsInvalid(ConfigurationError):
-    """A file of corrections breaks its rules; none of it is applied."""
+    """A file of corrections breaks its rules."""
 
     def __init__(self, path: str, problems: Sequence[str]) -> None:
         super().__init__(f"{path} cannot be applied:\n" + "\n".join(f"  {p}" for p in problems))
@@ -103,7 +103,7 @@ class CorrectionsInvalid(ConfigurationError):
 
 
 class DecisionRefused(ConfigurationError):
-    """A person's decision that cannot be carried out; none of its rows is touched."""
+    """A decision cannot be applied."""
 
     def __init__(self, decision: str, problems: Sequence[str]) -> None:
         super().__init__(f"cannot {decision}; nothing was changed:\n" + "\n".join(f"  {p}" for p in problems))
@@ -152,11 +152,11 @@ class ExchangeError(BackfillError):
 
 
 class ExchangeUnreachable(ExchangeError):
-    """No answer, or a 5xx: wait and ask again."""
+    """No answer, or a 5xx."""
 
 
 class RateLimited(ExchangeError):
-    """Too many requests: wait ``retry_after_s`` seconds before any process asks again."""
+    """Too many requests: all processes wait ``retry_after_s``."""
 
     def __init__(self, exchange: str, message: str, retry_after_s: float) -> None:
         super().__init__(exchange, f"{message} (retry after {retry_after_s:.0f} s)")
@@ -164,11 +164,11 @@ class RateLimited(ExchangeError):
 
 
 class AddressBanned(RateLimited):
-    """The exchange's firewall has shut out our address for a while."""
+    """The exchange's firewall banned our address."""
 
 
 class GeoBlocked(ExchangeError):
-    """The exchange does not serve this country: retrying never helps."""
+    """The exchange does not serve this country."""
 
 
 class SymbolNotListed(ExchangeError):
@@ -180,23 +180,23 @@ class SymbolNotListed(ExchangeError):
 
 
 class SourceSkipped(ExchangeError):
-    """The source has failed so often that it is not asked for a while."""
+    """The source failed too often and is not asked."""
 
 
 class RequestRefused(ExchangeError):
-    """The exchange says that our request is wrong."""
+    """The exchange calls our request wrong."""
 
 
 class BadPayload(ExchangeError):
-    """The answer is not what the protocol promises: HTML, cut JSON, wrong types."""
+    """Not what the protocol promises: HTML, cut JSON, wrong types."""
 
 
 class ContradictoryAnswer(ExchangeError):
-    """The answer contradicts what the source has said before."""
+    """The answer contradicts the source's earlier ones."""
 
 
 class PaginationStalled(BackfillError):
-    """A page did not bring us further back than its cursor."""
+    """A page is not older than its cursor."""
 
     def __init__(self, exchange: str, cursor_ms: int, oldest_ms: int) -> None:
         super().__init__(
@@ -206,11 +206,11 @@ class PaginationStalled(BackfillError):
 
 
 class LocalStackFailed(BackfillError):
-    """A process that `backfill demo` or `backfill up` has started cannot be kept running, or refuses requests."""
+    """A process of the local stack cannot be kept up, or refuses requests."""
 
 
 class CoverageIncomplete(BackfillError):
-    """A run has ended with gaps left to try."""
+    """The run ended with gaps left."""
 
     def __init__(self, message: str, missing: int) -> None:
         super().__init__(message)

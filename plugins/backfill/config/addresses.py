@@ -1,7 +1,6 @@
-"""Checks of the addresses people type: a Postgres URI, an exchange's base URL, a proxy.
+"""Checks of typed addresses; returned as libraries take them.
 
-Each function returns the address in the form the libraries take, or raises ValueError with a sentence that
-never repeats the address: it may hold a password.
+ValueError never repeats an address, which may hold a password.
 """
 
 from __future__ import annotations
@@ -13,24 +12,24 @@ PROXY_SCHEMES = ("http", "https", "socks4", "socks5", "socks5h")
 
 
 def postgres_uri(text: str) -> str:
-    """A libpq URI. ``postgres://`` and SQLAlchemy's ``postgresql+driver://`` are taken as ``postgresql://``."""
+    """A libpq URI, also from ``postgres://`` and SQLAlchemy's ``postgresql+driver://``."""
     uri, changed = re.subn(r"^postgres(ql)?(\+\w+)?://", "postgresql://", text.strip())
     if not changed:
         raise ValueError("not a Postgres URI; write postgresql://user:password@host:5432/database")
     if "#" in uri:
         raise ValueError("'#' cannot stand in a URI; in a password write it as %23")
-    # libpq would take what follows the first '@' for the host and repeat it in its errors, and so with a stray '%'.
+    # With a raw '@' or '%' in a password, libpq's errors would show part of it.
     if re.match(r"[^/?]*//[^/?]*@[^/?]*@", uri):
         raise ValueError("an '@' in a user or password is written %40")
     if re.search("%(?![0-9A-Fa-f]{2})", uri):
         raise ValueError("a '%' is written %25")
-    if "," not in uri:  # libpq takes several hosts, each with its port; urlsplit takes one
+    if "," not in uri:  # libpq takes several hosts, urlsplit one
         _split(uri)
     return uri
 
 
 def http_url(text: str) -> str:
-    """A base URL of an HTTP server, without a slash at its end."""
+    """An HTTP server's base URL, without a trailing slash."""
     url = text.strip()
     parts = _split(url)
     if parts.scheme not in ("http", "https") or not parts.hostname or re.search(r"\s", url):
@@ -53,7 +52,7 @@ def proxy_url(text: str) -> str:
 def _split(url: str) -> SplitResult:
     try:
         parts = urlsplit(url)
-        port = parts.port  # computed, and checked, only when asked for
+        port = parts.port  # checked only on access
     except ValueError:
         raise ValueError("its host or port cannot be read; a port is a number from 1 to 65535") from None
     if port == 0:

@@ -1,6 +1,6 @@
-"""Reads ``AIRFLOW_CONN_*`` variables as Airflow does, without Airflow.
+"""Reads ``AIRFLOW_CONN_*`` as Airflow does, without Airflow.
 
-Airflow docs, "Storing connections in environment variables": a URI, or JSON with the fields' names.
+Airflow docs, "Storing connections in environment variables": a URI, or JSON with the field names.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ FIELDS = (*TEXT_FIELDS, "port", "extra", "description")
 
 
 class AirflowConnection(Protocol):
-    """What we read of a connection: Airflow 2's class, Airflow 3's, or :class:`ConnectionFields`.
+    """Any connection: Airflow 2's, Airflow 3's, or :class:`ConnectionFields`.
 
-    ``host`` may hold a whole URL; None and "" both mean unset.
+    ``host`` may hold a URL; None and "" both mean unset.
     """
 
     @property
@@ -39,7 +39,7 @@ class AirflowConnection(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ConnectionFields:
-    """A connection without Airflow. Login, password and extras stay out of its repr: they are secrets."""
+    """A connection without Airflow; secrets stay out of its repr."""
 
     conn_type: str | None = None
     host: str | None = None
@@ -51,14 +51,14 @@ class ConnectionFields:
 
 
 def parse_connection(text: str) -> ConnectionFields:
-    """The fields of a URI or of JSON; ValueError with a sentence that never repeats the text."""
+    """Fields of a URI or JSON. ValueError never repeats the text."""
     return _from_json(text) if text.lstrip().startswith("{") else _from_uri(text.strip())
 
 
 def _from_uri(uri: str) -> ConnectionFields:
-    """``type://login:password@host:port/schema?extra=value``, each part percent-encoded.
+    """``type://login:password@host:port/schema?extra=value``, percent-encoded.
 
-    The host may carry a protocol of its own (``blofin://http://host``), or be a whole URL when it is encoded.
+    The host may have a protocol (``blofin://http://host``), or be an encoded URL.
     """
     match = re.fullmatch(r"(?P<type>[\w.+-]+)://((?P<protocol>\w+)://)?(?P<rest>.*)", uri)
     if match is None:
@@ -71,7 +71,7 @@ def _from_uri(uri: str) -> ConnectionFields:
     except ValueError:
         raise ValueError("its host or port cannot be read; percent-encode / : @ in login and password") from None
     address = parts.netloc.rpartition("@")[2]
-    encoded = "%2f" in address.lower()  # a URL or a socket's folder; urlsplit would put it into lower case
+    encoded = "%2f" in address.lower()  # urlsplit would lower its case
     host = unquote(address.partition(":")[0] if encoded else parts.hostname or "")
     query = dict(parse_qsl(parts.query, keep_blank_values=True))
     return ConnectionFields(
@@ -102,7 +102,7 @@ def _from_json(text: str) -> ConnectionFields:
 
 
 def json_object(value: object, what: str) -> dict[str, Any]:
-    """``value``, or what it holds as JSON text, if that is a mapping."""
+    """The mapping ``value`` is, or holds as JSON text."""
     try:
         value = json.loads(value) if isinstance(value, str) else value
     except ValueError as error:

@@ -1,7 +1,7 @@
 """Where Postgres and the exchanges are: from an argument, ``BACKFILL_*``, or an Airflow connection.
 
-The command line reads Airflow's environment variables itself; the hooks hand in the fields of the connection
-that Airflow has found. Both end in the same functions, and every fault is :class:`SettingsInvalid`.
+The command line reads Airflow's environment variables, hooks pass what Airflow found. Every fault is
+:class:`SettingsInvalid`.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from backfill.config.source_names import is_source, why_no_source
 from backfill.errors import SettingsInvalid
 
 DATABASE_VARIABLE = "AIRFLOW_CONN_CANDLES_DB"
-# The extras that Airflow's PostgresHook keeps for itself; libpq gets all others, and refuses what it lacks.
+# Extras that Airflow's PostgresHook keeps; libpq refuses unknown ones.
 NOT_FOR_LIBPQ = {
     *("iam", "redshift", "redshift-serverless", "cluster-identifier", "workgroup-name", "aws_conn_id"),
     *("azure_conn_id", "cursor", "sqlalchemy_scheme", "sqlalchemy_query"),
@@ -34,9 +34,9 @@ WEB = ("http", "https")
 
 @dataclass(frozen=True, slots=True)
 class SourceConnection:
-    """How to reach a source. What is None or empty is left to the source's public defaults.
+    """How to reach a source; None or empty: its public defaults.
 
-    ``proxies`` are as `requests` takes them (scheme of the request → proxy), ``options`` are ccxt's.
+    ``proxies`` as for `requests` (request scheme → proxy), ``options`` as for ccxt.
     """
 
     base_url: str | None = None
@@ -48,7 +48,7 @@ class SourceConnection:
 
 
 def database_uri(db: str | None = None, environ: Mapping[str, str] | None = None) -> str:
-    """The libpq URI of the candles: ``db``, else BACKFILL_DB, else AIRFLOW_CONN_CANDLES_DB."""
+    """The candles' libpq URI: ``db``, else BACKFILL_DB, else AIRFLOW_CONN_CANDLES_DB."""
     given = os.environ if environ is None else environ
     if db:
         with _faults_of("--db"):
@@ -62,10 +62,10 @@ def database_uri(db: str | None = None, environ: Mapping[str, str] | None = None
 
 
 def database_connection(name: str, connection: AirflowConnection) -> str:
-    """The libpq URI of the Airflow connection called ``name``.
+    """The libpq URI of the Airflow connection ``name``.
 
-    Airflow's schema is the database; a host with slashes is the folder of a socket. The extras are libpq's
-    options (sslmode, options, host, ...), as for Airflow's own PostgresHook.
+    Airflow's schema is the database, a host with slashes a socket folder. Extras are libpq options (sslmode, ...), as
+    for Airflow's PostgresHook.
     """
     with _faults_of(name):
         if not re.fullmatch(r"postgres(ql)?(\+\w+)?|", connection.conn_type or ""):
@@ -86,7 +86,7 @@ def database_connection(name: str, connection: AirflowConnection) -> str:
 
 
 def source_from_environment(source: str, environ: Mapping[str, str] | None = None) -> SourceConnection:
-    """AIRFLOW_CONN_<SOURCE>_DEFAULT, with BACKFILL_<SOURCE>_URL over its base URL."""
+    """AIRFLOW_CONN_<SOURCE>_DEFAULT, with BACKFILL_<SOURCE>_URL as base URL if set."""
     given = os.environ if environ is None else environ
     if not is_source(source):
         raise SettingsInvalid([why_no_source(source)])
@@ -101,10 +101,10 @@ def source_from_environment(source: str, environ: Mapping[str, str] | None = Non
 
 
 def source_connection(name: str, connection: AirflowConnection) -> SourceConnection:
-    """What the Airflow connection called ``name`` says of a source.
+    """The source settings in the Airflow connection ``name``.
 
-    Host, port and path make the base URL, which is https unless the host, the type (``http://...``) or the
-    schema says http. Login and password are API key and secret.
+    Host, port and path make the base URL, https unless host, type (``http://...``) or schema says http. Login and
+    password are API key and secret.
     """
     extra = connection.extra_dejson
     with _faults_of(name):
@@ -121,7 +121,7 @@ def source_connection(name: str, connection: AirflowConnection) -> SourceConnect
 
 
 def _base_url(connection: AirflowConnection) -> str | None:
-    """Airflow's schema is the protocol when it is http or https, else the URL's path."""
+    """Airflow's schema is the protocol if http(s), else the URL's path."""
     host, port = connection.host or "", connection.port
     protocol = next((name for name in (connection.schema, connection.conn_type) if name in WEB), "https")
     path = "" if connection.schema in WEB else (connection.schema or "").strip("/")
@@ -140,7 +140,7 @@ def _base_url(connection: AirflowConnection) -> str | None:
 
 
 def _proxies(value: object) -> dict[str, str]:
-    """One URL for all requests, or one for each of http, https, all; also as JSON text, as URIs carry it."""
+    """One URL for all, or per http, https, all; also as JSON text."""
     if isinstance(value, str) and not value.lstrip().startswith("{"):
         value = {"http": value, "https": value} if value.strip() else {}
     proxies = json_object(value or {}, "extra.proxies")

@@ -1,4 +1,4 @@
-"""YAML that remembers on which line each key stands, and refuses what YAML would pass over in silence."""
+"""YAML with each key's line; duplicate keys are faults."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ Path = tuple[str, ...]
 
 
 class LocatedYaml(NamedTuple):
-    """``data`` as plain Python; ``lines`` from a key's path (list items by index) to its line, from 1 on."""
+    """``data`` as plain Python; ``lines``: key path (list items by index) to line, from 1."""
 
     data: object
     lines: dict[Path, int]
     problems: list[str]
 
     def line(self, path: Path) -> int | None:
-        """The line of ``path``, or of what is nearest above it."""
+        """The line of ``path``, or its nearest parent."""
         while path and path not in self.lines:
             path = path[:-1]
         return self.lines.get(path)
 
 
 class _Loader(yaml.SafeLoader):
-    """Dates stay text: YAML would make a date without a time zone of one and crash on `2024-13-01`."""
+    """Dates stay text: YAML would make naive ones and crash on `2024-13-01`."""
 
     yaml_implicit_resolvers = {  # noqa: RUF012 - PyYAML's own name and shape
         first: [(tag, regexp) for tag, regexp in resolvers if tag != "tag:yaml.org,2002:timestamp"]
@@ -34,7 +34,7 @@ class _Loader(yaml.SafeLoader):
 
 
 def read_yaml(text: str) -> LocatedYaml:
-    """Parse one document. Syntax errors and duplicate keys are returned as ``problems``, never raised."""
+    """Parse one document. Syntax errors and duplicate keys become ``problems``."""
     try:
         loader = _Loader(text)
         node = loader.get_single_node()
@@ -59,7 +59,7 @@ def read_yaml(text: str) -> LocatedYaml:
 
 
 def _places(node: yaml.Node, path: Path, above: tuple[yaml.Node, ...]) -> Iterator[tuple[Path, int]]:
-    """The path and line of every key and list item below ``node``, in the file's order."""
+    """Path and line of each key and item, in file order."""
     if any(node is one for one in above):
         raise ValueError(f"an alias inside {'.'.join(path)} points back to what it stands in")
     if isinstance(node, yaml.MappingNode):
@@ -67,7 +67,7 @@ def _places(node: yaml.Node, path: Path, above: tuple[yaml.Node, ...]) -> Iterat
         for key, value in node.value:
             name = str(key.value)
             yield (*path, name), key.start_mark.line + 1
-            if name not in seen:  # what stands below a key's second time is not looked at
+            if name not in seen:  # skip below a duplicate key
                 yield from _places(value, (*path, name), (*above, node))
             seen.add(name)
     elif isinstance(node, yaml.SequenceNode):

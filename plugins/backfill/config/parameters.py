@@ -1,4 +1,4 @@
-"""What people type into a trigger form or a command line: lists of names and moments."""
+"""Names and times typed into a trigger form or command line."""
 
 from __future__ import annotations
 
@@ -7,25 +7,23 @@ from datetime import datetime, timezone
 
 from backfill.errors import ConfigurationError
 
-# A template renders a missing parameter as one of these.
+# How templates render a missing parameter.
 UNSET = ("", "None")
-# Epoch ms have had so many since 1973. Fewer are a year, a date without dashes or epoch seconds: as ms they would all
-# mean January 1970, and a window that starts there asks for the whole history.
+# Epoch ms have 12 digits or more since 1973. As ms, years, dates and epoch seconds would mean January 1970.
 FEWEST_MS_DIGITS = 12
 
 
 def as_list(value: Sequence[str] | str | None) -> list[str] | None:
-    """Names from a list or from text with commas; nothing is None."""
+    """Names from a list or comma-separated text; None if empty."""
     if isinstance(value, str):
         value = () if value.strip() in UNSET else value.split(",")
     return [name.strip() for name in value or () if name.strip()] or None
 
 
 def as_moment(name: str, value: str | int | None) -> datetime | None:
-    """An aware UTC time from ISO 8601 (without an offset: UTC) or epoch ms; unset is None.
+    """A UTC time from ISO 8601 (no offset: UTC) or epoch ms; None if unset.
 
-    Airflow does not check the `date-time` format of a parameter, so this is where a bad one is found:
-    :class:`ConfigurationError` names it.
+    Raises :class:`ConfigurationError`: Airflow does not check `date-time`.
     """
     text = "" if value is None else str(value).strip()
     if text in UNSET:

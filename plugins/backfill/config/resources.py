@@ -1,7 +1,6 @@
-"""Where the files that are not Python lie: SQL, the universe, the Dags.
+"""Where the SQL, universe and Dags are.
 
-A wheel carries them inside the package (``backfill/include``, ``backfill/dags``); in the project's tree,
-and in a deployment that mounts its folders side by side, they stand beside ``plugins/``.
+In a wheel inside the package (``backfill/include``, ``backfill/dags``), else beside ``plugins/``.
 """
 
 from pathlib import Path
@@ -18,22 +17,21 @@ def include_dir() -> Path:
 
 
 def dags_dir() -> Path:
-    """The folder whose files Airflow's Dag processor reads."""
+    """The folder that Airflow's Dag processor reads."""
     return _folder("dags")
 
 
 def schema_files() -> list[Path]:
-    """The numbered schema files, in the order they are applied."""
+    """The numbered schema files, in order."""
     return sorted((include_dir() / "sql" / "schema").glob("*.sql"))
 
 
 def query_file(name: str) -> Path:
-    """The file that holds one query, e.g. ``query_file("series/select_coverage")``."""
+    """One query's file, e.g. of ``"series/select_coverage"``."""
     return include_dir() / "sql" / "queries" / f"{name}.sql"
 
 
 def _folder(name: str) -> Path:
-    """``name`` inside the package when it came as a wheel, else beside ``plugins/``."""
     for parent in (_PACKAGE, _BESIDE_PLUGINS):
         if (parent / name).is_dir():
             return parent / name

@@ -1,9 +1,7 @@
-"""The frozen settings: ``BACKFILL_*`` environment variables over defaults. docs/settings.md lists them.
+"""``BACKFILL_*`` environment variables over defaults. docs/settings.md lists them.
 
-Only this module and :mod:`backfill.config.connections` read the environment. A variable that is empty counts as
-unset; one that is unknown, retired or malformed is an error, because a setting that is silently ignored is
-found out at night. Plain pydantic is enough for that: pydantic-settings reads the process's environment only,
-ignores unknown names and adds 35 ms to every parse of a Dag file.
+Only this module and :mod:`backfill.config.connections` read the environment. Empty means unset; unknown, retired or
+malformed is an error. pydantic-settings would ignore unknown names, and add 35 ms to every parse of a Dag file.
 """
 
 from __future__ import annotations
@@ -30,7 +28,7 @@ MAX_REQUEST_SLEEP_MS = 60_000
 HUNDRED_YEARS_H = 876_600
 MAX_TIMEOUT_S = 300
 
-# What older systems read and we do not, with what to do about it.
+# Variables of older systems.
 RETIRED = {
     "BACKFILL_LOOKBACK_DAYS": "is counted in hours now: set BACKFILL_LOOKBACK_HOURS to 24 times the days",
     "BACKFILL_MAX_GAP_MINUTES": "has no use: gaps of any length are filled; BACKFILL_LOOKBACK_HOURS bounds the window",
@@ -66,11 +64,12 @@ Port = Annotated[int, Field(ge=1, le=65_535)]
 
 
 def default_universe() -> Path:
+    """The path of ``include/universe.yaml``."""
     return include_dir() / "universe.yaml"
 
 
 class Settings(BaseModel):
-    """One field for each variable: ``batch_limit`` is ``BACKFILL_BATCH_LIMIT``. None means unset."""
+    """One field per variable: ``batch_limit`` is ``BACKFILL_BATCH_LIMIT``. None means unset."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
@@ -97,10 +96,7 @@ _FIELDS = {f"{PREFIX}{field.upper()}": field for field in Settings.model_fields 
 
 
 def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
-    """The settings that ``environ`` (default: the process's own) asks for.
-
-    :class:`SettingsInvalid` names every fault at once.
-    """
+    """Settings in ``environ`` (default: the process's). :class:`SettingsInvalid` names every fault."""
     given = os.environ if environ is None else environ
     ours = {name: value for name, value in given.items() if name.startswith(PREFIX) and value.strip()}
     values: dict[str, Any] = {_FIELDS[name]: value for name, value in ours.items() if name in _FIELDS}
@@ -112,19 +108,17 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
         settings = Settings.model_validate(values)
     except ValidationError as error:
         problems += [_problem(fault["loc"], fault["msg"], ours) for fault in error.errors()]
-        raise SettingsInvalid(problems) from None  # pydantic's own message would show the password
+        raise SettingsInvalid(problems) from None  # pydantic's message would show the password
     if problems:
         raise SettingsInvalid(problems)
     return settings
 
 
 def _source_of_url(name: str) -> str | None:
-    """The source that a variable gives the address of: BACKFILL_<SOURCE>_URL."""
     return name.removeprefix(PREFIX).removesuffix("_URL").lower() if name.endswith("_URL") else None
 
 
 def _why_unknown(name: str) -> str:
-    """What to do about a variable that no field stands for."""
     if name in RETIRED:
         return RETIRED[name]
     if name.endswith("_URL"):
@@ -136,7 +130,7 @@ def _why_unknown(name: str) -> str:
 
 
 def _problem(loc: tuple[int | str, ...], message: str, ours: Mapping[str, str]) -> str:
-    """One line: the variable, its value unless that may be a secret, and what is wrong with it."""
+    """The variable, its value unless secret, and the fault."""
     field = str(loc[0])
     name = f"{PREFIX}{str(loc[1]).upper()}_URL" if field == "source_urls" else f"{PREFIX}{field.upper()}"
     shown = "" if field in ("db", "source_urls") else f"={ours[name]}"

@@ -1,7 +1,4 @@
-"""Reads ``include/universe.yaml``: which series must exist and how far back.
-
-Every fault of the file is reported at once, by line and key, in the words of the file; nothing is guessed.
-"""
+"""Reads ``include/universe.yaml``; every fault is reported at once, by line and key."""
 
 from __future__ import annotations
 
@@ -35,10 +32,7 @@ Fault = tuple[Loc, str]
 
 
 def load_universe(path: Path, profile: str | None = None) -> Universe:
-    """The universe of the file, or the profile of that name in it.
-
-    :class:`UniverseInvalid` holds a line for every rule that the file breaks.
-    """
+    """The file's universe or profile. Raises :class:`UniverseInvalid` with every fault."""
     try:
         text = path.read_text(encoding="utf-8")
     except OSError as error:
@@ -61,10 +55,10 @@ def load_universe(path: Path, profile: str | None = None) -> Universe:
 def declared_series(
     universe: Universe, lookback_hours: int | None = None, listed: Sequence[str] | None = None
 ) -> list[SeriesWish]:
-    """Every series to keep: the universe's, each with ``lookback_hours`` for a history if that is set.
+    """Every series to keep, with ``lookback_hours`` for its history if set.
 
-    ``listed`` as for :meth:`Universe.series`. BACKFILL_SYMBOLS and BACKFILL_TIMEFRAMES do not shorten the wish
-    list, only what a run works on: that is :func:`select_series`.
+    ``listed`` as for :meth:`Universe.series`. BACKFILL_SYMBOLS and BACKFILL_TIMEFRAMES limit only runs:
+    :func:`select_series`.
     """
     wishes = universe.series(listed)
     if lookback_hours is None:
@@ -77,9 +71,9 @@ def select_series(
     symbols: Sequence[str] | None = None,
     timeframes: Sequence[str] | None = None,
 ) -> list[SeriesWish]:
-    """Those of ``wishes`` that are named, in their own order; None or nothing names all.
+    """The named ``wishes``, in their own order; None or empty names all.
 
-    A symbol or timeframe that none of them has is :class:`UnknownSymbol` or :class:`UnknownTimeframe`.
+    Raises :class:`UnknownSymbol` or :class:`UnknownTimeframe`.
     """
     known_symbols = dict.fromkeys(wish.symbol for wish in wishes)
     known_timeframes = [name for name in TIMEFRAMES if any(wish.timeframe == name for wish in wishes)]
@@ -97,7 +91,6 @@ def select_series(
 
 
 def _with_history(wish: SeriesWish, history_ms: int) -> SeriesWish:
-    """``wish`` with another history, of at least one bar."""
     step_ms = TIMEFRAMES[wish.timeframe].step_ms
     return replace(wish, history_ms=max(history_ms, step_ms), since_ms=None)
 
@@ -121,7 +114,7 @@ def _checked(path: str, located: LocatedYaml) -> UniverseFile:
 
 
 def _contradictions(universe: Universe) -> Iterator[Fault]:
-    """What keys that are right by themselves say against each other."""
+    """Faults between keys that are valid alone."""
     yield from _rule_faults(universe.timeframes, spot_proxy=universe.spot_proxy)
     yield from _class_faults(universe)
     yield from _home_faults(universe.sources, spot_proxy=universe.spot_proxy)
@@ -158,7 +151,7 @@ def _override_faults(universe: Universe, symbol: str, override: Override) -> Ite
         yield ("timeframes",), f"leaves nothing of {symbol}; name it under `exclude` instead"
     if override.sources:
         yield from _home_faults(override.sources, spot_proxy=spot_proxy)
-    elif override.spot_proxy is False:  # the lists that it shares with others may need it
+    elif override.spot_proxy is False:  # the shared lists may need it
         shared = {universe.sources_of(symbol, name) for name in rules if not override.timeframes.get(name)}
         yield from (fault for sources in shared for fault in _home_faults(sources, spot_proxy=False))
 
@@ -211,7 +204,6 @@ def _problem(located: LocatedYaml, loc: Loc, message: str) -> str:
 
 
 def _in_plain_words(fault: Mapping[str, Any]) -> Fault:
-    """A fault of pydantic's, said in the file's own terms."""
     loc: Loc = tuple(part for part in fault["loc"] if part != "[key]")
     kind = fault["type"]
     if kind == "value_error":
@@ -235,7 +227,6 @@ def _in_plain_words(fault: Mapping[str, Any]) -> Fault:
 
 
 def _section_at(loc: Loc) -> type[BaseModel]:
-    """The section in which the last key of ``loc`` stands."""
     if loc[0] == "profiles":
         return _section_at(loc[2:]) if len(loc) > 3 else Universe
     if "timeframes" in loc[:-1]:

@@ -1,6 +1,6 @@
-"""What a universe file says, as types; and the series it asks for.
+"""Types of a universe file, and the series it asks for.
 
-Shapes only: each key is checked by itself here, what keys say about each other in :mod:`backfill.config.universe_file`.
+:mod:`backfill.config.universe_file` checks keys against each other.
 """
 
 from __future__ import annotations
@@ -29,16 +29,16 @@ from backfill.domain.timeframes import DAY_MS, HOUR_MS, MINUTE_MS, TIMEFRAMES, t
 from backfill.errors import ConfigurationError, UnknownTimeframe
 
 ALL = "all"
-# Bars of warm-up that an indicator may need; a 200-bar average is the longest in common use.
+# A 200-bar average is the longest in common use.
 READY_BARS = 200
 UNIT_MS = {"m": MINUTE_MS, "h": HOUR_MS, "d": DAY_MS, "w": 7 * DAY_MS}
 
 
 @dataclass(frozen=True, slots=True)
 class SeriesWish:
-    """One series that must exist, from where to where. All times in ms; either history or since is given.
+    """One series that must exist; times in ms. Either history or since is given.
 
-    ``until_ms`` ends the window for good (exclusive); without it the window ends with the last closed bar.
+    ``until_ms`` (exclusive) ends the window, else the last closed bar.
     """
 
     symbol: str
@@ -54,10 +54,10 @@ class SeriesWish:
     ready_bars: int = READY_BARS
 
     def window_start_ms(self, now_ms: int, settle_ms: int = 0) -> int:
-        """Where the window starts that ends with the last bar closed by ``now_ms - settle_ms``.
+        """The start of the window that ends with the last bar closed by ``now_ms - settle_ms``.
 
-        Always on the grid and never after that end: 7 days of 1m are 10,080 bars whatever the second. What the
-        grid does not divide is cut (10 days of 1w are one bar), and so is what retention drops.
+        On the grid and never after that end: 7 days of 1m are always 10,080 bars. Partial bars are cut (10 days of 1w
+        are one bar), and what retention drops.
         """
         grid = TIMEFRAMES[self.timeframe]
         end_ms = grid.last_closed_end(now_ms, settle_ms)
@@ -72,7 +72,7 @@ class SeriesWish:
 
 
 def parse_duration(value: object) -> int:
-    """``7d`` in ms. Minutes, hours, days and weeks only: months and years have no one length."""
+    """``7d`` in ms; no months and years, whose lengths vary."""
     match = re.fullmatch(r"([1-9][0-9]{0,7})([mhdw])", value) if isinstance(value, str) else None
     if match is None:
         raise ValueError(f"{_shown(value)} is not a duration; write a whole number and m, h, d or w, such as 7d")
@@ -102,7 +102,7 @@ def _not_in_the_future(since_ms: int) -> int:
 
 
 def parse_symbol(value: object) -> str:
-    """An instrument's Blofin name, BASE-QUOTE."""
+    """A Blofin instrument name, BASE-QUOTE."""
     if isinstance(value, str) and re.fullmatch(r"[A-Z0-9]+-[A-Z0-9]+", value):
         return value
     text = str(value).upper().split(":")[0]
@@ -136,10 +136,10 @@ def _not_empty_or_repeated(names: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _all_or_list(value: object, as_list: ValidatorFunctionWrapHandler) -> tuple[str, ...] | None:
-    """None stands for every instrument that the home exchange lists."""
+    """None stands for all that the primary source lists."""
     if value == ALL:
         return None
-    if value is None:  # a key with nothing after it must not come to mean all
+    if value is None:  # an empty key must not mean all
         raise ValueError(f"is empty; name at least one, or write {ALL}")
     names: tuple[str, ...] = as_list(value)
     return names
@@ -155,7 +155,7 @@ def _false_is_off(value: object) -> object:
 
 
 def _shown(value: object) -> str:
-    """A value as it stands in the file; what is not a plain value is called "this"."""
+    """A value as in the file, or "this"."""
     if value is None:
         return "nothing"
     if isinstance(value, bool):
@@ -175,16 +175,13 @@ Percentage = Annotated[float, Field(ge=0, le=100, strict=True, allow_inf_nan=Fal
 
 
 class _Section(BaseModel):
-    """A mapping of the file. A key we do not know is an error."""
+    """A mapping of the file; unknown keys are errors."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class Rule(_Section):
-    """What to keep of one timeframe: a ``history`` back from the end, or all ``since`` a date.
-
-    The end is the last closed bar, or ``until``.
-    """
+    """What to keep of one timeframe: a ``history`` back from the end, or all ``since`` a date."""
 
     history_ms: DurationMs | None = Field(default=None, alias="history")
     since_ms: Annotated[InstantMs, AfterValidator(_not_in_the_future)] | None = Field(default=None, alias="since")
@@ -197,10 +194,10 @@ class Rule(_Section):
 
 
 class Validation(_Section):
-    """How what is stored is checked against others, and what becomes of a series that fails.
+    """How stored bars are checked, and what becomes of a failing series.
 
-    ``every_ms``: within what time each page is compared with another source; None: only the newest pages are.
-    ``ceiling_pct``: the largest difference of a price that is ever tolerated.
+    ``every_ms``: how soon each page is compared with another source; None: only the newest. ``ceiling_pct``: the
+    largest tolerated price difference.
     """
 
     objective_pct: Percentage = 99.9
@@ -216,14 +213,14 @@ RuleOrOff = Annotated[KeptRule | None, BeforeValidator(_false_is_off)]
 
 
 class AssetClass(_Section):
-    """Instruments that have sources of their own."""
+    """Instruments with sources of their own."""
 
     instruments: Symbols
     sources: Sources
 
 
 class Override(_Section):
-    """What is different for one instrument. A timeframe named here replaces the general one; false is off."""
+    """One instrument's differences. Its timeframes replace general ones; false is off."""
 
     timeframes: dict[CandleTimeframe, RuleOrOff] = Field(default_factory=dict)
     sources: Sources | None = None
@@ -232,7 +229,7 @@ class Override(_Section):
 
 
 class Universe(_Section):
-    """Which series must exist and how far back. ``instruments`` is None for all that the home lists."""
+    """Which series must exist. ``instruments`` None: all that the primary source lists."""
 
     instruments: Annotated[Symbols | None, WrapValidator(_all_or_list)]
     exclude: tuple[Symbol, ...] = ()
@@ -246,10 +243,10 @@ class Universe(_Section):
     overrides: dict[Symbol, Override] = Field(default_factory=dict)
 
     def series(self, listed: Sequence[str] | None = None) -> list[SeriesWish]:
-        """Every series wished for: instruments as in the file, each one's timeframes from small to large.
+        """Every wanted series: instruments in file order, timeframes from small to large.
 
-        ``listed`` are the live linear USDT perpetuals of the home exchange; only ``instruments: all`` needs
-        them, and is a :class:`ConfigurationError` without.
+        ``listed``: live linear USDT perpetuals of the primary source; ``instruments: all`` without is
+        :class:`ConfigurationError`.
         """
         names = listed if self.instruments is None else self.instruments
         if names is None:
@@ -257,18 +254,18 @@ class Universe(_Section):
         return [wish for symbol in names if symbol not in self.exclude for wish in self._series_of(symbol)]
 
     def all_sources(self) -> list[str]:
-        """Everyone whom some series may be asked of, in the order of first mention."""
+        """Every source of any series, in order of first mention."""
         by_class = [symbol for one in self.classes.values() for symbol in one.instruments]
-        some_other = ""  # stands for the instruments that `all` does not name
+        some_other = ""  # any instrument of `all`
         symbols = self.instruments or (some_other, *by_class, *self.overrides)
         wishes = (wish for symbol in symbols if symbol not in self.exclude for wish in self._series_of(symbol))
         return list(dict.fromkeys(source for wish in wishes for source in wish.sources))
 
     def sources_of(self, symbol: str, timeframe: str) -> Sources:
-        """Who may supply a series, spot or not: the narrowest that the file names. See decision 3."""
+        """A series' sources, spot included: the narrowest list. See decision 3."""
         override = self.overrides.get(symbol, Override())
         own_rule = override.timeframes.get(timeframe)
-        rule = None if own_rule else self.timeframes.get(timeframe)  # which its own replaces whole
+        rule = None if own_rule else self.timeframes.get(timeframe)  # replaced whole by its own
         return (
             (own_rule and own_rule.sources)
             or override.sources
@@ -278,7 +275,7 @@ class Universe(_Section):
         )
 
     def rolls_up(self, symbol: str, timeframe: str) -> bool:
-        """Whether bars may be made of finer ones: what the narrowest says that says anything. See decision 19."""
+        """Whether bars may be made of finer ones: the narrowest setting. See decision 19."""
         override = self.overrides.get(symbol, Override())
         own_rule = override.timeframes.get(timeframe)
         rule = None if own_rule else self.timeframes.get(timeframe)
@@ -311,6 +308,6 @@ class Universe(_Section):
 
 
 class UniverseFile(Universe):
-    """The whole file: a universe, and others that stand alone under a name."""
+    """The whole file: a universe, and others by name."""
 
     profiles: dict[StrictStr, Universe] = Field(default_factory=dict)

@@ -1,4 +1,4 @@
-"""The few calls of Airflow's REST API (v2, Airflow 3) that the local stack needs."""
+"""Calls of Airflow's REST API (v2, Airflow 3) for the local stack."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_f
 
 from backfill.errors import LocalStackFailed
 
-# One answer of a busy machine may take long; one that fails is asked for again where asking twice does no harm.
+# A busy machine may answer late; harmless calls are repeated.
 TIMEOUT_S = 60.0
 PATIENCE_S = 180.0
 PAUSE_S = 0.5
@@ -22,7 +22,7 @@ ENDED = ("success", "failed")
 
 @dataclass(frozen=True)
 class DagRun:
-    """``state``: queued, running, success or failed. ``run_after``: the moment it sees the world as of."""
+    """``state``: queued, running, success or failed. ``run_after``: the time it works as of."""
 
     run_id: str
     state: str
@@ -30,23 +30,24 @@ class DagRun:
 
     @property
     def has_ended(self) -> bool:
+        """Whether the run succeeded or failed."""
         return self.state in ENDED
 
 
 class _Silent(LocalStackFailed):
-    """Airflow gave no answer, or only an internal error."""
+    """No answer, or an internal error."""
 
 
 class AirflowApi:
-    """Speaks as the admin that everybody is under ``simple_auth_manager_all_admins``."""
+    """Acts as admin, like all under ``simple_auth_manager_all_admins``."""
 
     def __init__(self, url: str) -> None:
         self.url = url
         self._session = requests.Session()
-        self._session.trust_env = False  # no proxy stands between us and our own machine
+        self._session.trust_env = False  # no proxy to ourselves
 
     def unhealthy(self) -> list[str]:
-        """Which components do not report themselves healthy; all of them while it does not answer."""
+        """Components not reported healthy; all while nothing answers."""
         try:
             health = self._ask_once("GET", "/api/v2/monitor/health")
         except LocalStackFailed:
@@ -54,7 +55,7 @@ class AirflowApi:
         return [name for name in COMPONENTS if health[name]["status"] != "healthy"]
 
     def parsed_at(self, dag_id: str) -> datetime | None:
-        """When the Dag processor last read the Dag; None if it never has."""
+        """When the Dag processor last read the Dag; None: never."""
         try:
             dag = self._ask_once("GET", f"/api/v2/dags/{dag_id}")
         except LocalStackFailed:
@@ -63,40 +64,43 @@ class AirflowApi:
         return _moment(parsed) if parsed else None
 
     def import_errors(self) -> list[str]:
-        """File and traceback of each Dag file that does not load."""
+        """File and traceback of Dag files that fail to load."""
         errors = self._ask("GET", "/api/v2/importErrors")["import_errors"]
         return [f"{error['filename']}:\n{error['stack_trace']}" for error in errors]
 
     def unpause(self, dag_id: str) -> None:
+        """Let the Dag's runs start."""
         self._ask("PATCH", f"/api/v2/dags/{dag_id}", json={"is_paused": False})
 
     def trigger(self, dag_id: str, conf: dict[str, Any] | None = None) -> DagRun:
+        """Start a run of the Dag with ``conf``."""
         return _dag_run(
             self._ask("POST", f"/api/v2/dags/{dag_id}/dagRuns", json={"logical_date": None, "conf": conf or {}})
         )
 
     def dag_run(self, dag_id: str, run_id: str) -> DagRun:
-        """As of now; who follows a run looks again anyway, so a failure is raised at once."""
+        """The run's current state; failures are raised at once."""
         return _dag_run(self._ask_once("GET", f"/api/v2/dags/{dag_id}/dagRuns/{run_id}"))
 
     def unfinished_runs(self, dag_id: str) -> list[DagRun]:
-        """What is queued or running."""
+        """The queued and running runs."""
         params = {"state": ["queued", "running"], "limit": 100}
         return [
             _dag_run(answer) for answer in self._ask("GET", f"/api/v2/dags/{dag_id}/dagRuns", params=params)["dag_runs"]
         ]
 
     def fail(self, dag_id: str, run: DagRun) -> None:
+        """Mark the run as failed."""
         self._ask("PATCH", f"/api/v2/dags/{dag_id}/dagRuns/{run.run_id}", json={"state": "failed"})
 
     def failed_tasks(self, dag_id: str, run_id: str) -> list[str]:
-        """The failed task instances of a run, each with its label."""
+        """The run's failed task instances, with labels."""
         path = f"/api/v2/dags/{dag_id}/dagRuns/{run_id}/taskInstances"
         found = self._ask("GET", path, params={"state": "failed", "limit": 100})["task_instances"]
         return [" ".join(filter(None, (one["task_id"], one["rendered_map_index"]))) for one in found]
 
     def _ask(self, method: str, path: str, **arguments: Any) -> Any:
-        """The answer, however long a busy Airflow, or one that is being started again, needs for it."""
+        """Ask patiently: Airflow may be busy or restarting."""
         if method not in REPEATABLE:
             return self._ask_once(method, path, **arguments)
         patiently = Retrying(
@@ -110,7 +114,6 @@ class AirflowApi:
     def _ask_once(self, method: str, path: str, **arguments: Any) -> Any:
         response = self._send(method, path, **arguments)
         if response.status_code == requests.codes.unauthorized:
-            # Under all_admins every caller is given an admin's token.
             token = self._send("GET", "/auth/token")
             if token.ok:
                 self._session.headers["Authorization"] = f"Bearer {token.json()['access_token']}"

@@ -1,4 +1,4 @@
-"""The environment in which Airflow's processes run on one machine. Nothing is written outside of ``home``."""
+"""The environment of Airflow's processes. Nothing is written outside ``home``."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 HOST = "127.0.0.1"
-# Every process we start carries this, with the home as its value: `make down` ends those and no others.
+# Set to ``home`` in all our processes: `make down` ends only those.
 MARK = "CANDLE_KEEPER_HOME"
 
 
 @dataclass(frozen=True)
 class AirflowSettings:
-    """``database``: libpq URI of the metadata. ``schedule``: whether Dags run by their timetable."""
+    """``database``: libpq URI of the metadata. ``schedule``: whether timetables start Dags."""
 
     home: Path
     database: str
@@ -28,19 +28,20 @@ class AirflowSettings:
 
     @property
     def url(self) -> str:
+        """The API server's base URL."""
         return f"http://{HOST}:{self.api_port}"
 
     def environment(self, inherited: Mapping[str, str], ours: Mapping[str, str]) -> dict[str, str]:
-        """What the processes get: ``inherited`` without another Airflow's settings, then these, then ``ours``.
+        """``inherited`` without another Airflow's settings, then these, then ``ours``.
 
-        Airflow Connections that the user has set in the environment are kept.
+        ``AIRFLOW_CONN_*`` are kept.
         """
         kept = {
             name: value
             for name, value in inherited.items()
             if not name.startswith("AIRFLOW_") or name.startswith("AIRFLOW_CONN_")
         }
-        # Compiling every import again would make a task 4 times slower.
+        # Compiling all imports again makes tasks 4 times slower.
         kept.pop("PYTHONDONTWRITEBYTECODE", None)
         return {**kept, **self._airflow(), **ours, MARK: str(self.home), "SPT_NOENV": "1"}
 
@@ -48,20 +49,20 @@ class AirflowSettings:
         folder = self.home / "airflow"
         options = {
             "CORE__EXECUTOR": "LocalExecutor",
-            "CORE__MP_START_METHOD": "fork",  # a pool of workers that live as long as the scheduler: see scheduler.py
+            "CORE__MP_START_METHOD": "fork",  # workers live as long as the scheduler: see scheduler.py
             "CORE__PARALLELISM": str(parallelism()),
             "CORE__DAGS_FOLDER": str(self.dags),
             "CORE__PLUGINS_FOLDER": str(self.plugins),
             "CORE__LOAD_EXAMPLES": "False",
             "CORE__EXECUTION_API_SERVER_URL": f"{self.url}/execution/",
-            # One person on one machine; the server listens on the loopback address only.
+            # One person, one machine, loopback only.
             "CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "True",
-            "CORE__HOSTNAME_CALLABLE": "socket.gethostname",  # the default asks DNS, in vain without a network
+            "CORE__HOSTNAME_CALLABLE": "socket.gethostname",  # the default needs DNS
             "API__HOST": HOST,
             "API__PORT": str(self.api_port),
             "API__BASE_URL": self.url,
             "DATABASE__SQL_ALCHEMY_CONN": self.database.replace("postgresql:", "postgresql+psycopg2:", 1),
-            # A Dag file loads in seconds, on a machine that does much else in as many as it takes.
+            # A busy machine loads Dag files slowly.
             "CORE__DAGBAG_IMPORT_TIMEOUT": "300",
             "DAG_PROCESSOR__DAG_FILE_PROCESSOR_TIMEOUT": "330",
             "DAG_PROCESSOR__DAG_BUNDLE_STORAGE_PATH": str(folder / "bundles"),
@@ -69,7 +70,7 @@ class AirflowSettings:
             "LOGGING__DAG_PROCESSOR_CHILD_PROCESS_LOG_DIRECTORY": str(self.home / "logs" / "dag_processor"),
             "USAGE_DATA_COLLECTION__ENABLED": "False",
             "SCHEDULER__USE_JOB_SCHEDULE": str(self.schedule),
-            # Quick hand-over between short tasks, and quick recovery after a killed process.
+            # Quick hand-over and recovery.
             "SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.2",
             "WORKERS__MIN_HEARTBEAT_INTERVAL": "1",
             "SCHEDULER__SCHEDULER_HEALTH_CHECK_THRESHOLD": "20",
@@ -85,12 +86,12 @@ class AirflowSettings:
 
 
 def parallelism() -> int:
-    """Tasks at the same time. They wait for the exchange and Postgres most of the time, so more than cores."""
+    """Concurrent tasks: more than cores, as they mostly wait."""
     return max(4, 2 * (os.cpu_count() or 1))
 
 
 def keys(file: Path) -> dict[str, str]:
-    """Airflow's secrets, made up once and readable by their owner only."""
+    """Airflow's secrets, generated once, readable by their owner only."""
     if not file.exists():
         file.parent.mkdir(parents=True, exist_ok=True)
         made_up = {

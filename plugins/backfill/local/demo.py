@@ -1,4 +1,4 @@
-"""``backfill demo`` and ``backfill up``: start the stack, let Airflow fill the gaps, show what it did."""
+"""``backfill demo`` and ``backfill up``: start the stack, fill the gaps, report."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ if TYPE_CHECKING:
 
 DAG_ID = "candles_fill_gaps"
 LOOK_EVERY_S = 0.5
-# Without a terminal: a line after this many seconds.
+# Without a terminal.
 LINE_EVERY_S = 5.0
 SILENT_S = 300.0
 SCHEDULED_WITHIN_S = 3.0
 
 
 class CommandOutput(Protocol):
-    """What a demo prints through; :class:`backfill.cli.output.Output` implements it."""
+    """What a demo prints through, such as :class:`backfill.cli.output.Output`."""
 
     as_json: bool
 
@@ -54,30 +54,28 @@ def run_demo(
     replay: Path | None = None,
     select: str | Sequence[str] = "*",
 ) -> int:
-    """The whole system on paper: a synthetic market, or the candle files of ``replay``. Gives the exit code.
+    """Run on a synthetic market or the candle files of ``replay``; return the exit code.
 
-    Without ``once`` it stays up after the run until Ctrl-C, if a person sits at a terminal to press it.
+    Without ``once``, and on a terminal, it stays up until Ctrl-C.
     """
     scenario = synthetic_scenario(settings) if replay is None else replay_scenario(settings, replay, select)
     return _run(settings, output, scenario, once=once)
 
 
 def run_up(settings: Settings, output: CommandOutput, *, once: bool = False) -> int:
-    """The same against the real exchanges; while it is up, Airflow runs the Dags by their schedule."""
+    """Run against the real exchanges; Airflow follows the schedule."""
     return _run(settings, output, live_scenario(), once=once)
 
 
 @dataclass(frozen=True)
 class _Play:
-    """One run of the Dag on a running stack, and its report."""
-
     stack: Stack
     settings: Settings
     output: CommandOutput
     title: str
 
     def fill(self) -> int:
-        """Start a run of the Dag, follow it to its end, report what it did; give the exit code that stands for it."""
+        """Run the Dag and report; return the exit code."""
         airflow = self.stack.airflow
         for unfinished in airflow.unfinished_runs(DAG_ID):
             airflow.fail(DAG_ID, unfinished)
@@ -92,7 +90,7 @@ class _Play:
         return self._told(run, time.monotonic() - started)
 
     def _scheduled(self) -> DagRun | None:
-        """The run that Airflow starts by itself where the timetable's last tick has not been run yet."""
+        """The run that Airflow starts itself for the timetable's last tick."""
         deadline = time.monotonic() + SCHEDULED_WITHIN_S
         while time.monotonic() < deadline:
             if runs := self.stack.airflow.unfinished_runs(DAG_ID):
@@ -112,7 +110,7 @@ class _Play:
                 except (LocalStackFailed, DatabaseError):
                     if time.monotonic() - answered_at > SILENT_S:
                         raise
-                    continue  # what has ended is being started again
+                    continue  # it is being restarted
                 answered_at = time.monotonic()
                 if bar is not None:
                     bar.update(bar.task_ids[0], total=now.expected or None, completed=now.held, last=str(now))
@@ -137,7 +135,6 @@ class _Play:
         return exit_code(run.state, results)
 
     def _rows(self, run: DagRun) -> RunRows:
-        """The series now, their gaps as far as the run's own moment, and the run's attempts so far."""
         settings = self.settings
         settle_ms = round(settings.settle_s * 1000)
         until_ms = round(run.run_after.timestamp() * 1000) - settle_ms

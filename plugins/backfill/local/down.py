@@ -1,6 +1,6 @@
 """``python -m backfill.local.down [--remove]``: stop what was started from a home folder, and only that.
 
-``--remove`` deletes the folder as well, and what Postgres has written outside of it.
+``--remove`` also deletes the folder, and what Postgres has written outside it.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ WRITTEN = ("airflow", "demo", "logs", "postgres", "replay-*", "stack.*")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; return the exit code."""
     parser = argparse.ArgumentParser(prog="python -m backfill.local.down", description=__doc__)
     parser.add_argument("--remove", action="store_true")
     args = parser.parse_args(arguments)
@@ -38,7 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def remove_home(home: Path) -> None:
-    """Delete what a stack writes; the folder itself only if nothing else lies in it, whatever it was set to."""
+    """Delete what a stack writes, and the folder if then empty."""
     EmbeddedPostgres(home).remove()
     for pattern in WRITTEN:
         for path in home.glob(pattern):

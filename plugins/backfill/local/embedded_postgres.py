@@ -1,11 +1,11 @@
-"""A PostgreSQL server of our own in one folder, on a Unix socket, from a wheel's programs.
+"""A PostgreSQL server in one folder, on a Unix socket, from a wheel's programs.
 
     HOME/postgres/18/      the data
-    HOME/postgres/socket/  the socket: who may enter this folder is the superuser, no one else connects
+    HOME/postgres/socket/  who may enter is superuser, others cannot connect
     HOME/postgres/server.log
 
-As root, ``HOME/postgres`` may be a link to a folder under /var/lib: see postgres_programs. The server
-outlives the process that started it; ``start`` finds it again, ``stop`` ends it, ``remove`` leaves nothing.
+As root, ``HOME/postgres`` may link to /var/lib: see postgres_programs. The server outlives the process that started it;
+``start`` finds it again.
 """
 
 from __future__ import annotations
@@ -46,9 +46,9 @@ ANSWERS_WITHIN_S = 120
 
 
 class EmbeddedPostgres:
-    """``major``: 16 and 18 come with the wheel, others are looked for where Debian installs them.
+    """``major``: the wheel has 16 and 18, Debian others.
 
-    ``durable=False`` is for tests: a power cut may cost the data, a killed server may not.
+    ``durable=False``, for tests: a power cut may cost the data, a killed server may not.
     """
 
     def __init__(self, home: Path, major: int = 18, *, durable: bool = True) -> None:
@@ -60,11 +60,12 @@ class EmbeddedPostgres:
 
     @property
     def _base(self) -> Path:
-        """Where everything lies. A copied home has the original's link, so where that points is not asked."""
+        """The server's folder. A copied home has the original's link: do not follow it."""
         return self._elsewhere(OUTSIDE) if self._link.is_symlink() else self._link
 
     @property
     def data(self) -> Path:
+        """The folder of the data."""
         return self._base / str(self.major)
 
     @property
@@ -74,14 +75,15 @@ class EmbeddedPostgres:
 
     @property
     def log(self) -> Path:
+        """The server's log file."""
         return self._base / "server.log"
 
     def uri(self, database: str = "candles") -> str:
-        """For psycopg and psql."""
+        """The libpq URI of a database."""
         return f"postgresql://postgres@/{database}?host={quote(str(self.socket), safe='')}"
 
     def start(self) -> None:
-        """Make sure that the server runs and answers; about a second the first time, 0.2 s afterwards."""
+        """Start the server unless it answers: 1 s the first time, then 0.2 s."""
         if self._answers():
             return
         self._make_base()
@@ -97,7 +99,7 @@ class EmbeddedPostgres:
             ) from error
 
     def stop(self) -> None:
-        """End the server, cleanly where it lets us; does nothing where none runs."""
+        """Stop the server if it runs, cleanly if possible."""
         try:
             self._shut_down("fast")
         except subprocess.SubprocessError:
@@ -110,7 +112,7 @@ class EmbeddedPostgres:
         self._clear_remains()
 
     def remove(self) -> None:
-        """Stop the server and delete everything it has written, outside of ``home`` too."""
+        """Stop the server and delete its files, also outside ``home``."""
         self._shut_down("immediate")
         for path in (self.socket, self._base):
             shutil.rmtree(path, ignore_errors=True)
@@ -118,15 +120,15 @@ class EmbeddedPostgres:
             self._link.unlink()
 
     def is_running(self) -> bool:
-        """Whether our server's process lives; it may still be recovering."""
+        """Whether the server's process lives, perhaps still recovering."""
         return self._postmaster() is not None
 
     def ensure_database(self, name: str) -> None:
-        """Create the database unless it is there."""
+        """Create the database unless it exists."""
         ensure_database(self.uri("postgres"), name)
 
     def _make_base(self) -> None:
-        """Create the folders, where the server's account can reach them and the socket's path is short."""
+        """Create folders within the account's reach, with a short socket path."""
         self.home.mkdir(parents=True, exist_ok=True)
         if self._link.is_symlink() or not self.account.may_enter(self._link):
             self._make_base_outside()
@@ -148,7 +150,7 @@ class EmbeddedPostgres:
             return
         self._link.unlink(missing_ok=True)
         self._link.symlink_to(outside)
-        if outside.exists():  # of a home at the same path that was deleted by hand
+        if outside.exists():  # left by a deleted home at the same path
             self._shut_down("immediate")
             shutil.rmtree(outside)
         outside.mkdir(mode=0o755)
@@ -179,7 +181,7 @@ class EmbeddedPostgres:
         return process if _works_in(process, self.data) else None
 
     def _answers(self) -> bool:
-        """Whether it lets us in, as soon as it does: it may still be recovering, or just have been started."""
+        """Whether it lets us in, perhaps after starting or recovering."""
         deadline = time.monotonic() + ANSWERS_WITHIN_S
         while self.is_running() and time.monotonic() < deadline:
             if accepts_connections(self.uri("postgres"), ANSWERS_WITHIN_S):
@@ -188,7 +190,7 @@ class EmbeddedPostgres:
         return False
 
     def _clear_remains(self) -> None:
-        """After a kill -9 of the postmaster its children may live on; no new server starts beside them."""
+        """Kill children of a killed postmaster: no server starts beside them."""
         if self.is_running():
             return
         deadline = time.monotonic() + ORPHANS_GRACE_S
@@ -198,8 +200,7 @@ class EmbeddedPostgres:
                     with suppress(psutil.NoSuchProcess):
                         orphan.send_signal(signal.SIGKILL)
             time.sleep(0.05)
-        # Postgres would refuse to start if the number it finds here now belongs to another process, or still
-        # to the dead one: in containers whose first process collects no orphans it stays on as a zombie.
+        # Postgres refuses to start if this PID is another process's, or a zombie (containers may reap no orphans).
         for leftover in (self.data / "postmaster.pid", self.socket / f"{SOCKET_NAME}.lock"):
             leftover.unlink(missing_ok=True)
 
@@ -211,7 +212,7 @@ class EmbeddedPostgres:
 
 
 def _works_in(process: psutil.Process, folder: Path) -> bool:
-    """Every process of a Postgres server has the data folder as its working directory."""
+    """Whether ``folder`` is its working directory, as of all the server's processes."""
     try:
         return process.status() != psutil.STATUS_ZOMBIE and Path(process.cwd()) == folder
     except (psutil.AccessDenied, psutil.NoSuchProcess):

@@ -1,4 +1,4 @@
-"""What a Dag run has done, from the rows of the run log and of the series' states; nothing here asks anybody."""
+"""What a Dag run did, from rows already read."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Key = tuple[str, str]
 
 @dataclass
 class SeriesResult:
-    """One series before and after: coverage in per cent of the bars that exist; counts of all attempts together."""
+    """One series before and after: per cent of existing bars, counts of all attempts."""
 
     symbol: str
     timeframe: str
@@ -31,7 +31,7 @@ class SeriesResult:
     error: str | None = None
 
     def as_row(self) -> dict[str, Any]:
-        """For a table: see :func:`shown_columns`."""
+        """A table row: see :func:`shown_columns`."""
         sources = ", ".join(f"{name} {rows:,}" for name, rows in self.sources.most_common())
         return {
             "symbol": self.symbol,
@@ -48,7 +48,7 @@ class SeriesResult:
 
 @dataclass(frozen=True)
 class RunProgress:
-    """How far a run is: candles that exist in the windows, those still missing, in how many series; requests made."""
+    """Candles expected and missing, series with gaps, requests."""
 
     expected: int
     missing: int
@@ -57,6 +57,7 @@ class RunProgress:
 
     @property
     def held(self) -> int:
+        """The number of stored candles."""
         return self.expected - self.missing
 
     def __str__(self) -> str:
@@ -66,9 +67,9 @@ class RunProgress:
 
 @dataclass(frozen=True)
 class RunRows:
-    """What the database says of a run: series' states (sync_status_at), their gaps, the run's attempts, oldest first.
+    """A run's rows: states (sync_status_at), gaps, attempts (oldest first).
 
-    Windows move on while a run works. The gaps are those of its own time: a bar that has closed since is not missing.
+    Gaps as of the run's own time: bars closed since are not missing.
     """
 
     states: Sequence[Row]
@@ -76,7 +77,7 @@ class RunRows:
     attempts: Sequence[Row]
 
     def missing(self) -> Counter[Key]:
-        """Missing candles of each series that misses any."""
+        """Missing candles of each series with gaps."""
         counts: Counter[Key] = Counter()
         for gap in self.gaps:
             counts[gap["symbol"], gap["timeframe"]] += gap["missing_candles"]
@@ -84,6 +85,7 @@ class RunRows:
 
 
 def progress(rows: RunRows) -> RunProgress:
+    """How far the run is."""
     missing = rows.missing()
     return RunProgress(
         expected=sum(state["expected_candles"] for state in rows.states),
@@ -94,7 +96,7 @@ def progress(rows: RunRows) -> RunProgress:
 
 
 def series_results(rows: RunRows) -> list[SeriesResult]:
-    """One result for each state. A series without an attempt lacked nothing, or no run came to it."""
+    """One result per state. Without an attempt nothing was missing, or no run reached it."""
     missing = rows.missing()
     results: dict[Key, SeriesResult] = {}
     for state in rows.states:
@@ -117,7 +119,7 @@ def series_results(rows: RunRows) -> list[SeriesResult]:
 
 
 def totals(results: Sequence[SeriesResult]) -> dict[str, int]:
-    """The run log summed up: every count, and what is still missing."""
+    """Every count summed up, and what is missing."""
     summed: Counter[str] = Counter()
     for result in results:
         summed.update(result.counts)
@@ -129,7 +131,7 @@ def totals(results: Sequence[SeriesResult]) -> dict[str, int]:
 
 
 def shown_columns(rows: Sequence[Row]) -> list[str]:
-    """The columns of ``as_row`` worth their room: those of rare events only where there was one."""
+    """Columns of ``as_row`` to show; rare events only if any."""
     if not rows:
         return []
     hidden = {name for name in RARE if not any(row[name] for row in rows)}
@@ -149,7 +151,7 @@ def in_words(summed: Mapping[str, int]) -> str:
 
 
 def exit_code(state: str, results: Sequence[SeriesResult]) -> int:
-    """0: the run succeeded and nothing is missing. 3: it worked, gaps remain. 1: it failed."""
+    """0: succeeded, nothing missing. 3: gaps remain. 1: failed."""
     if state != "success" or not results:
         return FAILURE
     return GAPS_REMAIN if any(result.missing for result in results) else COMPLETE

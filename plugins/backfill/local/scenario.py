@@ -1,8 +1,7 @@
-"""What a local stack plays: which market answers, which universe is wished for, which database keeps it.
+"""What a local stack plays: market, universe and database.
 
-The demo's moment is chosen once and kept in the folder ``demo`` (or ``replay-...``) of the home until it is removed:
-every later demo has the same market and the same spans, so that a second one finds nothing left to fetch.
-Each market has a database of its own; made-up candles never lie beside real ones.
+The demo's time is chosen once and kept in ``demo`` (or ``replay-...``) under ``home``, so that a second demo finds
+nothing to fetch. Each market has its own database: made-up candles never lie beside real ones.
 """
 
 from __future__ import annotations
@@ -25,9 +24,8 @@ from backfill.paper.market import PaperMarket
 from backfill.paper.replayed_market import ReplayedMarket
 from backfill.paper.synthetic_market import SyntheticMarket
 
-# Who is on paper over the synthetic market. The universe names no other, so no request can leave the machine.
+# No other sources than these and Blofin: no request leaves the machine.
 STAND_INS = ("okx", "bybit", "binanceusdm")
-# What a paper market replaces: where the exchanges are, and what is wished for.
 NOT_ON_PAPER = ("BACKFILL_DB", "BACKFILL_PROFILE", "BACKFILL_LOOKBACK_HOURS")
 
 Span = tuple[int, int]  # [start_ms, end_ms)
@@ -36,9 +34,9 @@ Spans = dict[str, dict[str, Span]]  # symbol → timeframe → span
 
 @dataclass(frozen=True)
 class Scenario:
-    """``market`` None: the real exchanges. ``environment``: settings that the scenario needs of every process.
+    """``market`` None: the real exchanges. ``environment``: for every process.
 
-    ``sources``: who serves the market on paper, best first; the first is Blofin.
+    ``sources``: those on paper, best first; the first is Blofin.
     """
 
     title: str
@@ -48,7 +46,7 @@ class Scenario:
     environment: Mapping[str, str] = field(default_factory=dict)
 
     def inherited(self, environ: Mapping[str, str]) -> dict[str, str]:
-        """``environ`` without what would point to another database; on paper, to another exchange or universe."""
+        """``environ`` without settings of other databases; on paper, of exchanges and universes."""
         kept = {
             name: value for name, value in environ.items() if name not in ("BACKFILL_DB", "AIRFLOW_CONN_CANDLES_DB")
         }
@@ -58,12 +56,12 @@ class Scenario:
 
 
 def live_scenario() -> Scenario:
-    """The real exchanges and the universe as it is set."""
+    """The real exchanges and the configured universe."""
     return Scenario("the real exchanges", "candles")
 
 
 def synthetic_scenario(settings: Settings) -> Scenario:
-    """A made-up market, with the universe's windows as of the first demo."""
+    """A made-up market, with the universe's windows of the first demo."""
     folder = settings.home / "demo"
     now_ms = _remembered_ms(folder / "as_of")
     settle_ms = round(settings.settle_s * 1000)
@@ -85,7 +83,7 @@ def synthetic_scenario(settings: Settings) -> Scenario:
 
 
 def replay_scenario(settings: Settings, directory: Path, select: str | Sequence[str] = "*") -> Scenario:
-    """Real candles from files, moved in time to end at the first replay of them."""
+    """Real candles from files, shifted to end at their first replay."""
     name = hashlib.sha256(repr((str(directory.resolve()), select)).encode()).hexdigest()[:8]
     folder = settings.home / f"replay-{name}"
     if not directory.is_dir():
@@ -100,7 +98,7 @@ def replay_scenario(settings: Settings, directory: Path, select: str | Sequence[
 
 
 def universe_of(spans: Mapping[str, Mapping[str, Span]], sources: Sequence[str] = ("blofin",)) -> dict[str, Any]:
-    """A universe file's content that wishes for exactly these spans, from these sources."""
+    """A universe file's content for exactly these spans."""
     names = [name for name in TIMEFRAMES if any(name in of_symbol for of_symbol in spans.values())]
     rules = {
         symbol: {name: _rule(of_symbol[name]) if name in of_symbol else False for name in names}
@@ -131,7 +129,7 @@ def _rule(span: Span) -> dict[str, str]:
 
 
 def _remembered_ms(file: Path) -> int:
-    """The moment in ``file``; the first time, the start of this minute."""
+    """The time in ``file``; the first time, this minute's start."""
     if not file.exists():
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(_iso(time.time_ns() // 1_000_000 // MINUTE_MS * MINUTE_MS) + "\n")

@@ -1,4 +1,4 @@
-"""Airflow's scheduler with its LocalExecutor, watched as one."""
+"""Airflow's scheduler and its LocalExecutor, watched as one."""
 
 from __future__ import annotations
 
@@ -16,14 +16,15 @@ WORKER_TITLE = "LocalExecutor"
 class Scheduler(Component):
     """Counts as ended when one of its workers is gone.
 
-    LocalExecutor never learns what became of a task whose worker was killed: the task stays queued for good if it had
-    not begun, and its slot stays taken; a worker killed while idle holds the queue's lock and stops all the others
-    (seen on Airflow 3.3.2). A new scheduler takes such tasks up again within half a minute.
+    LocalExecutor does not notice a killed worker: its task stays queued if not begun, its slot taken; one killed while
+    idle holds the queue's lock and stops all others (seen on Airflow 3.3.2). A new scheduler takes such tasks up within
+    half a minute.
     """
 
     workers: set[int] = field(default_factory=set)
 
     def start(self) -> None:
+        """Kill a scheduler that still runs, then start one."""
         if self.process is not None and self.process.poll() is None:
             self.process.kill()
             self.process.wait()
@@ -31,6 +32,7 @@ class Scheduler(Component):
         super().start()
 
     def how_it_ended(self) -> str | None:
+        """How it or a worker ended; None while all run."""
         end = super().how_it_ended()
         if end is not None or self.process is None:
             return end
@@ -45,6 +47,6 @@ def _workers_of(pid: int) -> set[int]:
     with suppress(psutil.NoSuchProcess):
         for child in psutil.Process(pid).children():
             with suppress(psutil.NoSuchProcess):
-                if any(WORKER_TITLE in word for word in child.cmdline()):  # a zombie has no words
+                if any(WORKER_TITLE in word for word in child.cmdline()):  # a zombie has none
                     found.add(child.pid)
     return found

@@ -1,4 +1,4 @@
-"""The whole system on one machine: Postgres, on paper an exchange, Airflow. One per home folder."""
+"""Postgres, paper exchange and Airflow on one machine, once per home folder."""
 
 from __future__ import annotations
 
@@ -41,12 +41,11 @@ AIRFLOW_DATABASE = "airflow"
 AIRFLOW_PROCESSES = (
     ("dag-processor",),
     ("api-server",),
-    # Their task logs are read from the folder; no port is opened to serve them.
     ("scheduler", "--skip-serve-logs"),
     ("triggerer", "--skip-serve-logs"),
 )
 ENDING_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-READY_WITHIN_S = 600.0  # a machine that does much else starts four Airflow processes at once
+READY_WITHIN_S = 600.0  # four Airflow processes start at once
 STOPPED_WITHIN_S = 60.0
 POLL_S = 0.2
 
@@ -55,7 +54,7 @@ Note = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Stack:
-    """A running stack. ``database``: libpq URI of the candles; ``exchange`` (Blofin) is None where they are real."""
+    """``database``: libpq URI of the candles; ``exchange``: paper Blofin, None if real."""
 
     home: Path
     database: str
@@ -65,7 +64,7 @@ class Stack:
     started_at: datetime
 
     def wait_until_ready(self, dag_id: str) -> None:
-        """Until Airflow is healthy and has read the Dag again. Raises LocalStackFailed, with the log's last words."""
+        """Wait until Airflow is healthy and has reread the Dag. Raises LocalStackFailed."""
         deadline = time.monotonic() + READY_WITHIN_S
         while time.monotonic() < deadline:
             self.supervisor.check()
@@ -92,13 +91,13 @@ class Stack:
 
 @contextmanager
 def running_stack(settings: Settings, scenario: Scenario, note: Note) -> Iterator[Stack]:
-    """Everything started and, however the block is left, everything stopped again. ``note`` gets what happens."""
+    """Start everything, stop it in the end. ``note`` gets progress messages."""
     home = settings.home.resolve()
     home.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
         stack.enter_context(_alone_in(home))
         stack.enter_context(_signals_as_interrupts())
-        end_processes([], (MARK, str(home)))  # what a killed stack has left behind
+        end_processes([], (MARK, str(home)))  # left by a killed stack
         postgres = EmbeddedPostgres(home)
         stack.callback(postgres.stop)
         postgres.start()
@@ -131,12 +130,12 @@ def running_stack(settings: Settings, scenario: Scenario, note: Note) -> Iterato
         )
         stack.enter_context(supervisor)
         _remember(home, airflow=airflow.url, database=candles)
-        stack.callback(_ignore_signals)  # from here on a second Ctrl-C would only leave something behind
+        stack.callback(_ignore_signals)  # a second Ctrl-C would leave something behind
         yield Stack(home, candles, AirflowApi(airflow.url), supervisor, exchanges.get("blofin"), started_at)
 
 
 def stop_stack(home: Path) -> bool:
-    """End the stack of ``home``, from another process; whether there was anything to end."""
+    """End the stack of ``home`` from another process; return whether any was."""
     home = home.resolve()
     supervisor = _supervisor_of(home)
     if supervisor is not None:
@@ -150,7 +149,6 @@ def stop_stack(home: Path) -> bool:
 
 
 def _paper_exchanges(stack: ExitStack, settings: Settings, scenario: Scenario) -> dict[str, PaperExchange]:
-    """The sources of the scenario's market, each serving until ``stack`` ends; none where they are real."""
     if scenario.market is None:
         return {}
     port = stack.enter_context(reserved_port(settings.paper_port, PAPER_PORT, "BACKFILL_PAPER_PORT"))
@@ -207,7 +205,7 @@ def _airflow_version() -> str:
 
 
 def _plugins_folder(home: Path) -> Path:
-    """The project's, or an empty one where the package came as a wheel and registers itself."""
+    """The project's; an empty one for a wheel, which registers itself."""
     beside = Path(backfill.__file__).resolve().parent.parent
     if (beside / ".airflowignore").exists():
         return beside
@@ -218,7 +216,7 @@ def _plugins_folder(home: Path) -> Path:
 
 @contextmanager
 def _alone_in(home: Path) -> Iterator[None]:
-    """Hold the home's lock, which ends with the process, and note who holds it."""
+    """Hold the lock of ``home``, which ends with the process."""
     with (home / "stack.lock").open("a") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -234,14 +232,14 @@ def _alone_in(home: Path) -> Iterator[None]:
 
 
 def _remember(home: Path, **addresses: str) -> None:
-    """Write who we are and where things are to ``stack.json``, for `make down` and for curious people."""
+    """Write our process and addresses to ``stack.json``, for `make down`."""
     us = psutil.Process()
     state = {"pid": us.pid, "started": us.create_time(), **addresses}
     (home / "stack.json").write_text(json.dumps(state, indent=2) + "\n")
 
 
 def _supervisor_of(home: Path) -> psutil.Process | None:
-    """The process that ``stack.json`` names, if it is still that one."""
+    """The process in ``stack.json``, if it still runs."""
     try:
         state = json.loads((home / "stack.json").read_text())
         process = psutil.Process(state["pid"])
@@ -252,7 +250,7 @@ def _supervisor_of(home: Path) -> psutil.Process | None:
 
 @contextmanager
 def _signals_as_interrupts() -> Iterator[None]:
-    """`make down` and a closed terminal end us as Ctrl-C does; a second signal changes nothing."""
+    """`make down` and a closed terminal act as Ctrl-C; a second signal is ignored."""
 
     def interrupt(_signal: int, _frame: FrameType | None) -> None:
         _ignore_signals()

@@ -1,4 +1,4 @@
-"""Starts long-running programs, starts again what ends, and leaves no process behind."""
+"""Starts programs, restarts what ends, and leaves no process behind."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ GRACE_S = 5.0
 
 
 class Watched(Protocol):
-    """What is started again when it has ended."""
+    """A program that is restarted when it ends."""
 
     @property
     def name(self) -> str: ...
@@ -38,7 +38,7 @@ class Watched(Protocol):
 
 @dataclass
 class Component:
-    """One program, in a session of its own, so that Ctrl-C in the terminal reaches only us."""
+    """One program in its own session: Ctrl-C in the terminal reaches only us."""
 
     name: str
     command: Sequence[str]
@@ -47,6 +47,7 @@ class Component:
     process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
+        """Start the program, appending its output to ``log``."""
         self.log.parent.mkdir(parents=True, exist_ok=True)
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
@@ -59,15 +60,15 @@ class Component:
             )
 
     def how_it_ended(self) -> str | None:
+        """Its exit status; None while it runs."""
         status = self.process.poll() if self.process else None
         return None if status is None else f"exit status {status}"
 
 
 class Supervisor:
-    """A context manager: inside it the components run; ``check`` raises once one of them cannot be kept up.
+    """Runs the components; ``check`` raises once one cannot be kept up.
 
-    ``others`` run already and are only brought back when they have ended. ``mark`` is the name and value of the
-    environment variable that all the components' processes carry.
+    ``others`` run already and are only restarted. ``mark``: an environment variable of all components, and its value.
     """
 
     def __init__(
@@ -104,7 +105,7 @@ class Supervisor:
             process.wait()
 
     def check(self) -> None:
-        """Raise :class:`LocalStackFailed` if the stack cannot be kept up."""
+        """Raise :class:`LocalStackFailed` if one cannot be kept up."""
         if self._failure is not None:
             raise self._failure
 
@@ -131,10 +132,7 @@ class Supervisor:
 
 
 def end_processes(leaders: Sequence[int], mark: tuple[str, str], grace_s: float = GRACE_S) -> bool:
-    """End the processes and whatever carries ``mark`` in its environment: asked first, then killed.
-
-    Gives whether there was any.
-    """
+    """Terminate, later kill, ``leaders`` and processes with ``mark``; return whether any were."""
     for pid in leaders:
         with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGTERM)
@@ -153,7 +151,7 @@ def end_processes(leaders: Sequence[int], mark: tuple[str, str], grace_s: float 
 
 
 def marked_processes(mark: tuple[str, str]) -> list[psutil.Process]:
-    """Every living process of ours that was started with ``mark`` in its environment, but not this one."""
+    """Living processes with ``mark`` in their environment, without us."""
     name, value = mark
     found = []
     for process in psutil.process_iter():
@@ -173,5 +171,5 @@ def tail(log: Path, lines: int = 15) -> str:
 
 
 def _has_living_leader(process: psutil.Process, leaders: Sequence[int]) -> bool:
-    """Its leader will see to it: a scheduler asked to end lets its tasks end first."""
+    """Whether its leader will end it: a scheduler lets its tasks end first."""
     return any(parent.pid in leaders for parent in process.parents())

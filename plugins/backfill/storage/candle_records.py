@@ -1,4 +1,4 @@
-"""Every row that concerns one bar, read at one moment."""
+"""All rows about one bar, read in one snapshot."""
 
 from __future__ import annotations
 
@@ -15,8 +15,9 @@ Row = dict[str, Any]
 
 
 class CandleRecords(NamedTuple):
-    """The rows about one bar as of ``at``: its series, its candle (None: there is none), earlier versions and the
-    present one, findings, rows in quarantine, and the sources that can be asked, best first.
+    """The rows about one bar as of ``at``.
+
+    ``versions``: oldest first, with the present one. ``sources``: best first.
     """
 
     at: datetime
@@ -31,10 +32,9 @@ class CandleRecords(NamedTuple):
 def candle_records(
     store: CandleStore, symbol: str, timeframe: str, open_time: datetime, open_ms: int, *, settle_ms: int
 ) -> CandleRecords | None:
-    """What the database has on the bar that opens at ``open_time`` (``open_ms``); None: there is no such series."""
+    """All rows about the bar at ``open_time`` (``open_ms``); None: no such series."""
     connection = store.connection
     with translated_errors(), connection.transaction(), connection.cursor(row_factory=dict_row) as cursor:
-        # All queries see the same moment, whatever is written meanwhile.
         cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
         params: Row = {
             "symbol": symbol,
@@ -46,6 +46,7 @@ def candle_records(
         }
 
         def rows(name: str) -> list[Row]:
+            """The rows of the query ``name``."""
             return cursor.execute(query(name), params).fetchall()
 
         series = next(iter(rows("series/select_one_series")), None)

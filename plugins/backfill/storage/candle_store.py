@@ -1,4 +1,4 @@
-"""The candles of Postgres: what is held, what is missing, and the one way in which a page is stored."""
+"""Stored candles: held, missing, and the only way in."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class QuarantinedRow:
 
 
 class CandleStore:
-    """One connection's view of the candles. Not to be shared between threads."""
+    """The candles over one connection. Not thread-safe."""
 
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
@@ -71,69 +71,76 @@ class CandleStore:
 
     @cached_property
     def instruments(self) -> Instruments:
+        """Instruments and their change log."""
         return Instruments(self.connection)
 
     @cached_property
     def listings(self) -> Listings:
+        """Listings and markets of the sources."""
         return Listings(self.connection)
 
     @cached_property
     def wishes(self) -> WishList:
+        """The wanted series."""
         return WishList(self.connection)
 
     @cached_property
     def findings(self) -> FindingsLog:
+        """The results of checks."""
         return FindingsLog(self.connection)
 
     @cached_property
     def ledger_audit(self) -> LedgerAudit:
+        """Queries and repairs of the audit."""
         return LedgerAudit(self.connection)
 
     @cached_property
     def retention(self) -> Retention:
+        """Removal of candles past their retention."""
         return Retention(self.connection)
 
     @cached_property
     def quarantine(self) -> Quarantine:
+        """Rows that broke a rule."""
         return Quarantine(self.connection)
 
     @cached_property
     def silences(self) -> Silences:
+        """Bars that sources lack, with grades."""
         return Silences(self.connection)
 
     @cached_property
     def run_log(self) -> GapFillLog:
+        """The log of runs and attempts."""
         return GapFillLog(self.connection)
 
     def rate_budget(
         self, source: str, limits_per_period_s: tuple[tuple[int, int], ...], *, spacing_ms: int
     ) -> RateBudget:
-        """The budget of a source. It keeps this store's connection for itself."""
+        """The source's rate budget, which takes over our connection."""
         return RateBudget(self.connection, source, self.source_id(source), limits_per_period_s, spacing_ms=spacing_ms)
 
     def pause_check(self, source: str) -> PauseCheck:
-        """For one who only reads. It keeps this store's connection for itself."""
+        """A read-only pause check, which takes over our connection."""
         known = {name: number for number, name in self._known_sources().items()}
         return PauseCheck(self.connection, source, known.get(source))
 
     def require_current_schema(self) -> None:
-        """Raise unless the schema is exactly ours: missing, too old and too new are different errors."""
+        """Raise unless the schema is exactly ours."""
         require_current_schema(self.connection)
 
     def health(self, run: str) -> SourceHealth:
-        """The breakers of the sources, read and moved on behalf of ``run``."""
+        """The sources' circuit breakers, on behalf of ``run``."""
         return SourceHealth(self.connection, run)
 
-    # -- what is there ---------------------------------------------------------------------------------------
-
     def now(self) -> datetime:
-        """The database's clock, which all workers share."""
+        """The database's clock, shared by all workers."""
         with translated_errors():
             at: datetime = fetch_one(self.connection, "SELECT clock_timestamp()")[0]
             return at
 
     def source_id(self, name: str) -> int:
-        """The number of a source, given to it when it is first named."""
+        """A source's id; a new name gets one."""
         if name not in self._source_ids:
             self._source_ids.update({known: number for number, known in self._known_sources().items()})
         if name not in self._source_ids:
@@ -143,7 +150,7 @@ class CandleStore:
         return self._source_ids[name]
 
     def source_names(self, source_ids: Sequence[int]) -> list[str]:
-        """The names of sources by number, in the order given."""
+        """Source names in the order of ``source_ids``."""
         names = self._known_sources()
         return [names[source_id] for source_id in source_ids]
 
@@ -153,15 +160,16 @@ class CandleStore:
         return {int(number): str(name) for number, name in rows}
 
     def rows(self, name: str, selection: Selection) -> list[dict[str, Any]]:
-        """The rows of one of the queries that take a :class:`Selection`."""
+        """Rows of a query that takes a :class:`Selection`."""
         with translated_errors(), self.connection.cursor(row_factory=dict_row) as cursor:
             return cursor.execute(query(name), selection.as_params()).fetchall()
 
     def windows(self, selection: Selection) -> list[SeriesWindow]:
+        """The selected series and their windows."""
         return [SeriesWindow(**row) for row in self.rows("series/select_series", selection)]
 
     def open_work(self, window: SeriesWindow, source_id: int | None = None, *, recheck: bool = False) -> OpenWork:
-        """What is missing of ``window``, and what of it ``source_id`` has yet to be asked for; None: any source."""
+        """What ``window`` lacks, and what ``source_id`` (None: any) has yet to be asked for."""
         with translated_errors():
             held, missing, gaps_found, askable = fetch_one(
                 self.connection,
@@ -177,31 +185,27 @@ class CandleStore:
         return OpenWork(held, missing, gaps_found, to_intervals(askable))
 
     def has_older_candle(self, window: SeriesWindow, source_id: int, before_ms: int) -> bool:
-        """Whether ``source_id`` has ever given a candle that opens before ``before_ms``."""
+        """Whether ``source_id`` ever gave a candle before ``before_ms``."""
         params = {"series_id": window.series_id, "source_id": source_id, "before": utc(before_ms)}
         with translated_errors():
             return bool(fetch_one(self.connection, query("candles/select_has_older_candle"), params)[0])
 
     def candles(self, series_id: int, span: Interval) -> pd.DataFrame:
-        """The stored candles that open in ``span``: the columns of ``frames.candle_frame`` and ``source_id``."""
+        """Candles that open in ``span``: columns of ``frames.candle_frame`` and ``source_id``."""
         import pandas as pd
 
-        select = sql.SQL(
-            query("candles/select_candles")
-        ).format(  # COPY takes no parameters: psycopg quotes the literals
+        select = sql.SQL(query("candles/select_candles")).format(  # COPY takes no parameters
             series_id=sql.Literal(series_id), first=sql.Literal(utc(span.start)), past=sql.Literal(utc(span.end))
         )
         with translated_errors(), self.connection.cursor() as cursor, cursor.copy(select) as copy:
             file = b"".join(copy)
         return pd.DataFrame(unpacked(file, CANDLE_WIRE_TYPES))
 
-    # -- one at a time ---------------------------------------------------------------------------------------
-
     @contextmanager
     def working_on(self, window: SeriesWindow, patience_s: float) -> Iterator[None]:
-        """Hold the series for this connection. Raises :class:`SeriesBusy` if it does not get free in time.
+        """Hold the series' advisory lock. Raises :class:`SeriesBusy` after ``patience_s``.
 
-        Postgres frees it when the connection ends, however it ends: a killed worker holds nothing.
+        A killed worker holds nothing: the lock ends with the connection.
         """
         began = monotonic()
         key = (SERIES_LOCK, window.series_id)
@@ -217,10 +221,8 @@ class CandleStore:
                 with translated_errors():
                     self.connection.execute("SELECT pg_advisory_unlock(%s, %s)", key)
 
-    # -- the one way in --------------------------------------------------------------------------------------
-
     def prepare(self, window: SeriesWindow) -> None:
-        """Make what the pages of ``window`` need: its partitions, and this connection's waiting room."""
+        """Create the window's partitions and the temporary table ``page_rows``."""
         span = (window.start_ms, window.end_ms)
         if span in self._partitioned:
             return
@@ -234,9 +236,8 @@ class CandleStore:
     def page_transaction(self) -> Iterator[None]:
         """A transaction for one page.
 
-        A commit of candles does not wait for the disk: a crash may lose the last pages with everything that was said
-        of them, ledger and log alike, and the next run fetches them again. Finishing a run waits, and with it
-        every page before.
+        Its commit does not wait for the disk: a crash may lose the last pages, ledger and log included, which are
+        fetched again. Finishing a run waits, for all earlier pages too.
         """
         with translated_errors(), self.connection.transaction():
             yield
@@ -253,11 +254,10 @@ class CandleStore:
         quarantined: Sequence[QuarantinedRow] = (),
         fill_run_id: int | None = None,
     ) -> StoredPage:
-        """Store what one answer says, inside a :meth:`page_transaction`.
+        """Store one answer, inside a :meth:`page_transaction`; twice changes nothing.
 
-        ``candles``: sound closed rows, oldest first. ``bars``: the same as intervals. ``absent``: what the answer
-        has no candle for. ``settled``: those of ``bars`` that the primary source gave some time after they ended.
-        Stored twice, the second time changes nothing.
+        ``candles``: sound closed rows, oldest first. ``bars``: their intervals. ``absent``: what the answer lacks.
+        ``settled``: ``bars`` that the primary source gave some time after they ended.
         """
         inserted = revised = 0
         series = {"series_id": window.series_id, "source_id": source_id}
@@ -278,7 +278,7 @@ class CandleStore:
             inserted += len(fresh)
             if inserted + revised < len(candles):
                 self._recount_ledger(answer, bars)
-            else:  # rows that we wrote ourselves are ours until the commit: they are held
+            else:  # our own rows are ours until the commit
                 write_down = "ledger/hold_and_record_answer"
         for row in quarantined:
             self._quarantine(series, row, fill_run_id)
@@ -288,22 +288,21 @@ class CandleStore:
     def _told_apart(
         self, window: SeriesWindow, candles: pd.DataFrame, bars: Sequence[Interval]
     ) -> tuple[pd.DataFrame, pd.DataFrame]:
-        """The candles whose bars are not held yet, and the others; from here on the ledger is ours to keep."""
+        """Candles of bars not held yet, and the others. From here we keep the ledger, not the triggers."""
         params = {"series_id": window.series_id, "bars": to_multirange(bars)}
         held = to_intervals(fetch_one(self.connection, query("ledger/take_over_ledger"), params)[0])
         if not held:
             return candles, candles.iloc[:0]
         open_ms = candles["open_ms"].to_numpy()
-        # An open time lies inside an interval when an odd number of interval edges is at or before it.
+        # Inside an interval, an odd number of edges is at or before the open time.
         edges = np.array([edge for interval in held for edge in interval])
         is_held = np.searchsorted(edges, open_ms, side="right") % 2 == 1
         return candles[~is_held], candles[is_held]
 
     def _copied(self, window: SeriesWindow, source_id: int, candles: pd.DataFrame) -> bool:
-        """Whether the candles could go straight into the table: the quick way, for bars that are not stored yet.
+        """COPY candles straight into the table; return whether that worked.
 
-        Not if another writer has stored one that the ledger does not know of, or stores one now; then the merge
-        decides, bar by bar.
+        If another writer has stored one of them, the merge decides bar by bar.
         """
         if not len(candles):
             return True
@@ -328,7 +327,7 @@ class CandleStore:
         bars: Sequence[Interval],
         fill_run_id: int | None,
     ) -> tuple[int, int]:
-        """Inserted and replaced rows of a merge with what is there."""
+        """Merge with the stored rows; return rows inserted and replaced."""
         if not len(candles):
             return 0, 0
         with self.connection.cursor() as cursor, cursor.copy(query("candles/copy_page_rows")) as copy:
@@ -345,7 +344,7 @@ class CandleStore:
         return int(inserted), int(revised)
 
     def _recount_ledger(self, answer: dict[str, Any], bars: Sequence[Interval]) -> None:
-        """Count the page's span again: a row that was merely found there may have been deleted since."""
+        """Recount the page's span: rows merely found there may have been deleted."""
         self.connection.execute(query("ledger/lock_ledger"), answer)
         span = {"start_ms": bars[0].start, "end_ms": bars[-1].end}
         times = {"first": utc(bars[0].start), "past": utc(bars[-1].end)}
@@ -365,7 +364,7 @@ class CandleStore:
 
 
 def _storable(payload: Any) -> Any:
-    """``payload``, or its spelling in Python: jsonb takes no NaN, no NUL and no half of a surrogate pair."""
+    """``payload``, or its ``ascii()`` if it has NaN, NUL or half a surrogate pair, as jsonb cannot."""
     try:
         text = json.dumps(payload, allow_nan=False, ensure_ascii=False)
         text.encode()

@@ -1,4 +1,4 @@
-"""Bars that a person has decided on: compared with what is held, then written whatever their source's rank."""
+"""Bars decided on by a person, whatever their source's rank."""
 
 from __future__ import annotations
 
@@ -19,12 +19,11 @@ from backfill.storage.series import SeriesWindow
 if TYPE_CHECKING:
     import pandas as pd
 
-# How long a person waits for a run that works on one of the series.
 PATIENCE_S = 60.0
 
 
 class Written(NamedTuple):
-    """What one decision has changed, in rows."""
+    """Row counts of one decision."""
 
     inserted: int
     revised: int
@@ -33,18 +32,18 @@ class Written(NamedTuple):
 
 
 def writable_series(store: CandleStore, settle_ms: int) -> list[SeriesWindow]:
-    """Every series there is; its window is where a bar of it may lie: over, and not older than what is kept."""
+    """Every series, with the window of bars that may be written: closed, within the retention."""
     params = {"settle_ms": settle_ms, "earliest_ms": EARLIEST_MS}
     with translated_errors(), store.connection.cursor(row_factory=dict_row) as cursor:
         return [SeriesWindow(**row) for row in cursor.execute(query("by_hand/select_writable_series"), params)]
 
 
 class CandlesByHand:
-    """The bars of one decision, in a waiting room of the connection's own.
+    """The bars of one decision, in a temporary table.
 
-    ``candles``: one row a bar, with the columns of ``frames.candle_frame`` (``open_ms`` whole; NaN volume: unknown) and
-    ``place`` (its line in a file, its id in the quarantine), ``series_id``, ``source_id``. No bar may be there twice.
-    Without ``tells_quote_volume`` a held quote volume stays.
+    ``candles``: one row per bar, as ``frames.candle_frame`` (integer ``open_ms``, NaN volume: unknown) with ``place``
+    (line in a file, or quarantine id), ``series_id``, ``source_id``. Without ``tells_quote_volume`` a held quote volume
+    stays.
     """
 
     def __init__(self, store: CandleStore, candles: pd.DataFrame, *, tells_quote_volume: bool = True) -> None:
@@ -63,24 +62,24 @@ class CandlesByHand:
             self._compare()
 
     def changes(self) -> list[dict[str, Any]]:
-        """What each bar would change, and what is held of it: changed bars first, then new ones, then the others."""
+        """Each bar's change and stored values: changed, new, then other bars."""
         with translated_errors(), self._store.connection.cursor(row_factory=dict_row) as cursor:
             return cursor.execute(query("by_hand/select_rows")).fetchall()
 
     @contextmanager
     def alone(self, series: Sequence[SeriesWindow]) -> Iterator[None]:
-        """A transaction in which no run works on ``series``. Raises :class:`SeriesBusy`."""
+        """A transaction without runs on ``series``. Raises :class:`SeriesBusy`."""
         with ExitStack() as locks:
             for window in sorted(series, key=lambda window: window.series_id):
                 locks.enter_context(self._store.working_on(window, PATIENCE_S))
             with translated_errors():
-                # Not in the transaction: a new partition shuts everybody out of the candles until the commit.
+                # Outside the transaction: a new partition locks ``candles`` until the commit.
                 self._store.connection.execute(query("by_hand/partition_rows"))
                 with self._store.connection.transaction():
                     yield
 
     def write(self, note: str) -> Written:
-        """Write what differs from what is held now, inside :meth:`alone`; former selves go to ``revisions``."""
+        """Write what differs, inside :meth:`alone`; old versions go to ``revisions``."""
         connection = self._store.connection
         connection.execute(query("by_hand/lock_rows"), self._params)
         self._compare()

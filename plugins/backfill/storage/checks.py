@@ -1,4 +1,4 @@
-"""What there is to check of a series, and what earlier checks of it left to act on."""
+"""What is due for a check, and what checks left open."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from backfill.storage.series import SeriesWindow
 
 
 class ToCheck(NamedTuple):
-    """What there is to check of a window.
+    """What is due in a window.
 
-    ``native``: bars from the primary source. ``unsettled``: those of them that it has neither sent again since they
-    settled nor confirmed absent. ``missing``: bars that are not stored; ``denied``: those that the primary source
-    confirmed absent; ``unexplained``: those of them that no proof explains. ``compared`` with another source,
-    ``unverified`` because none could answer, ``proved`` by coarser bars: spans that were checked recently.
+    ``native``: from the primary source; ``unsettled``: native, neither sent again since they settled nor confirmed
+    absent. ``missing``: not stored; ``denied``: missing, confirmed absent by the primary source; ``unexplained``:
+    denied without proof. Checked recently: ``compared`` with another source, ``unverified`` as none could answer,
+    ``proved`` by coarser bars.
     """
 
     held: list[Interval]
@@ -35,7 +35,7 @@ class ToCheck(NamedTuple):
 
 
 class OpenProblems(NamedTuple):
-    """What a person should look at: open findings by kind, unconfirmed suspects, and undecided rows in quarantine."""
+    """What needs a person: findings by kind, unconfirmed suspects, undecided quarantine."""
 
     findings: dict[str, int]
     suspects: int
@@ -43,7 +43,7 @@ class OpenProblems(NamedTuple):
 
 
 class Gap(NamedTuple):
-    """Missing bars in a row: from ``start`` to ``end``, ``bars`` of them."""
+    """``bars`` missing in a row."""
 
     start: datetime
     end: datetime
@@ -51,16 +51,16 @@ class Gap(NamedTuple):
 
 
 class SeriesChecks:
-    """Reads and drops what checks recorded about one series."""
+    """The check results of one series."""
 
     def __init__(self, store: CandleStore, window: SeriesWindow) -> None:
         self._connection = store.connection
         self._window = window
 
     def to_check(self, *, since_ms: int, tried_since_ms: int) -> ToCheck:
-        """What of the window is due.
+        """What is due in the window.
 
-        Looks at pages count from ``since_ms`` on. A proof that left bars open counts from ``tried_since_ms`` on.
+        Page checks count from ``since_ms``, proofs that left bars open from ``tried_since_ms``.
         """
         params = {
             "series_id": self._window.series_id,
@@ -74,10 +74,7 @@ class SeriesChecks:
         return ToCheck(*map(intervals_in, row))
 
     def seen_today(self, kind: str, span: Interval, at_ms: int) -> list[Interval]:
-        """Where open findings of ``kind`` lie that were seen on the day of ``at_ms``.
-
-        Each finding's days count from the moment it was found.
-        """
+        """Where open findings of ``kind`` were seen on the day of ``at_ms``, counted from their discovery."""
         params = {
             "series_id": self._window.series_id,
             "kind": kind,
@@ -89,7 +86,7 @@ class SeriesChecks:
             return to_intervals(fetch_one(self._connection, query("findings/select_known_findings"), params)[0])
 
     def forget_page_checks(self, span: Interval, before_ms: int) -> None:
-        """Drop page checks older than ``before_ms``, and the mark that ``span`` was not verified."""
+        """Delete page checks before ``before_ms``, and that ``span`` is unverified."""
         params = {
             "series_id": self._window.series_id,
             "before": utc(before_ms),
@@ -100,7 +97,7 @@ class SeriesChecks:
             self._connection.execute(query("findings/forget_page_checks"), params)
 
     def spot_sources(self) -> list[int]:
-        """The sources that list only a spot market for the series."""
+        """The series' sources that list only a spot market."""
         params = {"series_id": self._window.series_id}
         with translated_errors():
             rows = self._connection.execute(query("sources/select_spot_sources"), params).fetchall()
@@ -117,7 +114,7 @@ class SeriesChecks:
             return OpenProblems(*fetch_one(self._connection, query("ledger/count_to_judge"), params))
 
     def worst_gaps(self, span: Interval, most: int) -> list[Gap]:
-        """The largest gaps of ``span``, the largest first, at most ``most``."""
+        """The ``most`` largest gaps of ``span``, largest first."""
         params = {
             "series_id": self._window.series_id,
             "start_ms": span.start,

@@ -1,4 +1,4 @@
-"""What the coverage page shows, read in transactions that cannot write."""
+"""Read-only queries of the coverage page."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ Row = dict[str, Any]
 
 
 def coverage(connection: Connection, max_rows: int) -> list[Row]:
-    """The series with their coverage, at most ``max_rows``, those that need a look first."""
+    """At most ``max_rows`` series with coverage, urgent ones first."""
     return _read(connection, "series/select_coverage", max_rows)
 
 
 def recent_runs(connection: Connection, max_rows: int) -> list[Row]:
-    """The newest ``max_rows`` rows of the run log, newest first."""
+    """The newest ``max_rows`` of the run log, newest first."""
     return _read(connection, "runs/select_recent_runs", max_rows)
 
 

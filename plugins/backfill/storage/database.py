@@ -22,21 +22,21 @@ ACCESS_DENIED = (
     psycopg.errors.InvalidPassword,
     psycopg.errors.InsufficientPrivilege,
 )
-# SQLSTATE never reaches the client when the server refuses a connection, so its words have to do.
+# The client sees no SQLSTATE of a refused connection.
 _REFUSED_WORDS = re.compile(
     "password authentication failed|no password supplied|pg_hba.conf|permission denied"
     '|role ".*" (does not exist|is not permitted)'
 )
-# SQLSTATE classes of a connection that is lost and of a server that shuts down; without one libpq itself has lost it.
+# SQLSTATE classes of a lost connection and a shutdown; without SQLSTATE libpq lost it.
 _AWAY = ("08", "57P")
 SECRET_OPTIONS = ("password", "sslpassword")
 UNREADABLE = "an address that cannot be read"
 
 
 def connect(uri: str, *, application_name: str = "backfill") -> Connection:
-    """Open an autocommit connection that works in the schema ``backfill`` and in UTC.
+    """Open an autocommit connection in the schema ``backfill`` and UTC.
 
-    Raises :class:`DatabaseUnreachable` or :class:`DatabaseAccessDenied`; neither names the password.
+    Raises :class:`DatabaseUnreachable` or :class:`DatabaseAccessDenied`, without the password.
     """
     try:
         connection = psycopg.connect(
@@ -44,7 +44,7 @@ def connect(uri: str, *, application_name: str = "backfill") -> Connection:
             autocommit=True,
             connect_timeout=CONNECT_TIMEOUT_S,
             application_name=application_name,
-            # A dead peer is noticed in a minute, not in the two hours of the system's default.
+            # A dead peer is noticed in a minute; by default in two hours.
             keepalives_idle=30,
             keepalives_interval=10,
             keepalives_count=3,
@@ -52,7 +52,7 @@ def connect(uri: str, *, application_name: str = "backfill") -> Connection:
     except psycopg.OperationalError as error:
         raise _refusal(uri, error) from None
     except (psycopg.ProgrammingError, ValueError) as error:
-        # libpq's own words may quote the password.
+        # libpq's message may quote the password.
         why = "" if "password" in uri or "@" in uri else f": {_one_line(error)}"
         raise DatabaseUnreachable(f"{without_password(uri)!r} is not a Postgres address{why}") from None
     with translated_errors(uri):
@@ -63,7 +63,7 @@ def connect(uri: str, *, application_name: str = "backfill") -> Connection:
 
 @contextmanager
 def translated_errors(uri: str | None = None) -> Iterator[None]:
-    """Turn psycopg's errors into :class:`DatabaseError` and its kin."""
+    """Raise psycopg's errors as :class:`DatabaseError` or a subclass."""
     where = "the database" if uri is None else without_password(uri)
     try:
         yield
@@ -82,7 +82,7 @@ def translated_errors(uri: str | None = None) -> Iterator[None]:
 
 
 def without_password(uri: str) -> str:
-    """The address as it may be shown; not at all if it is unclear where in it a password is."""
+    """The address without passwords, or a fixed text if unclear."""
     try:
         if "://" not in uri:
             options: dict[str, Any] = conninfo_to_dict(uri)
@@ -113,7 +113,7 @@ def _one_line(error: BaseException) -> str:
 
 
 def fetch_one(connection: Connection, sql: Any, params: Any = None) -> TupleRow:
-    """The single row that ``sql`` always gives."""
+    """The single row of ``sql``."""
     row = connection.execute(sql, params).fetchone()
     if row is None:
         raise DatabaseError(f"no row where one was certain: {sql!r:.80}")

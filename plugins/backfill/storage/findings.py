@@ -1,4 +1,4 @@
-"""What checks have found, in ``findings``: one row for each thing, however often it is seen."""
+"""Results of checks in ``findings``, one row per problem."""
 
 from __future__ import annotations
 
@@ -21,10 +21,9 @@ EVERYTHING = 1_000_000
 
 @dataclasses.dataclass(frozen=True)
 class Finding:
-    """One thing that a check has found; the span in ms, ``series_id`` None for what concerns a whole source.
+    """One result of a check; span in ms, ``series_id`` None if about a whole source.
 
-    A finding is the same as an earlier one when kind, series, source, start and field are.
-    ``status``: `open` when a person must act, `settled` when it is a record only.
+    Identified by kind, series, source, start and field. ``status``: `open` if a person must act, else `settled`.
     """
 
     kind: str
@@ -41,6 +40,7 @@ class Finding:
     status: str = "open"
 
     def as_row(self) -> dict[str, Any]:
+        """JSON values for record_findings, times in ISO 8601."""
         row = {name: _finite(value) for name, value in vars(self).items() if name not in ("start_ms", "end_ms")}
         row["detail"] = {name: _finite(value) for name, value in self.detail.items()}
         row["start_time"] = None if self.start_ms is None else utc(self.start_ms).isoformat()
@@ -49,18 +49,18 @@ class Finding:
 
 
 def _finite(value: Any) -> Any:
-    """What has no place in JSON is unknown."""
+    """JSON lacks NaN and infinity."""
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 class FindingsLog:
-    """Writes and reads ``findings`` over one connection, inside the caller's transaction if there is one."""
+    """``findings``, inside the caller's transaction if any."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
     def record(self, findings: Sequence[Finding], fill_run_id: int | None = None) -> list[int]:
-        """Write down what was found; give the ids."""
+        """Write findings; return their ids."""
         if not findings:
             return []
         params = {"findings": Jsonb([one.as_row() for one in findings]), "fill_run_id": fill_run_id}
@@ -76,7 +76,7 @@ class FindingsLog:
         still_there: Sequence[int] = (),
         source_id: int | None = None,
     ) -> int:
-        """Settle the open findings of ``kinds`` that start in ``span``, but for those that are still there."""
+        """Settle open findings of ``kinds`` that start in ``span``, except ``still_there``."""
         params = {
             "kinds": list(kinds),
             "series_id": series_id,
@@ -89,7 +89,7 @@ class FindingsLog:
             return self._connection.execute(query("findings/settle_findings"), params).rowcount
 
     def dismiss(self, ids: Sequence[int], reason: str) -> list[int]:
-        """Dismiss all of ``ids`` or none; give those that are not there or were dismissed before."""
+        """Dismiss all of ``ids`` or none; return those missing or dismissed before."""
         others: list[int] = []
         with translated_errors(), self._connection.transaction():
             rows = self._connection.execute(
@@ -108,7 +108,7 @@ class FindingsLog:
         symbols: Sequence[str] | None = None,
         max_rows: int = EVERYTHING,
     ) -> list[dict[str, Any]]:
-        """Findings with the names of what they concern, the last seen first; None: whatever it is."""
+        """Findings with names, last seen first; None matches all."""
         params = {
             "status": status,
             "kinds": None if kinds is None else list(kinds),

@@ -1,4 +1,4 @@
-"""What finer series have to roll up into a coarser one."""
+"""What finer series offer to roll up into a coarser one."""
 
 from __future__ import annotations
 
@@ -15,10 +15,7 @@ from backfill.storage.series import SeriesWindow
 
 @dataclass(frozen=True)
 class FinerSeries:
-    """What a finer series of the same primary source has for the window of a coarser one.
-
-    See series/select_to_roll_up.sql for the fields, all of them intervals in ms but the last three.
-    """
+    """A finer series of the same primary source: see series/select_to_roll_up.sql. Intervals in ms."""
 
     series_id: int
     timeframe: Timeframe
@@ -33,14 +30,14 @@ class FinerSeries:
 
     @property
     def source(self) -> str:
+        """The source name of derived bars."""
         return f"derived:{self.timeframe.name}"
 
 
 def finer_series(store: CandleStore, window: SeriesWindow, *, most_replaced: int, recheck: bool) -> list[FinerSeries]:
-    """The finer series that ``window`` may be rolled up from, the nearest first.
+    """The finer series that ``window`` may be rolled up from, nearest first.
 
-    ``most_replaced``: of how many derived bars, at most, it is counted whether the primary's own differ. ``recheck``:
-    all derived bars are stale.
+    ``most_replaced``: derived bars to compare with the primary source's. ``recheck``: all derived bars are stale.
     """
     params = {
         "series_id": window.series_id,

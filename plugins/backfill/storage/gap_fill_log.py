@@ -1,4 +1,4 @@
-"""The run log: a row when an attempt on a series starts, its counts with every page, its outcome at the end."""
+"""The run log: one row per attempt on a series, updated with every page."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from backfill.storage.series import SERIES_LOCK, OpenWork, Selection, SeriesWind
 
 @dataclass(frozen=True)
 class RunIdentity:
-    """Who attempts: Airflow's task instance, or the command line."""
+    """Airflow's task instance, or the command line."""
 
     dag_id: str
     run_id: str
@@ -25,28 +25,24 @@ class RunIdentity:
 
 
 class Requests(NamedTuple):
-    """How many requests a run has planned, and how many it has made."""
-
     planned: int
     made: int
 
 
 class PagesNeeded(NamedTuple):
-    """How many pages one series needs."""
-
     symbol: str
     timeframe: str
     pages: int
 
 
 class GapFillLog:
-    """Writes ``gap_fill_runs`` and ``source_attempts`` over one connection."""
+    """``gap_fill_runs`` and ``source_attempts``."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
     def start(self, who: RunIdentity, window: SeriesWindow, work: OpenWork, *, to_validate: bool = False) -> int:
-        """The new row's id; ``to_validate``: it is no attempt to fill."""
+        """Insert a run; return its id. ``to_validate``: it does not fill."""
         params = {
             **vars(who),
             "series_id": window.series_id,
@@ -63,7 +59,7 @@ class GapFillLog:
             return int(fetch_one(self._connection, query("runs/insert_gap_fill_run"), params)[0])
 
     def count(self, fill_run_id: int, source: str, stored: StoredPage, step_ms: int, asked: Requests) -> None:
-        """Add a page's counts; ``asked``: by the run so far."""
+        """Add a page's counts; ``asked``: the run's requests so far."""
         params = {
             "fill_run_id": fill_run_id,
             "source": source,
@@ -88,9 +84,9 @@ class GapFillLog:
         requests_left: int = 0,
         validation: dict[str, Any] | None = None,
     ) -> dict[str, Any]:
-        """Close the row; give its totals: rows_inserted, rows_revised, rows_quarantined, absent_found, sources.
+        """Close the row; return rows_inserted, rows_revised, rows_quarantined, absent_found, sources.
 
-        ``requests_left``: those that its budget left to the next run. ``validation``: what it has found, if it was one.
+        ``requests_left``: left to the next run by the budget.
         """
         params = {
             "fill_run_id": fill_run_id,
@@ -109,25 +105,25 @@ class GapFillLog:
         return dict(zip(names, row, strict=True))
 
     def abandon_dead_runs(self) -> int:
-        """Mark the runs whose process has died; give their number. Call it before holding a series."""
+        """Mark runs whose process died, before locking a series; return their number."""
         with translated_errors(), self._connection.transaction():
             return self._connection.execute(query("runs/abandon_dead_runs"), {"lock_class": SERIES_LOCK}).rowcount
 
     def carried_over(self, who: RunIdentity) -> set[int]:
-        """The series that this run had no more time to ask their primary source for."""
+        """Series whose primary source this run had no time left to ask."""
         params = {"dag_id": who.dag_id, "run_id": who.run_id}
         with translated_errors():
             return {int(row[0]) for row in self._connection.execute(query("runs/select_carried_over"), params)}
 
     def fill_rate(self, which: Selection, most_runs: int) -> tuple[int, int, float | None]:
-        """Bars closed by the last runs over ``which``, how many runs, and how long they took together in seconds."""
+        """Bars closed by the last runs over ``which``, number of runs, total seconds."""
         params = {**which.as_params(), "lock_class": SERIES_LOCK, "most_runs": most_runs}
         with translated_errors():
             closed, runs, seconds = fetch_one(self._connection, query("runs/select_fill_rate"), params)
         return closed, runs, seconds
 
     def requests_needed(self, which: Selection, primary: str, rows_per_page: int) -> list[PagesNeeded]:
-        """About how many pages each series of ``which`` needs whose primary source is ``primary``."""
+        """Estimated pages per series of this primary source."""
         params = {**which.as_params(), "primary": primary, "rows_per_page": rows_per_page}
         with translated_errors():
             rows = self._connection.execute(query("runs/select_requests_needed"), params).fetchall()
@@ -142,9 +138,9 @@ class GapFillLog:
         rows: int,
         latency_ms: float | None,
     ) -> None:
-        """Count what a source answered: ``outcome`` is `candles`, `absent`, `markets` or the error's name.
+        """Count an answer; ``outcome``: `candles`, `absent`, `markets` or the error's name.
 
-        Without a run: it was asked in order to find or prove a listing.
+        Without a run: asked to find or prove a listing.
         """
         params = {
             "fill_run_id": fill_run_id,

@@ -1,4 +1,4 @@
-"""What exchanges say of the instruments that we keep, and the log of what has changed."""
+"""Exchanges' descriptions of our instruments, and the log of changes."""
 
 from __future__ import annotations
 
@@ -16,16 +16,13 @@ from backfill.domain.timeframes import utc
 from backfill.storage.database import Connection, fetch_one, translated_errors
 from backfill.storage.named_queries import query
 
-# Two refreshes at once meet at this advisory lock ("bfin" in ASCII).
+# Advisory lock: "bfin" in ASCII.
 INSTRUMENTS_LOCK = 0x6266_696E
 
 
 @dataclass(frozen=True, slots=True)
 class KnownInstrument:
-    """What is known of an instrument now; ``age_s``: since a source last described it, None: none has.
-
-    ``described_by``: the source whose list describes it.
-    """
+    """``age_s``: since its last description. ``described_by``: the source that lists it."""
 
     symbol: str
     contract_type: str | None
@@ -37,12 +34,13 @@ class KnownInstrument:
 
     @property
     def is_live_usdt_perpetual(self) -> bool:
+        """Whether it is a live linear USDT contract."""
         settled_in = self.settle_currency or self.quote_currency
         return (self.contract_type, self.state, settled_in) == ("linear", "live", "USDT")
 
 
 class InstrumentChange(NamedTuple):
-    """One row of ``instrument_log``: ``what`` changed, from ``old`` to ``new``."""
+    """One row of ``instrument_log``."""
 
     instrument: str
     what: str
@@ -51,19 +49,19 @@ class InstrumentChange(NamedTuple):
 
 
 class Instruments:
-    """Reads and writes ``instruments`` and ``instrument_log`` over one connection."""
+    """``instruments`` and ``instrument_log``."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
     def known(self) -> dict[str, KnownInstrument]:
-        """Every instrument that has a row, by symbol."""
+        """Every stored instrument, by symbol."""
         with translated_errors(), self._connection.cursor(row_factory=class_row(KnownInstrument)) as cursor:
             rows = cursor.execute(query("instruments/select_instruments")).fetchall()
         return {row.symbol: row for row in rows}
 
     def identity(self, symbol: str) -> Instrument:
-        """What identifies an instrument: as its source describes it, else as its name says."""
+        """The instrument as its source describes it, else as named."""
         with translated_errors():
             _, base, quote, settle, contract_type = fetch_one(
                 self._connection, query("instruments/select_instrument"), {"symbol": symbol}
@@ -74,19 +72,19 @@ class Instruments:
         )
 
     def wanted_symbols(self) -> set[str]:
-        """The instruments of which some series is wanted."""
+        """The instruments with a wanted series."""
         with translated_errors():
             return {str(row[0]) for row in self._connection.execute(query("series/select_wanted_symbols"))}
 
     def is_list_doubted(self, source_id: int) -> bool:
-        """Whether the source has since answered that it does not know an instrument of its own list."""
+        """Whether the source has since rejected an instrument of its own list."""
         with translated_errors():
             params = {"source_id": source_id}
             return bool(fetch_one(self._connection, query("instruments/is_listing_doubted"), params)[0])
 
     @contextmanager
     def one_refresh_at_a_time(self) -> Iterator[None]:
-        """A transaction in which no other refresh writes."""
+        """A transaction that excludes other refreshes."""
         with translated_errors(), self._connection.transaction():
             self._connection.execute(query("instruments/lock_instruments"), {"lock": INSTRUMENTS_LOCK})
             yield
@@ -94,7 +92,7 @@ class Instruments:
     def describe(
         self, source_id: int, described: Sequence[InstrumentDescription], wished: set[str], asked_at: datetime
     ) -> None:
-        """Write what a source's list says; what it describes no more, or is ``wished`` and not in it, is unlisted."""
+        """Store a source's list; instruments missing from it, ``wished`` or known, become unlisted."""
         rows = [_as_row(one) for one in described]
         self._connection.execute(
             query("instruments/upsert_instruments"),
@@ -116,11 +114,12 @@ class Instruments:
         self._connection.execute(query("instruments/log_renamed_instruments"), {"renamed": Jsonb(rows)})
 
     def last_log_id(self) -> int:
+        """The id of the newest log row."""
         with translated_errors():
             return int(fetch_one(self._connection, query("instruments/select_last_instrument_log"))[0])
 
     def logged_after(self, last_id: int) -> list[InstrumentChange]:
-        """What has changed since :meth:`last_log_id` gave ``last_id``, oldest first."""
+        """Changes after the log row ``last_id``, oldest first."""
         with translated_errors(), self._connection.cursor(row_factory=dict_row) as cursor:
             rows = cursor.execute(query("instruments/select_instrument_log"), {"last_id": last_id}).fetchall()
         return [InstrumentChange(row["instrument"], row["what"], row["old"], row["new"]) for row in rows]

@@ -1,4 +1,4 @@
-"""What the audit reads and mends: the candles beside the ledger, their tables, and rows that belong nowhere."""
+"""Queries and repairs of the audit."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Row = dict[str, Any]
 
 
 class AuditedSeries(NamedTuple):
-    """A series, and what of it its primary source has given (ms); ``home_id``: that source, None: it names none."""
+    """A series and the bars (ms) of its primary source, ``home_id`` (None: not named)."""
 
     series_id: int
     instrument_id: int
@@ -31,14 +31,14 @@ class AuditedSeries(NamedTuple):
 
 
 class LedgerAudit:
-    """Over one connection; each statement sees a snapshot of its own. Rows are as the named queries describe them."""
+    """One snapshot per statement. The named queries describe the rows."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
     @contextmanager
     def repair(self, lock_timeout: str) -> Iterator[None]:
-        """A transaction of a repair's own, which gives up when it would have to wait longer for a lock."""
+        """A transaction that gives up a lock after ``lock_timeout``."""
         with translated_errors(), self._connection.transaction():
             self._connection.execute("SELECT set_config('lock_timeout', %s, true)", (lock_timeout,))
             yield
@@ -51,11 +51,11 @@ class LedgerAudit:
         return [AuditedSeries(**{**row, "native": to_intervals(row["native"])}) for row in rows]
 
     def open_findings(self, ids: Sequence[int]) -> set[int]:
-        """Those of ``ids`` that are open: what a person has dismissed stays so."""
+        """Those of ``ids`` that are still open."""
         return {row["id"] for row in self._rows("audit/select_open", ids=list(ids))}
 
     def settle(self, kinds: Sequence[str], began: datetime, series_ids: Sequence[int] | None) -> None:
-        """Settle the open findings of ``kinds`` that were not seen since ``began``."""
+        """Settle open findings of ``kinds`` not seen since ``began``."""
         self._run("audit/settle", kinds=list(kinds), began=began, series_ids=series_ids)
 
     def settle_timeframes(
@@ -66,7 +66,7 @@ class LedgerAudit:
         looked_at: Sequence[Interval],
         began: datetime,
     ) -> None:
-        """The same for one series, as far as it was looked at."""
+        """The same for one series, within ``looked_at``."""
         self._run(
             "audit/settle_timeframes",
             kinds=list(kinds),
@@ -79,20 +79,20 @@ class LedgerAudit:
     # -- tables
 
     def tables(self) -> list[Row]:
-        """The tables of candles: ``kind`` is partition, default or detached."""
+        """Tables of candles; ``kind``: partition, default or detached."""
         return self._rows("audit/select_partitions")
 
     def months_of_windows(self, at: datetime) -> list[Interval]:
-        """The months that the windows of the series need."""
+        """The months that the series' windows need."""
         rows = self._rows("audit/select_months_of_windows", at=at)
         return [Interval(row["first_ms"], row["past_ms"]) for row in rows]
 
     def months_of_default(self) -> list[Row]:
-        """The months of which the default partition has rows."""
+        """Months with rows in the default partition."""
         return self._rows("audit/select_months_of_default")
 
     def make_month(self, month: Interval) -> None:
-        """Make the partition of a month and move its rows there. Raises :class:`DatabaseError` if it cannot be."""
+        """Create a month's partition and move its rows there. Raises :class:`DatabaseError`."""
         params = {"first_ms": month.start, "past_ms": month.end}
         with translated_errors():
             made = fetch_one(self._connection, query("audit/make_months"), params)[0]
@@ -100,14 +100,14 @@ class LedgerAudit:
             raise DatabaseError("the month has a table that is not attached: attach it, or drop it")
 
     def watch(self, table: Row) -> None:
-        """Put the triggers back that keep the ledger true for rows written straight into a partition."""
+        """Recreate the ledger's triggers on a partition."""
         drop = _over("audit/drop_triggers", table["name"])
         with translated_errors():
             self._connection.execute(drop)
             self._connection.execute(query("audit/watch_candles"), table)
 
     def count_detached(self, table: Row) -> tuple[int, int]:
-        """The rows of a detached table, and how many of them are in candles too."""
+        """A detached table's rows, and how many ``candles`` has too."""
         with translated_errors():
             rows, twice = fetch_one(self._connection, _over("audit/count_detached", table["name"]))
         return int(rows), int(twice)
@@ -115,17 +115,17 @@ class LedgerAudit:
     # -- candles and ledger
 
     def broken_candles(self, span: Interval, series_ids: Sequence[int] | None, **how: Any) -> list[Row]:
-        """Candles that break a structural rule; with ``repair`` they move to the quarantine."""
+        """Candles that break a structural rule; ``repair`` moves them to quarantine."""
         return self._rows(
             "audit/select_broken_candles", first_ms=span.start, past_ms=span.end, series_ids=series_ids, **how
         )
 
     def keep_ledger(self) -> None:
-        """Keep the triggers out of what follows in this transaction: the ledger is recounted by hand."""
+        """Turn triggers off in this transaction, which recounts itself."""
         self._run("audit/keep_ledger")
 
     def ledger_drift(self, span: Interval, series_ids: Sequence[int] | None, most_named: int) -> list[Row]:
-        """Where the ledger and the candles of a span differ."""
+        """Where ledger and candles differ in a span."""
         return self._rows(
             "audit/select_ledger_drift",
             first_ms=span.start,
@@ -135,29 +135,31 @@ class LedgerAudit:
         )
 
     def recount(self, series_id: int, span: Interval) -> None:
-        """Set the ledger of a span right, inside a transaction, whatever other writers do."""
+        """Correct a span's ledger, in a transaction, beside other writers."""
         params = {"series_id": series_id, "first_ms": span.start, "past_ms": span.end}
         self._run("ledger/lock_ledger", **params)
         self._run("audit/recount", **params)
 
     def count_drift(self, at: datetime, series_ids: Sequence[int] | None) -> list[Row]:
-        """Where ``sync_status`` gives another number of candles than are stored."""
+        """Where ``sync_status`` miscounts the stored candles."""
         return self._rows("audit/select_count_drift", at=at, series_ids=series_ids)
 
     # -- strays
 
     def sources_drift(self, series_ids: Sequence[int] | None) -> list[Row]:
-        """Candles of sources that their series does not name."""
+        """Candles of sources that their series lacks."""
         return self._rows("audit/select_sources_drift", series_ids=series_ids)
 
     def orphans(self) -> list[Row]:
-        """Rows that name a series which does not exist."""
+        """Rows of series that do not exist."""
         return self._rows("audit/select_orphans")
 
     def drop_orphaned_absences(self, series_id: int) -> None:
+        """Delete a missing series' absences."""
         self._run("audit/drop_orphaned_absences", series_id=series_id)
 
     def settle_orphaned_findings(self, series_id: int) -> None:
+        """Settle a missing series' findings."""
         self._run("audit/settle_orphaned_findings", series_id=series_id)
 
     def _rows(self, name: str, **params: Any) -> list[Row]:
@@ -170,5 +172,4 @@ class LedgerAudit:
 
 
 def _over(name: str, table: str) -> sql.Composed:
-    """A query over one table of the schema."""
     return sql.SQL(query(name)).format(table=sql.Identifier("backfill", table))

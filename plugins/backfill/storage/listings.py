@@ -1,4 +1,4 @@
-"""How each source names and scales an instrument, and the markets that a source lists."""
+"""How each source names and scales an instrument, and its markets."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from backfill.domain.symbols import Listing, ListingProof
 from backfill.storage.database import Connection, translated_errors
 from backfill.storage.named_queries import query
 
-# First key of the advisory locks that mark markets as being loaded ("bfmk" in ASCII); the second is the source.
+# Advisory lock: "bfmk" in ASCII, then the source.
 MARKETS_LOCK = 0x6266_6D6B
 
 
 @dataclass(frozen=True, slots=True)
 class KnownListing:
-    """A row of ``listings``. ``same_contract``: the instrument's contract is what it was when this was checked."""
+    """A row of ``listings``. ``same_contract``: the contract is as when checked."""
 
     venue_symbol: str
     instrument_class: str
@@ -37,17 +37,18 @@ class KnownListing:
 
     @property
     def listing(self) -> Listing:
+        """Its symbol, class and scales at the source."""
         return Listing(self.venue_symbol, self.instrument_class, self.price_scale, self.volume_scale)  # type: ignore[arg-type]
 
 
 class Listings:
-    """Reads and writes ``listings`` and ``venue_markets`` over one connection."""
+    """``listings`` and ``venue_markets``."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
     def known(self, symbol: str, source_id: int) -> list[KnownListing]:
-        """What is known of a source's listings of an instrument: a proved one first, then the better class."""
+        """A source's listings of an instrument: proved first, then better class."""
         params = {"symbol": symbol, "source_id": source_id}
         with translated_errors(), self._connection.cursor(row_factory=class_row(KnownListing)) as cursor:
             return cursor.execute(query("instruments/select_listing"), params).fetchall()
@@ -63,8 +64,8 @@ class Listings:
         instrument_class: str,
         proved_by: str | None,
     ) -> None:
-        """Keep what a check has found. ``listing`` None: the source has none of ``instrument_class`` or better."""
-        # Too few bars in common is no verdict: it is tried again as soon as there are more.
+        """Store a check's result. ``listing`` None: none of this class or better."""
+        # Too few common bars: try again when there are more.
         undecided = listing is not None and not proof.ok and proof.median_ratio is None
         params = {
             "symbol": symbol,
@@ -84,27 +85,28 @@ class Listings:
             self._connection.execute(query("instruments/upsert_listing"), params)
 
     def primary_closes(self, series_id: int, most: int) -> dict[int, float]:
-        """The newest closes, by open time in ms, that the primary source of a series has given."""
+        """The primary source's newest closes, by open time in ms."""
         params = {"series_id": series_id, "most": most}
         with translated_errors():
             rows = self._connection.execute(query("candles/select_primary_closes"), params).fetchall()
         return {int(open_ms): float(close) for open_ms, close in rows}
 
     def kept_markets(self, source_id: int, max_age: timedelta) -> list[Market] | None:
-        """The markets of a source as they were loaded last; None: not within ``max_age``."""
+        """The last loaded markets; None if older than ``max_age``."""
         params = {"source_id": source_id, "live": max_age}
         with translated_errors():
             row = self._connection.execute(query("instruments/select_venue_markets"), params).fetchone()
         return None if row is None else [Market(**kept) for kept in row[0]]
 
     def keep_markets(self, source_id: int, markets: Sequence[Market]) -> None:
+        """Store a source's loaded markets."""
         params = {"source_id": source_id, "markets": Jsonb([market.as_dict() for market in markets])}
         with translated_errors():
             self._connection.execute(query("instruments/upsert_venue_markets"), params)
 
     @contextmanager
     def loading_markets(self, source_id: int) -> Iterator[None]:
-        """One at a time. Postgres frees the lock when the connection ends, however it ends."""
+        """Hold the source's loading lock, which ends with the connection."""
         key = (MARKETS_LOCK, source_id)
         with translated_errors():
             self._connection.execute("SELECT pg_advisory_lock(%s, %s)", key)

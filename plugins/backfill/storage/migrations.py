@@ -1,4 +1,4 @@
-"""The schema's numbered files, applied once each and in order (docs/decisions/0004-own-migrations.md)."""
+"""Numbered schema files, applied once each and in order (docs/decisions/0004-own-migrations.md)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from backfill.config.resources import schema_files
 from backfill.errors import DatabaseError, SchemaMissing, SchemaTooNew, SchemaTooOld
 from backfill.storage.database import Connection, fetch_one, translated_errors
 
-# Any two processes that migrate the same database meet at this advisory lock ("bfil" in ASCII).
+# Advisory lock: "bfil" in ASCII.
 MIGRATION_LOCK = 0x6266_696C
 
 _CREATE_LOG = """
@@ -25,7 +25,7 @@ CREATE TABLE IF NOT EXISTS backfill.schema_migrations (
 
 
 class Migration(NamedTuple):
-    """One schema file; ``version`` is the number its name starts with."""
+    """One schema file, ``version`` from its name."""
 
     version: int
     name: str
@@ -33,11 +33,12 @@ class Migration(NamedTuple):
 
     @property
     def sha256(self) -> str:
+        """The hex digest of the file's text."""
         return hashlib.sha256(self.sql.encode()).hexdigest()
 
 
 def known_migrations(files: list[Path] | None = None) -> list[Migration]:
-    """The files of this package, numbered 1, 2, 3, ... without a hole."""
+    """The schema files, numbered 1, 2, 3, ... without a gap."""
     migrations = [
         Migration(int(file.name.split("_")[0]), file.stem, file.read_text(encoding="utf-8"))
         for file in (schema_files() if files is None else files)
@@ -48,11 +49,10 @@ def known_migrations(files: list[Path] | None = None) -> list[Migration]:
 
 
 def migrate(connection: Connection, migrations: list[Migration] | None = None) -> list[str]:
-    """Bring the schema up to date; give the names of what was applied (nothing, the second time).
+    """Bring the schema up to date; return the names of the applied files.
 
-    All of it is one transaction under one advisory lock: two that start at once apply each file once, and a
-    killed one leaves nothing behind. Raises :class:`SchemaTooNew` if the database knows more than we do, and
-    :class:`DatabaseError` if an applied file has since been edited.
+    One transaction under an advisory lock: concurrent calls apply each file once, a killed one leaves nothing. Raises
+    :class:`SchemaTooNew`, and :class:`DatabaseError` if an applied file was edited.
     """
     migrations = known_migrations() if migrations is None else migrations
     applied: list[str] = []
@@ -76,7 +76,7 @@ def migrate(connection: Connection, migrations: list[Migration] | None = None) -
 
 
 def require_current_schema(connection: Connection) -> None:
-    """Raise unless the schema is exactly ours: missing, too old and too new are different errors."""
+    """Raise :class:`SchemaMissing`, ``SchemaTooOld`` or ``SchemaTooNew`` unless the schema is current."""
     with translated_errors():
         exists = fetch_one(connection, "SELECT to_regclass('backfill.schema_migrations') IS NOT NULL")[0]
         if not exists:

@@ -1,4 +1,4 @@
-"""Between our intervals and Postgres's ``int8multirange``."""
+"""Conversion between intervals and Postgres's ``int8multirange``."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _RANGE = re.compile(r"\[(-?[0-9]+),(-?[0-9]+)\)")
 
 
 def to_multirange(intervals: Iterable[Interval]) -> str:
-    """The literal, to be bound as a parameter and cast to int8multirange."""
+    """The literal, to be cast to int8multirange."""
     return "{" + ",".join(f"[{start},{end})" for start, end in intervals) + "}"
 
 
@@ -23,5 +23,5 @@ def to_intervals(multirange: Multirange[int]) -> list[Interval]:
 
 
 def intervals_in(literal: str) -> list[Interval]:
-    """The same of a multirange as text: with 100,000 holes in it, the driver's own objects take twice the memory."""
+    """Intervals from text: with 100,000 holes the driver's objects take twice the memory."""
     return [Interval(int(one[1]), int(one[2])) for one in _RANGE.finditer(literal)]

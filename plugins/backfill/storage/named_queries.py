@@ -1,4 +1,4 @@
-"""Queries by subject and name: one file, one query, kept beside the schema under ``include/sql/queries``."""
+"""SQL by subject and name, one query per file."""
 
 from __future__ import annotations
 
@@ -9,5 +9,5 @@ from backfill.config.resources import query_file
 
 @cache
 def query(name: str) -> str:
-    """The text of ``include/sql/queries/<subject>/<name>.sql``; values are always bound, never formatted in."""
+    """The text of ``include/sql/queries/<subject>/<name>.sql``; values are bound, never formatted in."""
     return query_file(name).read_text(encoding="utf-8")

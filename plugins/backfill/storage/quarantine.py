@@ -1,4 +1,4 @@
-"""Rows that broke a rule, as their sources sent them, and what persons have decided on them."""
+"""Rows that broke a rule, and the decisions on them."""
 
 from __future__ import annotations
 
@@ -16,15 +16,13 @@ PENDING = "pending"
 
 
 class QuarantineDecision(NamedTuple):
-    """A row that is decided on, and the note that stays with it."""
+    """A row and the note of its decision."""
 
     quarantine_id: int
     note: str | None
 
 
 class Quarantine:
-    """Over one connection."""
-
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
@@ -36,7 +34,7 @@ class Quarantine:
         ids: Sequence[int] | None = None,
         max_rows: int = EVERYTHING,
     ) -> list[dict[str, Any]]:
-        """Rows in quarantine, newest first; a None matches all."""
+        """Rows in quarantine, newest first; None matches all."""
         params = {
             "status": status,
             "symbols": None if symbols is None else list(symbols),
@@ -53,7 +51,7 @@ class Quarantine:
             yield
 
     def decide(self, status: str, decisions: Sequence[QuarantineDecision]) -> int:
-        """Decide on pending rows, inside a transaction; how many were still pending."""
+        """Decide on pending rows, in a transaction; return how many were pending."""
         params = {
             "status": status,
             "ids": [one.quarantine_id for one in decisions],

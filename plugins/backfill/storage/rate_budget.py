@@ -1,4 +1,4 @@
-"""One rate budget a source, in Postgres, for every process of this address."""
+"""One rate budget per source and address, in Postgres."""
 
 from __future__ import annotations
 
@@ -12,16 +12,15 @@ from backfill.errors import RateLimited
 from backfill.storage.database import Connection, fetch_one, translated_errors
 from backfill.storage.named_queries import query
 
-# The exchange counts when a request arrives, we count when it may leave, and a busy computer is seconds late with it:
-# its periods are kept longer by as much as one burst may be later than the next, and a few requests are left for a
-# person at the same address. Of Blofin's 1500 requests in 300 s that makes 1485 in 306 s: 97 %. Who is late by half
-# of the margin before it asks (its process was stopped, its computer slept) lets the turn go and takes another.
+# The exchange counts requests on arrival, we when they may leave, seconds earlier on a busy machine. So periods are
+# longer by the most that one burst may lag the next, and some requests are left for a person: 1485 in 306 s of Blofin's
+# 1500 in 300 s. A request late by half the margin takes another turn.
 PERIOD_MARGIN_MS = 6_000
 SPARE_PERCENT = 1
 
 
 class _Turn(NamedTuple):
-    """When one request may be sent and when the pause before that ended, by the database's clock; how long to wait."""
+    """When to send, after which wait, and when the last pause ended."""
 
     at_ms: int
     wait_ms: int
@@ -29,10 +28,7 @@ class _Turn(NamedTuple):
 
 
 class PauseCheck:
-    """The manners of one who only reads: no request while the source is paused. Nothing is reserved or written.
-
-    For a request or two of a person who looks; a worker takes a :class:`RateBudget`.
-    """
+    """A read-only check that refuses requests during a pause."""
 
     def __init__(self, connection: Connection, source: str, source_id: int | None) -> None:
         self._connection = connection
@@ -41,14 +37,14 @@ class PauseCheck:
         self._lock = threading.Lock()
 
     def take_turn(self) -> None:
-        """Raises :class:`RateLimited` while the source is paused."""
+        """Raise :class:`RateLimited` while the source is paused."""
         self._look_unless_paused()
 
     def pause(self, error: RateLimited) -> None:
-        """Nothing: the next worker that asks finds the same."""
+        """Do nothing: the next worker meets the same limit."""
 
     def _look_unless_paused(self) -> tuple[int, int]:
-        """What time it is and when the last pause ended, in ms; raises :class:`RateLimited` in the middle of one."""
+        """Now and the last pause's end in ms. Raises :class:`RateLimited` during one."""
         params = {"source_id": self._source_id}
         with self._lock, translated_errors():
             row = self._connection.execute(query("sources/select_pause"), params).fetchone()
@@ -61,10 +57,10 @@ class PauseCheck:
 
 
 class RateBudget(PauseCheck):
-    """The budget of one source. Safe to share between threads; it has a connection of its own.
+    """The budget of one source, thread-safe, on its own connection.
 
-    All times are the database's, so workers whose clocks disagree still share one budget. After a pause the first
-    request is a probe: the others follow two seconds later, if it has not been refused.
+    All times are the database's. The first request after a pause is a probe; others follow two seconds later unless it
+    is refused.
     """
 
     def __init__(
@@ -91,10 +87,9 @@ class RateBudget(PauseCheck):
             connection.execute(query("sources/upsert_rate_budget"), params)
 
     def take_turn(self) -> None:
-        """Wait until one request may be sent: at most the longest period, however much there is to do.
+        """Wait until one request may be sent, at most the longest period.
 
-        Raises :class:`RateLimited` while the source is paused: that is minutes to an hour, not worth holding a
-        worker for.
+        Raises :class:`RateLimited` during a pause: up to an hour, too long to wait.
         """
         while True:
             turn = self._reserve()
@@ -106,7 +101,7 @@ class RateBudget(PauseCheck):
                 return
 
     def pause(self, error: RateLimited) -> None:
-        """Stop every process from asking for as long as ``error`` says."""
+        """Stop all processes from asking for ``error.retry_after_s``."""
         params = {
             "source_id": self._source_id,
             "for": timedelta(seconds=error.retry_after_s),
@@ -122,4 +117,4 @@ class RateBudget(PauseCheck):
                 waits_ms, now_ms, resumed_ms = fetch_one(self._connection, query("sources/reserve_requests"), params)
             if waits_ms[0] >= 0:
                 return _Turn(now_ms + waits_ms[0], waits_ms[0], resumed_ms)
-            self._look_unless_paused()  # unless the pause has just ended: then nothing is reserved yet
+            self._look_unless_paused()  # if the pause has just ended, reserve again

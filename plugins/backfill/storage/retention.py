@@ -1,4 +1,4 @@
-"""Which candles are older than their series keeps, and their removal together with all that is said of them."""
+"""Candles past their retention, and their removal."""
 
 from __future__ import annotations
 
@@ -23,13 +23,11 @@ class PrunableMonth(NamedTuple):
 
 
 class Retention:
-    """Over one connection."""
-
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
     def keeps_from_ms(self, at: datetime, settle_ms: int) -> dict[int, int]:
-        """By series with a retention, the open time of the first bar that it keeps."""
+        """The first open time to keep, by series with a retention."""
         with translated_errors():
             rows = self._connection.execute(
                 query("retention/select_prunable_series"), {"at": at, "settle_ms": settle_ms}
@@ -44,38 +42,36 @@ class Retention:
             ).fetchall()
 
     def series_of(self, month: PrunableMonth) -> set[int]:
-        """The series that have a row in the month's partition."""
+        """The series with a row in the month's partition."""
         with translated_errors():
             rows = self._connection.execute(_over("retention/select_series_of_partition", month.name))
             return {int(row[0]) for row in rows}
 
     @contextmanager
     def month_locked(self, month: PrunableMonth, lock_timeout: str) -> Iterator[None]:
-        """A transaction that has the partition to itself, or gives up after ``lock_timeout``."""
+        """A transaction that locks the partition, within ``lock_timeout``."""
         with translated_errors(), self._connection.transaction():
             self._connection.execute("SELECT set_config('lock_timeout', %s, true)", (lock_timeout,))
             self._connection.execute(_over("retention/lock_to_drop", month.name))
             yield
 
     def drop_month(self, month: PrunableMonth, series_ids: Sequence[int]) -> dict[int, int]:
-        """Drop the partition and what is said of the bars of ``series_ids`` in it; by series, the bars it held.
-
-        Inside :meth:`month_locked`.
-        """
+        """Inside :meth:`month_locked`, drop the partition and its records; return bars held, by series."""
         held = self._prune_ledger(series_ids, month.first_ms, month.past_ms)
         self._connection.execute(_over("retention/drop_partition", month.name))
         return held
 
     def count_before(self, series_id: int, keeps_from_ms: int) -> int:
+        """The number of bars before ``keeps_from_ms``."""
         return int(self._number("retention/count_to_prune", series_id, keeps_from_ms))
 
     def oldest_ms(self, series_id: int, keeps_from_ms: int) -> int | None:
-        """The oldest open time before ``keeps_from_ms``; None: there is none."""
+        """The oldest open time before ``keeps_from_ms``, or None."""
         oldest_ms: int | None = self._number("retention/select_oldest_to_prune", series_id, keeps_from_ms)
         return oldest_ms
 
     def delete_before(self, series_id: int, past_ms: int) -> int:
-        """Delete the bars of a series before ``past_ms`` and what is said of them, at once; give their number."""
+        """Delete a series' bars before ``past_ms`` and their records; return the number."""
         params = {"series_id": series_id, "past_ms": past_ms}
         with translated_errors(), self._connection.transaction():
             self._connection.execute(query("retention/take_ledger_to_prune"), params)
@@ -95,5 +91,4 @@ class Retention:
 
 
 def _over(name: str, table: str) -> sql.Composed:
-    """A query over one partition."""
     return sql.SQL(query(name)).format(table=sql.Identifier(table))

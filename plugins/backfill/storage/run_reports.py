@@ -1,4 +1,4 @@
-"""What the run log says of a Dag run, and of an outage of all fallback sources."""
+"""What the run log shows of a Dag run, and of fallback outages."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from backfill.storage.named_queries import query
 
 
 class ExternalOutage(NamedTuple):
-    """For how many hours every fallback source has failed, and each one's last error."""
+    """Hours for which every fallback source failed, and their last errors."""
 
     hours: float
     errors: list[str]
 
 
 def attempts_of_dag_run(store: CandleStore, dag_id: str, run_id: str) -> list[dict[str, Any]]:
-    """The rows that the tasks of a Dag run wrote to ``gap_fill_runs``, oldest first."""
+    """A Dag run's rows of ``gap_fill_runs``, oldest first."""
     params = {"dag_id": dag_id, "run_id": run_id}
     with translated_errors(), store.connection.cursor(row_factory=dict_row) as cursor:
         return cursor.execute(query("runs/select_dag_run_attempts"), params).fetchall()

@@ -1,4 +1,4 @@
-"""Which series, in which window, and what they lack: the values that queries about series take and give."""
+"""Arguments and results of queries about series."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from typing import Any, NamedTuple
 
 from backfill.domain.intervals import Interval
 
-# First key of the advisory locks that mark a series as being worked on ("bfsl" in ASCII); the second is its id.
+# Advisory lock: "bfsl" in ASCII, then the series id.
 SERIES_LOCK = 0x6266_736C
 
 
 @dataclass(frozen=True)
 class Selection:
-    """Which series, seen when: None names all; a window replaces the declared one as far as its bounds allow."""
+    """Series as of ``at``; None selects all. A window replaces the declared one within its bounds."""
 
     at: datetime
     settle_ms: int = 0
@@ -25,6 +25,7 @@ class Selection:
     to_ms: int | None = None
 
     def as_params(self) -> dict[str, Any]:
+        """The parameters of series queries."""
         return {
             "at": self.at,
             "settle_ms": self.settle_ms,
@@ -36,9 +37,9 @@ class Selection:
 
 
 class SeriesWindow(NamedTuple):
-    """A series and the half-open span of it that must be complete (ms, on its grid).
+    """A series and the half-open span that must be complete (ms, on its grid).
 
-    ``is_pruned``: it has a retention, so that what lies before the window will be removed.
+    ``is_pruned``: a retention removes what lies before.
     """
 
     series_id: int
@@ -56,7 +57,7 @@ class SeriesWindow(NamedTuple):
 
 
 class OpenWork(NamedTuple):
-    """What a window lacks: in bars for the log, in intervals for the source that is to be asked."""
+    """What a window lacks: bars to log, intervals to ask for."""
 
     held_candles: int
     missing_candles: int
@@ -65,14 +66,14 @@ class OpenWork(NamedTuple):
 
     @property
     def coverage_pct(self) -> float:
-        """Of the bars that exist anywhere; established absences are not counted as bars."""
+        """Of the bars that exist anywhere, without established absences."""
         known = self.held_candles + self.missing_candles
         return 100.0 if known == 0 else 100.0 * self.held_candles / known
 
 
 @dataclass(frozen=True)
 class StoredPage:
-    """What one transaction has changed: rows, and the length of what is newly absent in ms."""
+    """Changes of one transaction: rows, newly absent ms."""
 
     inserted: int
     revised: int

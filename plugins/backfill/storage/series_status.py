@@ -1,4 +1,4 @@
-"""How the series stand: their sync status, their gaps, and how many closed bars in a row each has."""
+"""Sync status, gaps and readiness of series."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ YOUNG = "insufficient_history"
 
 
 class SeriesReadiness(NamedTuple):
-    """``bars_ready``: bars stored without a hole up to the last closed one; the rest is as in ``sync_status``."""
+    """``bars_ready``: gapless bars up to the last closed one; others as in ``sync_status``."""
 
     symbol: str
     timeframe: str
@@ -29,12 +29,12 @@ class SeriesReadiness(NamedTuple):
 
     @property
     def is_ready(self) -> bool:
-        """Whether there are as many bars as are needed."""
+        """Whether there are as many bars as needed."""
         return self.bars_ready >= self.bars_needed
 
     @property
     def is_young(self) -> bool:
-        """Whether the series is complete but still too short: waiting for a fill does not help."""
+        """Whether it is complete but too short: no fill helps."""
         return self.status == YOUNG and not self.is_ready
 
     def __str__(self) -> str:
@@ -42,19 +42,19 @@ class SeriesReadiness(NamedTuple):
 
 
 def sync_status(store: CandleStore, which: Selection) -> list[Row]:
-    """One row for each selected series: the columns of the view ``sync_status``."""
+    """One row of the view ``sync_status`` per selected series."""
     return store.rows("series/select_sync_status", which)
 
 
 def gaps(store: CandleStore, which: Selection) -> list[Row]:
-    """The gaps of the selected series: ``symbol``, ``timeframe``, ``gap_start``, ``gap_end``, ``missing_candles``."""
+    """The series' ``symbol``, ``timeframe``, ``gap_start``, ``gap_end``, ``missing_candles``."""
     return store.rows("ledger/select_gaps", which)
 
 
 def wanted_readiness(
     store: CandleStore, at: datetime, *, bars: int | None = None, settle_ms: int = 0
 ) -> list[SeriesReadiness]:
-    """How ready every wanted series is as of ``at``. ``bars``: how many each needs; None: as the universe says."""
+    """Readiness of every wanted series at ``at``. ``bars`` needed; None: as declared."""
     params = {"bars": bars, "at": at, "settle_ms": settle_ms}
     with translated_errors(), store.connection.cursor(row_factory=dict_row) as cursor:
         return [SeriesReadiness(**row) for row in cursor.execute(query("series/select_readiness"), params)]

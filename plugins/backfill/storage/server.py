@@ -1,4 +1,4 @@
-"""The Postgres server itself: whether it answers, its version and clock, its databases."""
+"""The Postgres server: whether it answers, version, clock, databases."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ ANSWERS_WITHIN_S = 5
 
 
 class ServerFacts(NamedTuple):
-    """The server's major version, and its clock in seconds since the epoch."""
+    """Major version, and clock in epoch seconds."""
 
     major: int
     epoch_s: float
 
 
 def server_facts(uri: str) -> ServerFacts:
-    """Version and clock of the server at ``uri``. Raises :class:`DatabaseError`."""
+    """The server's version and clock. Raises :class:`DatabaseError`."""
     with connect(uri) as connection, translated_errors(uri):
         major, epoch_s = fetch_one(connection, query("sources/select_server_facts"))
     return ServerFacts(int(major), float(epoch_s))
 
 
 def accepts_connections(uri: str, within_s: int = ANSWERS_WITHIN_S) -> bool:
-    """Whether the server at ``uri`` lets us in within ``within_s``."""
+    """Whether the server lets us in within ``within_s``."""
     try:
         psycopg.connect(uri, connect_timeout=within_s).close()
     except psycopg.OperationalError:
@@ -37,13 +37,13 @@ def accepts_connections(uri: str, within_s: int = ANSWERS_WITHIN_S) -> bool:
 
 
 def ensure_database(uri: str, name: str) -> None:
-    """Create the database ``name`` on the server at ``uri`` unless it exists. Raises :class:`DatabaseError`."""
+    """Create the database unless it exists. Raises :class:`DatabaseError`."""
     with connect(uri) as connection, translated_errors(uri):
         if connection.execute("SELECT FROM pg_database WHERE datname = %s", [name]).fetchone() is None:
             connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
 
 
 def has_table(uri: str, name: str) -> bool:
-    """Whether the database at ``uri`` has the table ``name``, which names its schema. Raises :class:`DatabaseError`."""
+    """Whether the table (with its schema) exists. Raises :class:`DatabaseError`."""
     with connect(uri) as connection, translated_errors(uri):
         return fetch_one(connection, "SELECT to_regclass(%s) IS NOT NULL", [name])[0] is True

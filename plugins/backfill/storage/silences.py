@@ -1,4 +1,4 @@
-"""What sources have no candle for, and how far that is believed: the grades of ``absences``."""
+"""Bars that sources lack, and how far that is believed."""
 
 from __future__ import annotations
 
@@ -18,11 +18,9 @@ FIRST_LIFE = timedelta(hours=24)
 
 
 class Silence(NamedTuple):
-    """Of one source in a window: bars that are ``held``, those that the source is known to have ``given``, all that
-    are ``silent``, and those of them that are still a gap.
+    """One source's answers in a window: bars ``held``, surely ``given`` by it, ``silent``.
 
-    ``doubtful``: answered as silent, and not believed. ``confirmed``: those of them that two runs have answered.
-    ``elsewhere``: those that another source of the series lacks too.
+    Silent gaps: ``doubtful``, ``confirmed`` by a second run, or lacking ``elsewhere`` too.
     """
 
     held: list[Interval]
@@ -34,31 +32,32 @@ class Silence(NamedTuple):
 
 
 class FinerWord(NamedTuple):
-    """What finer series of the same source say of bars: they ``traded``, or all of them had ``no_trade``."""
+    """Bars that ``traded`` in finer series, or had ``no_trade`` in all."""
 
     traded: list[Interval]
     no_trade: list[Interval]
 
 
 class Silences:
-    """Reads and grades ``absences`` over one connection, inside the caller's transaction if there is one."""
+    """Reads and grades ``absences``, inside the caller's transaction if any."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
     def of(self, window: SeriesWindow, source_id: int) -> Silence:
+        """A source's silence in ``window``."""
         return Silence(*self._intervals("ledger/select_silence", {**_span_of(window), "source_id": source_id}))
 
     def doubtful_for(self, window: SeriesWindow, age: timedelta) -> list[Interval]:
-        """Gaps that no source has a candle for, which has been doubtful for so long."""
+        """Gaps in all sources, doubtful for at least ``age``."""
         return self._intervals("ledger/select_old_doubts", {**_span_of(window), "age": age})[0]
 
     def unreported_losses(self, window: SeriesWindow) -> list[Interval]:
-        """Lost bars that are still a gap, and of which there is no finding."""
+        """Lost bars, still a gap, without a finding."""
         return self._intervals("ledger/select_unreported_losses", _span_of(window))[0]
 
     def grade(self, window: SeriesWindow, source_ids: Sequence[int], bars: Sequence[Interval], grade: str) -> None:
-        """Give doubtful ``bars`` of these sources the grade `reported` or `proved`, for a day."""
+        """Grade doubtful ``bars`` `reported` or `proved`, for a day."""
         params = {
             "series_id": window.series_id,
             "source_ids": list(source_ids),
@@ -70,7 +69,7 @@ class Silences:
             self._connection.execute(query("ledger/grade_silence"), params)
 
     def record_proof(self, window: SeriesWindow, no_trade: Sequence[Interval], lost: Sequence[Interval]) -> None:
-        """Write down what another timeframe has proved of the bars that the primary source lacks."""
+        """Record what another timeframe proves of bars the primary source lacks."""
         params = {
             "series_id": window.series_id,
             "no_trade": to_multirange(no_trade),
@@ -80,18 +79,18 @@ class Silences:
             self._connection.execute(query("ledger/record_proof"), params)
 
     def settle_lost_bars(self, window: SeriesWindow) -> None:
-        """Settle the findings of lost bars that are held by now."""
+        """Settle findings of lost bars that are held now."""
         with translated_errors():
             self._connection.execute(query("ledger/settle_lost_bars"), {"series_id": window.series_id})
 
     @contextmanager
     def writing_proof(self) -> Iterator[None]:
-        """A transaction for a proof and what it has found."""
+        """A transaction for a proof and its findings."""
         with translated_errors(), self._connection.transaction():
             yield
 
     def has_flat_bars(self, window: SeriesWindow, source_id: int) -> bool:
-        """Whether the source writes flat bars without volume into the series for bars without trade."""
+        """Whether the source writes flat bars where nothing traded."""
         params = {
             "series_id": window.series_id,
             "source_id": source_id,
@@ -102,7 +101,7 @@ class Silences:
             return bool(fetch_one(self._connection, query("ledger/select_has_flat_bars"), params)[0])
 
     def kept_timeframes(self, window: SeriesWindow) -> dict[str, int]:
-        """The timeframes that are kept of the instrument from the same primary source, and their series."""
+        """Series ids by the instrument's timeframes from the same primary source."""
         with translated_errors():
             rows = self._connection.execute(
                 query("series/select_kept_timeframes"), {"series_id": window.series_id}
@@ -110,6 +109,7 @@ class Silences:
         return {str(name): int(series_id) for series_id, name in rows}
 
     def finer_word(self, window: SeriesWindow, bars: Sequence[Interval]) -> FinerWord:
+        """What finer series of the source show of ``bars``."""
         params = {"series_id": window.series_id, "bars": to_multirange(bars)}
         return FinerWord(*self._intervals("ledger/select_finer_word", params))
 

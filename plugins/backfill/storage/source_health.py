@@ -14,21 +14,20 @@ from backfill.errors import BadPayload, DatabaseError, ExchangeError, ExchangeUn
 from backfill.storage.database import Connection, fetch_one, translated_errors
 from backfill.storage.named_queries import query
 
-# A probe may take three tries of three time-outs of ten seconds, and the pauses between them.
+# A probe may take three tries of three 10 s time-outs, and pauses.
 PROBE_LEASE = timedelta(minutes=2)
 WAIT_FOR_PROBE_S = 0.5
 
 
 class Skip(NamedTuple):
-    """After how many failures in a row a source is skipped, for how long at first and at most."""
+    """Failures in a row before a skip, its first and longest duration."""
 
     threshold: int
     first: timedelta
     longest: timedelta
 
 
-# An outage may be over in a minute; a country's law will not. A rate limit is no illness: the budget pauses the
-# source for as long as its rule says. All other errors are the question's fault.
+# Outages may be short, a geo-block lasts. A rate limit pauses the budget; other errors are the request's fault.
 SKIPS: dict[type[ExchangeError], Skip] = {
     GeoBlocked: Skip(1, timedelta(hours=1), timedelta(hours=12)),
     ExchangeUnreachable: Skip(3, timedelta(minutes=1), timedelta(minutes=30)),
@@ -37,7 +36,7 @@ SKIPS: dict[type[ExchangeError], Skip] = {
 
 
 class SourceHealth:
-    """Reads and moves the breakers over one connection, on behalf of one run."""
+    """The breakers, on behalf of one run."""
 
     def __init__(self, connection: Connection, run: str, sleep: Callable[[float], None] = time.sleep) -> None:
         self._connection = connection
@@ -46,9 +45,9 @@ class SourceHealth:
         self._probing: set[int] = set()
 
     def may_ask(self, source_id: int) -> bool:
-        """Whether the source is well or this caller is its probe; while another probes it, that is waited for.
+        """Whether the source is well or this caller is its probe; waits for another's probe.
 
-        A caller that may ask calls :meth:`release_probe` in the end.
+        Call :meth:`release_probe` in the end.
         """
         params = {"source_id": source_id, "run": self._run, "probe_lease": PROBE_LEASE}
         while True:
@@ -61,10 +60,10 @@ class SourceHealth:
             self._sleep(WAIT_FOR_PROBE_S)
 
     def release_probe(self, source_id: int) -> None:
-        """Release the probe unless an outcome was recorded: perhaps there was nothing to ask."""
+        """Release the probe unless an outcome was recorded."""
         if source_id in self._probing:
             self._probing.discard(source_id)
-            with suppress(DatabaseError), translated_errors():  # without a database the lease will run out
+            with suppress(DatabaseError), translated_errors():  # otherwise the lease runs out
                 self._connection.execute(query("sources/release_probe"), {"source_id": source_id, "run": self._run})
 
     def is_broken(self, source_id: int) -> bool:
@@ -72,14 +71,16 @@ class SourceHealth:
         return self._breaker(source_id) == "open"
 
     def is_well(self, source_id: int) -> bool:
+        """Whether the source's breaker is closed."""
         return self._breaker(source_id) == "closed"
 
     def has_answered(self, source_id: int) -> None:
+        """Close the breaker after a good answer."""
         with translated_errors():
             self._connection.execute(query("sources/source_has_answered"), {"source_id": source_id})
 
     def has_failed(self, source_id: int, error: ExchangeError, *, at_once: bool = False) -> None:
-        """Count ``error`` if it is the source's state and not the question's fault; ``at_once``: one is enough."""
+        """Count ``error`` unless the request caused it; ``at_once``: one is enough."""
         skip = next((skip for kind, skip in SKIPS.items() if isinstance(error, kind)), None)
         if skip is None:
             return
@@ -95,6 +96,6 @@ class SourceHealth:
         return "closed" if row is None else str(row[0])
 
     def all(self) -> list[dict[str, Any]]:
-        """One row a source: breaker, pause, and what it answered in the last day."""
+        """One row per source: breaker, pause, and answers of the last day."""
         with translated_errors(), self._connection.cursor(row_factory=dict_row) as cursor:
             return cursor.execute(query("sources/select_source_health")).fetchall()

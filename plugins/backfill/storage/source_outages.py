@@ -1,4 +1,4 @@
-"""Times at which a source lacks the bars of most of its series, worked out from candles and absences."""
+"""Times when a source lacks the bars of most of its series."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class OutageRule(NamedTuple):
     """When missing bars count as an outage.
 
     ``share`` of the series with any answer for a bar, and at least ``fewest``, must lack it. A flat bar does not count
-    if more than ``rests`` of the coin's other bars are flat. ``most_symbols``: how many are named.
+    if more than ``rests`` of the coin's other bars are flat.
     """
 
     share: float
@@ -51,7 +51,7 @@ def source_outages(store: CandleStore, rule: OutageRule, *, since: datetime, at:
 
 
 def settle_explained_findings(store: CandleStore, outage: SourceOutage, outage_id: int, kinds: Sequence[str]) -> None:
-    """Settle the open findings of ``kinds`` that lie in ``outage``, which is finding ``outage_id``."""
+    """Settle open findings of ``kinds`` inside ``outage`` (finding ``outage_id``)."""
     params = {**outage._asdict(), "outage_id": outage_id, "kinds": list(kinds)}
     with translated_errors():
         store.connection.execute(query("findings/explain_by_outage"), params)

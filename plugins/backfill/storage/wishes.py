@@ -1,4 +1,4 @@
-"""The wish list: which series are wanted, how far back and from whom."""
+"""Which series are wanted, how far back, from which sources."""
 
 from __future__ import annotations
 
@@ -14,18 +14,15 @@ from backfill.domain.timeframes import utc
 from backfill.storage.database import Connection, translated_errors
 from backfill.storage.named_queries import query
 
-# A series by symbol and timeframe.
 SeriesKey = tuple[str, str]
 
 
 class WishList:
-    """Reads and writes what ``series`` says of the wishes, over one connection."""
-
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
     def wanted(self) -> dict[SeriesKey, SeriesWish]:
-        """Every series that is wanted now, on its terms."""
+        """Every series wanted now, with its terms."""
         with translated_errors(), self._connection.cursor(row_factory=dict_row) as cursor:
             rows = cursor.execute(query("series/select_wishes")).fetchall()
         wishes = [SeriesWish(**{**row, "sources": tuple(row["sources"])}) for row in rows]
@@ -34,7 +31,7 @@ class WishList:
     def declare(
         self, wishes: Sequence[SeriesWish], source_id: Callable[[str], int], dropped: Collection[SeriesKey] = ()
     ) -> None:
-        """Want ``wishes`` on their terms, and no longer want those that are ``dropped``."""
+        """Want ``wishes`` on their terms, and no longer ``dropped``."""
         params = {
             "wishes": Jsonb([_as_row(wish, source_id) for wish in wishes]),
             "dropped": Jsonb([{"symbol": symbol, "timeframe": timeframe} for symbol, timeframe in sorted(dropped)]),
