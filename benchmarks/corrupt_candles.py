@@ -85,15 +85,15 @@ def _frame(bars: Candles) -> pd.DataFrame:
 
 def _synthetic() -> Case:
     coin = LIQUID_COINS[0].instrument
-    home = SyntheticMarket(quiet_share=0.01)
-    venue = VenueMarket(home, "other", [PaperListing(coin, of=coin.symbol, volume_share=0.5)], difference_bp=0.3)
+    primary = SyntheticMarket(quiet_share=0.01)
+    venue = VenueMarket(primary, "other", [PaperListing(coin, of=coin.symbol, volume_share=0.5)], difference_bp=0.3)
     span = (20_000 * DAY_MS, 20_030 * DAY_MS)
-    true = _frame(home.candles(coin.symbol, "1m", *span))
+    true = _frame(primary.candles(coin.symbol, "1m", *span))
     return Case(
         title=f"synthetic {coin.symbol} 1m: {len(true):,} bars; its own 5m as published",
         true=true,
         bar=timeframe("1m"),
-        longer=_frame(home.candles(coin.symbol, "5m", *span)),
+        longer=_frame(primary.candles(coin.symbol, "5m", *span)),
         longer_bar=timeframe("5m"),
         other=_frame(venue.candles(coin.symbol, "1m", *span)),
         other_bar=timeframe("1m"),

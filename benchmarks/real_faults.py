@@ -70,7 +70,7 @@ def pairs(new_keeper: NewKeeper) -> int:
     from integration.validation.real_pairs import PERPETUALS, SPOT_AND_PERPETUAL, compare_pair
 
     wrong = compared = disputed = 0
-    print(f"\n{'home | other, at':100}{'bars':>8}{'disagree':>10}{'share':>9}{'unexplained':>13}  other findings")
+    print(f"\n{'primary | other, at':100}{'bars':>8}{'disagree':>10}{'share':>9}{'unexplained':>13}  other findings")
     for pair in [*PERPETUALS, *SPOT_AND_PERPETUAL]:
         with new_keeper() as keeper:
             outcome = compare_pair(keeper, pair)
@@ -86,7 +86,7 @@ def _print_pair(pair: Pair, outcome: Outcome) -> None:
     unexplained = sum(one.why is None for one in outcome.disputes)
     found = ", ".join(f"{count} {kind}" for kind, count in sorted(outcome.kinds.items()))
     print(
-        f"{f'{pair.home} | {pair.other}, {pair.at}':100}{outcome.in_common:>8,}{len(outcome.disputes):>10}"
+        f"{f'{pair.primary} | {pair.other}, {pair.at}':100}{outcome.in_common:>8,}{len(outcome.disputes):>10}"
         f"{outcome.share:>9.3%}{unexplained:>13}  {found}"
     )
     for one in outcome.disputes:
@@ -94,7 +94,7 @@ def _print_pair(pair: Pair, outcome: Outcome) -> None:
         print(
             f"    {utc(one.open_ms):%F %R}  {fields:20}{one.apart_bp:+7.1f} bp of {one.tolerated_bp:4.1f}, range "
             f"{one.moved:3.1f} x usual: {one.why or '?'}\n"
-            f"{'':22}{_bar(one.home)}\n{'':22}{_bar(one.other)}"
+            f"{'':22}{_bar(one.primary)}\n{'':22}{_bar(one.other)}"
         )
 
 

@@ -46,7 +46,7 @@ ASK_IT_ANY_DAY = (
     "integration/cli/test_processes.py",
     "integration/cli/test_validate.py",
     "integration/fallback/test_broken_sources.py",
-    "integration/fallback/test_home_cut_off.py",
+    "integration/fallback/test_primary_cut_off.py",
     "integration/fallback/test_listings.py",
     "integration/fallback/test_source_health.py",
     "integration/jobs/test_audit_rows.py",

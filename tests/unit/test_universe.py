@@ -191,7 +191,7 @@ def test_any_other_exchange_of_ccxts_may_be_a_source_and_ccxt_is_not_imported_fo
 def test_all_means_what_the_home_lists_but_for_the_excluded(universe):
     everything = universe("instruments: all\nexclude: [B-USDT, GONE-USDT]\ntimeframes: {1m: 7d}")
     assert [one.symbol for one in everything.series(["A-USDT", "B-USDT", "C-USDT"])] == ["A-USDT", "C-USDT"]
-    with pytest.raises(ConfigurationError, match="needs the home exchange's list"):
+    with pytest.raises(ConfigurationError, match="needs the primary source's list"):
         everything.series()
 
 

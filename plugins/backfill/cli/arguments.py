@@ -61,7 +61,9 @@ def parser() -> argparse.ArgumentParser:
     prune = commands.add_parser("prune", parents=[candles], help="remove what is older than its retention")
     prune.add_argument("--dry-run", action="store_true", help="print what would be removed and stop")
     validate = commands.add_parser("validate", parents=[candles, some, window], help="is what is held whole and right?")
-    validate.add_argument("--sources", type=comma_list, metavar="A,B", help="compare with only these, beside the home")
+    validate.add_argument(
+        "--sources", type=comma_list, metavar="A,B", help="compare with only these, beside the primary source"
+    )
     validate.add_argument("--thorough", action="store_true", help="add up bars also where nothing is missing")
     audit = commands.add_parser("audit", parents=[candles, some_symbols], help="is what is said of the candles true?")
     audit.add_argument("--repair", action="store_true", help="mend what can be mended without losing anything")

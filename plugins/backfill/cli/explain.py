@@ -70,14 +70,14 @@ def _section(title: str, lines: Iterable[str]) -> Iterator[str]:
 
 
 def _origin(story: CandleStory, candle: Row) -> str:
-    home = next((_source(one, story.as_of) for one in story.sources if one["rank"] == 1), "it has none")
+    primary = next((_source(one, story.as_of) for one in story.sources if one["rank"] == 1), "it has none")
     confirmed = "sent again after it had settled" if story.confirmed else "not sent again yet"
     return {
-        "home": f"from its home, {confirmed}",
-        "stand_in": f"a stand-in for the home's: {home}",
-        "derived": f"made of finer bars of {story.home}, its home, until that gives its own",
+        "primary": f"from its primary source, {confirmed}",
+        "stand_in": f"a stand-in for the primary source's: {primary}",
+        "derived": f"made of finer bars of {story.primary}, its primary source, until that gives its own",
         "manual": "written by a person; no source replaces it",
-        "other": f"from a source that the series does not name; its home is {story.home}",
+        "other": f"from a source that the series does not name; its primary source is {story.primary}",
     }[candle["given_by"]]
 
 

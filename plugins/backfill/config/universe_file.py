@@ -117,7 +117,7 @@ def _contradictions(universe: Universe) -> Iterator[Fault]:
     """Faults between keys that are valid alone."""
     yield from _rule_faults(universe.timeframes, spot_proxy=universe.spot_proxy)
     yield from _class_faults(universe)
-    yield from _home_faults(universe.sources, spot_proxy=universe.spot_proxy)
+    yield from _primary_faults(universe.sources, spot_proxy=universe.spot_proxy)
     if universe.instruments is not None:
         for index, symbol in enumerate(universe.exclude):
             if symbol not in universe.instruments:
@@ -132,7 +132,7 @@ def _contradictions(universe: Universe) -> Iterator[Fault]:
 def _class_faults(universe: Universe) -> Iterator[Fault]:
     class_of: dict[str, str] = {}
     for name, one in universe.classes.items():
-        for loc, message in _home_faults(one.sources, spot_proxy=universe.spot_proxy):
+        for loc, message in _primary_faults(one.sources, spot_proxy=universe.spot_proxy):
             yield ("classes", name, *loc), message
         for index, symbol in enumerate(one.instruments):
             if universe.instruments is not None and symbol not in universe.instruments:
@@ -150,10 +150,10 @@ def _override_faults(universe: Universe, symbol: str, override: Override) -> Ite
     if not any(rules.values()):
         yield ("timeframes",), f"leaves nothing of {symbol}; name it under `exclude` instead"
     if override.sources:
-        yield from _home_faults(override.sources, spot_proxy=spot_proxy)
+        yield from _primary_faults(override.sources, spot_proxy=spot_proxy)
     elif override.spot_proxy is False:  # the shared lists may need it
         shared = {universe.sources_of(symbol, name) for name in rules if not override.timeframes.get(name)}
-        yield from (fault for sources in shared for fault in _home_faults(sources, spot_proxy=False))
+        yield from (fault for sources in shared for fault in _primary_faults(sources, spot_proxy=False))
 
 
 def _rule_faults(rules: Mapping[str, Rule | None], *, spot_proxy: bool) -> Iterator[Fault]:
@@ -162,7 +162,7 @@ def _rule_faults(rules: Mapping[str, Rule | None], *, spot_proxy: bool) -> Itera
             continue
         if message := _rule_fault(rule, TIMEFRAMES[name].step_ms):
             yield ("timeframes", name), message
-        for loc, message in _home_faults(rule.sources or (), spot_proxy=spot_proxy):
+        for loc, message in _primary_faults(rule.sources or (), spot_proxy=spot_proxy):
             yield ("timeframes", name, *loc), message
 
 
@@ -185,7 +185,7 @@ def _rule_fault(rule: Rule, step_ms: int) -> str | None:
     return None
 
 
-def _home_faults(sources: Sequence[str], *, spot_proxy: bool) -> Iterator[Fault]:
+def _primary_faults(sources: Sequence[str], *, spot_proxy: bool) -> Iterator[Fault]:
     if sources[:1] and sources[0] in SPOT_ONLY_SOURCES and not spot_proxy:
         yield ("sources", 0), f"{sources[0]} has spot only and comes first; that needs `spot_proxy: true`"
 

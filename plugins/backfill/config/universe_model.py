@@ -250,7 +250,7 @@ class Universe(_Section):
         """
         names = listed if self.instruments is None else self.instruments
         if names is None:
-            raise ConfigurationError("`instruments: all` needs the home exchange's list, and there is none here")
+            raise ConfigurationError("`instruments: all` needs the primary source's list, and there is none here")
         return [wish for symbol in names if symbol not in self.exclude for wish in self._series_of(symbol)]
 
     def all_sources(self) -> list[str]:

@@ -124,7 +124,7 @@ class GapDetectSensor(BaseSensorOperator):
             return PokeReturnValue(is_done=True, xcom_value=[])
         found = symbols_with_gaps(gaps, self.most_items)
         self.log.info(
-            "%d candles are missing and %d may be had from their home, in %d series of %d items",
+            "%d candles are missing and %d may be had from their primary source, in %d series of %d items",
             sum(gap.missing_candles for gap in gaps), sum(gap.restorable_candles for gap in gaps),
             len(gaps), len(found),
         )  # fmt: skip

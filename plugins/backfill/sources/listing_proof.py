@@ -31,7 +31,7 @@ log = logging.getLogger(__name__)
 REFUSAL_LIVES_S = 24 * 3600
 CLOSES_COMPARED = 200
 # Values of proved_by beside the names of sources.
-PRIMARY, IDENTITY = "home", "identity"
+PRIMARY, IDENTITY = "primary", "identity"
 DEFINES = ListingProof(0, None, True, "the primary source defines the series")
 
 

@@ -20,13 +20,13 @@ Row = dict[str, Any]
 
 
 class AuditedSeries(NamedTuple):
-    """A series and the bars (ms) of its primary source, ``home_id`` (None: not named)."""
+    """A series and the bars (ms) of its primary source, ``primary_id`` (None: not named)."""
 
     series_id: int
     instrument_id: int
     symbol: str
     timeframe: str
-    home_id: int | None
+    primary_id: int | None
     native: list[Interval]
 
 

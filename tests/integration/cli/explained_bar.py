@@ -92,11 +92,11 @@ def nobody_could(window: SeriesWindow, why: str) -> Finding:
     )  # fmt: skip
 
 
-def proof(window: SeriesWindow, home_id: int, **detail: Any) -> Finding:
-    """A page beside the home's own 15m bars."""
+def proof(window: SeriesWindow, primary_id: int, **detail: Any) -> Finding:
+    """A page beside the primary source's own 15m bars."""
     counts = {"timeframe": "15m", "equal": 4, "disagree": 0, "no_trade": 0, "lost": 0, **detail}
     return Finding(
-        "next_timeframe", "agree", window.series_id, home_id, PAGE.start, PAGE.end, detail=counts, status="settled"
+        "next_timeframe", "agree", window.series_id, primary_id, PAGE.start, PAGE.end, detail=counts, status="settled"
     )
 
 

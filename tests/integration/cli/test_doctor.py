@@ -102,7 +102,7 @@ def test_a_source_that_is_paused_is_not_asked_and_one_with_an_open_breaker_is_to
     assert "lists 6 markets; it is skipped, since earlier: okx: gone" in seen["source okx"]["detail"]
 
 
-def test_a_home_that_does_not_answer_and_a_connection_that_cannot_be_used_are_failures(
+def test_a_primary_that_does_not_answer_and_a_connection_that_cannot_be_used_are_failures(
     cli: Cli, venues: dict[str, PaperExchange], environment: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     (tmp_path / "universe.yaml").write_text(UNIVERSE.replace("[blofin, okx,", "[okx, blofin,"))

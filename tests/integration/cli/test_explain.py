@@ -44,9 +44,9 @@ def window(store: CandleStore) -> SeriesWindow:
 
 @pytest.fixture
 def told_run(store: CandleStore, window: SeriesWindow) -> int:
-    """A bar with a past: a stand-in, the home's own, corrected; compared, voted on, proved; a row in quarantine."""
+    """A bar with a past: a stand-in, the primary's own, corrected; compared, voted on, proved; a row in quarantine."""
     run = run_of(store, window)
-    home, okx, bybit = window.source_ids
+    primary, okx, bybit = window.source_ids
     list_market(store)
     give(store, window, "okx", 99.5)
     give(store, window, "blofin", 99.75, run=run)
@@ -59,7 +59,7 @@ def told_run(store: CandleStore, window: SeriesWindow) -> int:
             look(window, okx),
             doubt(window, bybit, "agree", status="settled", detail={"vote": "stored", "voter": "okx", "third": 100.01}),
             look(window, bybit, agreed=59),
-            proof(window, home),
+            proof(window, primary),
         ],
         run,
     )
@@ -89,9 +89,9 @@ def test_the_whole_story_of_a_bar_is_one_document(
         "state": "held",
         "why": "",
         "candle": {
-            **values, "high": 101.0, "close": 100.0, "source": "blofin", "given_by": "home", "listing": None,
+            **values, "high": 101.0, "close": 100.0, "source": "blofin", "given_by": "primary", "listing": None,
         },
-        "home": "blofin",
+        "primary": "blofin",
         "confirmed": True,
         "compared": [
             {**page, "kind": "cross_source", "source": "okx", "detail": counts, "bar": "agree"},
@@ -136,7 +136,7 @@ def test_a_person_reads_source_agreement_and_former_selves(
     assert told[:3] == [
         "BTC-USDT 1m 2026-03-10 11:50 UTC: a candle of blofin",
         "  open 100, high 101, low 99, close 100, volume 2.5, quote volume 250",
-        "  from its home, sent again after it had settled",
+        "  from its primary source, sent again after it had settled",
     ]
     said = [re.sub(r"\d{4}-\d\d-\d\d \d\d:\d\d", "T", line) for line in told[3:]]
     assert said == [
@@ -168,7 +168,7 @@ def test_a_stand_in_shows_how_its_source_lists_and_scales_the_instrument(
 
     assert (told["candle"]["source"], told["candle"]["given_by"], told["confirmed"]) == ("okx", "stand_in", False)
     assert told["candle"]["listing"] == {**LISTED, "checked_at": ANY}
-    assert "a stand-in for the home's: blofin: has not denied it" in shown
+    assert "a stand-in for the primary source's: blofin: has not denied it" in shown
     assert (
         "its listing: BTC-USDT-SWAP, perpetual, price x 0.001, volume x 10; proved, 60 bars in common, with blofin, "
         "median close ratio 1.0001" in shown
@@ -199,7 +199,7 @@ def test_what_no_source_of_the_series_gave_says_whose_it_is(
 
 def test_a_look_at_a_page_says_of_the_bar_only_what_it_can(cli: Cli, store: CandleStore, window: SeriesWindow) -> None:
     give(store, window, "okx", 100.0)
-    home, okx, bybit = window.source_ids
+    primary, okx, bybit = window.source_ids
     gate, bitget = store.source_id("gate"), store.source_id("bitget")
     log = FindingsLog(store.connection)
     log.record(
@@ -211,7 +211,7 @@ def test_a_look_at_a_page_says_of_the_bar_only_what_it_can(cli: Cli, store: Cand
             look(window, bitget),
             doubt(window, bitget),
             nobody_could(window, "okx: unreachable"),
-            proof(window, home),
+            proof(window, primary),
         ]
     )
     log.settle(["cross_source"], window.series_id, PAGE, source_id=bitget)
@@ -232,7 +232,7 @@ def test_a_look_at_a_page_says_of_the_bar_only_what_it_can(cli: Cli, store: Cand
 
 
 def differing_sum(window: SeriesWindow) -> Finding:
-    """The quarter's volume beside the home's own 15m bar."""
+    """The quarter's volume beside the primary source's own 15m bar."""
     return Finding(
         "timeframes", "disagree", window.series_id, window.source_ids[0], NOON_MS - 15 * MINUTE_MS, NOON_MS,
         field="volume", stored=1.0, other=2.0, difference=-0.5, detail={"timeframe": "15m"},
@@ -243,14 +243,14 @@ def test_a_bar_that_does_not_add_up_and_one_that_may_not_have_been_added_up_are_
     cli: Cli, store: CandleStore, window: SeriesWindow
 ) -> None:
     give(store, window, "blofin", 100.0)
-    home = window.source_ids[0]
+    primary = window.source_ids[0]
     log = FindingsLog(store.connection)
 
-    log.record([proof(window, home, equal=3)])
+    log.record([proof(window, primary, equal=3)])
     unsure = verdicts(story(cli), "proved")
-    log.record([proof(window, home, equal=0)])
+    log.record([proof(window, primary, equal=0)])
     untold = verdicts(story(cli), "proved")
-    log.record([proof(window, home, equal=3, disagree=1), differing_sum(window)])
+    log.record([proof(window, primary, equal=3, disagree=1), differing_sum(window)])
     sure = story(cli)
 
     assert unsure == {"blofin": "agree_unless_lacking"}
@@ -265,10 +265,10 @@ def test_what_another_timeframe_or_source_says_is_no_word_of_this_one(
     cli: Cli, store: CandleStore, window: SeriesWindow
 ) -> None:
     give(store, window, "blofin", 100.0)
-    home, okx, _ = window.source_ids
+    primary, okx, _ = window.source_ids
     of_1h = replace(differing_sum(window), start_ms=PAGE.start, detail={"timeframe": "1h"})
     shifted = Finding("hour_shift", "disagree", window.series_id, okx, PAGE.start, PAGE.end)
-    FindingsLog(store.connection).record([proof(window, home), look(window, okx, "disagree"), of_1h, shifted])
+    FindingsLog(store.connection).record([proof(window, primary), look(window, okx, "disagree"), of_1h, shifted])
 
     told = story(cli)
 

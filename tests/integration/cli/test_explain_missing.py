@@ -130,7 +130,7 @@ def test_a_series_whose_sources_nobody_has_named_has_a_story_too(cli: Cli, store
 
     told = story(cli)
 
-    assert (told["home"], told["sources"], told["candle"]) == (None, [], None)
+    assert (told["primary"], told["sources"], told["candle"]) == (None, [], None)
 
 
 def test_what_a_removed_bar_was_is_still_told(cli: Cli, store: CandleStore, window: SeriesWindow) -> None:

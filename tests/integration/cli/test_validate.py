@@ -23,7 +23,7 @@ LOSE_AN_HOUR = (
 
 @pytest.fixture
 def filled(cli: Cli, database_uri: str, tmp_path: Path) -> Iterator[psycopg.Connection[Any]]:
-    """Two symbols of minutes and hours from their home, which is their only source."""
+    """Two symbols of minutes and hours from their primary source, which is their only source."""
     universe = tmp_path / "universe.yaml"
     universe.write_text(universe.read_text() + "sources: [blofin]\n")
     assert cli("fill").code == 0
@@ -64,7 +64,7 @@ def test_the_document_has_a_report_for_each_series(cli: Cli, filled: psycopg.Con
     assert series["coverage_pct"] < series["objective_pct"] == 99.9
 
 
-def test_a_thorough_validation_asks_the_home_for_coarser_bars(
+def test_a_thorough_validation_asks_the_primary_for_coarser_bars(
     cli: Cli, filled: object, live_exchange: PaperBlofin
 ) -> None:
     live_exchange.asked.clear()

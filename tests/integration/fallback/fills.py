@@ -51,7 +51,7 @@ def native_candles(window: SeriesWindow) -> list[tuple[Any, ...]]:
 
 
 def assert_near_native(store: CandleStore, window: SeriesWindow, *, volume_share: float, opens_ms: range) -> None:
-    """In every field the venue's candles are the home's but for its price difference and its share of the volume."""
+    """The venue's candles are the primary source's but for its price difference and its share of the volume."""
     native = {bar[0]: bar for bar in native_candles(window)}
     stored = {bar[0]: bar for bar in candles_in_database(store, window) if bar[0] in opens_ms}
     assert list(stored) == list(opens_ms)

@@ -18,7 +18,7 @@ from integration.fallback.conftest import MARKET, Open, Venues
 from integration.fallback.fills import assert_near_native, listing, run, sources_stored, want
 from integration.helpers import HOUR_MS, MINUTE_MS, one, opens, rows
 
-SHARES = {"okx": 1.4, "bybit": 1.8, "binanceusdm": 2.6}  # of the home's volume, on paper
+SHARES = {"okx": 1.4, "bybit": 1.8, "binanceusdm": 2.6}  # of the primary source's volume, on paper
 PAIRS = [
     ("PEPE-USDT", "okx", "PEPE/USDT:USDT", 1.0),
     ("PEPE-USDT", "bybit", "1000PEPE/USDT:USDT", 1e-3),
@@ -39,7 +39,7 @@ LOAD_OF_BYBIT = 3  # requests: ccxt asks for each state of a market
 
 @pytest.mark.parametrize("source", SHARES)
 def test_coins_of_another_denomination_are_stored_in_ours(store: CandleStore, venues: Venues, source: str) -> None:
-    """Price, base volume and quote volume are the home's, but for the venue's own difference and share."""
+    """Price, base volume and quote volume are the primary source's, but for the venue's own difference and share."""
     pairs = [pair for pair in PAIRS if pair[1] == source]
     windows = [want(store, symbol, sources=("blofin", source)) for symbol, *_ in pairs]
     run(venues, windows, only=["blofin"])
@@ -51,7 +51,7 @@ def test_coins_of_another_denomination_are_stored_in_ours(store: CandleStore, ve
     assert [(report.status, report.sources) for report in reports] == [("complete", {source: 60})] * len(pairs)
     for window, (symbol, _, venue_symbol, scale) in zip(windows, pairs, strict=True):
         known = listing(store, symbol, source)
-        assert (known["status"], known["venue_symbol"], known["proved_by"]) == ("proved", venue_symbol, "home")
+        assert (known["status"], known["venue_symbol"], known["proved_by"]) == ("proved", venue_symbol, "primary")
         assert known["price_scale"] == pytest.approx(scale, rel=1e-12)
         last_hour = range(window.end_ms - HOUR_MS, window.end_ms, MINUTE_MS)
         assert_near_native(store, window, volume_share=SHARES[source], opens_ms=last_hour)

@@ -13,9 +13,9 @@ from integration.fallback.fills import listing, run, sources_stored, stand_in_ms
 from integration.helpers import DAY_MS, ms, rows
 from reference import Market
 
-HOME_FILE, OTHER_FILE = "bybit__BTC-USDT-PERP__15m", "binance__BTC-USDT-PERP__15m__20251226"
+PRIMARY_FILE, OTHER_FILE = "bybit__BTC-USDT-PERP__15m", "binance__BTC-USDT-PERP__15m__20251226"
 QUARTER_MS = 15 * 60_000
-HOME_ENDS_MS, OTHER_ENDS_MS = ms("2026-01-05T12:15"), ms("2026-01-29T17:00")
+PRIMARY_ENDS_MS, OTHER_ENDS_MS = ms("2026-01-05T12:15"), ms("2026-01-29T17:00")
 
 
 def bars(replayed: ReplayedMarket, opens_ms: Sequence[int]) -> list[tuple[float, ...]]:
@@ -27,19 +27,19 @@ def bars(replayed: ReplayedMarket, opens_ms: Sequence[int]) -> list[tuple[float,
 def test_holes_punched_in_one_real_venue_are_healed_from_another(
     store: CandleStore, venues: Venues, opened: Open, market: Market, tmp_path: Path
 ) -> None:
-    """Single bars and stretches; some the home lacks, some it gave and somebody lost while it is down."""
-    folder = market.folder([HOME_FILE, OTHER_FILE], tmp_path)
-    home = ReplayedMarket(folder, HOME_FILE, now_ms=HOME_ENDS_MS)
+    """Single bars and stretches; some the primary source lacks, some it gave and somebody lost while it is down."""
+    folder = market.folder([PRIMARY_FILE, OTHER_FILE], tmp_path)
+    primary = ReplayedMarket(folder, PRIMARY_FILE, now_ms=PRIMARY_ENDS_MS)
     other = ReplayedMarket(folder, OTHER_FILE, now_ms=OTHER_ENDS_MS)
-    clock = {"clock": lambda: HOME_ENDS_MS + QUARTER_MS - 1}
-    venues.replace("blofin", opened("blofin", home, **clock))
+    clock = {"clock": lambda: PRIMARY_ENDS_MS + QUARTER_MS - 1}
+    venues.replace("blofin", opened("blofin", primary, **clock))
     venues.replace("binanceusdm", opened("binanceusdm", other, difference_bp=0, own_volumes=False, **clock))
     window = want(
         store,
         timeframe="15m",
         sources=("blofin", "binanceusdm"),
         history_ms=9 * DAY_MS,
-        now_ms=HOME_ENDS_MS + QUARTER_MS - 1,
+        now_ms=PRIMARY_ENDS_MS + QUARTER_MS - 1,
     )
     grid = range(window.start_ms, window.end_ms, QUARTER_MS)
     lacking = [grid[7], *grid[100:196], grid[300], grid[302]]
@@ -59,10 +59,10 @@ def test_holes_punched_in_one_real_venue_are_healed_from_another(
     stored = [bar[:6] for bar in candles_in_database(store, window)]
     assert [bar for bar in stored if bar[0] in healed] == bars(other, healed)
     kept = [open_ms for open_ms in grid if open_ms not in healed]
-    assert [bar for bar in stored if bar[0] in kept] == bars(home, kept)
-    assert listing(store, "BTC-USDT", "binanceusdm")["proved_by"] == "home"
+    assert [bar for bar in stored if bar[0] in kept] == bars(primary, kept)
+    assert listing(store, "BTC-USDT", "binanceusdm")["proved_by"] == "primary"
 
-    (third,) = run(venues, [window])  # the home is back: it has what was lost, and still lacks what it lacked
+    (third,) = run(venues, [window])  # the primary source is back: it has what was lost, and still lacks what it lacked
 
     assert third.rows_revised == len(lost)
     assert sources_stored(store, window) == {"blofin": len(grid) - len(lacking), "binanceusdm": len(lacking)}

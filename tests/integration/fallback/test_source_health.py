@@ -191,7 +191,7 @@ def test_one_failure_after_days_in_which_nobody_asked_is_no_outage_of_days(store
     assert report_run(store, "test", "run", [], alert_after_hours=6).outage is None
 
 
-def test_the_failing_home_is_no_external_source(store: CandleStore) -> None:
+def test_the_failing_primary_is_no_external_source(store: CandleStore) -> None:
     want(store, sources=("blofin", "okx"))
     fail(store, "blofin", since_h=9)
     assert report_run(store, "test", "run", [], alert_after_hours=6).outage is None

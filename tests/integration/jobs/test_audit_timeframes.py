@@ -1,4 +1,4 @@
-"""The audit compares coarser bars with what the finer ones add up to, where both come from one home."""
+"""The audit compares coarser bars with what the finer ones add up to, where both come from one primary."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The universe file and the home exchange's listing, carried over into Postgres."""
+"""The universe file and the primary source's listing, carried over into Postgres."""
 
 from __future__ import annotations
 
@@ -436,7 +436,7 @@ def test_all_with_nothing_to_go_by_is_an_error_and_drops_no_series(
     exchange.instruments = []
     with pytest.raises(BadPayload, match="no instrument"):
         declare_universe(store, universe(ALL), exchange)
-    with pytest.raises(ConfigurationError, match="needs the home exchange's list"):
+    with pytest.raises(ConfigurationError, match="needs the primary source's list"):
         declare_universe(store, universe(ALL), None)
 
     assert rows(store.connection, WANTED) == before

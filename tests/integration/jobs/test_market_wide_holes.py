@@ -128,7 +128,7 @@ def test_instruments_that_are_not_listed_yet_do_not_count(store: CandleStore) ->
     for symbol in COINS[:3]:
         coin(store, symbol, absent=[OUTAGE])
     later = OUTAGE.end + HOUR_MS
-    for n in range(5):  # the home denies what was before them; of some it does not say when they were listed
+    for n in range(5):  # the primary source denies what was before them; of some it does not say when they were listed
         coin(
             store,
             f"YOUNG{n}-USDT",

@@ -60,13 +60,13 @@ def deny(store: CandleStore, source: str, start_ms: int, end_ms: int) -> None:
     )
 
 
-def test_the_home_is_to_be_asked_for_all_and_the_others_for_nothing_unless_it_fails(plan: Plan) -> None:
+def test_the_primary_is_to_be_asked_for_all_and_the_others_for_nothing_unless_it_fails(plan: Plan) -> None:
     empty = plan()
     assert (empty.missing_candles, empty.requests_planned) == (DAY_ROWS + 24, 1)
     assert asked(empty) == {("1m", "blofin"): (1, 1), ("1m", "okx"): (0, 5), ("1h", "blofin"): (0, 1)}
 
 
-def test_what_the_home_has_denied_is_planned_for_the_next(plan: Plan, store: CandleStore) -> None:
+def test_what_the_primary_has_denied_is_planned_for_the_next(plan: Plan, store: CandleStore) -> None:
     deny(store, "blofin", MIDNIGHT_MS, MIDNIGHT_MS + 6 * HOUR_MS)
     assert asked(plan(only=["blofin", "okx"]))["1m", "okx"] == (2, 5)
     assert plan().requests_planned == 1 + 2 + 1

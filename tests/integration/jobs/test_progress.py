@@ -148,7 +148,7 @@ def test_a_run_cut_short_by_its_budget_tells_when_the_next_ones_will_be_done(
     assert told.hours_left == pytest.approx(report.missing_after / told.candles_per_hour)
 
 
-def test_a_series_that_another_exchange_is_home_to_counts_its_pages(store: CandleStore) -> None:
+def test_a_series_that_another_exchange_is_primary_to_counts_its_pages(store: CandleStore) -> None:
     wanted_series(store, history_ms=WEEK_MS, sources=("okx", "blofin"))
 
     assert progress_of(store).requests_left == 34  # of 300 rows

@@ -1,4 +1,4 @@
-"""The home exchange's list from day to day: the log of it, the end of what is gone, and who is young."""
+"""The primary source's list from day to day: the log of it, the end of what is gone, and who is young."""
 
 from __future__ import annotations
 
@@ -208,7 +208,7 @@ def test_what_is_no_longer_listed_is_whole_up_to_where_it_was_last_seen(store: C
     assert (row["status"], row["missing_candles"], row["coverage_pct"]) == ("complete", 0, 100)
 
 
-def test_a_candle_of_its_home_is_a_sighting_and_one_of_somebody_else_is_not(store: CandleStore, gone: int) -> None:
+def test_a_candle_of_its_primary_is_a_sighting_and_one_of_somebody_else_is_not(store: CandleStore, gone: int) -> None:
     delist(store, "BTC-USDT", gone - 10 * HOUR_MS)
     (window,) = store.windows(Selection(store.now()))
     assert window.end_ms == gone
@@ -246,7 +246,7 @@ def test_listed_again_it_goes_on_and_the_time_between_is_asked_for(store: Candle
     assert state_of(store)["missing_candles"] == 5
 
 
-def test_a_home_other_than_blofin_is_not_bound_by_what_blofin_lists(store: CandleStore, gone: int) -> None:
+def test_a_primary_other_than_blofin_is_not_bound_by_what_blofin_lists(store: CandleStore, gone: int) -> None:
     store.connection.execute("UPDATE backfill.series SET source_ids = %s", ([store.source_id("binance")],))
     store.connection.execute(
         "UPDATE backfill.instruments SET list_time = now(), expire_time = now() - interval '1 day'"

@@ -200,7 +200,7 @@ def test_bars_of_another_source_make_none(store: CandleStore, exchange: PaperBlo
 
     report = fill(store, exchange, hours)
 
-    # The home is asked for that hour; its page brings the older ones too.
+    # The primary source is asked for that hour; its page brings the older ones too.
     assert (report.requests, report.rows_inserted, report.rows_revised) == (1, 24, 19)
     assert by_source(store, hours) == {"blofin": 20, "derived:15m": 4}
     assert_equals_market(store, hours, exchange.market)
@@ -217,7 +217,7 @@ def test_bars_written_by_hand_make_none(store: CandleStore, exchange: PaperBlofi
     assert fill(store, exchange, want(store, "1h")).requests == 1
 
 
-def test_finer_bars_of_another_home_make_none(store: CandleStore, exchange: PaperBlofin) -> None:
+def test_finer_bars_of_another_primary_make_none(store: CandleStore, exchange: PaperBlofin) -> None:
     quarters = want(store, "15m", sources=("okx", "blofin"))
     store_bars(store, quarters, candles(bars_of(quarters)), source="okx")
 

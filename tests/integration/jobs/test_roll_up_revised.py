@@ -1,4 +1,4 @@
-"""What becomes of bars that were made of finer ones: the home's own come, theirs are corrected, a run is killed."""
+"""What becomes of bars that were made of finer ones: the primary's own come, theirs are corrected, a run is killed."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def test_the_homes_page_replaces_what_was_made_and_keeps_it_as_a_revision(
 
 
 @pytest.mark.parametrize(("told_otherwise", "requests"), [(2, 0), (3, 1)])
-def test_where_the_home_tells_its_bars_otherwise_none_are_made_any_more(
+def test_where_the_primary_tells_its_bars_otherwise_none_are_made_any_more(
     store: CandleStore, exchange: PaperBlofin, told_otherwise: int, requests: int
 ) -> None:
     held_quarters(store, exchange)
@@ -81,7 +81,7 @@ def test_where_the_home_tells_its_bars_otherwise_none_are_made_any_more(
     assert by_source(store, hours).get("derived:15m", 0) == (0 if requests else 22)
 
 
-def test_where_the_home_confirms_its_bars_more_are_made(store: CandleStore, exchange: PaperBlofin) -> None:
+def test_where_the_primary_confirms_its_bars_more_are_made(store: CandleStore, exchange: PaperBlofin) -> None:
     quarters = held_quarters(store, exchange)
     hours = want(store, "1h")
     fill(store, exchange, hours)

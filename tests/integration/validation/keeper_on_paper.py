@@ -33,7 +33,7 @@ from integration.helpers import DAY_MS, ms, one, rows, wanted_series
 from reference import Market
 
 Given = Mapping[tuple[str, str], Candles]
-HOME = "blofin"
+PRIMARY = "blofin"
 # Every page is due in every run.
 THOROUGH = Validation(every="30m")
 MOST_RUNS = 20
@@ -73,7 +73,7 @@ class Keeper:
     def source_has(self, name: str, given: Given) -> None:
         """From now on the source serves these candles and no others."""
         self.at_ms = max(self.at_ms, *(int(candles["open_ms"][-1]) + 2 * DAY_MS for candles in given.values()))
-        view = {"difference_bp": 0, "own_volumes": False} if name != HOME else {}
+        view = {"difference_bp": 0, "own_volumes": False} if name != PRIMARY else {}
         exchange = paper_exchange(name, GivenMarket(given), limits=NO_LIMITS, clock=lambda: self.at_ms, **view)
         self._exchanges[name] = self._opened.enter_context(exchange)
 
@@ -82,7 +82,7 @@ class Keeper:
 
     # -- what it does
 
-    def keep(self, symbol: str, timeframe: str, candles: Candles, sources: Sequence[str] = (HOME,)) -> SeriesWindow:
+    def keep(self, symbol: str, timeframe: str, candles: Candles, sources: Sequence[str] = (PRIMARY,)) -> SeriesWindow:
         """Declare a series from the first of ``candles`` to the last."""
         wanted = wanted_series(
             self.store, symbol, timeframe, sources=sources, state="live", history_ms=9999 * DAY_MS, now_ms=self.at_ms
@@ -93,9 +93,9 @@ class Keeper:
         return wanted._replace(start_ms=int(candles["open_ms"][0]), end_ms=end_ms)
 
     def fill(self, *windows: SeriesWindow, **how: Any) -> None:
-        """One fill of each from the home."""
+        """One fill of each from the primary."""
         with self._runtime() as runtime:
-            for report in fill_series(runtime, windows, self._who("fill"), **{"only": [HOME], **how}):
+            for report in fill_series(runtime, windows, self._who("fill"), **{"only": [PRIMARY], **how}):
                 assert report.error is None, report
 
     def validate(self, *windows: SeriesWindow, validation: Validation = THOROUGH, **how: Any) -> list[ValidationReport]:

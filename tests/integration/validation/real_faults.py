@@ -17,7 +17,7 @@ from backfill.domain.timeframes import HOUR_MS, MINUTE_MS, utc
 from backfill.jobs.status.market_wide_holes import market_wide_holes
 from backfill.paper.market import Candles
 from integration.helpers import ms
-from integration.validation.keeper_on_paper import HOME, Keeper
+from integration.validation.keeper_on_paper import PRIMARY, Keeper
 
 PRICES = ("open", "high", "low", "close")
 OTHER = "bybit"
@@ -41,11 +41,11 @@ Case = Callable[[Keeper], list[Line]]
 
 def fake_bars_beside_another_venue(keeper: Keeper) -> list[Line]:
     """Binance's archive of 2024-10-28 beside Bybit, who traded on; then Binance has mended it."""
-    home, other = keeper.read(PERP, "2024-10-01", "2024-11-05"), keeper.read("bybit__BTC-USDT-PERP__15m")
-    flat = home["base_volume"] == 0
-    keeper.source_has(HOME, {(BTC, "15m"): home})
+    primary, other = keeper.read(PERP, "2024-10-01", "2024-11-05"), keeper.read("bybit__BTC-USDT-PERP__15m")
+    flat = primary["base_volume"] == 0
+    keeper.source_has(PRIMARY, {(BTC, "15m"): primary})
     keeper.source_has(OTHER, {(BTC, "15m"): other})
-    window = keeper.keep(BTC, "15m", home, (HOME, OTHER))
+    window = keeper.keep(BTC, "15m", primary, (PRIMARY, OTHER))
     keeper.fill(window)
     keeper.validate_whole(window)
     fakes, doubted = _spans(keeper, "flat_bars"), _starts(keeper, "cross_source")
@@ -53,16 +53,16 @@ def fake_bars_beside_another_venue(keeper: Keeper) -> list[Line]:
 
     # In 15m the other minutes without trades are parts of bars that have some.
     edges = {"2024-10-28 16:15", "2024-10-28 21:00"}
-    mended = home.copy()
-    wrong = flat | np.isin(home["open_ms"], [ms(time) for time in edges])
-    mended[wrong] = other[np.isin(other["open_ms"], home["open_ms"][wrong])]
-    keeper.source_has(HOME, {(BTC, "15m"): mended})
+    mended = primary.copy()
+    wrong = flat | np.isin(primary["open_ms"], [ms(time) for time in edges])
+    mended[wrong] = other[np.isin(other["open_ms"], primary["open_ms"][wrong])]
+    keeper.source_has(PRIMARY, {(BTC, "15m"): mended})
     keeper.everything_is_due()
     keeper.validate_whole(window)
     return [
         Line("flat bars, found and told apart", fakes, [("2024-10-28 20:00", "2024-10-28 21:00")]),
         Line("their neighbours, partly fake, disagree", sorted(edges & doubted), sorted(edges)),
-        Line("while the home stands by them they stay", stood_by, {}),
+        Line("while the primary source stands by them they stay", stood_by, {}),
         Line("once it does not they are replaced", keeper.revisions(), {"provider_correction": 6}),
         Line("by the mended bars", keeper.candles(window) == _rows(mended), True),
         Line("and settled", keeper.kinds().get("flat_bars", 0), 0),
@@ -70,26 +70,26 @@ def fake_bars_beside_another_venue(keeper: Keeper) -> list[Line]:
 
 
 def fake_bars_of_a_lone_home(keeper: Keeper) -> list[Line]:
-    """The same outage in minutes of FIL, with nobody to compare; then the home tells other bars."""
-    home = keeper.read("binance__FIL-USDT-PERP__1m__202410", "2024-10-24")
-    flat = np.flatnonzero(home["base_volume"] == 0)
-    keeper.source_has(HOME, {("FIL-USDT", "1m"): home})
-    window = keeper.keep("FIL-USDT", "1m", home)
+    """The same outage in minutes of FIL, with nobody to compare; then the primary source tells other bars."""
+    primary = keeper.read("binance__FIL-USDT-PERP__1m__202410", "2024-10-24")
+    flat = np.flatnonzero(primary["base_volume"] == 0)
+    keeper.source_has(PRIMARY, {("FIL-USDT", "1m"): primary})
+    window = keeper.keep("FIL-USDT", "1m", primary)
     keeper.fill(window)
     keeper.validate_whole(window)
     found = keeper.findings("flat_bars")
     minutes = total_ms(_interval(one) for one in found) // MINUTE_MS
 
-    mended = home.copy()
+    mended = primary.copy()
     for column in (*PRICES, "base_volume"):
-        mended[column][flat] = home[column][flat - 1440]  # the day before's: any real bars will do
-    keeper.source_has(HOME, {("FIL-USDT", "1m"): mended})
+        mended[column][flat] = primary[column][flat - 1440]  # the day before's: any real bars will do
+    keeper.source_has(PRIMARY, {("FIL-USDT", "1m"): mended})
     keeper.everything_is_due()
     keeper.validate_whole(window)
     return [
         Line("minutes found", minutes, len(flat)),
         Line("suspects, since nobody else says anything", sorted({one["verdict"] for one in found}), ["suspect"]),
-        Line("replaced once the home tells others", keeper.revisions(), {"provider_correction": len(flat)}),
+        Line("replaced once the primary source tells others", keeper.revisions(), {"provider_correction": len(flat)}),
         Line("by those", keeper.candles(window) == _rows(mended), True),
         Line("and settled", keeper.kinds().get("flat_bars", 0), 0),
     ]
@@ -107,7 +107,7 @@ def halts_of_a_venue(keeper: Keeper) -> list[Line]:
         for price in PRICES:
             scaled[price] = np.round(bars[price] * scale, 6)
         given[symbol, "5m"] = scaled
-    keeper.source_has(HOME, given)
+    keeper.source_has(PRIMARY, given)
     windows = [keeper.keep(symbol, timeframe, candles) for (symbol, timeframe), candles in given.items()]
     keeper.fill(*windows)
     for window in windows:
@@ -149,7 +149,7 @@ def minutes_that_a_store_filled(keeper: Keeper) -> list[Line]:
 
 def _no_trade(keeper: Keeper, symbol: str, fine: Candles, coarse: Candles, *, absent: int) -> list[Line]:
     """``fine`` without its rows of no volume, if it has any, beside the same source's ``coarse``."""
-    keeper.source_has(HOME, {(symbol, "1m"): fine[fine["base_volume"] > 0], (symbol, "5m"): coarse})
+    keeper.source_has(PRIMARY, {(symbol, "1m"): fine[fine["base_volume"] > 0], (symbol, "5m"): coarse})
     window = keeper.keep(symbol, "1m", fine)
     keeper.fill(window)
     keeper.validate_whole(window)
@@ -168,7 +168,7 @@ def quiet_markets(keeper: Keeper) -> list[Line]:
         "BAX-USDT": keeper.read("kucoin__BAX-USDT__1m", "2023-03-20", "2023-03-25"),
         "ALGO-USDT": keeper.read("binance__ALGO-USDT-PERP__1m__202409", "2024-09-01", "2024-09-08"),
     }
-    keeper.source_has(HOME, {(symbol, "1m"): candles for symbol, candles in files.items()})
+    keeper.source_has(PRIMARY, {(symbol, "1m"): candles for symbol, candles in files.items()})
     lines = []
     for symbol, candles in files.items():
         window = keeper.keep(symbol, "1m", candles)
@@ -188,7 +188,7 @@ def thin_markets(keeper: Keeper) -> list[Line]:
         "ADA-BTC": ("5m", "bittrex__ADA-BTC__5m__20180110"),
     }
     given = {(symbol, timeframe): keeper.read(name)[:6000] for symbol, (timeframe, name) in files.items()}
-    keeper.source_has(HOME, given)
+    keeper.source_has(PRIMARY, given)
     lines = []
     for (symbol, timeframe), candles in given.items():
         window = keeper.keep(symbol, timeframe, candles)
@@ -206,11 +206,11 @@ def float_noise(keeper: Keeper) -> list[Line]:
         noisy[column] *= 1 + rng.choice([-1e-15, -3e-16, 3e-16, 1e-15], len(bars))
     noisy["high"] = np.max([noisy[price] for price in PRICES], axis=0)
     noisy["low"] = np.min([noisy[price] for price in PRICES], axis=0)
-    keeper.source_has(HOME, {("XRP-ETH", "5m"): bars})
+    keeper.source_has(PRIMARY, {("XRP-ETH", "5m"): bars})
     window = keeper.keep("XRP-ETH", "5m", bars)
     keeper.fill(window)
     kept = keeper.punch(window, bars["open_ms"][::10])  # so that the page comes again, and its overlap with it
-    keeper.source_has(HOME, {("XRP-ETH", "5m"): noisy})
+    keeper.source_has(PRIMARY, {("XRP-ETH", "5m"): noisy})
     keeper.fill(window, recheck=True)
     keeper.validate_whole(window)
     stored = {bar[0]: bar for bar in keeper.candles(window)}
@@ -229,7 +229,7 @@ def float_noise(keeper: Keeper) -> list[Line]:
 def page_edges_of_15m(keeper: Keeper) -> list[Line]:
     """A downloader dropped one bar in a thousand, and calls them absent."""
     bars = keeper.read("bybit__BTC-USDT__15m__20250616lostbars")
-    keeper.source_has(HOME, {(BTC, "15m"): bars})
+    keeper.source_has(PRIMARY, {(BTC, "15m"): bars})
     window = keeper.keep(BTC, "15m", bars)
     keeper.fill(window)
     keeper.validate_whole(window)
@@ -242,7 +242,7 @@ def page_edges_of_5m(keeper: Keeper) -> list[Line]:
         keeper.read("bybit__BTC-USDT__5m__20251106lostbars"),
         keeper.read("bybit__BTC-USDT__15m__20250616lostbars"),
     )
-    keeper.source_has(HOME, {(BTC, "5m"): fine, (BTC, "15m"): coarse})
+    keeper.source_has(PRIMARY, {(BTC, "5m"): fine, (BTC, "15m"): coarse})
     window = keeper.keep(BTC, "5m", fine)
     keeper.fill(window)
     keeper.validate_whole(window)
@@ -264,7 +264,7 @@ def bars_taken_out_at_random(keeper: Keeper) -> list[Line]:
     whole = keeper.read("bybit__BTC-USDT-PERP__15m", "2025-06-01", "2025-10-01")
     out = np.random.default_rng(1).choice(np.arange(1, len(whole) - 1), len(whole) // 100, replace=False)
     fine = np.delete(whole, out)
-    keeper.source_has(HOME, {(BTC, "15m"): fine, (BTC, "1h"): keeper.read("bybit__BTC-USDT-PERP__1h")})
+    keeper.source_has(PRIMARY, {(BTC, "15m"): fine, (BTC, "1h"): keeper.read("bybit__BTC-USDT-PERP__1h")})
     window = keeper.keep(BTC, "15m", whole)
     keeper.fill(window)
     keeper.validate_whole(window)
@@ -285,19 +285,21 @@ def spot_filed_as_the_perpetual(keeper: Keeper) -> list[Line]:
     """Binance's 1h are the spot market's, its 15m the perpetual's; Bybit has the perpetual at both."""
     quarters, hours = keeper.read(PERP), keeper.read("binance__BTC-USDT-PERP__1h__20241001")
     other = {(BTC, name): keeper.read(f"bybit__BTC-USDT-PERP__{name}") for name in ("15m", "1h")}
-    keeper.source_has(HOME, {(BTC, "15m"): quarters, (BTC, "1h"): hours})
+    keeper.source_has(PRIMARY, {(BTC, "15m"): quarters, (BTC, "1h"): hours})
     keeper.source_has(OTHER, other)
-    windows = [keeper.keep(BTC, name, bars, (HOME, OTHER)) for name, bars in (("15m", quarters), ("1h", hours))]
+    windows = [keeper.keep(BTC, name, bars, (PRIMARY, OTHER)) for name, bars in (("15m", quarters), ("1h", hours))]
     keeper.fill(*windows)
     for window in windows:
         keeper.validate_whole(window)
     within, between = [], []
     for one in keeper.findings("wrong_instrument"):
-        (within if one["source"] == HOME else between).append(one)
+        (within if one["source"] == PRIMARY else between).append(one)
     checks = keeper.findings("next_timeframe", status="settled")
     pages = sum(one["timeframe"] == "15m" for one in checks)
     return [
-        Line("the home contradicts itself: once for each page", (len(within), len(within) < 5), (pages, True)),
+        Line(
+            "the primary source contradicts itself: once for each page", (len(within), len(within) < 5), (pages, True)
+        ),
         Line("single bars that do not add up", keeper.kinds().get("timeframes", 0), 0),
         Line("which of the two it is, the other venue tells", sorted({one["timeframe"] for one in between}), ["1h"]),
         Line("by 2 to 5 bp throughout", all(2 < one["detail"]["median_bp"] < 5 for one in between), True),
@@ -306,19 +308,19 @@ def spot_filed_as_the_perpetual(keeper: Keeper) -> list[Line]:
 
 
 def stamps_an_hour_late(keeper: Keeper) -> list[Line]:
-    """A download that wrote local time, beside a true one; then the home tells the true one."""
+    """A download that wrote local time, beside a true one; then the primary source tells the true one."""
     late, true = keeper.read("bittrex__ADA-BTC__5m__20180115tzlate1h"), keeper.read("bittrex__ADA-BTC__5m__20180110")
     late = late[late["open_ms"] <= true["open_ms"][-1]]
-    keeper.source_has(HOME, {("ADA-USDT", "5m"): late})
+    keeper.source_has(PRIMARY, {("ADA-USDT", "5m"): late})
     keeper.source_has(OTHER, {("ADA-USDT", "5m"): true})
-    window = keeper.keep("ADA-USDT", "5m", late, (HOME, OTHER))
+    window = keeper.keep("ADA-USDT", "5m", late, (PRIMARY, OTHER))
     keeper.fill(window)
     keeper.validate_whole(window)
     found = keeper.findings()
     pages = {one["start_time"] for one in found}
     lags = {(one["kind"], one["detail"].get("lag_ms")) for one in found}
 
-    keeper.source_has(HOME, {("ADA-USDT", "5m"): true})
+    keeper.source_has(PRIMARY, {("ADA-USDT", "5m"): true})
     keeper.everything_is_due()
     keeper.validate_whole(window)
     right = {bar[0]: bar for bar in _rows(true)}
@@ -326,7 +328,11 @@ def stamps_an_hour_late(keeper: Keeper) -> list[Line]:
     return [
         Line("named, with its lag", sorted(lags), [("hour_shift", HOUR_MS)]),
         Line("once for each page", (len(found), len(found) < 10), (len(pages), True)),
-        Line("replaced once the home tells the true bars", [bar for bar in stored if bar != right.get(bar[0])], []),
+        Line(
+            "replaced once the primary source tells the true bars",
+            [bar for bar in stored if bar != right.get(bar[0])],
+            [],
+        ),
         Line("nearly all of them are revisions", keeper.revisions()["provider_correction"] > 0.98 * len(stored), True),
         Line("and settled", keeper.kinds(), {}),
     ]

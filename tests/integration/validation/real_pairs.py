@@ -13,7 +13,7 @@ from backfill.domain.timeframes import timeframe as timeframe_named
 from backfill.paper.bars import grouped
 from backfill.paper.given_market import GivenMarket
 from backfill.paper.market import Candles
-from integration.validation.keeper_on_paper import HOME, Keeper
+from integration.validation.keeper_on_paper import PRIMARY, Keeper
 from integration.validation.real_faults import FIVES, PERP
 
 SOURCES = {"binance": "binanceusdm", "bybit": "bybit", "okx": "okx"}
@@ -21,9 +21,9 @@ BARS_AROUND = 16
 
 
 class Pair(NamedTuple):
-    """Two files, the first as the home, both at one timeframe; finer ones are added up. ``finer``: the home's own."""
+    """Two files at one timeframe, the first as the primary's; finer ones are added up. ``finer``: the primary's."""
 
-    home: str
+    primary: str
     other: str
     at: str
     finer: str | None = None
@@ -58,13 +58,13 @@ class Dispute:
     """A bar on which two venues disagree: prices and volume of both, and what happened there.
 
     ``apart_bp``: the largest distance from where the venues usually lie, ``tolerated_bp`` what is let off there.
-    ``moved``: the larger of the two bars' ranges, in medians of those around. ``silent``: the home was, in this bar or
-    beside it.
+    ``moved``: the larger of the two bars' ranges, in medians of those around. ``silent``: the primary was, in this bar
+    or beside it.
     """
 
     open_ms: int
     fields: frozenset[str]
-    home: tuple[float, ...]
+    primary: tuple[float, ...]
     other: tuple[float, ...]
     apart_bp: float
     tolerated_bp: float
@@ -75,7 +75,7 @@ class Dispute:
     def why(self) -> str | None:
         """What explains it; None: nothing."""
         if self.silent:
-            return "the home's outage"
+            return "the primary source's outage"
         if self.fields <= {"high", "low"}:
             return "one venue went further"
         if len(self.fields & {"open", "close"}) == 1:
@@ -97,25 +97,25 @@ class Outcome:
 
 
 def compare_pair(keeper: Keeper, pair: Pair) -> Outcome:
-    """Keep the first file from the home, over the span of both, and let the keeper compare it with the second."""
-    home, other = (added_up(keeper, name, pair.at) for name in pair[:2])
-    first, last = (of(home["open_ms"][place], other["open_ms"][place]) for of, place in ((max, 0), (min, -1)))
-    home, other = (bars[(bars["open_ms"] >= first) & (bars["open_ms"] <= last)] for bars in (home, other))
-    symbol, source = "-".join(pair.home.split("__")[1].split("-")[:2]), SOURCES[pair.other.split("__")[0]]
-    keeper.source_has(HOME, {(symbol, pair.at): home})
+    """Keep the first file from the primary, over the span of both, and let the keeper compare it with the second."""
+    primary, other = (added_up(keeper, name, pair.at) for name in pair[:2])
+    first, last = (of(primary["open_ms"][place], other["open_ms"][place]) for of, place in ((max, 0), (min, -1)))
+    primary, other = (bars[(bars["open_ms"] >= first) & (bars["open_ms"] <= last)] for bars in (primary, other))
+    symbol, source = "-".join(pair.primary.split("__")[1].split("-")[:2]), SOURCES[pair.other.split("__")[0]]
+    keeper.source_has(PRIMARY, {(symbol, pair.at): primary})
     keeper.source_has(source, {(symbol, pair.at): other})
-    window = keeper.keep(symbol, pair.at, home, (HOME, source))
+    window = keeper.keep(symbol, pair.at, primary, (PRIMARY, source))
     keeper.fill(window)
     keeper.validate_whole(window)
 
     by_bar: dict[int, list[dict[str, Any]]] = {}
     for one in keeper.findings("cross_source"):
         by_bar.setdefault(round(one["start_time"].timestamp() * 1000), []).append(one)
-    finer = keeper.read(pair.finer) if pair.finer else home
+    finer = keeper.read(pair.finer) if pair.finer else primary
     silent_ms = finer["open_ms"][finer["base_volume"] == 0]
     return Outcome(
-        in_common=int(np.isin(home["open_ms"], other["open_ms"]).sum()),
-        disputes=[_dispute(open_ms, found, home, other, silent_ms) for open_ms, found in by_bar.items()],
+        in_common=int(np.isin(primary["open_ms"], other["open_ms"]).sum()),
+        disputes=[_dispute(open_ms, found, primary, other, silent_ms) for open_ms, found in by_bar.items()],
         kinds={kind: count for kind, count in keeper.kinds().items() if kind != "cross_source"},
     )
 
@@ -130,17 +130,17 @@ def added_up(keeper: Keeper, name: str, at: str) -> Candles:
 
 
 def _dispute(
-    open_ms: int, found: list[dict[str, Any]], home: Candles, other: Candles, silent_ms: NDArray[np.int64]
+    open_ms: int, found: list[dict[str, Any]], primary: Candles, other: Candles, silent_ms: NDArray[np.int64]
 ) -> Dispute:
-    at, there = (int(np.searchsorted(bars["open_ms"], open_ms)) for bars in (home, other))
+    at, there = (int(np.searchsorted(bars["open_ms"], open_ms)) for bars in (primary, other))
     around = other[max(0, there - BARS_AROUND) : there + BARS_AROUND]
-    ranges = [bar["high"] / bar["low"] - 1 for bar in (home[at], other[there])]
+    ranges = [bar["high"] / bar["low"] - 1 for bar in (primary[at], other[there])]
     worst = max(found, key=lambda one: abs(one["difference"] - one["detail"]["offset"]) / one["detail"]["tolerance"])
-    step_ms = int(np.diff(home["open_ms"]).min())
+    step_ms = int(np.diff(primary["open_ms"]).min())
     return Dispute(
         open_ms=open_ms,
         fields=frozenset(one["field"] for one in found),
-        home=tuple(home[at].tolist()[1:6]),
+        primary=tuple(primary[at].tolist()[1:6]),
         other=tuple(other[there].tolist()[1:6]),
         apart_bp=(worst["difference"] - worst["detail"]["offset"]) / BP,
         tolerated_bp=worst["detail"]["tolerance"] / BP,

@@ -19,7 +19,7 @@ AN_HOUR_AGO = NOON_MS - HOUR_MS
 
 @pytest.fixture
 def window(venues: Venues, store: CandleStore, opened: Open) -> SeriesWindow:
-    """Six hours of BTC minutes, filled from their home; the others are as near to it as real venues of BTC are."""
+    """Six hours of BTC minutes from their primary source; the others are as near to it as real venues of BTC are."""
     for name in ("okx", "bybit"):
         venues.replace(name, opened(name, difference_bp=0.2))
     wanted = want(store)
@@ -80,7 +80,7 @@ def test_a_candle_that_somebody_spoilt_is_asked_for_again_and_mended(
     assert findings(store) == []
 
 
-def test_what_the_home_stands_by_is_put_to_the_vote_and_stays_a_finding(
+def test_what_the_primary_stands_by_is_put_to_the_vote_and_stays_a_finding(
     venues: Venues, store: CandleStore, window: SeriesWindow
 ) -> None:
     venues["blofin"].faults.on("revised", symbol="BTC-USDT", timeframe="1m", opens_ms={AN_HOUR_AGO})

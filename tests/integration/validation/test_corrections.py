@@ -23,7 +23,7 @@ Stored = dict[int, tuple[Any, ...]]
 
 @pytest.fixture
 def clock(venues: Venues, opened: Open) -> Clock:
-    """The home's clock, to be moved."""
+    """The primary source's clock, to be moved."""
     clock = Clock(NOW_MS)
     venues.replace("blofin", opened("blofin", clock=clock))
     return clock

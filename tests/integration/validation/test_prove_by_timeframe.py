@@ -1,4 +1,4 @@
-"""What the home's own coarser bars say of its finer ones."""
+"""What the primary source's own coarser bars say of its finer ones."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class QuietMarket(PaperMarket):
         return minutes if timeframe == "1m" else grouped(minutes, bar, self.instrument(symbol))
 
 
-def home_alone(store: CandleStore) -> SeriesWindow:
+def primary_alone(store: CandleStore) -> SeriesWindow:
     return want(store, sources=("blofin",))
 
 
@@ -57,7 +57,7 @@ def test_minutes_whose_lack_the_coarser_bars_confirm_had_no_trade(
 ) -> None:
     quiet = [AN_HOUR_AGO, AN_HOUR_AGO + MINUTE_MS, TWO_HOURS_AGO]
     venues.replace("blofin", opened("blofin", QuietMarket(quiet)))
-    window = home_alone(store)
+    window = primary_alone(store)
 
     (filled,) = run(venues, [window])
 
@@ -75,7 +75,7 @@ def test_what_is_proved_to_have_had_no_trade_is_no_gap_when_the_answer_has_grown
     venues: Venues, store: CandleStore, opened: Open
 ) -> None:
     venues.replace("blofin", opened("blofin", QuietMarket([AN_HOUR_AGO])))
-    window = home_alone(store)
+    window = primary_alone(store)
     run(venues, [window])
     validate(venues, [window])
     store.connection.execute("UPDATE backfill.absences SET expires_at = now() - interval '1 hour'")
@@ -89,7 +89,7 @@ def test_what_is_proved_to_have_had_no_trade_is_no_gap_when_the_answer_has_grown
 
 
 def test_a_minute_that_the_coarser_bar_counts_is_lost_and_stays_a_gap(venues: Venues, store: CandleStore) -> None:
-    window = home_alone(store)
+    window = primary_alone(store)
     venues["blofin"].faults.on("missing", symbol="BTC-USDT", timeframe="1m", opens_ms={AN_HOUR_AGO})
     run(venues, [window])
     assert gaps(store, window) == 1, "one answer proves nothing, and the longer bar has a trade more"
@@ -105,10 +105,10 @@ def test_a_minute_that_the_coarser_bar_counts_is_lost_and_stays_a_gap(venues: Ve
     assert one(store.connection, "SELECT count(*) FROM backfill.gaps") == 1
 
 
-def test_a_lost_minute_is_asked_for_again_at_once_and_is_whole_when_the_home_has_found_it(
+def test_a_lost_minute_is_asked_for_again_at_once_and_is_whole_when_the_primary_has_found_it(
     venues: Venues, store: CandleStore
 ) -> None:
-    window = home_alone(store)
+    window = primary_alone(store)
     venues["blofin"].faults.on("missing", symbol="BTC-USDT", timeframe="1m", opens_ms={AN_HOUR_AGO})
     run(venues, [window])
     venues["blofin"].faults.off()
@@ -137,7 +137,7 @@ def test_a_lost_minute_is_taken_from_another_source(venues: Venues, store: Candl
 
 
 def test_a_wrong_candle_is_found_by_the_coarser_bar_and_replaced(venues: Venues, store: CandleStore) -> None:
-    window = home_alone(store)
+    window = primary_alone(store)
     run(venues, [window])
     store.connection.execute(
         "UPDATE backfill.candles SET volume = volume * 1.01 WHERE series_id = %s AND open_time = %s",
@@ -153,10 +153,10 @@ def test_a_wrong_candle_is_found_by_the_coarser_bar_and_replaced(venues: Venues,
     assert rows(store.connection, sql) == [(AN_HOUR_AGO, "provider_correction")]
 
 
-def test_a_candle_that_the_home_stands_by_although_its_coarser_bar_denies_it_is_a_finding(
+def test_a_candle_that_the_primary_stands_by_although_its_coarser_bar_denies_it_is_a_finding(
     venues: Venues, store: CandleStore
 ) -> None:
-    window = home_alone(store)
+    window = primary_alone(store)
     venues["blofin"].faults.on("more_volume", symbol="BTC-USDT", timeframe="1m", opens_ms={AN_HOUR_AGO})
     run(venues, [window])
 
@@ -177,7 +177,7 @@ def test_a_candle_that_the_home_stands_by_although_its_coarser_bar_denies_it_is_
 
 
 def test_timeframes_that_are_both_kept_are_compared_without_a_question(venues: Venues, store: CandleStore) -> None:
-    window = home_alone(store)._replace(start_ms=NOON_MS - 48 * HOUR_MS)
+    window = primary_alone(store)._replace(start_ms=NOON_MS - 48 * HOUR_MS)
     fives = want(store, timeframe="5m", sources=("blofin",), history_ms=48 * HOUR_MS)
     run(venues, [window, fives])
     store.connection.execute(
@@ -193,8 +193,8 @@ def test_timeframes_that_are_both_kept_are_compared_without_a_question(venues: V
     assert [verdict for verdict, _, _ in page_checks(store, "next_timeframe")] == ["agree"]
 
 
-def test_a_home_that_has_no_coarser_bars_settles_nothing(venues: Venues, store: CandleStore) -> None:
-    window = home_alone(store)
+def test_a_primary_that_has_no_coarser_bars_settles_nothing(venues: Venues, store: CandleStore) -> None:
+    window = primary_alone(store)
     venues["blofin"].faults.on("missing", symbol="BTC-USDT", timeframe="1m", opens_ms={AN_HOUR_AGO})
     for longer in TIMEFRAMES:
         if longer != "1m":

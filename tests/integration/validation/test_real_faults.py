@@ -26,11 +26,11 @@ def assert_right(keeper: Keeper, case: Case) -> None:
     assert {line.of: line.said for line in lines} == {line.of: line.right for line in lines}
 
 
-def test_fake_bars_are_found_beside_another_venue_and_replaced_once_their_home_mends_them(keeper: Keeper) -> None:
+def test_fake_bars_are_found_beside_another_venue_and_replaced_once_their_primary_mends_them(keeper: Keeper) -> None:
     assert_right(keeper, real_faults.fake_bars_beside_another_venue)
 
 
-def test_fake_bars_of_a_lone_home_are_suspects_and_replaced_once_it_mends_them(keeper: Keeper) -> None:
+def test_fake_bars_of_a_lone_primary_are_suspects_and_replaced_once_it_mends_them(keeper: Keeper) -> None:
     assert_right(keeper, real_faults.fake_bars_of_a_lone_home)
 
 
@@ -85,7 +85,7 @@ def explained(outcome: Outcome, at_most: float) -> bool:
 def test_two_venues_disagree_on_few_bars_and_each_is_explained(keeper: Keeper) -> None:
     outcome = compare_pair(keeper, Pair(PERP, "bybit__BTC-USDT-PERP__15m", "15m", real_faults.FIVES))
     assert explained(outcome, at_most=0.0012)
-    assert [one.why for one in outcome.disputes].count("the home's outage") == 7
+    assert [one.why for one in outcome.disputes].count("the primary source's outage") == 7
     assert outcome.kinds == {"flat_bars": 1}
 
 
@@ -97,7 +97,7 @@ def test_two_venues_disagree_on_few_bars_and_each_is_explained(keeper: Keeper) -
         Pair("bybit__ETH-USDT-PERP__15m", "binance__ETH-USDT-PERP__1m__20250504", "15m"),
         Pair("bybit__BTC-USDT-PERP__15m", "binance__BTC-USDT-PERP__15m__20251226", "15m"),
     ],
-    ids=lambda pair: f"{pair.home} beside {pair.other}",
+    ids=lambda pair: f"{pair.primary} beside {pair.other}",
 )
 def test_venues_in_good_health_hardly_disagree(keeper: Keeper, pair: Pair) -> None:
     outcome = compare_pair(keeper, pair)
@@ -105,7 +105,7 @@ def test_venues_in_good_health_hardly_disagree(keeper: Keeper, pair: Pair) -> No
     assert outcome.kinds == {}
 
 
-@pytest.mark.parametrize("pair", SPOT_AND_PERPETUAL[:2], ids=lambda pair: f"{pair.home} beside {pair.other}")
+@pytest.mark.parametrize("pair", SPOT_AND_PERPETUAL[:2], ids=lambda pair: f"{pair.primary} beside {pair.other}")
 def test_spot_beside_a_perpetual_is_named_though_no_bar_disagrees(keeper: Keeper, pair: Pair) -> None:
     outcome = compare_pair(keeper, pair)
     assert (outcome.disputes, set(outcome.kinds)) == ([], {"wrong_instrument"})

@@ -1,4 +1,4 @@
-"""Bars are told once more by their home after they have settled, mostly at no extra request."""
+"""Bars are told once more by their primary source after they have settled, mostly at no extra request."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SETTLED_MS = NOON_MS - 2 * HOUR_MS
 
 @pytest.fixture
 def clock(venues: Venues, opened: Open) -> Clock:
-    """The home's clock, to be moved."""
+    """The primary source's clock, to be moved."""
     clock = Clock(NOW_MS)
     venues.replace("blofin", opened("blofin", clock=clock))
     return clock
@@ -91,7 +91,7 @@ def test_a_series_that_stands_still_is_read_once_more_to_its_end(
     assert span_of(store, window, "settled") == [(window.start_ms, window.end_ms)]
 
 
-def test_what_the_home_has_changed_in_a_bar_since_is_stored_and_its_former_self_kept(
+def test_what_the_primary_has_changed_in_a_bar_since_is_stored_and_its_former_self_kept(
     venues: Venues, store: CandleStore, clock: Clock, window: SeriesWindow
 ) -> None:
     insert_native(store, window)
@@ -109,7 +109,7 @@ def test_what_the_home_has_changed_in_a_bar_since_is_stored_and_its_former_self_
     assert (report.requests, report.counts["rows_restored"]) == (1, 1)
 
 
-def test_a_home_that_cannot_be_asked_is_asked_once_and_again_by_the_next_run(
+def test_a_primary_that_cannot_be_asked_is_asked_once_and_again_by_the_next_run(
     venues: Venues, store: CandleStore, clock: Clock, window: SeriesWindow
 ) -> None:
     insert_native(store, window)
@@ -169,7 +169,7 @@ def test_what_is_settled_follows_whoever_changes_the_candles(
     assert_equals_market(store, window, MARKET)
 
 
-def test_nothing_is_settled_by_a_stand_in_nor_by_a_home_that_was(venues: Venues, store: CandleStore) -> None:
+def test_nothing_is_settled_by_a_stand_in_nor_by_a_primary_that_was(venues: Venues, store: CandleStore) -> None:
     window = want(store)
     venues["blofin"].faults.on("error_503")
     run(venues, [window])
@@ -207,7 +207,7 @@ def test_a_correction_by_hand_is_no_reason_to_ask_for_ever(
     assert findings(store) == []
 
 
-def test_bars_that_the_home_denies_are_asked_for_once(
+def test_bars_that_the_primary_denies_are_asked_for_once(
     venues: Venues, store: CandleStore, clock: Clock, window: SeriesWindow
 ) -> None:
     insert_native(store, window)

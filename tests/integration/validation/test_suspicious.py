@@ -1,4 +1,4 @@
-"""Flat bars without volume: an outage of the home while others traded, silence where they did not."""
+"""Flat bars without volume: an outage of the primary source while others traded, silence where they did not."""
 
 from __future__ import annotations
 
@@ -54,10 +54,10 @@ class FlatMarket(PaperMarket):
 
 @pytest.fixture
 def serve(venues: Venues, opened: Open) -> OpenMarkets:
-    """Puts one market behind the home and another behind the others, which are as near to it as real venues are."""
+    """Puts one market behind the primary and another behind the others, which are as near to it as real venues are."""
 
-    def put(home: FlatMarket, other: FlatMarket) -> None:
-        venues.replace("blofin", opened("blofin", home))
+    def put(primary: FlatMarket, other: FlatMarket) -> None:
+        venues.replace("blofin", opened("blofin", primary))
         for name in OTHERS:
             venues.replace(name, opened(name, other, difference_bp=0.2))
 
@@ -91,13 +91,13 @@ def test_flat_bars_while_others_trade_are_asked_for_again_and_stay_a_finding(
     assert revisions(store, window) == []
 
 
-def test_flat_bars_that_the_home_has_mended_are_replaced(
+def test_flat_bars_that_the_primary_has_mended_are_replaced(
     venues: Venues, store: CandleStore, serve: OpenMarkets
 ) -> None:
-    home = FlatMarket(OUTAGE_MS)
-    serve(home, FlatMarket([]))
+    primary = FlatMarket(OUTAGE_MS)
+    serve(primary, FlatMarket([]))
     window = filled(venues, store)
-    home.flat_ms = []
+    primary.flat_ms = []
 
     (report,) = validate(venues, [window])
 
@@ -106,14 +106,14 @@ def test_flat_bars_that_the_home_has_mended_are_replaced(
     assert (findings(store), report.problems) == ([], [])
 
 
-def test_a_finding_is_settled_when_the_home_mends_its_bars_later(
+def test_a_finding_is_settled_when_the_primary_mends_its_bars_later(
     venues: Venues, store: CandleStore, serve: OpenMarkets
 ) -> None:
-    home = FlatMarket(OUTAGE_MS)
-    serve(home, FlatMarket([]))
+    primary = FlatMarket(OUTAGE_MS)
+    serve(primary, FlatMarket([]))
     window = filled(venues, store)
     validate(venues, [window])
-    home.flat_ms = []
+    primary.flat_ms = []
     forget_page_checks(store)
     a_day_passes(store)
 
@@ -154,7 +154,9 @@ def test_flat_bars_that_nobody_can_speak_of_are_suspects(
     assert [found["verdict"] for found in flat(store)] == ["disagree"]
 
 
-def test_the_home_is_asked_about_a_finding_once_a_day(venues: Venues, store: CandleStore, serve: OpenMarkets) -> None:
+def test_the_primary_is_asked_about_a_finding_once_a_day(
+    venues: Venues, store: CandleStore, serve: OpenMarkets
+) -> None:
     serve(FlatMarket(OUTAGE_MS), FlatMarket([]))
     window = filled(venues, store)
     validate(venues, [window])

@@ -37,7 +37,7 @@ def alone(store: CandleStore, **how: Any) -> SeriesWindow:
 
 @pytest.fixture
 def window(store: CandleStore) -> SeriesWindow:
-    """Six hours of minutes of a series that has its home only, written by a live ingester."""
+    """Six hours of minutes of a series that has its primary source only, written by a live ingester."""
     wanted = alone(store)
     insert_native(store, wanted)
     return wanted
@@ -261,7 +261,7 @@ def test_an_empty_window_and_a_series_without_candles_ask_nobody(venues: Venues,
     assert asked(venues) == {}
 
 
-def test_a_home_that_is_down_costs_one_failure(venues: Venues, store: CandleStore) -> None:
+def test_a_primary_that_is_down_costs_one_failure(venues: Venues, store: CandleStore) -> None:
     window = want(store)
     run(venues, [window])
     for hours in (1, 2, 3, 4):
@@ -279,7 +279,7 @@ def test_a_home_that_is_down_costs_one_failure(venues: Venues, store: CandleStor
     assert len([note for note in report.notes if note.startswith("blofin: ")]) == 1
 
 
-def test_a_home_that_is_asked_through_ccxt_is_validated_as_any_other(venues: Venues, store: CandleStore) -> None:
+def test_a_primary_that_is_asked_through_ccxt_is_validated_as_any_other(venues: Venues, store: CandleStore) -> None:
     window = want(store, sources=("binanceusdm", "okx"))
     lost = NOON_MS - HOUR_MS
     for name in ("binanceusdm", "okx"):
@@ -313,15 +313,15 @@ class AskedForBars:
         raise ExchangeUnreachable(self.name, f"{symbol} before {after_ms}")
 
 
-def test_a_home_is_asked_only_for_longer_bars_that_it_publishes(store: CandleStore) -> None:
+def test_a_primary_is_asked_only_for_longer_bars_that_it_publishes(store: CandleStore) -> None:
     window = want(store, sources=("gate",), timeframe="2h", history_ms=96 * HOUR_MS)
     store_bars(store, window, candles(opens(window.start_ms, window.end_ms, 2 * HOUR_MS)), source="gate")
     store.connection.execute("UPDATE backfill.series SET settled = held")
-    home = AskedForBars()
+    primary = AskedForBars()
 
-    validate_series(store, iter([home]), iter(()), window, WHO, Validation(), at=utc(NOW_MS), thorough=True)
+    validate_series(store, iter([primary]), iter(()), window, WHO, Validation(), at=utc(NOW_MS), thorough=True)
 
-    assert home.asked_for == ["8h"], "gate has no 6h"
+    assert primary.asked_for == ["8h"], "gate has no 6h"
 
 
 def test_a_series_without_any_other_source_is_unverified_and_well(venues: Venues, store: CandleStore) -> None:

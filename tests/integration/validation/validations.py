@@ -66,7 +66,7 @@ def revisions(store: CandleStore, window: SeriesWindow) -> list[tuple[Any, ...]]
 
 
 def insert_native(store: CandleStore, window: SeriesWindow) -> None:
-    """The home's candles of a window, written by a live ingester."""
+    """The primary source's candles of a window, written by a live ingester."""
     store.prepare(window)
     with store.connection.cursor() as cursor:
         cursor.executemany(

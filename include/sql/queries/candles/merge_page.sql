@@ -1,6 +1,6 @@
 -- A page of one source into the candles of one series: new bars come in, a better source replaces a worse one's bar, a
 -- source replaces its own bar when it differs by more than float noise, and every replaced bar is kept as a revision.
--- What a person has corrected stays. What was made of the home's finer bars gives way to the home alone.
+-- What a person has corrected stays. What was made of the primary source's finer bars gives way to the primary source alone.
 WITH incoming AS MATERIALIZED (
     SELECT open_time, open, high, low, close,
            nullif(volume, 'NaN') AS volume, nullif(quote_volume, 'NaN') AS quote_volume

@@ -1,5 +1,5 @@
--- What there is to check of one series in a window, as sets of ms: `held` bars, the `native` ones that its home gave, those
--- of them that it has neither told again nor denied since they settled, bars that nobody has given, those that the home
+-- What there is to check of one series in a window, as sets of ms: `held` bars, the `native` ones that its primary source gave, those
+-- of them that it has neither told again nor denied since they settled, bars that nobody has given, those that the primary source
 -- denies, those of them that no proof has explained (nor tried to, lately) and no finding reports as lost, and what of the window has been compared with
 -- another source (or would have been, if any other had it), what could not be, and what has been proved by coarser bars, all
 -- three since a moment. A look at a bar that was replaced later does not count.

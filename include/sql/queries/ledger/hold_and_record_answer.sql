@@ -1,4 +1,4 @@
--- A page's bars, all of them written by this transaction, are held from now on: from the home, or as stand-ins. Beside
+-- A page's bars, all of them written by this transaction, are held from now on: from the primary source, or as stand-ins. Beside
 -- that, what record_answer says, in one go.
 WITH kept AS (
     UPDATE series

@@ -1,4 +1,4 @@
--- What is held of a span, and which part of it stands in for the home, counted anew from the candles, under the lock of
+-- What is held of a span, and which part of it stands in for the primary source, counted anew from the candles, under the lock of
 -- lock_ledger: whoever has changed them has told the ledger before, and whoever is changing them will tell it after.
 UPDATE series AS s
 SET held = s.held - counted.span + counted.held, stand_in = s.stand_in - counted.span + counted.stand_in,

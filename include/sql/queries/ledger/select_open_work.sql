@@ -1,5 +1,5 @@
 -- What one series lacks in a window, as of a moment: the gaps anybody may still fill, and what is left to ask of one
--- source. Of the home that is also what others stand in for. With recheck no earlier answer of the source is believed.
+-- source. Of the primary source that is also what others stand in for. With recheck no earlier answer of the source is believed.
 WITH span AS (
     SELECT s.id, s.source_ids, s.step_ms, s.held, s.no_trade, s.lost,
            CASE WHEN s.source_ids[1] = %(source_id)s THEN s.stand_in ELSE '{}' END AS restorable,

@@ -1,5 +1,5 @@
 -- The series with something left to try as of a moment, for all series in one pass; the newest first. Beside the gaps
--- that is what others stand in for and the home may give after all.
+-- that is what others stand in for and the primary source may give after all.
 WITH open AS (
     SELECT g.instrument_id, g.timeframe, g.step_ms, g.gaps, '{}'::int8multirange AS restorable
     FROM gaps_at(%(at)s, %(settle_ms)s, %(from_ms)s, %(to_ms)s) AS g

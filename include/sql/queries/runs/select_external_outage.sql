@@ -1,4 +1,4 @@
--- For how many hours every source but the homes has been seen to fail, and their errors; no row: one of them has
+-- For how many hours every source but the primary sources has been seen to fail, and their errors; no row: one of them has
 -- answered since, or none has failed. Who was not asked in that time has no say.
 WITH external AS (
     SELECT DISTINCT unnest(source_ids[2:]) AS source_id FROM series WHERE wanted

@@ -169,8 +169,8 @@ def _derived(
 ) -> pd.DataFrame:
     """Bars whose finer bars are all the primary's."""
     stored = store.candles(finer.series_id, span)
-    of_home = stored[stored["source_id"].isin(finer.trusted)]
-    bars = whole_bars(of_home, finer.silent, finer.timeframe, coarse)
+    of_primary = stored[stored["source_id"].isin(finer.trusted)]
+    bars = whole_bars(of_primary, finer.silent, finer.timeframe, coarse)
     may_be_made = _is_within(bars["open_ms"].to_numpy(), due)
     return bars[may_be_made]
 

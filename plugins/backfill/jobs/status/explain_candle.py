@@ -28,7 +28,7 @@ class CandleStory:
     """Everything known of one bar. Times are aware; a run is None if no run did it.
 
     ``state``: `held`, or why there is no candle, explained in ``why``. ``candle``: values, ``source``, ``listing`` (the
-    source's name and scale; None: ours) and ``given_by``: `home`, `stand_in` (a lower-ranked source), `derived` (finer
+    source's name and scale; None: ours) and ``given_by``: `primary`, `stand_in` (a lower source), `derived` (finer
     bars), `manual` or `other`. ``confirmed``: the primary source sent it some time after the bar ended.
 
     ``compared``: page checks against another source; ``proved``: against coarser bars. ``verdict`` is the page's,
@@ -47,7 +47,7 @@ class CandleStory:
     state: str
     why: str
     candle: Row | None
-    home: str | None
+    primary: str | None
     confirmed: bool
     compared: list[Row]
     proved: list[Row]
@@ -85,7 +85,7 @@ def explain_candle(
         state=state,
         why=why,
         candle=candle,
-        home=_home(series),
+        primary=_primary(series),
         confirmed=candle is not None and series["settled"],
         compared=[one for one in looks if one["kind"] == "cross_source"],
         proved=[one for one in looks if one["kind"] == "next_timeframe"],
@@ -120,21 +120,25 @@ def _not_kept(store: CandleStore, symbol: str, bars: Timeframe) -> Configuration
 def _no_candle(series: Mapping[str, Any], bars: Timeframe, open_ms: int) -> tuple[str, str]:
     """The first reason that holds."""
     end_ms = open_ms + bars.step_ms
-    home = _home(series)
+    primary = _primary(series)
     listed_from_ms, listed_until_ms = series["listed_from_ms"], series["listed_until_ms"]
     kept_from_ms, start_ms = series["kept_from_ms"], series["start_ms"]
     reasons = (
         (series["held"], "not_as_said", "the ledger says that it is held: `backfill audit --repair` recounts it"),
         (end_ms > series["closed_until_ms"], "not_closed", "the bar is not over yet"),
         (not series["wanted"], "not_wanted", "the universe does not name the series now, so no source is asked for it"),
-        (_before(open_ms, listed_from_ms), "not_listed_yet", f"{home} lists it since {_utc(listed_from_ms)}"),
-        (_before(listed_until_ms, end_ms), "delisted", f"{home} listed it until {_utc(listed_until_ms)}"),
+        (_before(open_ms, listed_from_ms), "not_listed_yet", f"{primary} lists it since {_utc(listed_from_ms)}"),
+        (_before(listed_until_ms, end_ms), "delisted", f"{primary} listed it until {_utc(listed_until_ms)}"),
         (_before(open_ms, kept_from_ms), "pruned", f"the retention keeps what opens at {_utc(kept_from_ms)} or later"),
         (start_ms is None, "outside_window", "the series has no window now"),
         (_before(open_ms, start_ms), "outside_window", f"the declared history begins at {_utc(start_ms)}"),
         (_before(series["end_ms"], end_ms), "outside_window", f"the window ends at {_utc(series['end_ms'])}"),
-        (series["lost"], "lost", f"{home} lost it: its coarser bars count its trades. It stays a gap, to be asked for"),
-        (series["no_trade"], "no_trade", f"no trade: coarser bars of {home} are whole without it"),
+        (
+            series["lost"],
+            "lost",
+            f"{primary} lost it: its coarser bars count its trades. It stays a gap, to be asked for",
+        ),
+        (series["no_trade"], "no_trade", f"no trade: coarser bars of {primary} are whole without it"),
         (series["absent"], "absent", "every source that may be asked has answered, and none has it"),
         (True, "gap", "a source is still to be asked for it"),
     )
@@ -153,7 +157,7 @@ def _with_origin(candle: Row, series: Mapping[str, Any], sources: Sequence[Row])
 
 def _given_by(source: str | None, best_first: Sequence[str]) -> str:
     if source in best_first:
-        return "home" if source == best_first[0] else "stand_in"
+        return "primary" if source == best_first[0] else "stand_in"
     if source is not None and source.startswith("derived:"):
         return "derived"
     return "manual" if source == "manual" else "other"
@@ -210,7 +214,7 @@ def _with_run(row: Row) -> Row:
     return {**{name: value for name, value in row.items() if name not in RUN_COLUMNS}, "run": run}
 
 
-def _home(series: Mapping[str, Any]) -> str | None:
+def _primary(series: Mapping[str, Any]) -> str | None:
     return next(iter(series["sources"]), None)
 
 

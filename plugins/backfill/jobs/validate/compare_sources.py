@@ -140,7 +140,7 @@ def _compared(
         covered = intersection([span], [page.covers] if page.covers else [])
         one = _compare(check, source, page, covered[0] if covered else Interval(span.end, span.end))
         if one.comparison.compared:
-            _ask_home_again(check, one)
+            _ask_primary_again(check, one)
             done.append(one)
         else:
             left.append(span)
@@ -162,7 +162,7 @@ def _compare(check: ValidationContext, source: CandleSource, page: CandlePage, s
     return _Compared(span, source, source_id, page, comparison, stored)
 
 
-def _ask_home_again(check: ValidationContext, one: _Compared) -> None:
+def _ask_primary_again(check: ValidationContext, one: _Compared) -> None:
     """Fetch disputed bars again, at most once a day.
 
     Twice: many wrong bars widen the tolerance for others, until corrected.
@@ -171,7 +171,7 @@ def _ask_home_again(check: ValidationContext, one: _Compared) -> None:
     for _ in range(2):
         disputed_ms = np.unique(one.comparison.disagreements["open_ms"].to_numpy(dtype=np.int64))
         bars = difference(bar_intervals(disputed_ms, check.timeframe.step_ms), asked)
-        if not bars or not check.ask_home_again(bars):
+        if not bars or not check.ask_primary_again(bars):
             return
         asked = [*asked, *bars]
         again = _compare(check, one.source, one.page, one.span)

@@ -52,12 +52,12 @@ def _find_flat_bars(
     traded = _traded(other, step_ms)
     untrue = [run for run in flat if intersection([run], traded)]
     unsure = [run for run in flat if run not in untrue] if other is None else []
-    was_told = check.ask_home_again(difference(untrue or unsure, check.known("flat_bars", span)))
+    was_told = check.ask_primary_again(difference(untrue or unsure, check.known("flat_bars", span)))
     if was_told:
         still = intersection(flat_runs(check.candles(_around(check, span)), step_ms), [span])
         untrue, unsure = intersection(untrue, still), intersection(unsure, still)
-    found = [check.home_finding("flat_bars", "disagree", run) for run in untrue]
-    found += [check.home_finding("flat_bars", "suspect", run) for run in unsure]
+    found = [check.primary_finding("flat_bars", "disagree", run) for run in untrue]
+    found += [check.primary_finding("flat_bars", "suspect", run) for run in unsure]
     _replace(check, "flat_bars", span, found)
     return was_told
 
@@ -81,10 +81,10 @@ def _find_jumps(check: ValidationContext, span: Interval, candles: pd.DataFrame,
     jumps = unexplained(candles)
     if len(jumps):
         bars = bar_intervals(jumps["open_ms"].to_numpy(), step_ms)
-        if check.ask_home_again(difference(bars, check.known("price_jump", span))):
+        if check.ask_primary_again(difference(bars, check.known("price_jump", span))):
             jumps = unexplained(check.candles(_around(check, span)))
     found = [
-        check.home_finding(
+        check.primary_finding(
             "price_jump",
             "suspect",
             Interval(row["open_ms"], row["open_ms"] + step_ms),
@@ -101,11 +101,11 @@ def find_page_edges(check: ValidationContext) -> None:
     """Find equally spaced holes: a fetcher dropped page edges."""
     step_ms = check.timeframe.step_ms
     edges = page_edges(check.to_check().missing, step_ms)
-    if edges and check.ask_home_again(difference(edges.missing, check.known("page_edge", check.span))):
+    if edges and check.ask_primary_again(difference(edges.missing, check.known("page_edge", check.span))):
         edges = page_edges(check.to_check().missing, step_ms)
     found = (
         [
-            check.home_finding(
+            check.primary_finding(
                 "page_edge",
                 "disagree",
                 Interval(edges.missing[0].start, edges.missing[-1].end),

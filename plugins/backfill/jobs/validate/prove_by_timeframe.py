@@ -55,7 +55,7 @@ def prove_by_timeframe(check: ValidationContext, *, sample: bool) -> None:
         due += fresh
     for chunk in prover.chunks(due):
         # Without usable coarser bars, a second answer is the best evidence.
-        if not prover.tells(chunk) and not (sample and check.ask_home_again(intersection(fresh, [chunk]))):
+        if not prover.tells(chunk) and not (sample and check.ask_primary_again(intersection(fresh, [chunk]))):
             break
     _confirm_silence(check)
     check.store.silences.settle_lost_bars(check.window)
@@ -63,20 +63,20 @@ def prove_by_timeframe(check: ValidationContext, *, sample: bool) -> None:
 
 def _confirm_silence(check: ValidationContext) -> None:
     """Only a plausible silence is believed when repeated; fills handle others."""
-    silence = check.store.silences.of(check.window, check.home_id)
+    silence = check.store.silences.of(check.window, check.primary_id)
     once = difference(silence.doubtful, silence.confirmed)
     once = plausible(once, silence.held, silence.silent, check.timeframe.step_ms)
-    pages = plan_pages(once, check.timeframe.step_ms, check.home.rows_per_page if once and check.home else 1)
+    pages = plan_pages(once, check.timeframe.step_ms, check.primary.rows_per_page if once and check.primary else 1)
     asked = [Interval(page.reach_ms, page.after_ms) for page in pages[:MOST_CONFIRMING_PAGES]]
-    check.ask_home_again(intersection(once, asked))
+    check.ask_primary_again(intersection(once, asked))
     _report_doubts(check)
 
 
 def _report_doubts(check: ValidationContext) -> None:
     silences = check.store.silences
-    lost = [check.home_finding("lost_bars", "lost", bars) for bars in silences.unreported_losses(check.window)]
+    lost = [check.primary_finding("lost_bars", "lost", bars) for bars in silences.unreported_losses(check.window)]
     doubtful = [
-        check.home_finding("doubtful_silence", "doubtful", bars)
+        check.primary_finding("doubtful_silence", "doubtful", bars)
         for bars in silences.doubtful_for(check.window, DOUBTFUL_FOR)
     ]
     check.findings.record(lost, check.fill_run_id)
@@ -91,14 +91,14 @@ class _Prover:
         self._check = check
         kept = check.store.silences.kept_timeframes(check.window)
         options = coarser(check.timeframe.name)
-        (home,) = check.store.source_names([check.home_id])
-        self._home_name = home
-        published = (one for one in options if venue(home).serves(one.name))
+        (primary,) = check.store.source_names([check.primary_id])
+        self._primary_name = primary
+        published = (one for one in options if venue(primary).serves(one.name))
         self._coarse = next((one for one in options if one.name in kept), next(published, None))
         self.stored_series_id = kept.get(self._coarse.name) if self._coarse else None
         # A source that sends bars without trades has lost missing ones, whatever adds up.
-        known = venue(home).fills_no_trade
-        self._fills_silence = known or check.store.silences.has_flat_bars(check.window, check.home_id)
+        known = venue(primary).fills_no_trade
+        self._fills_silence = known or check.store.silences.has_flat_bars(check.window, check.primary_id)
 
     def chunks(self, due: Sequence[Interval]) -> list[Interval]:
         """Spans to prove, newest first: whole closed coarse bars.
@@ -106,13 +106,13 @@ class _Prover:
         At most one page each if requested, else what fits in memory with finer bars.
         """
         check, coarse = self._check, self._coarse
-        if not due or coarse is None or (self.stored_series_id is None and check.home is None):
+        if not due or coarse is None or (self.stored_series_id is None and check.primary is None):
             return []
         first = coarse.ceil(check.span.start)
         over = coarse.floor(min(check.span.end, check.at_ms - LATE_MS))
         buckets = union(Interval(coarse.floor(start), coarse.ceil(end)) for start, end in due)
         if self.stored_series_id is None:
-            rows = check.home.rows_per_page if check.home else venue(self._home_name).rows_per_page
+            rows = check.primary.rows_per_page if check.primary else venue(self._primary_name).rows_per_page
         else:  # limited by memory only, not by pages
             rows = max(1, CHUNK_BARS * check.timeframe.step_ms // coarse.step_ms)
         pages = plan_pages(intersection(buckets, [Interval(first, max(first, over))]), coarse.step_ms, rows)
@@ -133,7 +133,7 @@ class _Prover:
         coarse_bars, covers, unpublished = self._coarse_bars(coarse, chunk)
         fine, proof = self._proof(coarse, coarse_bars, covers, unpublished)
         doubted = union([*proof.lost, *_buckets(proof.differing, coarse)])
-        if doubted and check.ask_home_again(intersection(doubted, [check.span])):
+        if doubted and check.ask_primary_again(intersection(doubted, [check.span])):
             fine, proof = self._proof(coarse, coarse_bars, covers, unpublished)
         self._write_down(coarse, chunk, proof, self._fault(coarse, fine, coarse_bars, proof))
         return proof
@@ -142,12 +142,12 @@ class _Prover:
         """Coarse bars, the span they cover, and bars missing in it."""
         check = self._check
         if self.stored_series_id is None:
-            assert check.home is not None  # noqa: S101
-            page = check.page(check.home, coarse, chunk.end)
+            assert check.primary is not None  # noqa: S101
+            page = check.page(check.primary, coarse, chunk.end)
             covers = intersection([chunk], [page.covers] if page.covers else [])
             return page.sound, covers[0] if covers else Interval(chunk.end, chunk.end), []
         stored = check.store.candles(self.stored_series_id, chunk)
-        stored = stored[stored["source_id"] == check.home_id]
+        stored = stored[stored["source_id"] == check.primary_id]
         there = bar_intervals(stored["open_ms"].to_numpy(), coarse.step_ms)
         return stored, chunk, difference([chunk], there)
 
@@ -156,9 +156,9 @@ class _Prover:
     ) -> tuple[pd.DataFrame, TimeframeProof]:
         check = self._check
         fine = check.candles(covers)
-        foreign = fine[fine["source_id"] != check.home_id]["open_ms"].to_numpy()
+        foreign = fine[fine["source_id"] != check.primary_id]["open_ms"].to_numpy()
         excluded = [*bar_intervals(foreign, check.timeframe.step_ms), *unpublished]
-        fine = fine[fine["source_id"] == check.home_id]
+        fine = fine[fine["source_id"] == check.primary_id]
         denied = check.to_check().denied
         proof = prove(fine, coarse_bars, check.timeframe, coarse, covers, denied, union(excluded))
         return fine, proof._replace(no_trade=[]) if self._fills_silence else proof
@@ -176,7 +176,7 @@ class _Prover:
         fault = diagnose(whole, coarse_bars, step_ms=coarse.step_ms, same_venue=True)
         if fault is None:
             return None
-        return self._check.home_finding(
+        return self._check.primary_finding(
             fault.fault,
             "disagree",
             Interval(int(proof.differing["open_ms"].min()), int(proof.differing["open_ms"].max()) + coarse.step_ms),
@@ -186,13 +186,13 @@ class _Prover:
     def _write_down(self, coarse: Timeframe, chunk: Interval, proof: TimeframeProof, fault: Finding | None) -> None:
         check = self._check
         found = [
-            check.home_finding("lost_bars", "lost", bars, detail={"timeframe": coarse.name}) for bars in proof.lost
+            check.primary_finding("lost_bars", "lost", bars, detail={"timeframe": coarse.name}) for bars in proof.lost
         ]
         if fault is not None:
             found.append(fault)
         else:
             found += [
-                check.home_finding(
+                check.primary_finding(
                     "timeframes",
                     "disagree",
                     Interval(row["open_ms"], row["open_ms"] + coarse.step_ms),
@@ -205,7 +205,7 @@ class _Prover:
                 for row in proof.differing.to_dict("records")
             ]
         wrong = proof.differing["open_ms"].nunique()
-        page = check.home_finding(
+        page = check.primary_finding(
             "next_timeframe",
             "disagree" if wrong else "agree",
             chunk,
@@ -222,7 +222,7 @@ class _Prover:
             check.store.silences.record_proof(check.window, proof.no_trade, proof.lost)
             still_there = check.findings.record([*found, page], check.fill_run_id)
             check.findings.settle(
-                KINDS, check.window.series_id, chunk, still_there=still_there, source_id=check.home_id
+                KINDS, check.window.series_id, chunk, still_there=still_there, source_id=check.primary_id
             )
         check.counts.update({f"{name}_proved": int(n) for name, n in page.detail.items() if name != "timeframe"})
 

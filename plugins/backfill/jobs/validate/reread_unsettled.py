@@ -24,5 +24,5 @@ def reread_unsettled(check: ValidationContext) -> None:
     due = intersection(check.to_check().unsettled, [reach])
     if not due or due[0].start + step_ms > check.at_ms - max(OVERDUE_AFTER_MS, 2 * step_ms + SETTLED_AFTER_MS):
         return
-    if check.ask_home_again(due):
+    if check.ask_primary_again(due):
         check.counts["reread"] += total_ms(due) // step_ms

@@ -65,7 +65,7 @@ class ValidationReport:
 
 def validate_series(
     store: CandleStore,
-    home: Iterator[CandleSource | ExchangeError],
+    primary: Iterator[CandleSource | ExchangeError],
     others: Iterator[CandleSource | ExchangeError],
     window: SeriesWindow,
     who: RunIdentity,
@@ -77,12 +77,12 @@ def validate_series(
 ) -> ValidationReport:
     """Check ``window`` and repair it from the primary source.
 
-    ``home``: that source, or why it cannot be asked; ``others``: the rest, best first. Each is opened only if needed.
+    ``primary``: the source, or why it cannot be asked; ``others``: the rest, best first. Each is opened only if needed.
     ``thorough``: also request coarser bars where nothing is unexplained. Source errors end up in the report. Raises
     database errors and :class:`SeriesBusy`.
     """
     with store.working_on(window, patience_s):
-        return _Validation(store, window, who, validation, at).run(home, others, thorough=thorough)
+        return _Validation(store, window, who, validation, at).run(primary, others, thorough=thorough)
 
 
 class _Validation:
@@ -99,7 +99,7 @@ class _Validation:
 
     def run(
         self,
-        home: Iterator[CandleSource | ExchangeError],
+        primary: Iterator[CandleSource | ExchangeError],
         others: Iterator[CandleSource | ExchangeError],
         *,
         thorough: bool,
@@ -107,7 +107,7 @@ class _Validation:
         """Run all checks and log the outcome."""
         try:
             self.store.prepare(self.window)
-            self.check.home_sources = home
+            self.check.primary_sources = primary
             reread_unsettled(self.check)
             if self.check.validation.next_timeframe:
                 prove_by_timeframe(self.check, sample=thorough)

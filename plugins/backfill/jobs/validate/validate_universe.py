@@ -49,13 +49,13 @@ def validate_universe(
         spot = not venue(primary).perpetuals
         asked = [name for name in others if venue(name).perpetuals != spot and (only is None or name in only)]
         with (
-            closing(sources_of(runtime, store, window, who.run_id, [primary])) as at_home,
+            closing(sources_of(runtime, store, window, who.run_id, [primary])) as at_primary,
             closing(sources_of(runtime, store, window, who.run_id, asked)) as elsewhere,
         ):
             try:
                 return validate_series(
                     store,
-                    at_home,
+                    at_primary,
                     _perpetuals(elsewhere),
                     window,
                     who,

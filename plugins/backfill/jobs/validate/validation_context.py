@@ -52,7 +52,7 @@ class ValidationContext:
         self.validation = validation
         self.fill_run_id = fill_run_id
         self.at_ms = round(at.timestamp() * 1000)
-        self.home_sources: Iterator[CandleSource | ExchangeError] = iter(())
+        self.primary_sources: Iterator[CandleSource | ExchangeError] = iter(())
         self.span = Interval(window.start_ms, window.end_ms)
         self.timeframe: Timeframe = timeframe(window.timeframe)
         self.findings = store.findings
@@ -62,20 +62,20 @@ class ValidationContext:
         self.errors: list[BaseException] = []
         self._health = health
         # Each failure lasts until its client gives up, with the series locked.
-        self._home_failure: ExchangeError | None = None
+        self._primary_failure: ExchangeError | None = None
         self._log = store.run_log
 
     @cached_property
-    def home(self) -> CandleSource | None:
+    def primary(self) -> CandleSource | None:
         """The primary source, opened on first use; None if unavailable."""
-        source = next(self.home_sources, None)
+        source = next(self.primary_sources, None)
         if isinstance(source, ExchangeError):
             self.tell([source])
             return None
         return source
 
     @property
-    def home_id(self) -> int:
+    def primary_id(self) -> int:
         """Database id of the primary source."""
         return self.window.source_ids[0]
 
@@ -110,8 +110,8 @@ class ValidationContext:
 
     def page(self, source: CandleSource, bars: Timeframe, after_ms: int) -> CandlePage:
         """Fetch one page for comparison only. Raises :class:`ExchangeError`."""
-        if self._home_failure is not None and source is self.home:
-            raise self._home_failure
+        if self._primary_failure is not None and source is self.primary:
+            raise self._primary_failure
         source_id = self.store.source_id(source.name)
         before = source.requests_made
         outcome, latency_ms = "compared", None
@@ -121,8 +121,8 @@ class ValidationContext:
         except ExchangeError as error:
             outcome = type(error).__name__
             self._health.has_failed(source_id, error)
-            if source_id == self.home_id and not isinstance(error, PAGE_ERRORS):
-                self._home_failure = error
+            if source_id == self.primary_id and not isinstance(error, PAGE_ERRORS):
+                self._primary_failure = error
             raise
         finally:
             made = source.requests_made - before
@@ -131,27 +131,27 @@ class ValidationContext:
         self._health.has_answered(source_id)
         return page
 
-    def ask_home_again(self, bars: Sequence[Interval], pages_in_flight: int = 4) -> bool:
+    def ask_primary_again(self, bars: Sequence[Interval], pages_in_flight: int = 4) -> bool:
         """Fetch ``bars`` from the primary again and store them; whether it answered."""
-        if not bars or self._home_failure is not None or self.home is None:
+        if not bars or self._primary_failure is not None or self.primary is None:
             return False
-        asked = SourceFetch(self.store, self.home, self.window, self.fill_run_id, self.requests)
+        asked = SourceFetch(self.store, self.primary, self.window, self.fill_run_id, self.requests)
         asked.ask_for(bars, pages_in_flight)
         asked.write_down()
         self.requests = asked.asked_so_far
         self.counts["rows_restored"] += asked.rows
         self.tell(asked.errors)
         if asked.has_answered:
-            self._health.has_answered(self.home_id)
+            self._health.has_answered(self.primary_id)
         elif error := next((e for e in asked.errors if isinstance(e, ExchangeError)), None):
-            self._health.has_failed(self.home_id, error)
+            self._health.has_failed(self.primary_id, error)
             if not isinstance(error, PAGE_ERRORS):
-                self._home_failure = error
+                self._primary_failure = error
         return asked.has_answered
 
-    def home_finding(self, kind: str, verdict: str, bars: Interval, **more: Any) -> Finding:
+    def primary_finding(self, kind: str, verdict: str, bars: Interval, **more: Any) -> Finding:
         """A finding about the primary's ``bars``."""
-        return Finding(kind, verdict, self.window.series_id, self.home_id, bars.start, bars.end, **more)
+        return Finding(kind, verdict, self.window.series_id, self.primary_id, bars.start, bars.end, **more)
 
     def tell(self, errors: Sequence[ExchangeError | PaginationStalled]) -> None:
         """Log why a source could not be asked; the validation goes on."""

@@ -49,7 +49,7 @@ def settle_timeframes(scope: Scope, began: datetime) -> None:
     """Settle findings not seen again by the audit that began at ``began``."""
     for pair in _pairs(scope):
         looked_at = intersection(pair.finer.native, pair.coarser.native)
-        scope.audit.settle_timeframes(KINDS, pair.finer.series_id, pair.finer.home_id, looked_at, began)
+        scope.audit.settle_timeframes(KINDS, pair.finer.series_id, pair.finer.primary_id, looked_at, began)
 
 
 def _pairs(scope: Scope) -> Iterator[_Pair]:
@@ -57,10 +57,10 @@ def _pairs(scope: Scope) -> Iterator[_Pair]:
 
     by_instrument = sorted(scope.read_series().values(), key=lambda one: one.instrument_id)
     for _, group in groupby(by_instrument, key=lambda one: one.instrument_id):
-        kept = {one.timeframe: one for one in group if one.home_id is not None and one.native}
+        kept = {one.timeframe: one for one in group if one.primary_id is not None and one.native}
         for finer in kept.values():
             options = [kept[one.name] for one in coarser(finer.timeframe) if one.name in kept]
-            if options and options[0].home_id == finer.home_id:
+            if options and options[0].primary_id == finer.primary_id:
                 yield _Pair(finer, options[0], timeframe(finer.timeframe), timeframe(options[0].timeframe))
 
 
@@ -105,7 +105,7 @@ def _compared(scope: Scope, pair: _Pair, chunk: Interval) -> Iterator[Finding]:
             "timeframes",
             "disagree",
             pair.finer.series_id,
-            pair.finer.home_id,
+            pair.finer.primary_id,
             row["open_ms"],
             row["open_ms"] + pair.coarse.step_ms,
             field=row["field"],
@@ -132,7 +132,7 @@ def _one_fault(pair: _Pair, fine: pd.DataFrame, coarse: pd.DataFrame, proof: Tim
         fault.fault if fault else "timeframes",
         "disagree",
         pair.finer.series_id,
-        pair.finer.home_id,
+        pair.finer.primary_id,
         int(proof.differing["open_ms"].min()),
         int(proof.differing["open_ms"].max()) + pair.coarse.step_ms,
         detail={
@@ -152,4 +152,4 @@ def _buckets(pair: _Pair, proof: TimeframeProof) -> tuple[int, int]:
 
 def _native(scope: Scope, series: AuditedSeries, chunk: Interval) -> pd.DataFrame:
     stored = scope.store.candles(series.series_id, chunk)
-    return stored[stored["source_id"] == series.home_id]
+    return stored[stored["source_id"] == series.primary_id]

@@ -1,4 +1,4 @@
-"""The home is cut off, in mid-run or for ever: others fill, and when it returns its own candles are restored."""
+"""The primary source is cut off, in mid-run or for ever: others fill, and its own candles are restored later."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ LATE_MS = 10 * MINUTE_MS
 
 
 @pytest.mark.parametrize("fault", ["firewall", "error_503", "html", "hanging", "closed"])
-def test_cut_off_in_mid_run_the_home_leaves_the_rest_to_the_next(
+def test_cut_off_in_mid_run_the_primary_leaves_the_rest_to_the_next(
     store: CandleStore, venues: Venues, fault: str
 ) -> None:
-    """The first hours are the home's; then it fails, and each bar names who gave it."""
+    """The first hours are the primary source's; then it fails, and each bar names who gave it."""
     windows = [want(store, symbol) for symbol in ("BTC-USDT", "ETH-USDT")]
     run(venues, windows, only=["blofin"])
     for window in windows:
@@ -50,7 +50,7 @@ def test_cut_off_in_mid_run_the_home_leaves_the_rest_to_the_next(
         assert_near_native(store, window, volume_share=1.4, opens_ms=last_hours)
 
 
-def test_banned_in_the_middle_of_a_walk_the_home_has_given_some_pages_and_gives_the_rest_when_the_ban_is_over(
+def test_banned_in_the_middle_of_a_walk_the_primary_has_given_some_pages_and_gives_the_rest_when_the_ban_is_over(
     store: CandleStore, venues: Venues, opened: Open
 ) -> None:
     three_requests = HouseRules((RequestWindow(3, 60_000, suspension_ms=300_000, status=403),))
@@ -76,7 +76,7 @@ def test_banned_in_the_middle_of_a_walk_the_home_has_given_some_pages_and_gives_
     assert stand_in_is_empty(store, window)
 
 
-def test_when_the_home_returns_its_own_candles_are_restored_and_the_others_kept_as_revisions(
+def test_when_the_primary_returns_its_own_candles_are_restored_and_the_others_kept_as_revisions(
     store: CandleStore, venues: Venues
 ) -> None:
     window = want(store)
@@ -104,7 +104,7 @@ def test_when_the_home_returns_its_own_candles_are_restored_and_the_others_kept_
     assert run(venues, [window])[0].requests == 0
 
 
-def test_a_bar_that_the_home_denies_keeps_its_stand_in(store: CandleStore, venues: Venues) -> None:
+def test_a_bar_that_the_primary_denies_keeps_its_stand_in(store: CandleStore, venues: Venues) -> None:
     window = want(store)
     run(venues, [window], only=["blofin"])
     hole = opens(window.end_ms - 3 * HOUR_MS, window.end_ms - 2 * HOUR_MS)
@@ -119,7 +119,7 @@ def test_a_bar_that_the_home_denies_keeps_its_stand_in(store: CandleStore, venue
     assert sources_stored(store, window) == {"blofin": 300, "okx": 60}
     venues.forget_counts()
     (again,) = run(venues, [window])
-    # Another source has those bars, so they are in doubt for the home, and asked of nobody else.
+    # Another source has those bars, so they are in doubt for the primary source, and asked of nobody else.
     assert (again.status, again.rows_inserted, again.requests) == ("complete", 0, venues.asked("blofin"))
     assert sources_stored(store, window) == {"blofin": 300, "okx": 60}
 
@@ -129,7 +129,7 @@ def test_a_bar_that_the_home_denies_keeps_its_stand_in(store: CandleStore, venue
     assert candles_in_database(store, window) == native_candles(window)
 
 
-def test_a_series_the_home_has_given_nothing_of_is_proved_by_two_others_and_anew_by_the_home(
+def test_a_series_the_primary_has_given_nothing_of_is_proved_by_two_others_and_anew_by_the_home(
     store: CandleStore, venues: Venues
 ) -> None:
     window = want(store)
@@ -142,11 +142,11 @@ def test_a_series_the_home_has_given_nothing_of_is_proved_by_two_others_and_anew
     punch(store, window, [window.end_ms - 2 * HOUR_MS])
     with venues.refusing("blofin"):
         assert run(venues, [window])[0].sources == {"okx": 1}
-    assert listing(store, "BTC-USDT", "okx")["proved_by"] == "home"
+    assert listing(store, "BTC-USDT", "okx")["proved_by"] == "primary"
 
 
 def test_others_that_disagree_with_each_other_prove_nothing(store: CandleStore, venues: Venues, opened: Open) -> None:
-    """Under this name one of them has another coin; without the home nobody can tell which."""
+    """Under this name one of them has another coin; without the primary source nobody can tell which."""
     venues.replace("okx", opened("okx", traps=["collision"]))
     window = want(store, "WIF-USDT", sources=("blofin", "okx", "bybit"))
 
@@ -165,7 +165,7 @@ def test_one_other_alone_proves_nothing_either(store: CandleStore, venues: Venue
     assert listing(store, "BTC-USDT", "okx")["status"] == "unproved"
 
 
-def test_a_home_with_a_few_bars_only_leaves_the_proof_to_others(store: CandleStore, venues: Venues) -> None:
+def test_a_primary_with_a_few_bars_only_leaves_the_proof_to_others(store: CandleStore, venues: Venues) -> None:
     window = want(store)
     run(venues, [window], only=["blofin"])
     punch(store, window, opens(window.start_ms + 10 * MINUTE_MS, window.end_ms))
