@@ -280,8 +280,7 @@ class CandleStore:
                 self._recount_ledger(answer, bars)
             else:  # our own rows are ours until the commit
                 write_down = "ledger/hold_and_record_answer"
-        for row in quarantined:
-            self._quarantine(series, row, fill_run_id)
+        self._quarantine(series, quarantined, fill_run_id)
         newly_absent_ms = fetch_one(self.connection, query(write_down), answer)[0]
         return StoredPage(inserted, revised, len(quarantined), newly_absent_ms)
 
@@ -350,16 +349,21 @@ class CandleStore:
         times = {"first": utc(bars[0].start), "past": utc(bars[-1].end)}
         self.connection.execute(query("ledger/recount_ledger"), {**answer, **span, **times})
 
-    def _quarantine(self, series: dict[str, int], row: QuarantinedRow, fill_run_id: int | None) -> None:
-        self.connection.execute(
-            query("candles/insert_quarantined"),
+    def _quarantine(
+        self, series: dict[str, int], quarantined: Sequence[QuarantinedRow], fill_run_id: int | None
+    ) -> None:
+        if not quarantined:
+            return
+        refused = [
             {
-                **series,
-                "open_time": None if row.open_ms is None else utc(row.open_ms),
+                "open_time": None if row.open_ms is None else utc(row.open_ms).isoformat(),
                 "rule": row.rule,
-                "payload": Jsonb(_storable(row.payload)),
-                "fill_run_id": fill_run_id,
-            },
+                "payload": _storable(row.payload),
+            }
+            for row in quarantined
+        ]
+        self.connection.execute(
+            query("candles/insert_quarantined"), {**series, "rows": Jsonb(refused), "fill_run_id": fill_run_id}
         )
 
 
