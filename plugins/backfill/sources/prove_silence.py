@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from backfill.domain.answers import LATE_MS, bar_intervals
-from backfill.domain.intervals import Interval, intersection, union
+from backfill.domain.intervals import Interval, difference, intersection, total_ms, union
 from backfill.domain.next_timeframe import coarser, prove
 from backfill.domain.page_plan import PlannedPage, plan_pages
 from backfill.domain.timeframes import Timeframe, timeframe
@@ -29,6 +30,8 @@ log = logging.getLogger(__name__)
 
 # Pages of longer bars per run.
 MAX_PAGES = 4
+# Shorter bars in a longer one: in a sum of more, a small one that was lost hardly shows.
+MAX_BARS_IN_ONE = 300
 # Shorter bars in memory at once, about 5 MB.
 CHUNK_BARS = 50_000
 
@@ -47,16 +50,19 @@ class SilenceProof:
         self._max_pages = min(max_pages, MAX_PAGES)
         self._silences = store.silences
         self._kept = self._silences.kept_timeframes(window)
+        # What longer bars have called lost in this run.
+        self._lost: list[Interval] = []
 
     def run(self) -> None:
         """Prove what it can; errors of the exchange only end it."""
         if self._source_id != self._window.source_ids[0] or not self._doubtful():
             return
         self._ask_finer()
+        for longer in self._published():
+            if longer.name in self._kept:
+                self._prove_by_stored(longer)
         try:
-            for longer in self._longer_timeframes():
-                if not self._prove_by(longer):
-                    break
+            self._ask_longer()
         except (ExchangeError, PaginationStalled) as error:
             log.warning("%s %s: %s", self._window.symbol, self._window.timeframe, error)
 
@@ -77,42 +83,75 @@ class SilenceProof:
         known = venue(self._source.name).fills_no_trade
         return known or self._silences.has_flat_bars(self._window, self._source_id)
 
-    def _longer_timeframes(self) -> list[Timeframe]:
-        """Stored ones first, then each at least three times as long as the last."""
-        published = [one for one in coarser(self._window.timeframe) if venue(self._source.name).serves(one.name)]
-        chosen = [one for one in published if one.name in self._kept]
-        last_ms = 0
-        for one in published:
-            if one.name not in self._kept and one.step_ms >= 3 * last_ms:
-                chosen.append(one)
-                last_ms = one.step_ms
-        return chosen
+    def _published(self) -> list[Timeframe]:
+        """The source's longer timeframes, nearest first."""
+        return [one for one in coarser(self._window.timeframe) if venue(self._source.name).serves(one.name)]
 
-    def _prove_by(self, longer: Timeframe) -> bool:
-        """Whether to go on to a longer one."""
-        due = self._buckets(longer)
-        stored = self._kept.get(longer.name)
-        if stored is not None:
-            rows = max(1, CHUNK_BARS * self._timeframe.step_ms // longer.step_ms)
-            for page in plan_pages(due, longer.step_ms, rows):
-                chunk = Interval(page.reach_ms, page.after_ms)
-                bars = self._store.candles(stored, chunk)
-                self._record(longer, bars[bars["source_id"] == self._source_id], chunk)
-            return bool(self._doubtful())
-        pages = plan_pages(due, longer.step_ms, self._source.rows_per_page)
-        left = self._max_pages - self.requests_planned
-        if not pages or left <= 0:
-            return bool(pages) and left > 0
-        if len(pages) > left and self._is_cheaper_later(longer):
-            return True
-        for planned in pages[:left]:
-            if not self._prove_page(longer, planned):
-                return False
-        return bool(self._doubtful())
+    def _prove_by_stored(self, longer: Timeframe) -> None:
+        rows = max(1, CHUNK_BARS * self._timeframe.step_ms // longer.step_ms)
+        for page in plan_pages(self._buckets(longer, self._doubtful()), longer.step_ms, rows):
+            chunk = Interval(page.reach_ms, page.after_ms)
+            bars = self._store.candles(self._kept[longer.name], chunk)
+            self._record(longer, bars[bars["source_id"] == self._source_id], chunk)
 
-    def _is_cheaper_later(self, longer: Timeframe) -> bool:
-        """Whether a longer timeframe is published, which covers more per page."""
-        return self._longer_timeframes()[-1] != longer
+    def _ask_longer(self) -> None:
+        """Ask for the bars that decide most, then for longer ones; for the nearest if there are none of the first."""
+        asked_ms = 0
+        while longer := self._most_telling(asked_ms):
+            if self._prove_by_pages(longer, self._doubtful()):
+                asked_ms = longer.step_ms
+                self._narrow_down(longer)
+                continue
+            nearest = next(one for one in self._published() if one.name not in self._kept)
+            if not asked_ms and nearest != longer:
+                self._prove_by_pages(nearest, self._doubtful())
+            return
+
+    def _most_telling(self, beyond_ms: int) -> Timeframe | None:
+        """The timeframe, longer than ``beyond_ms``, that can decide most of what is doubtful with the fewest pages.
+
+        A longer bar decides if something traded in it: where it is absent too, only one that is still longer can.
+        """
+        silence = self._silences.of(self._window, self._source_id)
+        if not silence.doubtful or self._pages_left() <= 0:
+            return None
+
+        def decides_ms(one: Timeframe) -> int:
+            traded = union([Interval(one.floor(start), one.ceil(end)) for start, end in silence.held])
+            return total_ms(intersection(silence.doubtful, traded))
+
+        longer = [
+            one
+            for one in self._published()
+            if one.step_ms > beyond_ms and one.name not in self._kept and self._pages(one, silence.doubtful)
+        ]
+        if beyond_ms:
+            longer = [one for one in longer if decides_ms(one)]
+        narrow = [one for one in longer if one.step_ms <= MAX_BARS_IN_ONE * self._timeframe.step_ms] or longer[:1]
+        return min(
+            narrow,
+            key=lambda one: (-decides_ms(one), len(self._pages(one, silence.doubtful)), one.step_ms),
+            default=None,
+        )
+
+    def _narrow_down(self, longer: Timeframe) -> None:
+        """A bar that does not add up calls all silence in it lost. A page of nearer ones may show which part was."""
+        if not self._lost or self._pages_left() <= 0:
+            return
+        for nearer in self._published():
+            if nearer.step_ms < longer.step_ms and len(self._pages(nearer, self._lost)) == 1:
+                self._prove_by_pages(nearer, self._lost)
+                return
+
+    def _pages(self, longer: Timeframe, bars: Sequence[Interval]) -> list[PlannedPage]:
+        return plan_pages(self._buckets(longer, bars), longer.step_ms, self._source.rows_per_page)
+
+    def _pages_left(self) -> int:
+        return self._max_pages - self.requests_planned
+
+    def _prove_by_pages(self, longer: Timeframe, bars: Sequence[Interval]) -> bool:
+        """Whether the source has such bars at all."""
+        return all(self._prove_page(longer, planned) for planned in self._pages(longer, bars)[: self._pages_left()])
 
     def _prove_page(self, longer: Timeframe, planned: PlannedPage) -> bool:
         """Whether the source has longer bars at all; if not, do not ask again soon."""
@@ -123,8 +162,7 @@ class SilenceProof:
             return False
         if page.covers is None or not page.is_clean:
             return True
-        covers = intersection([Interval(planned.reach_ms, planned.after_ms)], [page.covers])
-        for span in covers:
+        for span in intersection([Interval(planned.reach_ms, planned.after_ms)], [page.covers]):
             self._record(longer, page.sound, span)
         self._record_start(longer, page, planned)
         return True
@@ -151,10 +189,12 @@ class SilenceProof:
         theirs = fine["source_id"] != self._source_id
         foreign = bar_intervals(fine[theirs]["open_ms"].to_numpy(), self._timeframe.step_ms)
         proof = prove(fine[~theirs], bars, self._timeframe, longer, covers, silence.silent, foreign)
-        no_trade = [] if self._fills_silence() else intersection(proof.no_trade, silence.doubtful)
-        lost = intersection(proof.lost, silence.doubtful)
+        open_bars = union([*silence.doubtful, *self._lost])
+        no_trade = [] if self._fills_silence() else intersection(proof.no_trade, open_bars)
+        lost = intersection(proof.lost, open_bars)
         if no_trade or lost:
             self._silences.record_proof(self._window, no_trade, lost)
+            self._lost = union([*difference(self._lost, no_trade), *lost])
 
     def _record_start(self, longer: Timeframe, page: CandlePage, planned: PlannedPage) -> None:
         """If longer and shorter bars begin together, the history begins there."""
@@ -166,11 +206,11 @@ class SilenceProof:
             before = intersection(silence.doubtful, [Interval(self._span.start, silence.held[0].start)])
             self._silences.grade(self._window, [self._source_id], before, "reported")
 
-    def _buckets(self, longer: Timeframe) -> list[Interval]:
-        doubtful = self._doubtful()
-        buckets = [Interval(longer.floor(start), longer.ceil(end)) for start, end in doubtful]
-        if doubtful and doubtful[0].start == self._span.start:
-            # The next bar shows whether the longer ones begin there too.
+    def _buckets(self, longer: Timeframe, bars: Sequence[Interval]) -> list[Interval]:
+        """Closed longer bars with any of ``bars`` in them."""
+        buckets = [Interval(longer.floor(start), longer.ceil(end)) for start, end in bars]
+        if bars and bars[0].start == self._span.start:
+            # The bar after a silent start shows whether the longer ones begin there too.
             buckets[0] = Interval(buckets[0].start, buckets[0].end + longer.step_ms)
         over_ms = min(self._span.end, round(time.time() * 1000) - LATE_MS)
         first_ms = longer.ceil(self._span.start)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 import numpy as np
 
 from backfill.config.universe_model import Validation
+from backfill.domain.timeframes import TIMEFRAMES, utc
 from backfill.domain.timeframes import timeframe as timeframe_named
-from backfill.domain.timeframes import utc
 from backfill.jobs.fill.fill_gaps import fill_gaps
 from backfill.jobs.validate.validate_series import validate_series
 from backfill.paper.given_market import GivenMarket
@@ -146,3 +146,48 @@ def test_a_young_instrument_that_is_asked_before_its_start_is_not_asked_for_ever
 
     assert (first.status, second.status, second.requests, exchange.asked) == ("complete", "complete", 0, [])
     assert rows(store.connection, "SELECT DISTINCT grade FROM backfill.absences") == [("reported",)]
+
+
+def made_longer(shorter: Candles, step_ms: int) -> Candles:
+    """The longer bars that a venue makes of the same trades."""
+    opens_ms = shorter["open_ms"] // step_ms * step_ms
+    firsts = np.flatnonzero(np.diff(opens_ms, prepend=-1))
+    lasts = np.append(firsts[1:], len(shorter)) - 1
+    bars = shorter[firsts].copy()
+    bars["open_ms"] = opens_ms[firsts]
+    bars["close"] = shorter["close"][lasts]
+    bars["high"] = np.maximum.reduceat(shorter["high"], firsts)
+    bars["low"] = np.minimum.reduceat(shorter["low"], firsts)
+    for name in ("base_volume", "quote_volume"):
+        bars[name] = np.add.reduceat(shorter[name], firsts)
+    return bars
+
+
+def thin_market(window: SeriesWindow, without: Collection[int] = ()) -> dict[str, Candles]:
+    """Minutes of which half rest, but for the last; the longer bars know of those in ``without`` too."""
+    dice = random.Random(9)
+    traded = [ms for ms in range(window.start_ms, window.end_ms, MINUTE_MS) if dice.random() < 0.5]
+    true = bars_of(sorted({*traded, *without, window.end_ms - MINUTE_MS}))
+    longer = {name: made_longer(true, bar.step_ms) for name, bar in TIMEFRAMES.items() if bar.step_ms > MINUTE_MS}
+    return {"1m": true[~np.isin(true["open_ms"], list(without))], **longer}
+
+
+def test_a_page_of_longer_bars_settles_the_rests_of_a_thin_market(store: CandleStore) -> None:
+    window = wanted_series(store, timeframe="1m", history_ms=10 * DAY_MS)
+    with exchange_of(thin_market(window)) as exchange:
+        first = fill(store, exchange, window)
+        second = fill(store, exchange, window)
+
+    assert (first.status, first.requests, second.requests) == ("complete", 10 + 1, 0)
+    assert first.absent_found > 7000
+
+
+def test_a_lost_minute_of_a_thin_market_makes_a_few_minutes_lost_and_not_hours(store: CandleStore) -> None:
+    window = wanted_series(store, timeframe="1m", history_ms=10 * DAY_MS)
+    lost_ms = window.start_ms + 5 * DAY_MS + 7 * HOUR_MS + 12 * MINUTE_MS
+    with exchange_of(thin_market(window, {lost_ms})) as exchange:
+        report = fill(store, exchange, window)
+
+    assert (report.status, report.requests) == ("partial", 10 + 2)
+    assert set(reasons(store)) == {"lost"}
+    assert 1 <= reasons(store)["lost"] <= 5
