@@ -7,6 +7,8 @@ from importlib.metadata import version
 import pytest
 
 from backfill.errors import ConfigurationError, ExchangeUnreachable, InvalidWindow, SymbolNotListed, UnknownSymbol
+from backfill.paper.limits import NO_LIMITS
+from backfill.paper.venues import paper_exchange
 
 CANDLES = "/api/v1/market/candles"
 ON_AIRFLOW_2 = version("apache-airflow").startswith("2.")
@@ -178,3 +180,29 @@ def test_a_database_that_is_not_there_is_named_without_its_password(db, run_dag,
     assert "postgresql://quant@127.0.0.1:1/candles" in str(run.errors[0])
     printed = capfd.readouterr()
     assert "geh31m" not in printed.out + printed.err + caplog.text + str(run.errors)
+
+
+def test_where_another_exchange_is_the_primary_the_group_of_a_symbol_fills_from_it(
+    db, run_dag, exchange, declare, monkeypatch, tmp_path
+):
+    declare("BTC-USDT", "ETH-USDT")
+    universe = tmp_path / "universe.yaml"
+    universe.write_text(universe.read_text() + "sources: [okx]\n")
+    with paper_exchange("okx", exchange.market, limits=NO_LIMITS) as okx:
+        monkeypatch.setenv("BACKFILL_OKX_URL", okx.url)
+        run = run_dag()
+        asked_blofin = exchange.requests.total
+
+        assert (run.state, asked_blofin) == ("success", 0)
+        assert run.tasks["fill_from_blofin BTC-USDT"] == "skipped"
+        assert run.tasks["fill_from_fallback BTC-USDT"] == "success"
+        assert run.tasks["validate BTC-USDT"] == "success"
+        assert set(held(db).values()) == {360, 48}
+        assert db.execute("SELECT DISTINCT source FROM ohlcv").fetchall() == [{"source": "okx"}]
+
+        db.execute("DELETE FROM candles")
+        okx.faults.on("error_503")
+        run = run_dag()
+
+    assert run.state == "failed", "a lone primary that fails is no complete series"
+    assert (held(db), run.tasks["report"]) == ({}, "failed")

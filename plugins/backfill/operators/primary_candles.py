@@ -40,7 +40,8 @@ class PrimaryCandlesOperator(FillOperator):
         with open_runtime(self.candles_conn_id, self.blofin_conn_id) as runtime:
             windows = with_primary_among(runtime.store, self.windows(runtime), wanted or sources)
             if not windows:
-                raise AirflowSkipException(f"no series of {self.symbol} has {self.primary or sources} as its primary")
+                named = " or ".join(wanted or sources)
+                raise AirflowSkipException(f"the primary source of {self.symbol} is another than {named}")
             runtime.store.run_log.abandon_dead_runs()  # such as an earlier try of this task
             reports = list(
                 fill_series(

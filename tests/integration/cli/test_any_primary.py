@@ -61,6 +61,12 @@ def assert_is_the_venues(store: CandleStore, venue: PaperExchange, symbol: str, 
         market = venue.market.candles(listed_as or symbol, window.timeframe, stored[0][0], stored[-1][0] + step_ms)
         assert len(stored) >= (window.end_ms - window.start_ms) // step_ms - 2
         assert [row[:5] for row in stored] == [tuple(bar)[:5] for bar in market.tolist()]
+        assert [row[5] for row in stored] == pytest.approx(market["base_volume"].tolist(), rel=1e-9)
+
+
+def let_the_breaker_close(store: CandleStore) -> None:
+    """As if the time had gone by after which a source that failed is asked again."""
+    store.connection.execute("UPDATE backfill.source_health SET open_until = now() WHERE open_until IS NOT NULL")
 
 
 @pytest.mark.parametrize(
@@ -107,15 +113,53 @@ def test_with_the_primary_cut_off_the_next_fills_and_is_replaced_when_it_returns
     assert all("bybit" in str(run["error"]) for run in cut_off.document["runs"])
 
     venues["bybit"].faults.off()
-    store.connection.execute(
-        "UPDATE backfill.source_health SET state = 'closed', consecutive_failures = 0, open_until = NULL"
-    )
+    let_the_breaker_close(store)
     assert cli("fill").code == 0
 
     assert rows(store.connection, SOURCES_HELD) == [("bybit", True)]
     assert_is_the_venues(store, venues["bybit"], "BTC-USDT")
     reasons = "SELECT DISTINCT reason FROM backfill.revisions"
     assert rows(store.connection, reasons) == [("native_restored",)]
+
+
+@pytest.mark.parametrize("cut_off", ["geo_block", "error_503", "refused"])
+def test_with_the_primary_cut_off_from_the_very_first_fill_two_others_prove_each_other_and_fill(
+    cli: Cli, store: CandleStore, venues: dict[str, PaperExchange], environment: pytest.MonkeyPatch, tmp_path: Path,
+    cut_off: str,
+) -> None:  # fmt: skip
+    universe(tmp_path, ["okx", "bybit", "binanceusdm", "blofin"])
+    if cut_off == "refused":
+        environment.setenv("BACKFILL_OKX_URL", "http://127.0.0.1:9")
+    else:
+        venues["okx"].faults.on(cut_off)
+
+    first = cli("fill", "--json")
+
+    assert first.code == 0, first.err
+    assert rows(store.connection, SOURCES_HELD) == [("bybit", True)]
+    assert all("okx" in str(run["error"]) for run in first.document["runs"])
+
+    environment.setenv("BACKFILL_OKX_URL", venues["okx"].url)
+    venues["okx"].faults.off()
+    let_the_breaker_close(store)
+    assert cli("fill").code == 0
+
+    assert rows(store.connection, SOURCES_HELD) == [("okx", True)]
+    assert_is_the_venues(store, venues["okx"], "BTC-USDT")
+
+
+def test_a_single_other_source_is_not_believed_before_the_primary_has_ever_answered(
+    cli: Cli, store: CandleStore, venues: dict[str, PaperExchange], tmp_path: Path
+) -> None:
+    """Nothing shows that it means the same coin. See docs/decisions/0013."""
+    universe(tmp_path, ["bybit", "blofin"])
+    venues["bybit"].faults.on("error_503")
+
+    filled = cli("fill", "--json")
+
+    assert (filled.code, rows(store.connection, SOURCES_HELD)) == (1, [])
+    assert {run["status"] for run in filled.document["runs"]} == {"failed"}
+    assert all("blofin" in run["error"] and "bybit" in run["error"] for run in filled.document["runs"])
 
 
 def test_a_lone_primary_that_fails_is_a_failed_series(
@@ -139,10 +183,14 @@ def test_a_primary_that_quotes_by_the_thousand_is_scaled_by_identity(
 
     assert cli("fill").code == 0
 
-    price = one(store.connection, "SELECT max(close) FROM backfill.ohlcv WHERE symbol = 'PEPE-USDT'")
-    now_ms = round(store.now().timestamp() * 1000)
-    native = MARKET.candles("PEPE-USDT", "1h", now_ms - 10 * HOUR_MS, now_ms)["close"][-1]
-    assert price == pytest.approx(native, rel=0.2), "1000PEPE is a thousand times as much"
+    stored = rows(store.connection, STORED, ("PEPE-USDT", "1h"))
+    span = (stored[0][0], stored[-1][0] + HOUR_MS)
+    by_the_thousand = venues["binanceusdm"].market.candles("1000PEPE-USDT", "1h", *span)
+    assert [row[0] for row in stored] == by_the_thousand["open_ms"].tolist()
+    for place, name, scale in ((1, "open", 0.001), (2, "high", 0.001), (3, "low", 0.001), (4, "close", 0.001),
+                               (5, "base_volume", 1000)):  # fmt: skip
+        expected = (by_the_thousand[name] * scale).tolist()
+        assert [row[place] for row in stored] == pytest.approx(expected, rel=1e-9), name
     listing = "SELECT venue_symbol, price_scale, status, proved_by FROM backfill.listings"
     assert rows(store.connection, listing) == [("1000PEPE/USDT:USDT", 0.001, "proved", "identity")]
 
