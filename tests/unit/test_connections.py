@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from typing import cast
 from urllib.parse import quote
 
 import pytest
@@ -20,10 +19,7 @@ from backfill.config.connections import (
     source_connection,
     source_from_environment,
 )
-from backfill.config.settings import Settings
 from backfill.errors import SettingsInvalid
-from backfill.exchanges.ccxt_client import CcxtClient
-from backfill.sources.runtime import Runtime
 
 any_letter = st.characters(exclude_characters="\x00", exclude_categories=("Cs",))
 texts = st.text(st.sampled_from(":/@%#?&+= ,;[]\\'") | any_letter, min_size=1, max_size=12)
@@ -214,14 +210,3 @@ def test_a_bad_source_connection_is_refused_by_name_and_without_its_secrets(text
 def test_an_unknown_source_is_named_with_the_known_ones():
     with pytest.raises(SettingsInvalid, match="unknown source 'ftx'; known are blofin, okx"):
         source_from_environment("ftx", {})
-
-
-def test_login_and_password_of_a_venues_connection_reach_its_client():
-    environ = {"AIRFLOW_CONN_OKX_DEFAULT": '{"conn_type": "http", "login": "key", "password": "s3cret"}'}
-
-    def connection_of(source: str) -> SourceConnection:
-        return source_from_environment(source, environ)
-
-    with Runtime("postgresql:///never_asked", Settings(), connection_of) as runtime:
-        client = cast(CcxtClient, runtime.new_client("okx"))
-        assert client._keys == {"apiKey": "key", "secret": "s3cret"}

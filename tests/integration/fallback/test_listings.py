@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from dataclasses import replace
 from decimal import Decimal
+from typing import cast
 
 import pytest
 
+from backfill.config.connections import SourceConnection, source_from_environment
+from backfill.config.settings import Settings
 from backfill.domain.venues import venue
+from backfill.exchanges.ccxt_client import CcxtClient
 from backfill.paper.server import PaperExchange
 from backfill.paper.venue_market import VenueMarket
+from backfill.sources.runtime import Runtime
 from backfill.sources.venue_markets import VenueMarkets
 from backfill.storage.candle_store import CandleStore
 from backfill.storage.source_health import SourceHealth
@@ -189,3 +194,14 @@ def _quote_by_the_thousand(exchange: PaperExchange, symbol: str) -> None:
     tick = MARKET.instrument(symbol).tick_size * 1000
     instrument = replace(listings[symbol].instrument, tick_size=tick, lot_size=Decimal(1))
     listings[symbol] = replace(listings[symbol], units=Decimal(1000), instrument=instrument)
+
+
+def test_login_and_password_of_a_venues_connection_reach_its_client(database_uri: str):
+    environ = {"AIRFLOW_CONN_OKX_DEFAULT": '{"conn_type": "http", "login": "key", "password": "s3cret"}'}
+
+    def connection_of(source: str) -> SourceConnection:
+        return source_from_environment(source, environ)
+
+    with Runtime(database_uri, Settings(), connection_of) as runtime:
+        client = cast(CcxtClient, runtime.new_client("okx"))
+        assert client._keys == {"apiKey": "key", "secret": "s3cret"}
