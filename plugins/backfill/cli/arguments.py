@@ -48,7 +48,7 @@ def parser() -> argparse.ArgumentParser:
     commands.add_parser("gaps", parents=[candles, some, window], help="what is missing, gap by gap")
     fill = commands.add_parser("fill", parents=[candles, some, window], help="find the gaps and close them")
     fill.add_argument("--sources", type=comma_list, metavar="A,B", help="ask only these, in this order")
-    fill.add_argument("--recheck", action="store_true", help="ask again for bars that a source has denied")
+    fill.add_argument("--recheck", action="store_true", help="ask again for bars that a source is believed to lack")
     fill.add_argument("--batch-limit", type=number(1, MAX_BATCH_LIMIT), metavar="N", help="rows a page of Blofin's")
     fill.add_argument(
         "--sleep-ms",
@@ -92,7 +92,7 @@ def _add_decisions(
 ) -> None:
     """Commands for decisions on quarantined rows, corrections and findings."""
     newest = argparse.ArgumentParser(add_help=False, parents=[candles, some_symbols])
-    newest.add_argument("--limit", type=positive, default=100, metavar="N", help="so many at most, the newest (100)")
+    newest.add_argument("--limit", type=positive, default=100, metavar="N", help="the newest N (100)")
     decided = argparse.ArgumentParser(add_help=False, parents=[candles])
     decided.add_argument("ids", type=positive, nargs="+", action=_Once, metavar="ID")
 

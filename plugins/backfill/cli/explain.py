@@ -152,7 +152,7 @@ def _source(source: Row, as_of: datetime) -> str:
     elif listings and all(one["status"] == "refused" for one in listings):
         said = f"its listing is refused: {listings[0]['reason']}"
     elif source["absent_until"] is None:
-        said = "has not denied it"
+        said = "has not been found to lack it"
     elif source["absent_until"] > as_of:
         said = f"has answered that it has none, believed until {_at(source['absent_until'])}"
     else:

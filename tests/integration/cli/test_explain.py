@@ -168,7 +168,7 @@ def test_a_stand_in_shows_how_its_source_lists_and_scales_the_instrument(
 
     assert (told["candle"]["source"], told["candle"]["given_by"], told["confirmed"]) == ("okx", "stand_in", False)
     assert told["candle"]["listing"] == {**LISTED, "checked_at": ANY}
-    assert "a stand-in for the primary source's: blofin: has not denied it" in shown
+    assert "a stand-in for the primary source's: blofin: has not been found to lack it" in shown
     assert (
         "its listing: BTC-USDT-SWAP, perpetual, price x 0.001, volume x 10; proved, 60 bars in common, with blofin, "
         "median close ratio 1.0001" in shown

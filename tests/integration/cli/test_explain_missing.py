@@ -52,7 +52,7 @@ def test_a_gap_names_whom_nobody_has_asked_and_who_has_none(cli: Cli, store: Can
     assert "no candle, gap: a source is still to be asked for it" in shown
     assert re.search(r"blofin: has answered that it has none, believed until \d{4}-", shown)
     assert "okx: its listing is refused: another coin" in shown
-    assert "bybit: has not denied it" in shown
+    assert "bybit: has not been found to lack it" in shown
 
 
 def test_what_everybody_has_denied_is_absent_until_nobody_believes_it_any_more(

@@ -1,4 +1,4 @@
--- What is held of a span of one series, counted anew from the candles, under the lock of lock_ledger; see recount_ledger.
+-- What is held of a span of one series, recounted from the candles under lock_ledger's lock; see recount_ledger.
 UPDATE series AS s
 SET held = s.held - counted.span + counted.held, stand_in = s.stand_in - counted.span + counted.stand_in,
     settled = s.settled - (counted.span - counted.held)

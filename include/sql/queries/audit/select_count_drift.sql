@@ -1,4 +1,4 @@
--- Series of which sync_status tells another number of candles than there are, both as of one moment.
+-- Series whose candle count in sync_status differs from the candles stored, both as of one moment.
 SELECT s.id AS series_id, status.total_candles AS told, coalesce(counted.bars, 0) AS stored
 FROM sync_status_at(%(at)s) AS status
 JOIN instruments AS i USING (symbol)

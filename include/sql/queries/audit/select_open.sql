@@ -1,2 +1,2 @@
--- Which of some findings somebody must act on.
+-- Which of some findings are open.
 SELECT id FROM findings WHERE id = ANY (%(ids)s) AND status = 'open'

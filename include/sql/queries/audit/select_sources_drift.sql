@@ -1,5 +1,5 @@
--- Candles that nobody can place: of series that do not exist, or from sources that do not, or that the series does not
--- name. What a person has written, and what was derived from our own candles, has a place everywhere.
+-- Candles of series or sources that do not exist, or from sources that the series does not name. Manual candles and those
+-- derived from our own are always allowed.
 SELECT counted.series_id, s.id IS NULL AS is_orphan, counted.source_id, src.name AS source, counted.bars
 FROM (SELECT series_id, source_id, count(*) AS bars FROM candles GROUP BY series_id, source_id) AS counted
 LEFT JOIN series AS s ON s.id = counted.series_id

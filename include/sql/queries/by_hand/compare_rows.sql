@@ -1,5 +1,5 @@
--- What each waiting bar would change: `new`, `changed` by more than float noise, or `unchanged`. A quote volume that was
--- not told of stays what it is. A held value that is no number differs from every number.
+-- What each waiting bar would change: `new`, `changed` by more than float noise, or `unchanged`. A quote volume that is not
+-- given keeps its stored value. NaN differs from every number.
 UPDATE rows_by_hand AS waiting
 SET volume = told.volume, quote_volume = told.quote_volume,
     change = CASE WHEN held.series_id IS NULL THEN 'new' WHEN differing.fields = '{}' THEN 'unchanged' ELSE 'changed' END,

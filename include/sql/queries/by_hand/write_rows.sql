@@ -1,5 +1,5 @@
--- The waiting bars into the candles, as compare_rows_by_hand has told them apart; former selves into the revisions. The
--- triggers keep the ledger. A finding that lies within what was written is settled: the next check looks anew.
+-- Write the waiting bars that compare_rows found new or changed, and keep the old values in revisions. Triggers keep the
+-- ledger true. Findings inside what was written are settled: the next check looks again.
 WITH kept AS (
     INSERT INTO revisions (series_id, open_time, reason, open, high, low, close, volume, quote_volume, source_id,
                            new_open, new_high, new_low, new_close, new_volume, new_quote_volume, new_source_id, note)

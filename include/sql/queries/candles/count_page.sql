@@ -1,4 +1,4 @@
--- A page's share of its run: written with the page, so that the log of a killed run tells what it stored.
+-- A page's share of its run, written with the page: the log of a killed run is right too.
 UPDATE gap_fill_runs
 SET rows_inserted = rows_inserted + %(inserted)s,
     rows_revised = rows_revised + %(revised)s,

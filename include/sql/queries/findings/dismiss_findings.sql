@@ -1,4 +1,4 @@
--- A person has decided that findings need nobody to act, and says why.
+-- Record that a person dismissed findings, and why.
 UPDATE findings
 SET status = 'dismissed', settled_at = now(), detail = detail || jsonb_build_object('dismissed', %(reason)s::text)
 WHERE id = ANY (%(ids)s::bigint[]) AND status <> 'dismissed'

@@ -1,5 +1,5 @@
--- What a check has found. Found again, a finding is told anew and counted; what had been settled opens again if it says
--- so. What a person has dismissed, and what an outage of the source has explained, stays as it is.
+-- Record what a check found. A known finding is updated and counted; a settled one opens again if the check says so.
+-- Dismissed ones, and those that an outage of the source explains, stay as they are.
 INSERT INTO findings AS f (series_id, source_id, kind, verdict, start_time, end_time, field, stored, other, difference,
                            detail, fill_run_id, status, settled_at)
 SELECT w.series_id, w.source_id, w.kind, w.verdict, w.start_time, w.end_time, w.field, w.stored, w.other, w.difference,

@@ -1,6 +1,6 @@
--- Intervals in which most series of one source and timeframe lack their bars: denied by the source, or told as flat bars
--- without volume. A sweep over the edges of each series' intervals: at every edge, how many lack and how many say
--- anything. Who has told nothing in the span, or not yet, says nothing; nor does a flat bar of a coin that often rests.
+-- Intervals in which most series of one source and timeframe lack their bars: confirmed absent, or flat bars without volume.
+-- A sweep over the edges of each series' intervals counts at every edge how many lack bars and how many are known.
+-- Series without an answer in the span do not count, nor do flat bars of a coin that often rests.
 WITH told AS MATERIALIZED (
     SELECT c.series_id, c.source_id, s.timeframe, s.step_ms, epoch_ms(c.open_time) AS open_ms,
            c.high = c.low AND c.volume = 0 AS is_flat

@@ -1,8 +1,8 @@
--- What there is to check of one series in a window, as sets of ms: `held` bars, the `native` ones that its primary source gave, those
--- of them that it has neither told again nor denied since they settled, bars that nobody has given, those that the primary source
--- denies, those of them that no proof has explained (nor tried to, lately) and no finding reports as lost, and what of the window has been compared with
--- another source (or would have been, if any other had it), what could not be, and what has been proved by coarser bars, all
--- three since a moment. A look at a bar that was replaced later does not count.
+-- What is due for a check in a window of one series, as sets of ms: `held` bars; the `native` ones of the primary source;
+-- those of them that it has not returned or confirmed absent since they settled; missing bars; those that the primary
+-- source lacks; those of them without a proof (tried lately or found) and not reported as lost; what has been compared with
+-- another source (or found to be nowhere else), what could not be, and what longer bars have proved, these three since a
+-- moment. A check of a bar that was replaced later does not count.
 WITH span AS (
     SELECT s.*, int8multirange(int8range(%(start_ms)s, %(end_ms)s)) AS asked FROM series AS s WHERE s.id = %(series_id)s
 ), said AS (

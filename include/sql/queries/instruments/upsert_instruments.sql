@@ -1,6 +1,6 @@
--- What a source said of its instruments when it was asked. The listing time only ever moves back while the same source
--- describes the instrument: it is a hint that exchanges have changed before, and what is held already must stay inside
--- the bound. A description that another worker has written since is newer, and stays.
+-- What a source reported of its instruments. While the same source describes an instrument its listing time only moves back:
+-- exchanges have changed it before, and stored candles must stay inside the bound. A newer description of another worker
+-- stays.
 INSERT INTO instruments AS i (symbol, base_currency, quote_currency, settle_currency, contract_type, contract_value,
                               tick_size, state, list_time, list_time_told, expire_time, refreshed_at, last_listed_at,
                               described_by)

@@ -1,5 +1,5 @@
--- What a person should look at in a series' window: open findings by kind, those that are mere suspicion (nobody else could
--- be asked), and rows in quarantine that nobody has decided.
+-- What a person should look at in a series' window: open findings by kind, those that are only suspicions (no other source
+-- could be asked), and pending rows in quarantine.
 WITH opened AS (
     SELECT kind, verdict = 'suspect' AS is_suspect FROM findings
     WHERE series_id = %(series_id)s AND status = 'open' AND start_time < %(past)s AND end_time > %(first)s

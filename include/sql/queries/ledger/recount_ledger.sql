@@ -1,5 +1,5 @@
--- What is held of a span, and which part of it stands in for the primary source, counted anew from the candles, under the lock of
--- lock_ledger: whoever has changed them has told the ledger before, and whoever is changing them will tell it after.
+-- What is held of a span and what of it is a stand-in, recounted from the candles under lock_ledger's lock. Writers before
+-- us have updated the ledger; writers after us will.
 UPDATE series AS s
 SET held = s.held - counted.span + counted.held, stand_in = s.stand_in - counted.span + counted.stand_in,
     settled = (s.settled + %(settled)s::int8multirange) - (counted.span - counted.held)

@@ -1,5 +1,4 @@
--- Whether a source writes flat bars without volume into a series where nobody traded: then a bar that it lacks is no sign
--- of a rest.
+-- Whether a source writes flat bars without volume into a series: then a missing bar is no sign that nothing traded.
 SELECT EXISTS (
     SELECT FROM candles
     WHERE series_id = %(series_id)s AND source_id = %(source_id)s AND high = low AND volume = 0

@@ -1,2 +1,2 @@
--- What is told of its rows is taken back in the same transaction.
+-- Drop a month; the same transaction takes back what the ledger says of its rows.
 DROP TABLE {table}

@@ -1,6 +1,5 @@
--- All that is said of some series between two times (no first_ms: of all before) is taken back, as their candles go: the
--- ledger, what sources have denied there, and that pages were looked at. What was open there needs nobody any more. Gives
--- how many bars each of them held there.
+-- Take back what is recorded of some series between two times (no first_ms: of all before), as their candles go: the ledger,
+-- absences, and page checks; findings that were open there are settled. Returns how many bars each of them held there.
 WITH gone AS MATERIALIZED (
     SELECT s.id, covered_ms(s.held * cut.span) / s.step_ms AS bars, cut.span
     FROM series AS s

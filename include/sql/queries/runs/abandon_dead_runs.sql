@@ -1,5 +1,4 @@
--- Runs still `running` although nobody holds their series: their process was killed. Whoever works on a series holds its
--- advisory lock, so the lock being free is the proof.
+-- Runs still `running` although the advisory lock of their series is free: their process was killed.
 WITH left_running AS MATERIALIZED (
     SELECT id, series_id FROM gap_fill_runs WHERE status = 'running'
 ), dead AS MATERIALIZED (

@@ -1,5 +1,5 @@
--- For how many hours every source but the primary sources has been seen to fail, and their errors; no row: one of them has
--- answered since, or none has failed. Who was not asked in that time has no say.
+-- For how many hours every source but the primary sources has failed, with their errors; no row: one has answered since, or
+-- none has failed. Sources that were not asked in that time do not count.
 WITH external AS (
     SELECT DISTINCT unnest(source_ids[2:]) AS source_id FROM series WHERE wanted
 ), known AS (

@@ -1,5 +1,5 @@
--- How many bars the last Dag runs (or commands) that closed any have closed of some series, how many runs those are, and
--- for how many seconds one was at work; of the last 24 hours. A run whose process was killed tells no end: it is left out.
+-- How many bars the last runs that closed any have closed, how many runs those are, and for how many seconds one was at
+-- work, in the last 24 hours. A killed run has no end and is left out.
 WITH attempts AS MATERIALIZED (
     SELECT r.dag_id, r.run_id, r.started_at, greatest(coalesce(r.finished_at, %(at)s), r.started_at) AS until,
            greatest(coalesce(r.missing_before - r.missing_after, r.rows_inserted), 0) AS closed

@@ -1,5 +1,5 @@
--- About how many pages of so many bars each series needs that lacks something, from its primary source: its gaps one by one where
--- they lie far apart, else what they span.
+-- About how many pages each incomplete series needs from its primary source: its gaps one by one where they lie far apart,
+-- else what they span.
 SELECT g.symbol, g.timeframe, least(g.pages_apart, g.pages_in_span)::integer AS pages
 FROM (
     SELECT i.symbol, o.timeframe,

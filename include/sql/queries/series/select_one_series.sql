@@ -1,5 +1,5 @@
 -- One series, and what its ledger says of one bar as of a moment. In ms: the window (NULL: there is none), the listing at
--- the primary source, what the retention keeps, the end of the last closed bar. `absent`: whoever may be asked has denied the bar.
+-- the primary source, the start of retention, the end of the last closed bar. `absent`: every source confirms it absent.
 SELECT s.id AS series_id, s.wanted, s.source_ids,
        ARRAY (SELECT src.name
               FROM unnest(s.source_ids) WITH ORDINALITY AS ranked (source_id, place)

@@ -1,8 +1,8 @@
--- What the finer series of the same primary source may give to a series in a window, the nearest first: `missing` bars, `stale` ones
--- that were made of them and whose own bars have been revised since (with `recheck`: all that were made of them), and of
--- the finer bars those `held` from the primary source, the `silent` ones that had no trade, and the `settled` ones. No row for a
--- series that is not to be rolled up. `trusted` are the sources whose bars are the primary source's: itself, and what was made of its.
--- `replaced`: how many of the newest bars made so the primary source has told itself since, and `contradicted`: how many otherwise.
+-- What finer series of the same primary source can give to a series in a window, the nearest first: `missing` bars, `stale`
+-- ones made of finer bars that were revised since (with `recheck`: all that were made), and of the finer bars those
+-- `held` from the primary source, the `silent` ones without trade, and the `settled` ones. No row: not to be rolled up.
+-- `trusted`: the sources whose bars count as the primary's, itself and those derived from it. `replaced`: how many of the
+-- newest made bars the primary source has returned itself since, `contradicted`: how many of them differed.
 WITH coarse AS (
     SELECT s.*, int8multirange(int8range(%(start_ms)s, %(end_ms)s)) AS asked
     FROM series AS s WHERE s.id = %(series_id)s AND s.roll_up

@@ -1,2 +1,2 @@
--- The breaker of a source; no row: nobody has asked it yet.
+-- The breaker of a source; no row: it was never asked.
 SELECT state FROM source_health WHERE source_id = %(source_id)s

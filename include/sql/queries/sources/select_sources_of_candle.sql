@@ -1,5 +1,5 @@
--- Who may supply a series, best first, with how each lists the instrument and until when it is believed to lack one bar.
--- A source that may not (or no longer) comes last, if it has a listing.
+-- The sources of a series, best first, with how each lists the instrument and until when it is believed to lack one bar.
+-- A source that the series does not name comes last, if it has a listing.
 SELECT src.name AS source, array_position(s.source_ids, src.id) AS rank,
        coalesce(known.listings, '[]') AS listings, said.absent_until, said.confirmations
 FROM series AS s

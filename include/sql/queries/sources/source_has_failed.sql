@@ -1,5 +1,5 @@
--- A source has failed, after its client's own retries. From the threshold on, or when it was only being probed, it is
--- skipped, twice as long each time. Who had asked before it was found broken adds no failure of its own.
+-- A source has failed after its client's own retries. From the threshold on, or after a probe, it is skipped, twice as long
+-- each time. Failures of requests from before it was found broken do not count.
 INSERT INTO source_health AS h (source_id, state, consecutive_failures, open_until, last_error, last_failure_at,
                                 first_failure_at, probed_by)
 VALUES (%(source_id)s, CASE WHEN %(threshold)s <= 1 THEN 'open' ELSE 'closed' END, 1,

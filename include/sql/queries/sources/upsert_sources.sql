@@ -4,7 +4,7 @@ WITH known AS MATERIALIZED (
 ), made AS (
     INSERT INTO sources (name)
     SELECT n.name FROM unnest(%(names)s::text[]) AS n (name) WHERE n.name NOT IN (SELECT name FROM known)
-    ON CONFLICT (name) DO UPDATE SET name = excluded.name  -- somebody was quicker: take his
+    ON CONFLICT (name) DO UPDATE SET name = excluded.name  -- another process was quicker: take its row
     RETURNING name, id
 )
 SELECT name, id FROM known UNION ALL SELECT name, id FROM made
