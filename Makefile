@@ -48,8 +48,8 @@ clean: ## stop, and remove everything that runs have created
 distclean: clean ## and the virtual environments
 	@rm -rf $(VENV) $(VENV_AIRFLOW2)
 
-# A worker for each core, and what has taken longest.
-PARALLEL := --numprocesses=logical --maxprocesses=8 --durations=20
+# Two workers for each core, since tests wait for Postgres, Airflow and clocks; and what has taken longest.
+PARALLEL = --numprocesses=$(shell echo $$(( 2 * $$(getconf _NPROCESSORS_ONLN) ))) --maxprocesses=8 --durations=20
 
 test: lint types ## ruff, mypy, import-linter, pytest on all cores [PYTEST="-k name"]
 	@$(VENV)/bin/python -m pytest $(PARALLEL) $(PYTEST)

@@ -53,7 +53,7 @@ def test_rows_come_in_the_venues_order_with_quote_volume_and_its_word_on_what_is
     assert [row.closed for row in answer.rows] == [False, True]
     assert [row.raw for row in answer.rows] == raw
     assert answer.server_ms == 1_700_000_100_000
-    assert 0 <= answer.latency_ms < 1000
+    assert 0 <= answer.latency_ms < 60_000
 
 
 def test_no_row_is_dropped_sorted_or_merged():
