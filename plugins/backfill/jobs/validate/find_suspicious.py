@@ -76,7 +76,8 @@ def _find_jumps(check: ValidationContext, span: Interval, candles: pd.DataFrame,
         jumps = jumps[jumps["open_ms"].between(span.start, span.end, inclusive="left")]
         if comparison is None:
             return jumps
-        return jumps[jumps["open_ms"].isin({*comparison.disagreements["open_ms"], *comparison.only_stored})]
+        unshown = {*comparison.disagreements["open_ms"], *comparison.only_stored, *comparison.silent}
+        return jumps[jumps["open_ms"].isin(unshown)]
 
     jumps = unexplained(candles)
     if len(jumps):
