@@ -69,6 +69,8 @@ POWER = 0.99
 # Prices needed to estimate a price grid; more bars add nothing.
 PRICES_FOR_A_TICK = 8
 BARS_FOR_A_TICK = 2_000
+# Share of the steps between prices that corrupt bars may make.
+OFF_GRID = 0.1
 
 
 class Leeway(NamedTuple):
@@ -363,17 +365,18 @@ def _calmer(one: Floats, another: Floats) -> Floats:
 
 
 def _coarser_tick(both: InCommon) -> Floats:
-    tick = max(_tick(both.stored), _tick(both.other))
+    tick = max(tick_of(both.stored), tick_of(both.other))
     reference = np.abs(both.other)
     relative: Floats = np.divide(tick, reference, out=np.zeros_like(reference), where=reference > 0)
     return relative
 
 
-def _tick(prices: Floats) -> float:
+def tick_of(prices: Floats) -> float:
+    """The smallest step between prices; 0 if too few differ."""
     distinct = np.unique(prices[:BARS_FOR_A_TICK])
     steps = np.diff(distinct[np.isfinite(distinct)])
     steps = steps[steps > FLOAT_NOISE * np.max(np.abs(distinct), initial=0.0)]
-    return float(steps.min()) if len(steps) >= PRICES_FOR_A_TICK else 0.0
+    return float(np.quantile(steps, OFF_GRID)) if len(steps) >= PRICES_FOR_A_TICK else 0.0
 
 
 def _rolling_median(values: Floats, enough: int) -> Floats:

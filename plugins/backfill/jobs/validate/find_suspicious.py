@@ -1,4 +1,4 @@
-"""Find stored bars that look wrong: flat bars in a traded market, price jumps, holes at page edges.
+"""Find stored bars that look wrong: flat bars in a traded market, jumps, broken joints, holes at page edges.
 
 The primary source is asked again first. Another source that was as quiet, or moved as far, clears them; otherwise they
 stay suspects, a warning.
@@ -9,7 +9,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from backfill.domain.answers import bar_intervals
+from backfill.domain.continuity import continuity
 from backfill.domain.intervals import Interval, difference, intersection
 from backfill.domain.suspicious_bars import flat_runs, page_edges, price_jumps
 from backfill.jobs.validate.validation_context import ValidationContext
@@ -32,7 +35,9 @@ def find_suspicious(
     candles = check.candles(_around(check, span))
     if _find_flat_bars(check, span, candles, other):
         candles = check.candles(_around(check, span))
-    _find_jumps(check, span, candles, comparison)
+    if _find_jumps(check, span, candles, comparison):
+        candles = check.candles(_around(check, span))
+    _find_breaks(check, span, candles, comparison)
 
 
 def _around(check: ValidationContext, span: Interval) -> Interval:
@@ -68,7 +73,8 @@ def _traded(other: pd.DataFrame | None, step_ms: int) -> list[Interval]:
     return bar_intervals(other.loc[other["volume"] > 0, "open_ms"].to_numpy(), step_ms)
 
 
-def _find_jumps(check: ValidationContext, span: Interval, candles: pd.DataFrame, comparison: Comparison | None) -> None:
+def _find_jumps(check: ValidationContext, span: Interval, candles: pd.DataFrame, comparison: Comparison | None) -> bool:
+    """Return whether the primary source answered again."""
     step_ms = check.timeframe.step_ms
 
     def unexplained(candles: pd.DataFrame) -> pd.DataFrame:
@@ -80,9 +86,11 @@ def _find_jumps(check: ValidationContext, span: Interval, candles: pd.DataFrame,
         return jumps[jumps["open_ms"].isin(unshown)]
 
     jumps = unexplained(candles)
+    was_told = False
     if len(jumps):
         bars = bar_intervals(jumps["open_ms"].to_numpy(), step_ms)
-        if check.ask_primary_again(difference(bars, check.known("price_jump", span))):
+        was_told = check.ask_primary_again(difference(bars, check.known("price_jump", span)))
+        if was_told:
             jumps = unexplained(check.candles(_around(check, span)))
     found = [
         check.primary_finding(
@@ -96,6 +104,44 @@ def _find_jumps(check: ValidationContext, span: Interval, candles: pd.DataFrame,
         for row in jumps.to_dict("records")
     ]
     _replace(check, "price_jump", span, found)
+    return was_told
+
+
+def _find_breaks(
+    check: ValidationContext, span: Interval, candles: pd.DataFrame, comparison: Comparison | None
+) -> None:
+    """Bars that do not open where the last closed, in a series whose bars do. Both may be the wrong one."""
+    step_ms = check.timeframe.step_ms
+
+    def unexplained(candles: pd.DataFrame) -> pd.DataFrame:
+        breaks = continuity(candles, step_ms).breaks
+        breaks = breaks[breaks["open_ms"].between(span.start, span.end, inclusive="left")]
+        if comparison is None:
+            return breaks
+        unshown = {*comparison.disagreements["open_ms"], *comparison.only_stored, *comparison.silent}
+        is_shown = ~breaks["open_ms"].isin(unshown) & ~(breaks["open_ms"] - step_ms).isin(unshown)
+        return breaks[~is_shown | (breaks["gap"] <= comparison.resolves)]
+
+    breaks = unexplained(candles)
+    if len(breaks):
+        first_ms = breaks["open_ms"].to_numpy()
+        bars = bar_intervals(np.unique([first_ms - step_ms, first_ms]), step_ms)
+        if check.ask_primary_again(difference(bars, check.known("continuity", span))):
+            breaks = unexplained(check.candles(_around(check, span)))
+    found = [
+        check.primary_finding(
+            "continuity",
+            "suspect",
+            Interval(row["open_ms"] - step_ms, row["open_ms"] + step_ms),
+            field="open",
+            stored=row["open"],
+            other=row["close_before"],
+            difference=row["gap"],
+            detail={"bound": row["bound"]},
+        )
+        for row in breaks.to_dict("records")
+    ]
+    _replace(check, "continuity", span, found)
 
 
 def find_page_edges(check: ValidationContext) -> None:
