@@ -175,8 +175,8 @@ def test_a_whole_series_of_another_instrument_is_one_finding(
     validate(venues, [window], every=False)  # so that the listing is proved
     store.connection.execute("DELETE FROM backfill.findings")
     scale_all = (
-        "UPDATE backfill.candles SET open = open * 1.3, high = high * 1.3, low = low * 1.3, close = close * 1.3 "
-        "WHERE series_id = %s"
+        "UPDATE backfill.candles SET open = open * 1.3, high = high * 1.3, low = low * 1.3, close = close * 1.3, "
+        "quote_volume = quote_volume * 1.3 WHERE series_id = %s"
     )
     store.connection.execute(scale_all, (window.series_id,))
     venues["blofin"].faults.on("error_503")  # it cannot say otherwise
@@ -244,3 +244,32 @@ def test_the_verdict_says_what_the_pair_resolves(venues: Venues, store: CandleSt
     assert f"resolves {report.resolves_pct['okx']:.2g} % beside okx" in str(report)
     details = rows(store.connection, "SELECT detail FROM backfill.findings WHERE kind = 'cross_source'")
     assert all(detail["resolves"] > 0 and detail["silent"] == 0 for (detail,) in details)
+
+
+def test_columns_that_somebody_swapped_are_asked_for_again_and_mended(
+    venues: Venues, store: CandleStore, window: SeriesWindow
+) -> None:
+    swap = (
+        "UPDATE backfill.candles SET volume = quote_volume, quote_volume = volume "
+        "WHERE series_id = %s AND open_time >= %s AND open_time < %s"
+    )
+    store.connection.execute(swap, (window.series_id, utc(AN_HOUR_AGO), utc(AN_HOUR_AGO + 5 * MINUTE_MS)))
+
+    (report,) = validate(venues, [window])
+
+    assert candles_in_database(store, window) == native_candles(window)
+    assert report.problems == []
+
+
+def test_columns_that_the_primary_itself_swaps_are_one_finding(
+    venues: Venues, store: CandleStore, window: SeriesWindow
+) -> None:
+    venues["blofin"].faults.on("error_503")
+    swap = "UPDATE backfill.candles SET volume = quote_volume, quote_volume = volume WHERE series_id = %s"
+    store.connection.execute(swap, (window.series_id,))
+
+    (report,) = validate(venues, [window], every=False)
+
+    (found,) = findings(store, "quantities")
+    assert (found["verdict"], found["field"]) == ("disagree", "quote_volume")
+    assert report.open_findings == {"quantities": 1}

@@ -14,6 +14,7 @@ import numpy as np
 from backfill.domain.answers import bar_intervals
 from backfill.domain.continuity import continuity
 from backfill.domain.intervals import Interval, difference, intersection
+from backfill.domain.quantities import unfitting
 from backfill.domain.suspicious_bars import flat_runs, page_edges, price_jumps
 from backfill.jobs.validate.validation_context import ValidationContext
 from backfill.storage.findings import Finding
@@ -38,6 +39,7 @@ def find_suspicious(
     if _find_jumps(check, span, candles, comparison):
         candles = check.candles(_around(check, span))
     _find_breaks(check, span, candles, comparison)
+    _find_quantities(check, span)
 
 
 def _around(check: ValidationContext, span: Interval) -> Interval:
@@ -142,6 +144,33 @@ def _find_breaks(
         for row in breaks.to_dict("records")
     ]
     _replace(check, "continuity", span, found)
+
+
+def _find_quantities(check: ValidationContext, span: Interval) -> None:
+    """Bars whose two volumes do not fit their prices: swapped columns, another unit."""
+    step_ms = check.timeframe.step_ms
+
+    def unfit() -> pd.DataFrame:
+        candles = check.candles(span)
+        return candles[unfitting(candles)]
+
+    bars = unfit()
+    if len(bars) and check.ask_primary_again(
+        difference(bar_intervals(bars["open_ms"].to_numpy(), step_ms), check.known("quantities", span))
+    ):
+        bars = unfit()
+    paid = bars.set_index("open_ms")
+    found = []
+    for run in bar_intervals(bars["open_ms"].to_numpy(), step_ms):
+        first = paid.loc[run.start]
+        quote_volume, volume, low, high = (first[name] for name in ("quote_volume", "volume", "low", "high"))
+        says = f"{quote_volume:.10g} paid for {volume:.10g}, at {low:.10g} to {high:.10g}"
+        found.append(
+            check.primary_finding(
+                "quantities", "disagree", run, field="quote_volume", stored=quote_volume, detail={"says": says}
+            )
+        )
+    _replace(check, "quantities", span, found)
 
 
 def find_page_edges(check: ValidationContext) -> None:
