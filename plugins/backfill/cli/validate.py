@@ -21,8 +21,8 @@ from backfill.storage.series import SeriesWindow
 
 ALL_WELL, PROBLEMS_REMAIN = 0, 3
 # Counts in bars, a column each. `disagree` counts the open ones.
-COUNTS = ("agreed", "disagree", "unverified", "no_trade_proved", "lost_proved", "reread", "rows_restored")
-COLUMNS = ("symbol", "timeframe", "coverage_pct", "missing", *COUNTS, "findings", "quarantined", "requests")
+COUNTS = ("agreed", "disagree", "silent", "unverified", "no_trade_proved", "lost_proved", "reread", "rows_restored")
+COLUMNS = ("symbol", "timeframe", "coverage_pct", "missing", *COUNTS, "resolves", "findings", "quarantined", "requests")
 
 
 def validate(args: argparse.Namespace, output: Output) -> int:
@@ -79,4 +79,5 @@ def _show(reports: Sequence[ValidationReport], output: Output) -> None:
 
 def _row(report: ValidationReport) -> dict[str, Any]:
     counted = {name: report.counts.get(name, 0) for name in COUNTS}
-    return {**report.as_dict(), **counted, "findings": sum(report.open_findings.values())}
+    resolves = ", ".join(report.resolved)
+    return {**report.as_dict(), **counted, "resolves": resolves, "findings": sum(report.open_findings.values())}

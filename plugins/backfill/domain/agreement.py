@@ -1,18 +1,19 @@
-"""Compare the prices of two sources' candles, with tolerances from the market itself.
+"""Compare the prices of two sources' candles, with tolerances from the pair itself.
 
-Frames have the candle columns, ``open_ms`` ascending and unique. Rows without all prices count as missing. Volumes
-differ by venue and are not compared.
+Frames have the candle columns, ``open_ms`` ascending and unique. Rows without all prices count as missing. A bar in
+which one side did not trade (flat, no volume) has no price to compare: it is counted as ``silent``. Volumes differ by
+venue and are not compared.
 
-Two venues are apart by an offset of a few bp that drifts over hours. From its median over the :data:`AROUND` bars
-around it, a price may depart by
+Two venues are apart by an offset that drifts over hours. From its median over the :data:`AROUND` bars around it, a
+price may depart by the larger of
 
-    floor + a * volatility + b * range + tick
+    floor + a * volatility + b * range + tick        as much as any market needs
+    TIMES_NOISE * noise * activity                   as much as this pair needs
 
-or, for a noisy pair, by :data:`NINE_IN_TEN` times its noise; with the offset, never beyond the ceiling. Volatility and
-range are the calmer source's, so a corrupt bar cannot widen its own tolerance.
-
-Fitted to 18 pairs of BTC and ETH (Binance, Bybit, OKX; 5m to 1h): 0.06 % of 53,820 bars disagree, in sudden moves or at
-outages; 90 to 97 % of bars replaced by a neighbour are found.
+with the offset, never beyond the ceiling (:data:`TIMES_CEILING` times that for a single price of a pair so noisy in
+a market so active). Noise is a robust quantile of the pair's own departures per field, activity
+how wide the bars around are. ``level`` is the mean departure of the four prices, which scatters less than each: it
+finds bars that are wrong as a whole. Own range and own departure of a bar never widen its tolerance.
 """
 
 from __future__ import annotations
@@ -41,15 +42,35 @@ AROUND = 31
 # With fewer bars UNKNOWN_OFFSET is allowed.
 ENOUGH_AROUND = 16
 UNKNOWN_OFFSET = 6 * BP
+# An offset beyond it, and beyond the pair's noise, is a difference.
 MAX_OFFSET = 10 * BP
 
-# Factor on the 0.9 quantile, which one bar in ten must be corrupt to move.
-NINE_IN_TEN = 5
-MEASURED_NOISE, MOST_NOISE = 2 * BP, 5 * BP
+# Below it the market's allowance is enough.
+MEASURED_NOISE = 2 * BP
+# Noise is the least of these quantiles of the departures, each times its factor. In markets the 0.9 quantile is at most
+# 2.5 times the 0.75 one and 6 times the median; if corrupt bars raise it, the others hold it down.
+NOISE_QUANTILES = ((0.9, 1.0), (0.75, 2.5), (0.5, 6.0))
+# Tails are long: of 188 bars of AAVE and ATOM the furthest departs by 3.3 noises in a price, by 2.1 in level.
+TIMES_NOISE, TIMES_LEVEL_NOISE = 5.0, 4.0
+# A bar is at most so much more active than its pair usually is.
+MOST_ACTIVITY = 10.0
+# Where one side is silent in this share of the bars and too few are left to learn from, a price may lie anywhere in the
+# other side's usual range, twice over.
+THIN, RANGES_OF_A_THIN_PAIR = 0.05, 2.0
+# In a crash the single prices of a thin pair are further apart than any ceiling, but not the bars as a whole.
+TIMES_CEILING = 2.0
+# Bars that depart by more than so many noises are left out when the noise is learned again.
+LEARNING_ROUNDS, TIMES_TO_LEARN = 3, 3.5
+BARS_TO_LEARN_FROM = 20_000
+ACTIVITY_STEP = 8
+# Share of faults of size `resolves` that are found.
+POWER = 0.99
 
 # Prices needed to estimate a price grid; more bars add nothing.
 PRICES_FOR_A_TICK = 8
 BARS_FOR_A_TICK = 2_000
+# Share of the steps between prices that corrupt bars may make.
+OFF_GRID = 0.1
 
 
 class Leeway(NamedTuple):
@@ -62,6 +83,7 @@ class Leeway(NamedTuple):
 
 # High and low are single trades.
 _EDGE, _EXTREME = Leeway(1.5 * BP, 0.2, 0.1), Leeway(2 * BP, 0.3, 0.3)
+HIGH, LOW = PRICES.index("high"), PRICES.index("low")
 LEEWAY: dict[str, Leeway] = {"open": _EDGE, "high": _EXTREME, "low": _EXTREME, "close": _EDGE}
 
 DISAGREEMENT_COLUMNS = ["open_ms", "field", "stored", "other", "difference", "tolerance", "offset"]
@@ -69,10 +91,12 @@ DISAGREEMENT_COLUMNS = ["open_ms", "field", "stored", "other", "difference", "to
 
 @dataclass(frozen=True)
 class Comparison:
-    """Two sources over one span; each bar is in ``compared``, ``only_stored`` or ``only_other``.
+    """Two sources over one span; each bar is in ``compared``, ``silent``, ``only_stored`` or ``only_other``.
 
     ``disagreements`` has a row per bar and field. Its ``difference`` (stored / other - 1) is further than
-    ``tolerance`` from ``offset``, or beyond the ceiling.
+    ``tolerance`` from ``offset``, or beyond the ceiling. ``silent``: bars in which one side did not trade.
+    ``resolves``: the relative size of a fault of all prices of a bar that this pair shows in :data:`POWER` of its bars;
+    NaN if nothing was compared.
     """
 
     compared: int
@@ -80,6 +104,8 @@ class Comparison:
     disagreements: pd.DataFrame
     only_stored: Times
     only_other: Times
+    silent: Times
+    resolves: float
 
     @property
     def verdict(self) -> Verdict:
@@ -102,17 +128,36 @@ def compare(
     ``ceiling``: largest relative difference (:data:`FLOAT_NOISE` for one source asked twice). ``strict``: do not
     allow for noise, since shifted series are noisy too.
     """
-    both = in_common(stored, other)
+    everything = in_common(stored, other)
+    both = everything.where(~everything.silent) if ceiling > FLOAT_NOISE else everything
     difference = _relative(both.stored, both.other)
     offset = _offset(difference[:, PRICES.index("close")])
+    noise = _Noise.none() if strict else _noise(everything, both, difference, offset)
+    most = max(MAX_OFFSET, float(noise.field[PRICES.index("close")]))
     tolerance = _tolerance(both, step_ms, np.isnan(offset))
-    offset = np.nan_to_num(offset)
-    if not strict:
-        tolerance = np.maximum(tolerance, NINE_IN_TEN * _noise(difference - offset[:, None]))
+    offset = np.nan_to_num(offset.clip(-most, most))
+    departure = difference - offset[:, None]
+    level_allowed = np.zeros(len(both.open_ms))
     ceiling = max(ceiling, FLOAT_NOISE)
-    apart = (np.abs(difference - offset[:, None]) > tolerance) | (np.abs(difference) > ceiling)
+    most_apart: Floats | float = ceiling
+    if noise.is_known:
+        activity = _activity(both)
+        needed = TIMES_NOISE * activity[:, None] * noise.field
+        level_allowed = np.maximum(tolerance.mean(axis=1), TIMES_LEVEL_NOISE * activity * noise.level).clip(max=ceiling)
+        most_apart = needed.clip(ceiling, TIMES_CEILING * ceiling)
+        tolerance = np.maximum(tolerance, needed)
+    tolerance = np.minimum(tolerance, most_apart)
+    apart = (np.abs(departure) > tolerance) | (np.abs(difference) > most_apart)
+    if noise.is_known:
+        # The bar is wrong as a whole: in each price that went the same way.
+        level = departure.mean(axis=1)
+        as_a_whole = np.abs(level) > level_allowed
+        apart |= as_a_whole[:, None] & (departure * level[:, None] > 0)
     apart &= np.abs(difference) > FLOAT_NOISE
     bars, fields = np.nonzero(apart)
+    exceeded = np.where(
+        np.abs(departure[bars, fields]) > tolerance[bars, fields], tolerance[bars, fields], level_allowed[bars]
+    )
     return Comparison(
         compared=len(both.open_ms),
         agreed=len(both.open_ms) - int(apart.any(axis=1).sum()),
@@ -123,13 +168,15 @@ def compare(
                 "stored": both.stored[bars, fields],
                 "other": both.other[bars, fields],
                 "difference": difference[bars, fields],
-                "tolerance": np.minimum(tolerance[bars, fields], ceiling),
+                "tolerance": exceeded,
                 "offset": offset[bars],
             },
             columns=DISAGREEMENT_COLUMNS,
         ),
         only_stored=both.only_stored,
         only_other=both.only_other,
+        silent=everything.open_ms[everything.silent] if both is not everything else everything.open_ms[:0],
+        resolves=_resolves(departure, level_allowed if noise.is_known else tolerance),
     )
 
 
@@ -153,19 +200,31 @@ def votes(disagreements: pd.DataFrame, third: pd.DataFrame) -> pd.DataFrame:
 
 
 class InCommon(NamedTuple):
-    """Prices are (bars, open-high-low-close)."""
+    """Prices are (bars, open-high-low-close); ``silent``: one side did not trade."""
 
     open_ms: Times
     stored: Floats
     other: Floats
+    silent: NDArray[np.bool_]
     only_stored: Times
     only_other: Times
+
+    def where(self, these: NDArray[np.bool_]) -> InCommon:
+        """Only some of the common bars."""
+        if these.all():
+            return self
+        return self._replace(
+            open_ms=self.open_ms[these],
+            stored=self.stored[these],
+            other=self.other[these],
+            silent=self.silent[these],
+        )
 
 
 def in_common(stored: pd.DataFrame, other: pd.DataFrame) -> InCommon:
     """Match two frames by open time."""
-    stored_ms, stored_prices = _bars(stored)
-    other_ms, other_prices = _bars(other)
+    stored_ms, stored_prices, stored_silent = _bars(stored)
+    other_ms, other_prices, other_silent = _bars(other)
     place = np.searchsorted(other_ms, stored_ms)
     matched = np.zeros(len(stored_ms), dtype=bool)
     inside = place < len(other_ms)
@@ -176,15 +235,18 @@ def in_common(stored: pd.DataFrame, other: pd.DataFrame) -> InCommon:
         stored_ms[matched],
         stored_prices[matched],
         other_prices[place[matched]],
+        stored_silent[matched] | other_silent[place[matched]],
         stored_ms[~matched],
         other_ms[unmatched],
     )
 
 
-def _bars(candles: pd.DataFrame) -> tuple[Times, Floats]:
+def _bars(candles: pd.DataFrame) -> tuple[Times, Floats, NDArray[np.bool_]]:
     prices = candles[PRICES].to_numpy(dtype=np.float64)
+    flat = prices[:, HIGH] == prices[:, LOW]
+    silent = flat & (candles["volume"].to_numpy(dtype=np.float64) == 0) & (prices[:, HIGH] > 0)
     known = ~np.isnan(prices).any(axis=1)
-    return candles["open_ms"].to_numpy(dtype=np.int64)[known], prices[known]
+    return candles["open_ms"].to_numpy(dtype=np.int64)[known], prices[known], silent[known]
 
 
 def _relative(value: Floats, reference: Floats) -> Floats:
@@ -194,8 +256,85 @@ def _relative(value: Floats, reference: Floats) -> Floats:
 
 def _offset(difference: Floats) -> Floats:
     """NaN if too few are known."""
-    known = np.where(np.isfinite(difference), difference, np.nan)
-    return _rolling_median(known, ENOUGH_AROUND).clip(-MAX_OFFSET, MAX_OFFSET)
+    return _rolling_median(np.where(np.isfinite(difference), difference, np.nan), ENOUGH_AROUND)
+
+
+class _Noise(NamedTuple):
+    """Usual departures of a pair per unit of activity, per field and in level; 0 up to :data:`MEASURED_NOISE`."""
+
+    field: Floats
+    level: float
+
+    @property
+    def is_known(self) -> bool:
+        return self.level > 0 or bool((self.field > 0).any())
+
+    @classmethod
+    def none(cls) -> _Noise:
+        return cls(np.zeros(len(PRICES)), 0.0)
+
+
+def _noise(everything: InCommon, both: InCommon, difference: Floats, offset: Floats) -> _Noise:
+    """Learn it; of a thin pair with too few bars to learn from, assume it."""
+    known = np.flatnonzero(np.isfinite(offset) & np.isfinite(difference).all(axis=1))
+    if len(known) < ENOUGH_AROUND:
+        return _noise_of_a_thin_pair(everything)
+    known = known[:: -(-len(known) // BARS_TO_LEARN_FROM)]
+    departure = difference[known] - offset[known, None]
+    departures = np.abs(np.column_stack((departure, departure.mean(axis=1))))
+    noise = _least_quantile(departures)
+    if (noise <= MEASURED_NOISE).all():
+        return _Noise.none()
+    departures /= _activity(both)[known, None]
+    for _ in range(LEARNING_ROUNDS):
+        noise = _least_quantile(departures)
+        departures = departures[(departures <= TIMES_TO_LEARN * noise).all(axis=1)]
+    noise[noise <= MEASURED_NOISE] = 0.0
+    return _Noise(noise[:-1], float(noise[-1]))
+
+
+def _least_quantile(departures: Floats) -> Floats:
+    shares, factors = np.array(NOISE_QUANTILES).T
+    noise: Floats = (np.quantile(departures, shares, axis=0) * factors[:, None]).min(axis=0)
+    return noise
+
+
+def _noise_of_a_thin_pair(everything: InCommon) -> _Noise:
+    if not len(everything.silent) or everything.silent.mean() <= THIN:
+        return _Noise.none()
+    usual = RANGES_OF_A_THIN_PAIR * float(np.median(_wider_range(everything)))
+    return _Noise(np.full(len(PRICES), usual / TIMES_NOISE), usual / TIMES_LEVEL_NOISE)
+
+
+def _activity(both: InCommon) -> Floats:
+    """How wide the bars around are beside the pair's usual ones, at least 1."""
+    ranges = _wider_range(both)
+    usual = np.median(ranges) if len(ranges) else 0.0
+    if not usual > 0:
+        return np.ones(len(ranges))
+    # A median of every eighth window is enough.
+    padded = np.pad(ranges, (AROUND // 2, AROUND // 2 + ACTIVITY_STEP), mode="edge")
+    windows = np.lib.stride_tricks.sliding_window_view(padded, AROUND)[ACTIVITY_STEP // 2 :: ACTIVITY_STEP]
+    around = np.median(windows, axis=1).repeat(ACTIVITY_STEP)[: len(ranges)]
+    activity: Floats = (around / usual).clip(1.0, MOST_ACTIVITY)
+    return activity
+
+
+def _wider_range(both: InCommon) -> Floats:
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ranges = np.stack([np.abs(np.log(prices[:, HIGH] / prices[:, LOW])) for prices in (both.stored, both.other)])
+    ranges[~np.isfinite(ranges)] = 0.0
+    wider: Floats = ranges.max(axis=0)
+    return wider
+
+
+def _resolves(departure: Floats, tolerance: Floats) -> float:
+    """A fault adds to a departure that the bar has anyway, or is hidden by it. ``tolerance``: of level or fields."""
+    every = -(-len(departure) // BARS_TO_LEARN_FROM) or 1
+    level, allowed = np.abs(departure[::every].mean(axis=1)), tolerance[::every]
+    needed = level + (allowed if allowed.ndim == 1 else allowed.min(axis=1))
+    needed = needed[np.isfinite(needed)]
+    return float(np.quantile(needed, POWER)) if len(needed) else float("nan")
 
 
 def _tolerance(both: InCommon, step_ms: int, unknown_offset: NDArray[np.bool_]) -> Floats:
@@ -204,14 +343,6 @@ def _tolerance(both: InCommon, step_ms: int, unknown_offset: NDArray[np.bool_]) 
     slack = np.where(unknown_offset, UNKNOWN_OFFSET, 0.0)[:, None]
     tolerance: Floats = floor + market + slack + _coarser_tick(both)
     return tolerance
-
-
-def _noise(departure: Floats) -> Floats:
-    """Per field, the 0.9 quantile of departures; 0 up to :data:`MEASURED_NOISE`."""
-    if len(departure) < ENOUGH_AROUND:
-        return np.zeros(departure.shape[1])
-    noise: Floats = np.quantile(np.abs(departure - np.median(departure, axis=0)), 0.9, axis=0)
-    return np.where(noise > MEASURED_NOISE, np.minimum(noise, MOST_NOISE), 0.0)
 
 
 def _volatility(both: InCommon, step_ms: int) -> Floats:
@@ -234,17 +365,18 @@ def _calmer(one: Floats, another: Floats) -> Floats:
 
 
 def _coarser_tick(both: InCommon) -> Floats:
-    tick = max(_tick(both.stored), _tick(both.other))
+    tick = max(tick_of(both.stored), tick_of(both.other))
     reference = np.abs(both.other)
     relative: Floats = np.divide(tick, reference, out=np.zeros_like(reference), where=reference > 0)
     return relative
 
 
-def _tick(prices: Floats) -> float:
+def tick_of(prices: Floats) -> float:
+    """The smallest step between prices; 0 if too few differ."""
     distinct = np.unique(prices[:BARS_FOR_A_TICK])
     steps = np.diff(distinct[np.isfinite(distinct)])
     steps = steps[steps > FLOAT_NOISE * np.max(np.abs(distinct), initial=0.0)]
-    return float(steps.min()) if len(steps) >= PRICES_FOR_A_TICK else 0.0
+    return float(np.quantile(steps, OFF_GRID)) if len(steps) >= PRICES_FOR_A_TICK else 0.0
 
 
 def _rolling_median(values: Floats, enough: int) -> Floats:

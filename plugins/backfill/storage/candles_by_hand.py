@@ -43,7 +43,7 @@ class CandlesByHand:
 
     ``candles``: one row per bar, as ``frames.candle_frame`` (integer ``open_ms``, NaN volume: unknown) with ``place``
     (line in a file, or quarantine id), ``series_id``, ``source_id``. Without ``tells_quote_volume`` a held quote volume
-    stays.
+    stays only beside equal prices and volume: it belonged to the old bar.
     """
 
     def __init__(self, store: CandleStore, candles: pd.DataFrame, *, tells_quote_volume: bool = True) -> None:

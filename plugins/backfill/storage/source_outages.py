@@ -50,8 +50,26 @@ def source_outages(store: CandleStore, rule: OutageRule, *, since: datetime, at:
         return [SourceOutage(**row) for row in cursor.execute(query("findings/select_source_outages"), params)]
 
 
-def settle_explained_findings(store: CandleStore, outage: SourceOutage, outage_id: int, kinds: Sequence[str]) -> None:
-    """Settle open findings of ``kinds`` inside ``outage`` (finding ``outage_id``)."""
-    params = {**outage._asdict(), "outage_id": outage_id, "kinds": list(kinds)}
+def settle_explained_findings(
+    store: CandleStore,
+    outage: SourceOutage,
+    outage_id: int,
+    kinds: Sequence[str],
+    *,
+    kinds_around: Sequence[str] = (),
+    around_ms: int = 0,
+) -> None:
+    """Settle open findings of ``kinds`` inside ``outage`` (finding ``outage_id``).
+
+    And those of ``kinds_around`` up to ``around_ms`` (a bar at least) before and after it, of series that were flat for
+    most of it.
+    """
+    params = {
+        **outage._asdict(),
+        "outage_id": outage_id,
+        "kinds": list(kinds),
+        "kinds_around": list(kinds_around),
+        "around_ms": around_ms,
+    }
     with translated_errors():
         store.connection.execute(query("findings/explain_by_outage"), params)

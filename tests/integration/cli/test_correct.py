@@ -142,19 +142,41 @@ def test_a_stand_in_that_a_person_corrects_stands_in_no_more(
     assert one(store.connection, "SELECT stand_in = '{}' FROM backfill.series")
 
 
-def test_an_empty_volume_is_unknown_and_a_column_that_is_not_there_changes_nothing(
+def test_an_empty_volume_is_unknown_and_an_old_quote_volume_goes_with_its_bar(
     correct: Any, store: CandleStore, window: SeriesWindow
 ) -> None:
-    held = line(1, 100, 101, 99, 100, "")
-    assert correct(held, header=HEADER.removesuffix(",quote_volume")).code == 0
-    assert rows(store.connection, BARS, (utc(FIRST_MS + MINUTE_MS),)) == [(100, 101, 99, 100, None, 250)]
+    without = HEADER.removesuffix(",quote_volume")
+    said = correct(line(1, *AS_HELD[:5]), header=without)
+    assert (said.code, said.document["unchanged"]) == (0, 1)
+    assert rows(store.connection, BARS, (utc(FIRST_MS + MINUTE_MS),)) == [AS_HELD]
+
+    assert correct(line(1, 100, 101, 99, 100, ""), header=without).code == 0
+    assert rows(store.connection, BARS, (utc(FIRST_MS + MINUTE_MS),)) == [(100, 101, 99, 100, None, None)]
 
     assert correct(line(1, 100, 101, 99, 100, 0, "")).code == 0
     assert rows(store.connection, BARS, (utc(FIRST_MS + MINUTE_MS),)) == [(100, 101, 99, 100, 0, None)]
     assert rows(store.connection, "SELECT volume, quote_volume FROM backfill.revisions ORDER BY id") == [
         (2.5, 250),
-        (None, 250),
+        (None, None),
     ]
+
+
+def test_a_correction_of_prices_alone_clears_the_quote_volume_of_the_old_bar(
+    correct: Any, store: CandleStore, window: SeriesWindow
+) -> None:
+    said = correct(line(1, 200, 202, 198, 200, 2.5), header=HEADER.removesuffix(",quote_volume"))
+
+    assert said.code == 0
+    assert said.document["rows"][0]["fields"] == ["open", "high", "low", "close", "quote_volume"]
+    assert rows(store.connection, BARS, (utc(FIRST_MS + MINUTE_MS),)) == [(200, 202, 198, 200, 2.5, None)]
+
+
+def test_volumes_that_do_not_fit_the_prices_are_refused(correct: Any, store: CandleStore, window: SeriesWindow) -> None:
+    before = everything(store)
+    said = correct(line(1, 100, 101, 99, 100, 250, 2.5))
+    assert said.code != 0
+    assert "line 2, quote_volume: 2.5 for 250 is no price between 99 and 101" in said.err
+    assert everything(store) == before
 
 
 def test_a_held_value_that_is_no_number_can_be_corrected(

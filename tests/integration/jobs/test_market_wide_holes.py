@@ -196,6 +196,35 @@ def test_what_an_outage_explains_in_single_series_is_settled(store: CandleStore)
     assert rows(store.connection, explained) == [("flat_bars", outage_id), ("lost_bars", outage_id)]
 
 
+def test_a_halt_explains_what_was_found_in_coins_that_went_quiet_before_it_and_jumped_after_it(
+    store: CandleStore,
+) -> None:
+    early = Interval(OUTAGE.start - 4 * MINUTE_MS, OUTAGE.end)
+    first = Interval(OUTAGE.start - 5 * MINUTE_MS, OUTAGE.start - 4 * MINUTE_MS)
+    series = [coin(store, symbol, flat=[OUTAGE]) for symbol in COINS[:3]]
+    quiet, trading = coin(store, COINS[3], flat=[first, early]), coin(store, "DOGE-USDT")
+    after = (OUTAGE.end, OUTAGE.end + MINUTE_MS)
+    explained = [
+        Finding("flat_bars", "suspect", quiet.series_id, 1, *first),
+        Finding("flat_bars", "suspect", quiet.series_id, 1, *early),
+        Finding("price_jump", "suspect", quiet.series_id, 1, *after),
+        Finding("continuity", "suspect", series[0].series_id, 1, OUTAGE.end - MINUTE_MS, OUTAGE.end + MINUTE_MS),
+    ]
+    an_hour_ago = (OUTAGE.start - HOUR_MS, OUTAGE.start - HOUR_MS + MINUTE_MS)
+    left = [
+        Finding("flat_bars", "suspect", trading.series_id, 1, *first),
+        Finding("price_jump", "suspect", trading.series_id, 1, *after),
+        Finding("flat_bars", "suspect", quiet.series_id, 1, *an_hour_ago),
+        Finding("price_jump", "suspect", quiet.series_id, 1, OUTAGE.end + HOUR_MS, OUTAGE.end + HOUR_MS + MINUTE_MS),
+    ]
+    ids = FindingsLog(store.connection).record([*explained, *left])
+
+    found(store)
+
+    statuses = dict(rows(store.connection, "SELECT id, status FROM findings WHERE series_id IS NOT NULL"))
+    assert [statuses[one] for one in ids] == ["settled"] * len(explained) + ["open"] * len(left)
+
+
 def test_thousands_of_intervals_are_swept_in_moments(store: CandleStore) -> None:
     every_other = [
         Interval(at, at + MINUTE_MS) for at in opens(SINCE_MS + MINUTE_MS, NOON_MS - MINUTE_MS, 2 * MINUTE_MS)

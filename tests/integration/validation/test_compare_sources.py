@@ -175,8 +175,8 @@ def test_a_whole_series_of_another_instrument_is_one_finding(
     validate(venues, [window], every=False)  # so that the listing is proved
     store.connection.execute("DELETE FROM backfill.findings")
     scale_all = (
-        "UPDATE backfill.candles SET open = open * 1.3, high = high * 1.3, low = low * 1.3, close = close * 1.3 "
-        "WHERE series_id = %s"
+        "UPDATE backfill.candles SET open = open * 1.3, high = high * 1.3, low = low * 1.3, close = close * 1.3, "
+        "quote_volume = quote_volume * 1.3 WHERE series_id = %s"
     )
     store.connection.execute(scale_all, (window.series_id,))
     venues["blofin"].faults.on("error_503")  # it cannot say otherwise
@@ -201,3 +201,75 @@ def test_the_ledger_is_free_again_after_a_validation_that_broke(
 
     sql = "SELECT status FROM backfill.gap_fill_runs WHERE task_id = 'validate' ORDER BY id"
     assert rows(store.connection, sql) == [("failed",), ("complete",)]
+
+
+def test_a_close_that_is_off_within_its_bar_shows_where_the_next_one_opens(
+    venues: Venues, store: CandleStore, window: SeriesWindow
+) -> None:
+    """No other source can say it; the series' own joints do."""
+    for name in ("okx", "bybit", "binanceusdm"):
+        venues[name].faults.on("geo_block")
+    store.connection.execute(
+        "UPDATE backfill.candles SET close = (high + low) / 2 WHERE series_id = %s AND open_time = %s",
+        (window.series_id, utc(AN_HOUR_AGO)),
+    )
+
+    validate(venues, [window])
+
+    assert candles_in_database(store, window) == native_candles(window)
+    assert findings(store, "continuity") == []
+
+
+def test_a_broken_joint_that_the_primary_stands_by_is_a_suspect_until_another_source_shows_it(
+    venues: Venues, store: CandleStore, window: SeriesWindow
+) -> None:
+    for name in ("okx", "bybit", "binanceusdm"):
+        venues[name].faults.on("geo_block")
+    venues["blofin"].faults.on("revised", symbol="BTC-USDT", timeframe="1m", opens_ms={AN_HOUR_AGO})
+    punch(store, window, [AN_HOUR_AGO])
+    run(venues, [window])
+
+    (report,) = validate(venues, [window], on_failure="fail")
+
+    assert report.problems == []
+    (found,) = findings(store, "continuity")
+    assert (found["verdict"], found["start_ms"]) == ("suspect", AN_HOUR_AGO)
+    assert found["difference"] == pytest.approx(abs(found["stored"] / found["other"] - 1))
+
+
+def test_the_verdict_says_what_the_pair_resolves(venues: Venues, store: CandleStore, window: SeriesWindow) -> None:
+    (report,) = validate(venues, [window])
+
+    assert 0 < report.resolves_pct["okx"] < 0.5
+    assert f"resolves {report.resolves_pct['okx']:.2g} % beside okx" in str(report)
+    details = rows(store.connection, "SELECT detail FROM backfill.findings WHERE kind = 'cross_source'")
+    assert all(detail["resolves"] > 0 and detail["silent"] == 0 for (detail,) in details)
+
+
+def test_columns_that_somebody_swapped_are_asked_for_again_and_mended(
+    venues: Venues, store: CandleStore, window: SeriesWindow
+) -> None:
+    swap = (
+        "UPDATE backfill.candles SET volume = quote_volume, quote_volume = volume "
+        "WHERE series_id = %s AND open_time >= %s AND open_time < %s"
+    )
+    store.connection.execute(swap, (window.series_id, utc(AN_HOUR_AGO), utc(AN_HOUR_AGO + 5 * MINUTE_MS)))
+
+    (report,) = validate(venues, [window])
+
+    assert candles_in_database(store, window) == native_candles(window)
+    assert report.problems == []
+
+
+def test_columns_that_the_primary_itself_swaps_are_one_finding(
+    venues: Venues, store: CandleStore, window: SeriesWindow
+) -> None:
+    venues["blofin"].faults.on("error_503")
+    swap = "UPDATE backfill.candles SET volume = quote_volume, quote_volume = volume WHERE series_id = %s"
+    store.connection.execute(swap, (window.series_id,))
+
+    (report,) = validate(venues, [window], every=False)
+
+    (found,) = findings(store, "quantities")
+    assert (found["verdict"], found["field"]) == ("disagree", "quote_volume")
+    assert report.open_findings == {"quantities": 1}

@@ -110,7 +110,7 @@ def test_between_venues_a_small_basis_tells_only_if_it_lasts() -> None:
     quarter = 15 * STEP
     days = DAY_MS // quarter
     perpetual = market(11 * days, step_ms=quarter)
-    spot = at_another_venue(perpetual, 4 * BP)
+    spot = at_another_venue(perpetual, 4 * BP).assign(volume=perpetual["volume"] * 0.2)
     assert diagnose(spot[: 2 * days], perpetual, step_ms=quarter) is None
     found = named(spot, perpetual, quarter)
     assert (found.fault, round(found.median_bp)) == ("wrong_instrument", 4)

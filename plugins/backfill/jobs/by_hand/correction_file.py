@@ -126,6 +126,7 @@ class _Checks:
             }
         )
         self._check_bars(named)
+        self._check_quantities()
         self._check_repetitions()
 
     # -- cell by cell ----------------------------------------------------------------------------------------
@@ -208,6 +209,17 @@ class _Checks:
             for bar in _each(bars[rule(bars, asked)]):
                 values = ", ".join(f"{name} {getattr(bar, name):.12g}" for name in PRICE_COLUMNS)
                 self._faults.append(Fault(bar.place, f"{column}: {rule.__name__} ({values})"))
+
+    def _check_quantities(self) -> None:
+        from backfill.domain.candle_rules import LARGEST
+        from backfill.domain.quantities import WRONG_UNIT, unfitting
+
+        bars = self.candles[self.candles["volume"] < LARGEST]
+        for bar in _each(bars[unfitting(bars, WRONG_UNIT)]):
+            paid = (
+                f"{bar.quote_volume:.12g} for {bar.volume:.12g} is no price between {bar.low:.12g} and {bar.high:.12g}"
+            )
+            self._faults.append(Fault(bar.place, f"{QUOTE_VOLUME}: {paid}"))
 
     def _tell_times(self, bars: pd.DataFrame, what: Callable[[Any], str]) -> None:
         self._faults += [Fault(bar.place, f"open_time: {what(bar)}") for bar in _each(bars)]

@@ -18,6 +18,9 @@ from backfill.storage.source_outages import OutageRule, SourceOutage, settle_exp
 RULE = OutageRule(share=0.5, fewest=3, rests=0.01, most_symbols=20)
 # Explained per-series findings.
 EXPLAINED = ("flat_bars", "lost_bars")
+# Coins of less trade fall silent before the others, and all of them open where they like: on 2022-12-18 XRP and OP were
+# silent for two thirds of the 110 minutes before OKX's halt of ten hours.
+EXPLAINED_AROUND, AROUND_SHARE = ("flat_bars", "price_jump", "continuity"), 0.25
 
 
 def market_wide_holes(store: CandleStore, *, at: datetime, since: datetime) -> list[Finding]:
@@ -28,7 +31,10 @@ def market_wide_holes(store: CandleStore, *, at: datetime, since: datetime) -> l
     outages = source_outages(store, RULE, since=since, at=at)
     findings = [_finding(outage) for outage in outages]
     for outage_id, outage in zip(store.findings.record(findings), outages, strict=True):
-        settle_explained_findings(store, outage, outage_id, EXPLAINED)
+        around_ms = round(AROUND_SHARE * (outage.end_ms - outage.start_ms))
+        settle_explained_findings(
+            store, outage, outage_id, EXPLAINED, kinds_around=EXPLAINED_AROUND, around_ms=around_ms
+        )
     return findings
 
 

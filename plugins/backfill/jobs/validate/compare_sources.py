@@ -217,6 +217,8 @@ def _write_down(check: ValidationContext, one: _Compared) -> None:
         detail={
             "compared": comparison.compared,
             "agreed": comparison.agreed,
+            "silent": len(comparison.silent),
+            "resolves": comparison.resolves,
             "only_stored": len(comparison.only_stored),
             "only_other": len(comparison.only_other),
         },
@@ -228,13 +230,19 @@ def _write_down(check: ValidationContext, one: _Compared) -> None:
     check.counts["compared"] += comparison.compared
     check.counts["agreed"] += comparison.agreed
     check.counts["disagree"] += open_bars
+    check.counts["silent"] += len(comparison.silent)
+    check.resolves[one.source.name] = max(comparison.resolves, check.resolves.get(one.source.name, 0.0))
     check.counts["only_stored"] += len(comparison.only_stored)
     check.counts["only_other"] += len(comparison.only_other)
 
 
 def _disagreement(check: ValidationContext, one: _Compared, row: Mapping[Any, Any]) -> Finding:
     vote = row.get("vote")
-    detail: dict[str, Any] = {"tolerance": row["tolerance"], "offset": row["offset"]}
+    detail: dict[str, Any] = {
+        "tolerance": row["tolerance"],
+        "offset": row["offset"],
+        "resolves": one.comparison.resolves,
+    }
     if vote is not None:
         detail |= {"vote": vote, "voter": row["voter"]}
         if vote != "missing":

@@ -1,4 +1,4 @@
-"""Find stored bars that look wrong: flat bars in a traded market, price jumps, holes at page edges.
+"""Find stored bars that look wrong: flat bars in a traded market, jumps, broken joints, holes at page edges.
 
 The primary source is asked again first. Another source that was as quiet, or moved as far, clears them; otherwise they
 stay suspects, a warning.
@@ -9,8 +9,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from backfill.domain.answers import bar_intervals
+from backfill.domain.continuity import continuity
 from backfill.domain.intervals import Interval, difference, intersection
+from backfill.domain.quantities import unfitting
 from backfill.domain.suspicious_bars import flat_runs, page_edges, price_jumps
 from backfill.jobs.validate.validation_context import ValidationContext
 from backfill.storage.findings import Finding
@@ -32,7 +36,10 @@ def find_suspicious(
     candles = check.candles(_around(check, span))
     if _find_flat_bars(check, span, candles, other):
         candles = check.candles(_around(check, span))
-    _find_jumps(check, span, candles, comparison)
+    if _find_jumps(check, span, candles, comparison):
+        candles = check.candles(_around(check, span))
+    _find_breaks(check, span, candles, comparison)
+    _find_quantities(check, span)
 
 
 def _around(check: ValidationContext, span: Interval) -> Interval:
@@ -68,7 +75,8 @@ def _traded(other: pd.DataFrame | None, step_ms: int) -> list[Interval]:
     return bar_intervals(other.loc[other["volume"] > 0, "open_ms"].to_numpy(), step_ms)
 
 
-def _find_jumps(check: ValidationContext, span: Interval, candles: pd.DataFrame, comparison: Comparison | None) -> None:
+def _find_jumps(check: ValidationContext, span: Interval, candles: pd.DataFrame, comparison: Comparison | None) -> bool:
+    """Return whether the primary source answered again."""
     step_ms = check.timeframe.step_ms
 
     def unexplained(candles: pd.DataFrame) -> pd.DataFrame:
@@ -76,12 +84,15 @@ def _find_jumps(check: ValidationContext, span: Interval, candles: pd.DataFrame,
         jumps = jumps[jumps["open_ms"].between(span.start, span.end, inclusive="left")]
         if comparison is None:
             return jumps
-        return jumps[jumps["open_ms"].isin({*comparison.disagreements["open_ms"], *comparison.only_stored})]
+        unshown = {*comparison.disagreements["open_ms"], *comparison.only_stored, *comparison.silent}
+        return jumps[jumps["open_ms"].isin(unshown)]
 
     jumps = unexplained(candles)
+    was_told = False
     if len(jumps):
         bars = bar_intervals(jumps["open_ms"].to_numpy(), step_ms)
-        if check.ask_primary_again(difference(bars, check.known("price_jump", span))):
+        was_told = check.ask_primary_again(difference(bars, check.known("price_jump", span)))
+        if was_told:
             jumps = unexplained(check.candles(_around(check, span)))
     found = [
         check.primary_finding(
@@ -95,6 +106,71 @@ def _find_jumps(check: ValidationContext, span: Interval, candles: pd.DataFrame,
         for row in jumps.to_dict("records")
     ]
     _replace(check, "price_jump", span, found)
+    return was_told
+
+
+def _find_breaks(
+    check: ValidationContext, span: Interval, candles: pd.DataFrame, comparison: Comparison | None
+) -> None:
+    """Bars that do not open where the last closed, in a series whose bars do. Both may be the wrong one."""
+    step_ms = check.timeframe.step_ms
+
+    def unexplained(candles: pd.DataFrame) -> pd.DataFrame:
+        breaks = continuity(candles, step_ms).breaks
+        breaks = breaks[breaks["open_ms"].between(span.start, span.end, inclusive="left")]
+        if comparison is None:
+            return breaks
+        unshown = {*comparison.disagreements["open_ms"], *comparison.only_stored, *comparison.silent}
+        is_shown = ~breaks["open_ms"].isin(unshown) & ~(breaks["open_ms"] - step_ms).isin(unshown)
+        return breaks[~is_shown | (breaks["gap"] <= comparison.resolves)]
+
+    breaks = unexplained(candles)
+    if len(breaks):
+        first_ms = breaks["open_ms"].to_numpy()
+        bars = bar_intervals(np.unique([first_ms - step_ms, first_ms]), step_ms)
+        if check.ask_primary_again(difference(bars, check.known("continuity", span))):
+            breaks = unexplained(check.candles(_around(check, span)))
+    found = [
+        check.primary_finding(
+            "continuity",
+            "suspect",
+            Interval(row["open_ms"] - step_ms, row["open_ms"] + step_ms),
+            field="open",
+            stored=row["open"],
+            other=row["close_before"],
+            difference=row["gap"],
+            detail={"bound": row["bound"]},
+        )
+        for row in breaks.to_dict("records")
+    ]
+    _replace(check, "continuity", span, found)
+
+
+def _find_quantities(check: ValidationContext, span: Interval) -> None:
+    """Bars whose two volumes do not fit their prices: swapped columns, another unit."""
+    step_ms = check.timeframe.step_ms
+
+    def unfit() -> pd.DataFrame:
+        candles = check.candles(span)
+        return candles[unfitting(candles)]
+
+    bars = unfit()
+    if len(bars) and check.ask_primary_again(
+        difference(bar_intervals(bars["open_ms"].to_numpy(), step_ms), check.known("quantities", span))
+    ):
+        bars = unfit()
+    paid = bars.set_index("open_ms")
+    found = []
+    for run in bar_intervals(bars["open_ms"].to_numpy(), step_ms):
+        first = paid.loc[run.start]
+        quote_volume, volume, low, high = (first[name] for name in ("quote_volume", "volume", "low", "high"))
+        says = f"{quote_volume:.10g} paid for {volume:.10g}, at {low:.10g} to {high:.10g}"
+        found.append(
+            check.primary_finding(
+                "quantities", "disagree", run, field="quote_volume", stored=quote_volume, detail={"says": says}
+            )
+        )
+    _replace(check, "quantities", span, found)
 
 
 def find_page_edges(check: ValidationContext) -> None:

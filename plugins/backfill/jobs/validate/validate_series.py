@@ -39,7 +39,8 @@ class ValidationReport:
     """Outcome of one validation, in bars; ``problems`` is empty when all is well.
 
     ``coverage_pct``: without gaps too young to count. ``counts``: bars compared and proved; no other source had
-    `unverified` ones. ``notes``: need no action.
+    `unverified` ones, in `silent` ones one side did not trade. ``resolves_pct``: by source compared, the smallest fault
+    of a whole bar that shows beside it. ``notes``: need no action.
     """
 
     symbol: str
@@ -48,6 +49,7 @@ class ValidationReport:
     objective_pct: float
     missing: int
     counts: dict[str, int]
+    resolves_pct: dict[str, float]
     open_findings: dict[str, int]
     quarantined: int
     requests: int
@@ -58,9 +60,15 @@ class ValidationReport:
         """All fields as a dict."""
         return dict(vars(self))
 
+    @property
+    def resolved(self) -> list[str]:
+        """What size of fault shows beside each source, for people."""
+        return [f"{size:.2g} % beside {name}" for name, size in self.resolves_pct.items()]
+
     def __str__(self) -> str:
         said = "; ".join([*self.problems, *self.notes]) or "all is well"
-        return f"{self.symbol} {self.timeframe}: {self.coverage_pct:.2f} % held, {said}"
+        resolves = f"; resolves {', '.join(self.resolved)}" if self.resolved else ""
+        return f"{self.symbol} {self.timeframe}: {self.coverage_pct:.2f} % held, {said}{resolves}"
 
 
 def validate_series(
@@ -161,6 +169,7 @@ class _Validation:
             objective_pct=window.objective_pct,
             missing=self.store.open_work(window).missing_candles,
             counts=dict(check.counts),
+            resolves_pct={name: round(100 * size, 4) for name, size in check.resolves.items()},
             open_findings=open_findings,
             quarantined=quarantined,
             requests=check.requests.made,
@@ -178,6 +187,7 @@ class _Validation:
             validation={} if report is None else {
                 "coverage_pct": report.coverage_pct, "objective_pct": report.objective_pct,
                 "open_findings": report.open_findings, "quarantined": report.quarantined, **report.counts,
+                "resolves_pct": report.resolves_pct,
                 "notes": report.notes,
             },
         )  # fmt: skip

@@ -59,6 +59,8 @@ class ValidationContext:
         self.checks = SeriesChecks(store, window)
         self.requests = Requests(0, 0)
         self.counts: Counter[str] = Counter()
+        # By source: the size of a fault that shows beside its candles.
+        self.resolves: dict[str, float] = {}
         self.errors: list[BaseException] = []
         self._health = health
         # Each failure lasts until its client gives up, with the series locked.
