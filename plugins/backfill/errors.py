@@ -137,8 +137,10 @@ class SchemaTooNew(DatabaseError):
 class SeriesBusy(DatabaseError):
     """Another run holds the series."""
 
-    def __init__(self, symbol: str, timeframe: str, waited_s: float) -> None:
-        super().__init__(f"{symbol} {timeframe} is being worked on by another run (waited {waited_s:.0f} s)")
+    def __init__(self, symbol: str, timeframe: str, waited_s: float, holder: str) -> None:
+        super().__init__(
+            f"{symbol} {timeframe} is being worked on by another run (waited {waited_s:.0f} s): it is held by {holder}"
+        )
         self.symbol = symbol
         self.timeframe = timeframe
 

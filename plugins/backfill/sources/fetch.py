@@ -21,7 +21,7 @@ from backfill.sources.prove_silence import MAX_PAGES, SilenceProof
 from backfill.sources.request_budget import UNLIMITED, RunBudget
 from backfill.storage.candle_store import CandleStore, QuarantinedRow
 from backfill.storage.gap_fill_log import Requests
-from backfill.storage.series import SeriesWindow
+from backfill.storage.series import SeriesWindow, StoredPage
 from backfill.storage.silences import Silence
 
 if TYPE_CHECKING:
@@ -225,7 +225,8 @@ class SourceFetch:
         self, page: CandlePage, candles: pd.DataFrame, bars: Sequence[Interval], absent: Sequence[Interval]
     ) -> None:
         quarantined = [QuarantinedRow(row.open_ms, row.rule, page.rows[row.place]) for row in page.broken]
-        with self._store.page_transaction():
+
+        def write() -> StoredPage:
             stored = self._store.store_page(
                 self._window,
                 self.source_id,
@@ -237,4 +238,7 @@ class SourceFetch:
                 fill_run_id=self._fill_run_id,
             )
             self._log.count(self._fill_run_id, self._source.name, stored, self._timeframe.step_ms, self.asked_so_far)
+            return stored
+
+        stored = self._store.in_page_transaction(write)
         self.rows += stored.inserted + stored.revised
