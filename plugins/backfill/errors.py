@@ -28,6 +28,7 @@ BackfillError
 │   └── ContradictoryAnswer       ask again later; nothing is recorded as absent
 ├── PaginationStalled             a person must look
 ├── LocalStackFailed              look into the log it names
+├── Stopped                       run it again to go on
 └── CoverageIncomplete            .missing: the run ended with gaps left
 """
 
@@ -209,6 +210,14 @@ class PaginationStalled(BackfillError):
 
 class LocalStackFailed(BackfillError):
     """A process of the local stack cannot be kept up, or refuses requests."""
+
+
+class Stopped(BackfillError):
+    """A person or the host ended the run."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"stopped by {reason}: what had arrived is stored, the next run goes on")
+        self.reason = reason
 
 
 class CoverageIncomplete(BackfillError):

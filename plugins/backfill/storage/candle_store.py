@@ -119,7 +119,14 @@ class CandleStore:
         self, source: str, limits_per_period_s: tuple[tuple[int, int], ...], *, spacing_ms: int
     ) -> RateBudget:
         """The source's rate budget, which takes over our connection."""
-        return RateBudget(self.connection, source, self.source_id(source), limits_per_period_s, spacing_ms=spacing_ms)
+        return RateBudget(
+            self.connection,
+            source,
+            self.source_id(source),
+            limits_per_period_s,
+            spacing_ms=spacing_ms,
+            sleep=self.connection.sleep,
+        )
 
     def pause_check(self, source: str) -> PauseCheck:
         """A read-only pause check, which takes over our connection."""
@@ -132,7 +139,7 @@ class CandleStore:
 
     def health(self, run: str) -> SourceHealth:
         """The sources' circuit breakers, on behalf of ``run``."""
-        return SourceHealth(self.connection, run)
+        return SourceHealth(self.connection, run, self.connection.sleep)
 
     def now(self) -> datetime:
         """The database's clock, shared by all workers."""
