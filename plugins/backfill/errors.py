@@ -28,6 +28,7 @@ BackfillError
 │   └── ContradictoryAnswer       ask again later; nothing is recorded as absent
 ├── PaginationStalled             a person must look
 ├── LocalStackFailed              look into the log it names
+├── Stopped                       run it again to go on
 └── CoverageIncomplete            .missing: the run ended with gaps left
 """
 
@@ -137,8 +138,10 @@ class SchemaTooNew(DatabaseError):
 class SeriesBusy(DatabaseError):
     """Another run holds the series."""
 
-    def __init__(self, symbol: str, timeframe: str, waited_s: float) -> None:
-        super().__init__(f"{symbol} {timeframe} is being worked on by another run (waited {waited_s:.0f} s)")
+    def __init__(self, symbol: str, timeframe: str, waited_s: float, holder: str) -> None:
+        super().__init__(
+            f"{symbol} {timeframe} is being worked on by another run (waited {waited_s:.0f} s): it is held by {holder}"
+        )
         self.symbol = symbol
         self.timeframe = timeframe
 
@@ -207,6 +210,14 @@ class PaginationStalled(BackfillError):
 
 class LocalStackFailed(BackfillError):
     """A process of the local stack cannot be kept up, or refuses requests."""
+
+
+class Stopped(BackfillError):
+    """A person or the host ended the run."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"stopped by {reason}: what had arrived is stored, the next run goes on")
+        self.reason = reason
 
 
 class CoverageIncomplete(BackfillError):

@@ -28,7 +28,6 @@ from backfill.paper.market import PaperMarket
 from backfill.paper.protocol import Answer
 from backfill.paper.server import PaperExchange
 from backfill.paper.synthetic_market import SyntheticMarket
-from backfill.storage.database import connect
 from workers import WORKER, copy_database, made_once
 
 if TYPE_CHECKING:
@@ -159,8 +158,9 @@ def db(
     monkeypatch.setenv("AIRFLOW_CONN_CANDLES_DB", database_uri)
     monkeypatch.setenv("AIRFLOW_CONN_BLOFIN_DEFAULT", f"blofin://{quote(exchange.url, safe='')}")
     declare("BTC-USDT", "ETH-USDT")
-    with connect(database_uri) as connection:
-        connection.row_factory = dict_row
+    with psycopg.connect(
+        database_uri, autocommit=True, row_factory=dict_row, options="-c search_path=backfill"
+    ) as connection:
         yield connection
 
 

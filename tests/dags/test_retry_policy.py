@@ -75,7 +75,7 @@ def test_a_suspension_is_waited_out(error, delay, reason, decide):
         ContradictoryAnswer("blofin", "has nothing before"),
         DatabaseUnreachable("went away"),
         SchemaMissing("run `backfill migrate`"),
-        SeriesBusy("BTC-USDT", "1m", 600),
+        SeriesBusy("BTC-USDT", "1m", 600, "another"),
         MemoryError(),
     ],
     ids=lambda error: type(error).__name__,

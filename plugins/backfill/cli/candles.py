@@ -8,6 +8,7 @@ from datetime import datetime, timezone
 from typing import Any
 
 from backfill.cli.output import Output
+from backfill.cli.stop_signals import ending_in_order, leave
 from backfill.config.connections import database_uri, source_from_environment
 from backfill.config.settings import load_settings
 from backfill.config.source_names import check_sources, is_source
@@ -96,12 +97,20 @@ def fill(args: argparse.Namespace, output: Output) -> int:
         if args.dry_run:
             return _show_plan(plan_fill(runtime, which, only=args.sources, recheck=args.recheck), output)
         runtime.store.run_log.abandon_dead_runs()
-        reports = _fill_all(runtime, runtime.store.windows(which), args, output)
+        windows = runtime.store.windows(which)
+        with ending_in_order(runtime.stop):
+            reports = _fill_all(runtime, windows, args, output)
+        if runtime.stop.is_asked:
+            runtime.store.run_log.abandon_dead_runs()  # series that could not end in time
         cut_off = _cut_off(runtime)
     if output.as_json:
         output.document({"runs": [report.as_dict() for report in reports], **_totals(reports)})
     else:
         _show_reports(reports, output, cut_off)
+    if runtime.stop.reason:
+        output.error(f"interrupted ({runtime.stop.reason}); what was stored stays stored, run it again to go on")
+        is_whole = len(reports) == len(windows) and not any(report.missing_after for report in reports)
+        return leave(COMPLETE if is_whole else FAILURE)
     if any(report.status == "failed" for report in reports):
         return FAILURE
     return GAPS_REMAIN if any(report.missing_after for report in reports) else COMPLETE

@@ -8,6 +8,7 @@ from datetime import datetime, timezone
 from typing import Any
 
 from backfill.cli.output import Output
+from backfill.cli.stop_signals import ending_in_order, leave
 from backfill.config.connections import database_uri, source_from_environment
 from backfill.config.settings import load_settings
 from backfill.config.source_names import check_sources
@@ -19,7 +20,7 @@ from backfill.sources.runtime import Runtime
 from backfill.storage.gap_fill_log import RunIdentity
 from backfill.storage.series import SeriesWindow
 
-ALL_WELL, PROBLEMS_REMAIN = 0, 3
+ALL_WELL, FAILURE, PROBLEMS_REMAIN = 0, 1, 3
 # Counts in bars, a column each. `disagree` counts the open ones.
 COUNTS = ("agreed", "disagree", "silent", "unverified", "no_trade_proved", "lost_proved", "reread", "rows_restored")
 COLUMNS = ("symbol", "timeframe", "coverage_pct", "missing", *COUNTS, "resolves", "findings", "quarantined", "requests")
@@ -32,12 +33,16 @@ def validate(args: argparse.Namespace, output: Output) -> int:
         which = select_wanted(runtime, symbols=args.symbols, timeframes=args.timeframes, start=args.start, end=args.end)
         windows = runtime.store.windows(which)
         runtime.store.run_log.abandon_dead_runs()
-        reports = _validate_all(runtime, windows, args, output)
+        with ending_in_order(runtime.stop):
+            reports = _validate_all(runtime, windows, args, output)
     problems = sum(len(report.problems) for report in reports)
     if output.as_json:
         output.document({"series": [report.as_dict() for report in reports], "problems": problems})
     else:
         _show(reports, output)
+    if runtime.stop.reason:
+        output.error(f"interrupted ({runtime.stop.reason}); what was checked stays checked, run it again to go on")
+        return leave(FAILURE)
     return PROBLEMS_REMAIN if problems else ALL_WELL
 
 

@@ -35,25 +35,27 @@ class CcxtFallbackOperator(FillOperator):
 
     def execute(self, context: Context) -> list[dict[str, Any]]:
         """Fill, and return a report per series."""
-        from backfill.hooks.runtime_hook import open_runtime  # pandas and ccxt load here, not at parse
         from backfill.hooks.task_identity import run_identity
         from backfill.jobs.fill.fill_universe import fill_series, left_for_others
 
         sources, recheck = as_list(self.sources), str(self.recheck) == "True"
-        with open_runtime(self.candles_conn_id, self.blofin_conn_id) as runtime:
+        with self.open_runtime() as runtime:
             who = run_identity(context)
             left = left_for_others(
                 runtime.store, self.windows(runtime), who, self.asked_before, sources, recheck=recheck
             )
             if not left.windows:
                 raise AirflowSkipException("nothing is left for other sources")
-            reports = fill_series(
-                runtime,
-                left.windows,
-                who,
-                only=sources,
-                leave_out=left.passed_over,
-                recheck=recheck,
-                until=as_moment("until", self.until),
+            reports = list(
+                fill_series(
+                    runtime,
+                    left.windows,
+                    who,
+                    only=sources,
+                    leave_out=left.passed_over,
+                    recheck=recheck,
+                    until=as_moment("until", self.until),
+                )
             )
+            runtime.stop.check()
             return [report.as_dict() for report in reports]

@@ -30,14 +30,13 @@ class PrimaryCandlesOperator(FillOperator):
 
     def execute(self, context: Context) -> list[dict[str, Any]]:
         """Fill, and return a report per series."""
-        from backfill.hooks.runtime_hook import open_runtime  # pandas loads here, not at parse
         from backfill.hooks.task_identity import run_identity
         from backfill.jobs.fill.fill_universe import fill_series, with_primary_among
 
         wanted, sources = [self.primary] if self.primary else None, as_list(self.sources)
         if wanted and sources and self.primary not in sources:
             raise AirflowSkipException(f"{self.primary} is not among the sources to ask")
-        with open_runtime(self.candles_conn_id, self.blofin_conn_id) as runtime:
+        with self.open_runtime() as runtime:
             windows = with_primary_among(runtime.store, self.windows(runtime), wanted or sources)
             if not windows:
                 named = " or ".join(wanted or sources)
@@ -53,6 +52,7 @@ class PrimaryCandlesOperator(FillOperator):
                     until=as_moment("until", self.until),
                 )
             )
+        runtime.stop.check()
         # Airflow retries only series without other sources.
         alone = {(window.symbol, window.timeframe) for window in windows if len(window.source_ids) == 1}
         if cause := next((r.cause for r in reports if r.cause and (r.symbol, r.timeframe) in alone), None):

@@ -45,11 +45,10 @@ class ValidateOperator(WindowOperator):
 
     def execute(self, context: Context) -> list[dict[str, Any]]:
         """Validate, and return a report per series."""
-        from backfill.hooks.runtime_hook import open_runtime  # pandas and ccxt load here, not at parse
         from backfill.hooks.task_identity import run_identity
         from backfill.jobs.validate.validate_universe import declared_validation, validate_universe
 
-        with open_runtime(self.candles_conn_id, self.blofin_conn_id) as runtime:
+        with self.open_runtime() as runtime:
             windows = self.windows(runtime)
             if self.objective_pct is not None:
                 windows = [window._replace(objective_pct=self.objective_pct) for window in windows]
@@ -67,6 +66,7 @@ class ValidateOperator(WindowOperator):
                     thorough=self.thorough,
                 )
             )
+        runtime.stop.check()
         bad = [report for report in reports if report.problems]
         for report in bad:
             self.log.warning("%s", report)

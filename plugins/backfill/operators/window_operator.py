@@ -49,6 +49,20 @@ class WindowOperator(BaseOperator):
         self.candles_conn_id = candles_conn_id
         self.blofin_conn_id = blofin_conn_id
 
+    _runtime: Runtime | None = None
+
+    def open_runtime(self) -> Runtime:
+        """Postgres and the sources; the caller closes it."""
+        from backfill.hooks.runtime_hook import open_runtime  # pandas and ccxt load here, not at parse
+
+        self._runtime = open_runtime(self.candles_conn_id, self.blofin_conn_id)
+        return self._runtime
+
+    def on_kill(self) -> None:
+        """End in order: Airflow has sent SIGTERM, and SIGKILL follows."""
+        if self._runtime is not None:
+            self._runtime.stop.ask("Airflow")
+
     def windows(self, runtime: Runtime) -> list[SeriesWindow]:
         """Windows to work on; first writes the universe's wishes."""
         from backfill.jobs.fill.fill_universe import windows_to_fill

@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 from collections import Counter, deque
 from collections.abc import Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
+from concurrent.futures import TimeoutError as NotYet
 from typing import TYPE_CHECKING
 
 from backfill.domain.answers import bar_intervals
@@ -13,15 +14,16 @@ from backfill.domain.intervals import Interval, difference, intersection, union
 from backfill.domain.page_plan import plan_pages
 from backfill.domain.silence import longest_plausible_run
 from backfill.domain.timeframes import DAY_MS, HOUR_MS, Timeframe, timeframe, utc
-from backfill.errors import BadPayload, ContradictoryAnswer, ExchangeError, PaginationStalled
+from backfill.errors import BadPayload, ContradictoryAnswer, ExchangeError, PaginationStalled, Stopped
 from backfill.sources.believe_silence import believe_silence
 from backfill.sources.candle_source import CandlePage, CandleSource, silent_in
 from backfill.sources.planned_answer import PageWalk, PlannedAnswer
 from backfill.sources.prove_silence import MAX_PAGES, SilenceProof
 from backfill.sources.request_budget import UNLIMITED, RunBudget
+from backfill.sources.stop_request import ANSWER_GRACE_S, StopRequest
 from backfill.storage.candle_store import CandleStore, QuarantinedRow
 from backfill.storage.gap_fill_log import Requests
-from backfill.storage.series import SeriesWindow
+from backfill.storage.series import SeriesWindow, StoredPage
 from backfill.storage.silences import Silence
 
 if TYPE_CHECKING:
@@ -31,6 +33,8 @@ log = logging.getLogger(__name__)
 
 # A closed bar may be corrected by late fills, and is final this long after its end.
 SETTLED_AFTER_MS = 2 * HOUR_MS
+
+LOOK_EVERY_S = 0.2
 
 WRONG_TIMES = "WrongTimes"
 
@@ -97,7 +101,8 @@ class SourceFetch:
         waiting = deque(pages[: budget.most_requests])
         self.requests_planned, self.requests_left = len(waiting), len(pages) - len(waiting)
         asked: deque[Future[PlannedAnswer]] = deque()
-        with ThreadPoolExecutor(pages_in_flight, thread_name_prefix=self._source.name) as threads:
+        threads = ThreadPoolExecutor(pages_in_flight, thread_name_prefix=self._source.name)
+        try:
             while waiting or asked:
                 while waiting and len(asked) < pages_in_flight and not budget.is_over:
                     asked.append(threads.submit(walk.answer, waiting.popleft()))
@@ -105,7 +110,10 @@ class SourceFetch:
                     self.requests_planned -= len(waiting)
                     self.requests_left += len(waiting)
                     break
-                answer = asked.popleft().result()
+                answer = _answer_in_hand(asked.popleft(), budget.stop)
+                if answer is None:
+                    self.requests_left += 1
+                    continue
                 self._outcomes[WRONG_TIMES] += answer.refused
                 try:
                     for page in answer.pages:
@@ -117,6 +125,8 @@ class SourceFetch:
                     self.errors.append(error)
                     if not isinstance(error, PAGE_ERRORS):
                         waiting.clear()
+        finally:
+            threads.shutdown(wait=not budget.stop.is_asked, cancel_futures=True)
         self._settle_exhausted()
         if pages:
             believe_silence(self._store, self._window, self.source_id)
@@ -225,7 +235,8 @@ class SourceFetch:
         self, page: CandlePage, candles: pd.DataFrame, bars: Sequence[Interval], absent: Sequence[Interval]
     ) -> None:
         quarantined = [QuarantinedRow(row.open_ms, row.rule, page.rows[row.place]) for row in page.broken]
-        with self._store.page_transaction():
+
+        def write() -> StoredPage:
             stored = self._store.store_page(
                 self._window,
                 self.source_id,
@@ -237,4 +248,19 @@ class SourceFetch:
                 fill_run_id=self._fill_run_id,
             )
             self._log.count(self._fill_run_id, self._source.name, stored, self._timeframe.step_ms, self.asked_so_far)
+            return stored
+
+        stored = self._store.in_page_transaction(write)
         self.rows += stored.inserted + stored.revised
+
+
+def _answer_in_hand(asked: Future[PlannedAnswer], stop: StopRequest) -> PlannedAnswer | None:
+    """The answer; None if the run was stopped before it came."""
+    while True:
+        try:
+            return asked.result(timeout=LOOK_EVERY_S)
+        except NotYet:  # noqa: PERF203
+            if stop.is_over(ANSWER_GRACE_S):
+                return None
+        except (Stopped, CancelledError):
+            return None

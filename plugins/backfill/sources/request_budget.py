@@ -4,25 +4,27 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from backfill.domain.fair_share import fair_share
+from backfill.sources.stop_request import StopRequest
 from backfill.storage.candle_store import CandleStore
 from backfill.storage.series import Selection, SeriesWindow
 
 
 @dataclass(frozen=True)
 class RunBudget:
-    """No request after ``until``, and at most ``most_requests`` to one source; None: no bound."""
+    """No request after ``until`` or ``stop``, and at most ``most_requests`` to one source; None: no bound."""
 
     until: datetime | None = None
     most_requests: int | None = None
+    stop: StopRequest = field(default_factory=StopRequest, compare=False)
 
     @property
     def is_over(self) -> bool:
-        """Whether ``until`` has passed."""
-        return self.until is not None and time.time() >= self.until.timestamp()
+        """Whether ``until`` has passed, or the run is to stop."""
+        return self.stop.is_asked or (self.until is not None and time.time() >= self.until.timestamp())
 
 
 UNLIMITED = RunBudget()

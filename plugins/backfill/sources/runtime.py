@@ -25,6 +25,7 @@ from backfill.exchanges.ccxt_wire import TRIES
 from backfill.sources.blofin_source import BlofinSource
 from backfill.sources.candle_source import CandleSource, MarketClient
 from backfill.sources.ccxt_source import CcxtSource
+from backfill.sources.stop_request import StopRequest
 from backfill.storage.candle_store import CandleStore
 from backfill.storage.database import connect
 from backfill.storage.rate_budget import PauseCheck
@@ -36,7 +37,8 @@ POOLED_SOCKETS = 64
 class Runtime:
     """Opens resources and closes them at its end. A store is for one thread, a source for one fill.
 
-    ``read_only``: write nothing, so take no turns in the rate budget; for a few requests only.
+    ``read_only``: write nothing, so take no turns in the rate budget; for a few requests only. ``stop``: ends its work
+    in order.
     """
 
     def __init__(
@@ -51,6 +53,7 @@ class Runtime:
         self._read_only = read_only
         self._database_uri = database_uri
         self._connection_of = connection_of
+        self.stop = StopRequest()
         self._opened = ExitStack()
         self._budgets: dict[str, PauseCheck] = {}
         self._lock = threading.Lock()
@@ -70,7 +73,7 @@ class Runtime:
 
     def new_store(self) -> CandleStore:
         """A store on a new connection, which the caller closes."""
-        return CandleStore(connect(self._database_uri))
+        return CandleStore(connect(self._database_uri, sleep=self.stop.sleep))
 
     @property
     def settle_ms(self) -> int:
@@ -118,9 +121,10 @@ class Runtime:
             options=connection.options,
             spot=of_venue.spot,
             markets=markets,
-            before_request=budget.take_turn,
+            before_request=self._turns(budget),
             on_ban=budget.pause,
             tries=tries,
+            sleep=self.stop.sleep,
         )
 
     def _blofin_client(self) -> BlofinClient:
@@ -128,10 +132,18 @@ class Runtime:
         return BlofinClient(
             self._blofin_session,
             self._blofin.base_url or BASE_URL,
-            before_request=budget.take_turn,
+            before_request=self._turns(budget),
             on_ban=budget.pause,
+            sleep=self.stop.sleep,
             timeout_s=self._blofin.timeout_s or self.settings.http_timeout_s,
         )
+
+    def _turns(self, budget: PauseCheck) -> Callable[[], None]:
+        def take_turn() -> None:
+            self.stop.check()
+            budget.take_turn()
+
+        return take_turn
 
     @cached_property
     def _blofin(self) -> SourceConnection:

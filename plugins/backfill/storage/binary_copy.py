@@ -1,4 +1,4 @@
-"""Rows in Postgres's binary COPY format, packed by numpy."""
+"""Rows in Postgres's binary COPY format and columns as its binary arrays, packed by numpy."""
 
 from __future__ import annotations
 
@@ -6,6 +6,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
+import psycopg
+from psycopg.adapt import Dumper
+from psycopg.pq import Format
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -20,6 +23,17 @@ INT2, INT4, INT8, FLOAT8 = ">i2", ">i4", ">i8", ">f8"
 PRICES = ("open", "high", "low", "close")
 VOLUMES = ("volume", "quote_volume")
 CANDLE_WIRE_TYPES = (("open_ms", INT8), *((name, FLOAT8) for name in (*PRICES, *VOLUMES)), ("source_id", INT2))
+
+
+# PostgreSQL's pg_type: element, array.
+_ARRAY_TYPES = {
+    "int2": (21, 1005),
+    "int4": (23, 1007),
+    "int8": (20, 1016),
+    "float8": (701, 1022),
+    "timestamptz": (1184, 1185),
+}
+_WIRE_TYPES = {"int2": INT2, "int4": INT4, "int8": INT8, "float8": FLOAT8, "timestamptz": INT8}
 
 
 class Column(NamedTuple):
@@ -53,6 +67,27 @@ def unpacked(file: bytes, columns: Sequence[tuple[str, str]]) -> dict[str, NDArr
     return {name: table[name].astype(np.dtype(wire_type).newbyteorder("=")) for name, wire_type in columns}
 
 
+class PackedArray(bytes):
+    """A query's parameter: an array without NULLs, as Postgres sends it."""
+
+
+def packed_array(values: ArrayLike, type_name: str) -> PackedArray:
+    """``values`` of one Postgres type, far faster than a list; NaN stays NaN."""
+    wire_type = np.dtype(_WIRE_TYPES[type_name])
+    table = np.empty(len(np.asarray(values)), dtype=np.dtype([("width", INT4), ("value", wire_type)]))
+    table["width"], table["value"] = wire_type.itemsize, values
+    head = np.array([1, 0, _ARRAY_TYPES[type_name][0], len(table), 1], dtype=INT4)
+    return _CLASSES[type_name](head.tobytes() + table.tobytes())
+
+
+def page_arrays(candles: pd.DataFrame) -> dict[str, PackedArray]:
+    """``candles`` (``frames.candle_frame``, integer ``open_ms``) as parameters named like their columns."""
+    return {
+        column.name: packed_array(column.values, "timestamptz" if column.name == "open_time" else "float8")
+        for column in page_columns(candles)
+    }
+
+
 def page_columns(candles: pd.DataFrame) -> list[Column]:
     """``candles`` (``frames.candle_frame``, integer ``open_ms``) as columns of ``page_rows``."""
     open_time = (candles["open_ms"].to_numpy() - POSTGRES_EPOCH_MS) * 1000
@@ -81,3 +116,21 @@ def _unknown(column: Column) -> NDArray[np.bool_]:
         return np.zeros(1, dtype=np.bool_)
     unknown: NDArray[np.bool_] = np.isnan(np.asarray(column.values, dtype=np.float64))
     return unknown
+
+
+def _class_for(type_name: str) -> type[PackedArray]:
+    """A class of its own for each type, since psycopg finds a parameter's type by its class."""
+
+    class ArrayDumper(Dumper):
+        oid = _ARRAY_TYPES[type_name][1]
+        format = Format.BINARY
+
+        def dump(self, obj: PackedArray) -> bytes:
+            return bytes(obj)
+
+    found = type(f"{type_name}_array", (PackedArray,), {})
+    psycopg.adapters.register_dumper(found, ArrayDumper)
+    return found
+
+
+_CLASSES = {name: _class_for(name) for name in _ARRAY_TYPES}

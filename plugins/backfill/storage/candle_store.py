@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cached_property
-from time import monotonic, sleep
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import psycopg
@@ -20,13 +19,14 @@ from psycopg.types.json import Jsonb
 from backfill.domain.intervals import Interval
 from backfill.domain.timeframes import utc
 from backfill.errors import SeriesBusy
-from backfill.storage.binary_copy import CANDLE_WIRE_TYPES, candle_columns, packed, page_columns, unpacked
-from backfill.storage.database import Connection, fetch_one, translated_errors
+from backfill.storage.binary_copy import CANDLE_WIRE_TYPES, candle_columns, packed, page_arrays, unpacked
+from backfill.storage.database import Connection, fetch_one, repeated, translated_errors
 from backfill.storage.findings import FindingsLog
 from backfill.storage.gap_fill_log import GapFillLog
 from backfill.storage.instruments import Instruments
 from backfill.storage.ledger_audit import LedgerAudit
 from backfill.storage.listings import Listings
+from backfill.storage.locks import Hold, holding
 from backfill.storage.migrations import require_current_schema
 from backfill.storage.multiranges import to_intervals, to_multirange
 from backfill.storage.named_queries import query
@@ -41,7 +41,7 @@ from backfill.storage.wishes import WishList
 if TYPE_CHECKING:
     import pandas as pd
 
-LOCK_POLL_S = 0.25
+T = TypeVar("T")
 
 CONFIRMED_ABSENCE = timedelta(days=7)
 
@@ -62,6 +62,7 @@ class CandleStore:
         self.connection = connection
         self._source_ids: dict[str, int] = {}
         self._partitioned: set[tuple[int, int]] = set()
+        self._holds: list[Hold] = []
 
     def __enter__(self) -> CandleStore:
         return self
@@ -118,7 +119,14 @@ class CandleStore:
         self, source: str, limits_per_period_s: tuple[tuple[int, int], ...], *, spacing_ms: int
     ) -> RateBudget:
         """The source's rate budget, which takes over our connection."""
-        return RateBudget(self.connection, source, self.source_id(source), limits_per_period_s, spacing_ms=spacing_ms)
+        return RateBudget(
+            self.connection,
+            source,
+            self.source_id(source),
+            limits_per_period_s,
+            spacing_ms=spacing_ms,
+            sleep=self.connection.sleep,
+        )
 
     def pause_check(self, source: str) -> PauseCheck:
         """A read-only pause check, which takes over our connection."""
@@ -131,7 +139,7 @@ class CandleStore:
 
     def health(self, run: str) -> SourceHealth:
         """The sources' circuit breakers, on behalf of ``run``."""
-        return SourceHealth(self.connection, run)
+        return SourceHealth(self.connection, run, self.connection.sleep)
 
     def now(self) -> datetime:
         """The database's clock, shared by all workers."""
@@ -203,44 +211,52 @@ class CandleStore:
 
     @contextmanager
     def working_on(self, window: SeriesWindow, patience_s: float) -> Iterator[None]:
-        """Hold the series' advisory lock. Raises :class:`SeriesBusy` after ``patience_s``.
+        """Work on the series alone. Raises :class:`SeriesBusy` after ``patience_s``, with who holds it."""
 
-        A killed worker holds nothing: the lock ends with the connection.
-        """
-        began = monotonic()
-        key = (SERIES_LOCK, window.series_id)
-        with translated_errors():
-            while not fetch_one(self.connection, "SELECT pg_try_advisory_lock(%s, %s)", key)[0]:
-                if monotonic() - began > patience_s:
-                    raise SeriesBusy(window.symbol, window.timeframe, monotonic() - began)
-                sleep(LOCK_POLL_S)
-        try:
-            yield
-        finally:
-            if not self.connection.closed:
-                with translated_errors():
-                    self.connection.execute("SELECT pg_advisory_unlock(%s, %s)", key)
+        def busy(waited_s: float, holder: str) -> SeriesBusy:
+            return SeriesBusy(window.symbol, window.timeframe, waited_s, holder)
+
+        name = f"{window.symbol} {window.timeframe}"
+        with holding(self.connection, SERIES_LOCK, window.series_id, name, patience_s, busy) as hold:
+            self._holds.append(hold)
+            try:
+                yield
+            finally:
+                self._holds.remove(hold)
 
     def prepare(self, window: SeriesWindow) -> None:
-        """Create the window's partitions and the temporary table ``page_rows``."""
+        """Create the window's partitions."""
         span = (window.start_ms, window.end_ms)
         if span in self._partitioned:
             return
         with translated_errors():
-            self.connection.execute(query("candles/create_page_rows"))
             params = {"first": utc(window.start_ms), "past": utc(window.end_ms)}
             self.connection.execute(query("candles/ensure_candle_partitions"), params)
         self._partitioned.add(span)
 
     @contextmanager
     def page_transaction(self) -> Iterator[None]:
-        """A transaction for one page.
+        """A transaction for one page, on a series that is still ours.
 
         Its commit does not wait for the disk: a crash may lose the last pages, ledger and log included, which are
         fetched again. Finishing a run waits, for all earlier pages too.
         """
-        with translated_errors(), self.connection.transaction():
-            yield
+        with translated_errors():
+            for hold in self._holds:
+                hold.keep()
+            with self.connection.transaction():
+                for hold in self._holds:
+                    hold.renew()
+                yield
+
+    def in_page_transaction(self, write: Callable[[], T]) -> T:
+        """``write`` in a :meth:`page_transaction`, again after a passing fault; twice must change nothing."""
+
+        def once() -> T:
+            with self.page_transaction():
+                return write()
+
+        return repeated(self.connection, once)
 
     def store_page(
         self,
@@ -329,9 +345,8 @@ class CandleStore:
         """Merge with the stored rows; return rows inserted and replaced."""
         if not len(candles):
             return 0, 0
-        with self.connection.cursor() as cursor, cursor.copy(query("candles/copy_page_rows")) as copy:
-            copy.write(packed(page_columns(candles), len(candles)))
         params = {
+            **page_arrays(candles),
             "series_id": window.series_id,
             "source_id": source_id,
             "best_first": window.source_ids,

@@ -13,11 +13,14 @@ from psycopg.types.json import Jsonb
 
 from backfill.domain.markets import Market
 from backfill.domain.symbols import Listing, ListingProof
+from backfill.errors import DatabaseError
 from backfill.storage.database import Connection, translated_errors
+from backfill.storage.locks import holding
 from backfill.storage.named_queries import query
 
 # Advisory lock: "bfmk" in ASCII, then the source.
 MARKETS_LOCK = 0x6266_6D6B
+MARKETS_PATIENCE_S = 600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,13 +109,11 @@ class Listings:
 
     @contextmanager
     def loading_markets(self, source_id: int) -> Iterator[None]:
-        """Hold the source's loading lock, which ends with the connection."""
-        key = (MARKETS_LOCK, source_id)
-        with translated_errors():
-            self._connection.execute("SELECT pg_advisory_lock(%s, %s)", key)
-        try:
+        """Load a source's markets alone; others wait."""
+
+        def busy(waited_s: float, holder: str) -> DatabaseError:
+            return DatabaseError(f"{what} are still being loaded, after {waited_s:.0f} s, by {holder}")
+
+        what = f"the markets of source {source_id}"
+        with holding(self._connection, MARKETS_LOCK, source_id, what, MARKETS_PATIENCE_S, busy):
             yield
-        finally:
-            if not self._connection.closed:
-                with translated_errors():
-                    self._connection.execute("SELECT pg_advisory_unlock(%s, %s)", key)

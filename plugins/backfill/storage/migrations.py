@@ -38,13 +38,14 @@ class Migration(NamedTuple):
 
 
 def known_migrations(files: list[Path] | None = None) -> list[Migration]:
-    """The schema files, numbered 1, 2, 3, ... without a gap."""
+    """The schema files, each with a number of its own, in their order."""
     migrations = [
         Migration(int(file.name.split("_")[0]), file.stem, file.read_text(encoding="utf-8"))
         for file in (schema_files() if files is None else files)
     ]
-    if [m.version for m in migrations] != list(range(1, len(migrations) + 1)):
-        raise DatabaseError(f"schema files are not numbered 1, 2, 3, ...: {[m.name for m in migrations]}")
+    versions = [m.version for m in migrations]
+    if versions != sorted(set(versions)):
+        raise DatabaseError(f"schema files are not numbered in their order: {[m.name for m in migrations]}")
     return migrations
 
 
@@ -95,11 +96,9 @@ def _applied_versions(connection: Connection) -> dict[int, str]:
 
 
 def _refuse_newer(done: dict[int, str], migrations: list[Migration]) -> None:
-    newest = max(done, default=0)
-    if newest > len(migrations):
-        raise SchemaTooNew(
-            f"the schema is at version {newest}, this package knows {len(migrations)}: upgrade the package"
-        )
+    newest, known = max(done, default=0), max((m.version for m in migrations), default=0)
+    if newest > known:
+        raise SchemaTooNew(f"the schema is at version {newest}, this package knows {known}: upgrade the package")
 
 
 def _refuse_edited(migration: Migration, sha256: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import signal
+import time
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -106,24 +107,43 @@ def test_two_processes_on_the_same_universe_ask_for_nothing_twice(
     assert run_log(store, "status") == [("complete",)] * 12
 
 
-def test_an_interrupt_ends_the_process_in_order_and_says_so(
-    start_cli: Start, cli: Cli, store: CandleStore, live_exchange: PaperBlofin, span: tuple[str, ...]
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP], ids=lambda one: one.name)
+@pytest.mark.parametrize("latency_ms", [300, 8000], ids=["answers come", "answers hang"])
+def test_a_signal_ends_a_fill_within_two_seconds_with_what_has_arrived(
+    start_cli: Start,
+    cli: Cli,
+    store: CandleStore,
+    live_exchange: PaperBlofin,
+    span: tuple[str, ...],
+    number: signal.Signals,
+    latency_ms: int,
 ) -> None:
-    process = start_cli("fill", *span, "--sleep-ms", "500")  # 18 requests: seconds of work after the first page
+    live_exchange.latency_ms = 300
+    process = start_cli("fill", *span, "--batch-limit", "240")  # 94 requests
 
     def has_begun() -> bool:
         assert process.poll() is None, process.communicate()
         return rows_inserted(store) > 0
 
     wait_for("the first page", has_begun, every_s=0.001)
-    process.send_signal(signal.SIGINT)
+    live_exchange.latency_ms = latency_ms
+    time.sleep(0.3)
+    asked = len(live_exchange.asked)
+    process.send_signal(number)
+    began = time.monotonic()
 
     _, err = process.communicate(timeout=PATIENCE_S)
 
+    assert time.monotonic() - began < 2
     assert process.returncode == 1
-    assert "interrupted; what was stored stays stored" in err
+    assert f"interrupted ({number.name}); what was stored stays stored" in err
     assert "Traceback" not in err
-    assert one(store.connection, "SELECT count(*) FROM backfill.gap_fill_runs WHERE status = 'running'") == 0
+    assert len(live_exchange.asked) <= asked + 12  # those on their way, four a series
+    unfinished = rows(store.connection, "SELECT status, error FROM backfill.gap_fill_runs WHERE status <> 'complete'")
+    assert unfinished
+    for status, error in unfinished:
+        assert (status, error.partition(":")[0]) == ("partial", f"stopped by {number.name}")
+    assert_held_is_true(store.connection)
     live_exchange.behave(now_ms=None)
     assert cli("fill", *span).code == 0
     assert_undisturbed(store, live_exchange, span)

@@ -8,12 +8,11 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from backfill.errors import DatabaseUnreachable, SeriesBusy
+from backfill.errors import SeriesBusy
 from backfill.jobs.status.report_run import report_run
 from backfill.paper.protocol import Answer
 from backfill.storage.candle_store import CandleStore
 from backfill.storage.database import Connection, connect
-from backfill.storage.gap_fill_log import GapFillLog
 from backfill.storage.series import SeriesWindow
 from integration.exchange import WHO, PaperBlofin, Question, assert_equals_market, bars_of, fill, run_log
 from integration.helpers import (
@@ -123,7 +122,7 @@ def test_a_fill_that_is_interrupted_says_so_and_keeps_what_it_has(
     assert_equals_market(store, window, exchange.market)
 
 
-def test_a_database_that_goes_away_in_mid_fill_leaves_whole_pages_and_a_row_for_the_next_run_to_abandon(
+def test_a_session_that_is_ended_in_mid_fill_is_opened_again_and_the_fill_goes_on(
     store: CandleStore, window: SeriesWindow, exchange: PaperBlofin, database_uri: str
 ) -> None:
     gate = Gate(exchange)
@@ -133,16 +132,33 @@ def test_a_database_that_goes_away_in_mid_fill_leaves_whole_pages_and_a_row_for_
         wait_for_answer(store.connection, "SELECT max(rows_inserted) FROM backfill.gap_fill_runs", 1440)
         store.connection.execute("SELECT pg_terminate_backend(%s)", (victim.connection.info.backend_pid,))
         gate.opened.set()
-        with pytest.raises(DatabaseUnreachable):
-            running.result(timeout=PATIENCE_S)
+        report = running.result(timeout=PATIENCE_S)
+
+        assert (report.status, report.rows_inserted, report.requests) == ("complete", 4320, 3)
+        assert victim.connection.opens == 2
+        assert rows(store.connection, ADVISORY_LOCKS) == []
+    assert run_log(store, "status, rows_inserted") == [("complete", 4320)]
+    assert_equals_market(store, window, exchange.market)
+
+
+def test_a_series_that_another_has_taken_since_the_session_ended_is_left_to_it(
+    store: CandleStore, window: SeriesWindow, exchange: PaperBlofin, database_uri: str
+) -> None:
+    gate = Gate(exchange)
+    with CandleStore(connect(database_uri)) as victim, ThreadPoolExecutor(1) as thread:
+        running = thread.submit(fill, victim, exchange, window, pages_in_flight=1)
+        assert gate.reached.wait(timeout=PATIENCE_S)
+        wait_for_answer(store.connection, "SELECT max(rows_inserted) FROM backfill.gap_fill_runs", 1440)
+        store.connection.execute("SELECT pg_terminate_backend(%s, 5000)", (victim.connection.info.backend_pid,))
+        with store.working_on(window, 1):
+            gate.opened.set()
+            with pytest.raises(SeriesBusy, match=r"is held by session .* of role postgres"):
+                running.result(timeout=PATIENCE_S)
 
     assert stored_ms(store.connection, window) == bars_of(window)[-1440:]
-    assert status_of(store.connection) == ("running", 1440, True)
-    wait_for("the lock to go", lambda: rows(store.connection, ADVISORY_LOCKS) == [])
-    assert GapFillLog(store.connection).abandon_dead_runs() == 1
+    assert run_log(store, "status, rows_inserted") == [("partial", 1440)]
     exchange.behave()
     assert fill(store, exchange, window).rows_inserted == 2880
-    assert [status for (status,) in run_log(store, "status")] == ["abandoned", "complete"]
     assert_equals_market(store, window, exchange.market)
 
 

@@ -102,8 +102,8 @@ def test_a_schema_that_lacks_a_file_is_too_old_and_names_it(empty_database_uri: 
         require_current_schema(connection)
 
 
-def test_a_number_left_out_is_an_error_before_anything_is_applied(tmp_path: Path) -> None:
-    for name in ("0001_a.sql", "0003_c.sql"):
+def test_a_number_given_twice_is_an_error_before_anything_is_applied(tmp_path: Path) -> None:
+    for name in ("0001_a.sql", "0003_b.sql", "0003_c.sql"):
         (tmp_path / name).write_text("SELECT 1")
 
     with pytest.raises(DatabaseError, match="0003_c"):

@@ -6,7 +6,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing
 from typing import Any
 
-import psycopg
 import pytest
 
 from backfill.config.universe_model import Validation
@@ -16,7 +15,7 @@ from backfill.jobs.status.report_run import report_run
 from backfill.jobs.validate.validate_series import ValidationReport, validate_series
 from backfill.sources.candle_source import CandlePage, CandleSource
 from backfill.storage.candle_store import CandleStore, QuarantinedRow
-from backfill.storage.database import connect
+from backfill.storage.database import Connection, connect
 from backfill.storage.findings import Finding, FindingsLog
 from backfill.storage.gap_fill_log import GapFillLog, Requests, RunIdentity
 from backfill.storage.series import SeriesWindow
@@ -214,7 +213,7 @@ def test_a_validation_that_is_killed_is_abandoned_and_no_failed_attempt_to_fill(
         Requests(0, 0),
         error=None,
     )
-    with connect(database_uri) as doomed, closing(_killing(doomed, store)) as others, pytest.raises(DatabaseError):
+    with connect(database_uri) as doomed, closing(_killing(doomed)) as others, pytest.raises(DatabaseError):
         validate_series(CandleStore(doomed), iter(()), others, window, WHO, Validation(), at=utc(NOW_MS))
 
     assert GapFillLog(store.connection).abandon_dead_runs() == 1
@@ -228,9 +227,9 @@ def test_a_validation_that_is_killed_is_abandoned_and_no_failed_attempt_to_fill(
     assert "360 unverified" in next(line for line in told.lines if line.startswith("BTC-USDT 1m complete"))
 
 
-def _killing(doomed: psycopg.Connection[Any], store: CandleStore) -> Iterator[CandleSource | ExchangeError]:
+def _killing(doomed: Connection) -> Iterator[CandleSource | ExchangeError]:
     """No source at all, and the death of who asks for one."""
-    one(store.connection, "SELECT pg_terminate_backend(%s)", (doomed.info.backend_pid,))
+    doomed.close()
     yield from ()
 
 

@@ -1,10 +1,12 @@
 -- A page of one source into the candles of one series: new bars come in, a better source replaces a worse one's bar, a
 -- source replaces its own bar when it differs by more than float noise, and every replaced bar is kept as a revision.
--- What a person has corrected stays. What was made of the primary source's finer bars gives way to the primary source alone.
+-- The page comes as one array a column, in which NaN stands for NULL. What a person has corrected stays. What was made of the primary source's finer bars gives way to the primary source alone.
 WITH incoming AS MATERIALIZED (
     SELECT open_time, open, high, low, close,
            nullif(volume, 'NaN') AS volume, nullif(quote_volume, 'NaN') AS quote_volume
-    FROM page_rows
+    FROM unnest(%(open_time)s::timestamptz[], %(open)s::float8[], %(high)s::float8[], %(low)s::float8[],
+                %(close)s::float8[], %(volume)s::float8[], %(quote_volume)s::float8[])
+         AS page (open_time, open, high, low, close, volume, quote_volume)
 ), stored AS MATERIALIZED (
     SELECT * FROM candles WHERE series_id = %(series_id)s AND open_time >= %(first)s AND open_time < %(past)s
 ), derived AS (

@@ -13,7 +13,10 @@ WITH attempts AS MATERIALIZED (
            OR r.status = 'running' AND EXISTS (
                SELECT FROM pg_locks AS l
                WHERE l.locktype = 'advisory' AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
-                 AND l.classid = %(lock_class)s::integer::oid AND l.objid = s.id::oid AND l.objsubid = 2))
+                 AND l.classid = %(lock_class)s::integer::oid AND l.objid = s.id::oid AND l.objsubid = 2
+               UNION ALL
+               SELECT FROM claims AS c
+               WHERE c.lock_class = %(lock_class)s AND c.lock_key = s.id AND c.expires_at >= clock_timestamp()))
 ), last_runs AS (
     SELECT dag_id, run_id FROM attempts
     GROUP BY dag_id, run_id HAVING sum(closed) > 0

@@ -1,19 +1,22 @@
-"""Work on several series at once."""
+"""Work on several series at once, until all are done or the run is stopped."""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
-from contextlib import ExitStack
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
+from contextlib import ExitStack, suppress
 from typing import TypeVar
 
+from backfill.errors import Stopped
 from backfill.sources.runtime import Runtime
+from backfill.sources.stop_request import SERIES_GRACE_S
 from backfill.storage.candle_store import CandleStore
 from backfill.storage.series import SeriesWindow
 
 # More workers would only queue for the rate budget.
 SERIES_AT_ONCE = 4
+LOOK_EVERY_S = 0.2
 
 T = TypeVar("T")
 
@@ -21,18 +24,27 @@ T = TypeVar("T")
 def each_series(
     runtime: Runtime, windows: Sequence[SeriesWindow], work: Callable[[CandleStore, SeriesWindow], T]
 ) -> Iterator[T]:
-    """Yield each window's result when done; each worker has its own store."""
+    """Yield each window's result when done; each worker has its own store.
+
+    Once the run is stopped, series at work may finish in a moment, and the others are left out.
+    """
     local = threading.local()
     with ExitStack() as opened:
 
         def on_one(window: SeriesWindow) -> T:
+            runtime.stop.check()
             if not hasattr(local, "store"):
                 local.store = opened.enter_context(runtime.new_store())
             return work(local.store, window)
 
         threads = ThreadPoolExecutor(SERIES_AT_ONCE, thread_name_prefix="series")
         try:
-            for done in as_completed([threads.submit(on_one, window) for window in windows]):
-                yield done.result()
+            with runtime.stop.heeded():
+                waiting = {threads.submit(on_one, window) for window in windows}
+                while waiting and not runtime.stop.is_over(SERIES_GRACE_S):
+                    done, waiting = wait(waiting, LOOK_EVERY_S, FIRST_COMPLETED)
+                    for one in done:
+                        with suppress(Stopped):
+                            yield one.result()
         finally:
-            threads.shutdown(cancel_futures=True)
+            threads.shutdown(wait=not runtime.stop.is_asked, cancel_futures=True)

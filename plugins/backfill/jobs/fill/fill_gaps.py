@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from backfill.errors import DatabaseError, ExchangeError, SeriesBusy
+from backfill.errors import DatabaseError, ExchangeError, SeriesBusy, Stopped
 from backfill.jobs.fill.roll_up import roll_up
 from backfill.sources.candle_source import CandleSource
 from backfill.sources.fetch import SourceFetch
@@ -109,8 +109,13 @@ class _Fill:
                     self.errors.append(source)
                 else:
                     self._ask(source, pages_in_flight, recheck=recheck)
-                if self.requests_left or self.store.open_work(self.window).missing_candles == 0:
+                if self.store.open_work(self.window).missing_candles == 0:
+                    break
+                self.budget.stop.check()
+                if self.requests_left:
                     break  # left for lack of budget, not for the next source
+        except Stopped as stopped:
+            self.errors.append(stopped)
         except BaseException as error:
             # If the database no longer answers, the next run records it.
             self.errors.append(error)
@@ -161,7 +166,7 @@ class _Fill:
         after = self.store.open_work(self.window)
         error = self._told_errors() or None
         rows = self.rolled_up + sum(asked.rows for asked in self.asked)
-        status = status or _status(after, rows, failed=bool(self.errors))
+        status = status or _status(after, rows, failed=bool(self.errors) and not self.budget.stop.is_asked)
         requests = self._requests()
         totals = self.log.finish(self.fill_run_id, status, after, requests, error, requests_left=self.requests_left)
         return FillReport(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import closing
+from dataclasses import replace
 from datetime import datetime
 from typing import NamedTuple
 
@@ -214,6 +215,10 @@ def fill_series(
 
 def _budget(runtime: Runtime, store: CandleStore, window: SeriesWindow, until: datetime | None) -> RunBudget:
     """A fair share of the primary's requests until then."""
+    return replace(_share(runtime, store, window, until), stop=runtime.stop)
+
+
+def _share(runtime: Runtime, store: CandleStore, window: SeriesWindow, until: datetime | None) -> RunBudget:
     if until is None or store.open_work(window).missing_candles == 0:
         return RunBudget(until)  # no need to count the needs of others
     (primary,) = store.source_names(window.source_ids[:1])

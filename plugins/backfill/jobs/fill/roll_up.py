@@ -23,7 +23,7 @@ from backfill.domain.timeframes import Timeframe, timeframe
 from backfill.storage.candle_store import CandleStore
 from backfill.storage.finer_series import FinerSeries, finer_series
 from backfill.storage.gap_fill_log import Requests
-from backfill.storage.series import SeriesWindow
+from backfill.storage.series import SeriesWindow, StoredPage
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -202,11 +202,14 @@ def _write(
     """Only bars of settled parts are settled; the primary source is asked about others later."""
     intervals = bar_intervals(bars["open_ms"].to_numpy(), coarse.step_ms)
     settled = intersection(intervals, _inner(union([*finer.settled, *finer.silent]), coarse))
-    with store.page_transaction():
-        stored = store.store_page(
-            window, store.source_id(finer.source), bars, bars=intervals, settled=settled, fill_run_id=fill_run_id
-        )
+    source_id = store.source_id(finer.source)
+
+    def write() -> StoredPage:
+        stored = store.store_page(window, source_id, bars, bars=intervals, settled=settled, fill_run_id=fill_run_id)
         store.run_log.count(fill_run_id, finer.source, stored, coarse.step_ms, Requests(0, 0))
+        return stored
+
+    stored = store.in_page_transaction(write)
     return stored.inserted + stored.revised
 
 

@@ -16,7 +16,7 @@ from typing import Any
 from backfill.config.universe_model import Validation
 from backfill.domain.intervals import Interval
 from backfill.domain.timeframes import MINUTE_MS
-from backfill.errors import DatabaseError, ExchangeError
+from backfill.errors import DatabaseError, ExchangeError, Stopped
 from backfill.jobs.fill.fill_gaps import PATIENCE_S
 from backfill.jobs.validate.compare_sources import compare_sources
 from backfill.jobs.validate.prove_by_timeframe import prove_by_timeframe
@@ -124,7 +124,7 @@ class _Validation:
             report = self._report()
         except BaseException as error:
             with suppress(DatabaseError):
-                self._finish("failed", str(error) or type(error).__name__)
+                self._finish("partial" if isinstance(error, Stopped) else "failed", str(error) or type(error).__name__)
             raise
         status = "complete" if report.missing == 0 else "partial"
         if report.problems and self.check.validation.on_failure == "fail":

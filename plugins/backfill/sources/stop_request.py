@@ -1,0 +1,64 @@
+"""A request to end in order: no new question, what has arrived is stored, each run is finished."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from backfill.errors import Stopped
+
+# How long an answer on its way, and a series at work, may take after the request.
+ANSWER_GRACE_S = 0.7
+SERIES_GRACE_S = 1.5
+
+
+class StopRequest:
+    """Asked once, from a signal's handler or another thread; whatever waits looks at it."""
+
+    def __init__(self) -> None:
+        self.reason: str | None = None
+        self._asked_at = 0.0
+        self._event = threading.Event()
+        self._heeded = 0
+
+    @property
+    def is_asked(self) -> bool:
+        """Whether to end."""
+        return self.reason is not None
+
+    @property
+    def is_heeded(self) -> bool:
+        """Whether work is under way that ends in order."""
+        return self._heeded > 0
+
+    def ask(self, reason: str) -> None:
+        """End, for ``reason``."""
+        if self.reason is None:
+            self._asked_at, self.reason = time.monotonic(), reason
+            # A signal's handler may have interrupted a thread that holds the event's lock.
+            threading.Thread(target=self._event.set).start()
+
+    def is_over(self, grace_s: float) -> bool:
+        """Whether it was asked at least ``grace_s`` ago."""
+        return self.is_asked and time.monotonic() - self._asked_at >= grace_s
+
+    def check(self) -> None:
+        """Raise :class:`Stopped` once asked."""
+        if self.reason is not None:
+            raise Stopped(self.reason)
+
+    def sleep(self, seconds: float) -> None:
+        """Sleep, or raise :class:`Stopped` as soon as asked."""
+        self._event.wait(seconds)
+        self.check()
+
+    @contextmanager
+    def heeded(self) -> Iterator[None]:
+        """Within: a request ends the work in order."""
+        self._heeded += 1
+        try:
+            yield
+        finally:
+            self._heeded -= 1
