@@ -34,9 +34,14 @@ FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
      AS n (place, series_id, source_id, open_time, open, high, low, close, volume, quote_volume)
 LEFT JOIN candles AS held ON held.series_id = n.series_id AND held.open_time = n.open_time
      AND held.open_time >= $11 AND held.open_time < $12
+CROSS JOIN LATERAL (  -- a quote volume that is not given stays with the bar that it belongs to
+    SELECT bool_and(becomes IS NOT DISTINCT FROM was OR (abs(becomes - was) <= 1e-9 * abs(becomes)) IS TRUE) AS same
+    FROM (VALUES (n.open, held.open), (n.high, held.high), (n.low, held.low), (n.close, held.close),
+                 (nullif(n.volume, 'NaN'), held.volume)) AS field (becomes, was)
+) AS rest
 CROSS JOIN LATERAL (
     SELECT nullif(n.volume, 'NaN') AS volume,
-           CASE WHEN $13 THEN nullif(n.quote_volume, 'NaN') ELSE held.quote_volume END AS quote_volume
+           CASE WHEN $13 THEN nullif(n.quote_volume, 'NaN') WHEN rest.same THEN held.quote_volume END AS quote_volume
 ) AS told
 CROSS JOIN LATERAL (
     SELECT ARRAY (
