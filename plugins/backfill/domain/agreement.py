@@ -69,8 +69,8 @@ POWER = 0.99
 # Prices needed to estimate a price grid; more bars add nothing.
 PRICES_FOR_A_TICK = 8
 BARS_FOR_A_TICK = 2_000
-# Share of the steps between prices that corrupt bars may make.
-OFF_GRID = 0.1
+# Share of the steps between prices that corrupt bars may make, or of prices if they come this often.
+OFF_GRID, RECURRING = 0.1, 3
 
 
 class Leeway(NamedTuple):
@@ -372,8 +372,12 @@ def _coarser_tick(both: InCommon) -> Floats:
 
 
 def tick_of(prices: Floats) -> float:
-    """The smallest step between prices; 0 if too few differ."""
-    distinct = np.unique(prices[:BARS_FOR_A_TICK])
+    """The step between prices; 0 if too few differ. Where prices recur, the rarest are off the grid."""
+    distinct, times = np.unique(prices[:BARS_FOR_A_TICK], return_counts=True)
+    if times.sum() >= RECURRING * max(len(times), 1):
+        often = np.argsort(-times, kind="stable")
+        on_grid = often[: int(np.searchsorted(np.cumsum(times[often]), (1 - OFF_GRID) * times.sum())) + 1]
+        distinct = distinct[np.sort(on_grid)]
     steps = np.diff(distinct[np.isfinite(distinct)])
     steps = steps[steps > FLOAT_NOISE * np.max(np.abs(distinct), initial=0.0)]
     return float(np.quantile(steps, OFF_GRID)) if len(steps) >= PRICES_FOR_A_TICK else 0.0

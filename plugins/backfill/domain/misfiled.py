@@ -27,6 +27,9 @@ from backfill.domain.timeframes import DAY_MS, HOUR_MS
 Fault = Literal["hour_shift", "wrong_scale", "wrong_instrument"]
 
 ENOUGH_BARS = 30
+# Correlation of moves: of a coin at two venues 0.9 and more, of its shifted bars about 0. Moves are cut to so many
+# usual ones, so that a few wrong bars do not decide.
+TOGETHER, APART, MOST_MOVES = 0.5, 0.25, 5.0
 # Above SCATTERED no common cause is sought; it must explain EXPLAINED.
 SCATTERED, EXPLAINED = 0.5, 0.95
 # From UTC-12 to UTC+14.
@@ -75,7 +78,12 @@ def diagnose(
     if scattered and same_venue:
         return None
     if not scattered:
-        found = _hour_shift(stored, other, step_ms, expected) or _wrong_scale(stored, other, step_ms, ceiling)
+        found = None
+        if not _correlation(stored, other) > TOGETHER:
+            found = _hour_shift(stored, other, step_ms, expected) or _shift_of_a_thin_pair(
+                stored, other, step_ms, ceiling
+            )
+        found = found or _wrong_scale(stored, other, step_ms, ceiling)
         if found is not None:
             return found
     evidence = _evidence(stored, other)
@@ -148,6 +156,45 @@ def _hour_shift(stored: pd.DataFrame, other: pd.DataFrame, step_ms: int, ceiling
             why = f"its stamps are {late}: set right, {share:.1%} of {found.compared:,} bars agree"
             explaining.append(evidence.diagnosis("hour_shift", why, share, lag_ms))
     return explaining[0] if len(explaining) == 1 else None
+
+
+def _shift_of_a_thin_pair(stored: pd.DataFrame, other: pd.DataFrame, step_ms: int, ceiling: float) -> Diagnosis | None:
+    """The one lag at which prices move together, where too few bars agree at any."""
+    together = []
+    for lag_ms in _lags_ms(step_ms):
+        moved = stored.assign(open_ms=stored["open_ms"] - lag_ms)
+        correlation = _correlation(moved, other)
+        if correlation > TOGETHER:
+            together.append((lag_ms, moved))
+        elif correlation > APART and abs(lag_ms) > step_ms:
+            return None
+    if len(together) != 1:
+        return None
+    lag_ms, moved = together[0]
+    evidence = _evidence(moved, other)
+    if evidence is None:
+        return None
+    share = compare(moved, other, step_ms=step_ms, ceiling=ceiling).share_agreeing
+    late = f"{_length(abs(lag_ms))} {'late' if lag_ms > 0 else 'early'}"
+    why = f"its stamps are {late}: set right, it moves with the other, and not before"
+    return evidence.diagnosis("hour_shift", why, share, lag_ms)
+
+
+def _correlation(stored: pd.DataFrame, other: pd.DataFrame) -> float:
+    """Of the moves of closes in bars where both traded; NaN if there are too few."""
+    both = in_common(stored, other)
+    both = both.where(~both.silent)
+    place = PRICES.index("close")
+    closes = np.stack((both.stored[:, place], both.other[:, place]))
+    closes = closes[:, (closes > 0).all(axis=0) & np.isfinite(closes).all(axis=0)]
+    moves = np.diff(np.log(closes), axis=1)
+    if moves.shape[1] < ENOUGH_BARS:
+        return float("nan")
+    most = MOST_MOVES * np.mean(np.abs(moves), axis=1, keepdims=True)
+    moves = moves.clip(-most, most)
+    if not (moves.std(axis=1) > 0).all():
+        return float("nan")
+    return float(np.corrcoef(moves)[0, 1])
 
 
 def _lags_ms(step_ms: int) -> list[int]:

@@ -12,7 +12,7 @@ from backfill.domain.agreement import BP, FLOAT_NOISE
 from backfill.domain.candle_columns import PRICES
 from backfill.domain.misfiled import Diagnosis, diagnose
 from backfill.domain.timeframes import DAY_MS, HOUR_MS
-from unit.domain.candle_walks import STEP, at_another_venue, late, market, times
+from unit.domain.candle_walks import STEP, at_another_venue, late, market, thin_pair, times
 
 
 def named(stored: pd.DataFrame, other: pd.DataFrame, step_ms: int = STEP, *, same_venue: bool = False) -> Diagnosis:
@@ -168,3 +168,12 @@ def test_without_known_volumes_the_prices_decide() -> None:
     found = named(blind, own, same_venue=True)
     assert (found.fault, found.volume_ratio) == ("wrong_instrument", None)
     assert "volume" not in found.reason
+
+
+@pytest.mark.parametrize("lag_ms", [HOUR_MS, -2 * HOUR_MS])
+@pytest.mark.parametrize("trades", [8.0, 1.0])
+def test_the_lag_of_a_pair_of_which_one_trades_seldom_is_found(lag_ms: int, trades: float) -> None:
+    liquid, thin = thin_pair(1440, trades=trades)
+    assert diagnose(liquid, thin, step_ms=STEP) is None
+    found = named(late(liquid, lag_ms), thin)
+    assert (found.fault, found.lag_ms) == ("hour_shift", lag_ms)

@@ -16,7 +16,7 @@ import numpy as np
 from backfill.domain.agreement import DISAGREEMENT_COLUMNS, Comparison, compare, votes
 from backfill.domain.answers import bar_intervals
 from backfill.domain.intervals import Interval, difference, intersection, total_ms
-from backfill.domain.misfiled import diagnose
+from backfill.domain.misfiled import Diagnosis, diagnose
 from backfill.domain.timeframes import MINUTE_MS
 from backfill.errors import ExchangeError, SymbolNotListed
 from backfill.jobs.validate.find_suspicious import find_page_edges, find_suspicious
@@ -163,7 +163,7 @@ def _compare(check: ValidationContext, source: CandleSource, page: CandlePage, s
 
 
 def _ask_primary_again(check: ValidationContext, one: _Compared) -> None:
-    """Fetch disputed bars again, at most once a day.
+    """Fetch disputed bars again, at most once a day; all of a page that is wrong as a whole.
 
     Twice: many wrong bars widen the tolerance for others, until corrected.
     """
@@ -171,6 +171,8 @@ def _ask_primary_again(check: ValidationContext, one: _Compared) -> None:
     for _ in range(2):
         disputed_ms = np.unique(one.comparison.disagreements["open_ms"].to_numpy(dtype=np.int64))
         bars = difference(bar_intervals(disputed_ms, check.timeframe.step_ms), asked)
+        if bars and _fault(check, one) is not None:
+            bars = difference(bar_intervals(one.stored["open_ms"].to_numpy(), check.timeframe.step_ms), asked)
         if not bars or not check.ask_primary_again(bars):
             return
         asked = [*asked, *bars]
@@ -198,9 +200,7 @@ def _vote(check: ValidationContext, source: CandleSource, compared: Sequence[_Co
 
 def _write_down(check: ValidationContext, one: _Compared) -> None:
     comparison, disputed = one.comparison, one.comparison.disagreements
-    fault = diagnose(
-        one.stored, one.page.sound, step_ms=check.timeframe.step_ms, ceiling=check.validation.ceiling_pct / 100
-    )
+    fault = _fault(check, one)
     if fault is not None:
         found = [
             Finding(
@@ -234,6 +234,13 @@ def _write_down(check: ValidationContext, one: _Compared) -> None:
     check.resolves[one.source.name] = max(comparison.resolves, check.resolves.get(one.source.name, 0.0))
     check.counts["only_stored"] += len(comparison.only_stored)
     check.counts["only_other"] += len(comparison.only_other)
+
+
+def _fault(check: ValidationContext, one: _Compared) -> Diagnosis | None:
+    """What is wrong with the whole page, if anything."""
+    return diagnose(
+        one.stored, one.page.sound, step_ms=check.timeframe.step_ms, ceiling=check.validation.ceiling_pct / 100
+    )
 
 
 def _disagreement(check: ValidationContext, one: _Compared, row: Mapping[Any, Any]) -> Finding:
