@@ -141,11 +141,11 @@ class _Validation:
         if open_findings:
             counted = ", ".join(f"{count} {kind}" for kind, count in sorted(open_findings.items()))
             problems.append(f"open findings: {counted}; look with `backfill findings --symbols {window.symbol}`")
-        if quarantined:
-            problems.append(
+        notes = []
+        if quarantined:  # their bars rest, and a person may decide at any time
+            notes.append(
                 f"{quarantined} rows in quarantine; decide with `backfill quarantine list --symbols {window.symbol}`"
             )
-        notes = []
         if check.counts["unverified"]:
             notes.append(f"{check.counts['unverified']} bars unverified: no other source has answered for them")
         if suspects:
