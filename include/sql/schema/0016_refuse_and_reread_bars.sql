@@ -16,10 +16,12 @@ CREATE TABLE rereads (
     series_id  integer PRIMARY KEY REFERENCES series (id) ON DELETE CASCADE,
     next_ms    bigint,
     reread_at  timestamptz,
+    accused_at timestamptz,
     widened    int8multirange NOT NULL DEFAULT '{}'
 );
 COMMENT ON TABLE rereads IS 'The rolling plan that reads old pages again, to find late corrections.';
 COMMENT ON COLUMN rereads.next_ms IS 'The next page ends here; the plan walks from new to old and starts over.';
+COMMENT ON COLUMN rereads.accused_at IS 'When the bars of open findings that no check asks about were read again last.';
 COMMENT ON COLUMN rereads.widened IS 'Pages beside found corrections, in this series or in another of the same source: they come first.';
 
 -- A touched bar that is gone is nothing to read again.

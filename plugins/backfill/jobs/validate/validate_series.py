@@ -20,11 +20,13 @@ from backfill.errors import DatabaseError, ExchangeError
 from backfill.jobs.fill.fill_gaps import PATIENCE_S
 from backfill.jobs.validate.compare_sources import compare_sources
 from backfill.jobs.validate.prove_by_timeframe import prove_by_timeframe
+from backfill.jobs.validate.reread_old import reread_old, reread_stand_ins
 from backfill.jobs.validate.reread_unsettled import reread_unsettled
 from backfill.jobs.validate.validation_context import ValidationContext
 from backfill.sources.candle_source import CandleSource
 from backfill.storage.candle_store import CandleStore
 from backfill.storage.gap_fill_log import RunIdentity
+from backfill.storage.rereads import Rereads
 from backfill.storage.series import OpenWork, SeriesWindow
 
 log = logging.getLogger(__name__)
@@ -72,17 +74,20 @@ def validate_series(
     validation: Validation,
     *,
     at: datetime,
+    stand_ins: Iterator[CandleSource | ExchangeError] | None = None,
     thorough: bool = False,
     patience_s: float = PATIENCE_S,
 ) -> ValidationReport:
     """Check ``window`` and repair it from the primary source.
 
     ``primary``: the source, or why it cannot be asked; ``others``: the rest, best first. Each is opened only if needed.
-    ``thorough``: also request coarser bars where nothing is unexplained. Source errors end up in the report. Raises
-    database errors and :class:`SeriesBusy`.
+    ``stand_ins``: the sources of stand-ins that another writer changed. ``thorough``: also request coarser bars where
+    nothing is unexplained. Source errors end up in the report. Raises database errors and :class:`SeriesBusy`.
     """
     with store.working_on(window, patience_s):
-        return _Validation(store, window, who, validation, at).run(primary, others, thorough=thorough)
+        return _Validation(store, window, who, validation, at).run(
+            primary, others, stand_ins or iter(()), thorough=thorough
+        )
 
 
 class _Validation:
@@ -101,6 +106,7 @@ class _Validation:
         self,
         primary: Iterator[CandleSource | ExchangeError],
         others: Iterator[CandleSource | ExchangeError],
+        stand_ins: Iterator[CandleSource | ExchangeError],
         *,
         thorough: bool,
     ) -> ValidationReport:
@@ -109,10 +115,13 @@ class _Validation:
             self.store.prepare(self.window)
             self.check.primary_sources = primary
             reread_unsettled(self.check)
+            reread_stand_ins(self.check, stand_ins)
+            reread_old(self.check)
             if self.check.validation.next_timeframe:
                 prove_by_timeframe(self.check, sample=thorough)
             compare_sources(self.check, others)
             self.check.forget_page_checks(Interval(self.window.start_ms, self.window.start_ms))
+            Rereads(self.store, self.window).settle_mended()
             report = self._report()
         except BaseException as error:
             with suppress(DatabaseError):
