@@ -73,6 +73,9 @@ def parser() -> argparse.ArgumentParser:
     explain.add_argument("symbol", type=_symbol, metavar="SYMBOL", help="e.g. BTC-USDT")
     explain.add_argument("timeframe", metavar="TIMEFRAME", help="e.g. 1m")
     explain.add_argument("open_time", type=moment, metavar="OPEN_TIME", help="ISO 8601 (UTC) or epoch ms")
+    condition = commands.add_parser("condition", parents=[candles, window], help="may I use this day? one row a day")
+    condition.add_argument("symbol", type=_symbol, metavar="SYMBOL", help="e.g. BTC-USDT")
+    condition.add_argument("timeframe", nargs="?", metavar="TIMEFRAME", help="e.g. 1m; else all")
     _add_decisions(commands, candles, some_symbols)
     commands.add_parser("doctor", parents=[candles], help="check database, schema, clock, sources and settings")
 

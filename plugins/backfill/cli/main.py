@@ -67,6 +67,10 @@ def _command(name: str) -> Command:
         from backfill.cli.explain import explain
 
         return explain
+    if name == "condition":
+        from backfill.cli.condition import condition
+
+        return condition
     if name in ("quarantine", "correct", "findings"):
         return _decision(name)
     from backfill.cli.candles import fill, gaps, migrate, status

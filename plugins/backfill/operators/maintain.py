@@ -49,6 +49,8 @@ class RefreshInstrumentsOperator(BaseOperator):
 class PruneOperator(BaseOperator):
     """Removes bars older than their retention, whole months by dropping partitions.
 
+    Days that anything changed since their runs are then counted again for the view ``conditions``.
+
     :param plan_only: only report what would be removed.
     """
 
@@ -73,10 +75,13 @@ class PruneOperator(BaseOperator):
         from backfill.hooks.runtime_hook import open_runtime
         from backfill.jobs.maintain.prune_candles import prune_candles
         from backfill.jobs.universe.declare_universe import declare
+        from backfill.storage.conditions import count_changed_days
 
         with open_runtime(self.candles_conn_id, self.blofin_conn_id) as runtime:
             declare(runtime, ask=False)
             report = prune_candles(runtime.store, settle_ms=runtime.settle_ms, dry_run=str(self.plan_only) == "True")
+            if str(self.plan_only) != "True":
+                count_changed_days(runtime.store)
         _tell(self, report.lines)
         return report.totals()
 

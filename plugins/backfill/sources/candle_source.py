@@ -17,7 +17,7 @@ from backfill.domain.candle_rules import (
     open_time_was_not_asked_for,
     sift,
 )
-from backfill.domain.intervals import Interval
+from backfill.domain.intervals import Interval, intersection, union
 from backfill.domain.markets import Market
 from backfill.domain.page_order import out_of_order
 from backfill.domain.timeframes import Timeframe
@@ -38,6 +38,8 @@ TIME_RULES = frozenset(
     )
 )
 OUT_OF_ORDER = "open_time_is_out_of_order"
+# Rows of these rules name no bar that was asked for.
+RULES_WITHOUT_A_BAR = frozenset({OUT_OF_ORDER, *TIME_RULES} - {open_time_is_told_twice.__name__})
 
 
 @dataclass(frozen=True)
@@ -146,6 +148,15 @@ def silent_in(page: CandlePage, span: Interval, timeframe: Timeframe) -> list[In
         timeframe=timeframe,
         now_ms=page.now_ms,
     )
+
+
+def refused_in(page: CandlePage, span: Interval, timeframe: Timeframe) -> list[Interval]:
+    """The bars of ``span`` whose only rows on the page broke a rule."""
+    refused = {
+        row.open_ms for row in page.broken if row.open_ms is not None and row.rule not in RULES_WITHOUT_A_BAR
+    } - {int(ms) for ms in page.sound["open_ms"]}
+    bars = union(Interval(ms, ms + timeframe.step_ms) for ms in refused if timeframe.floor(ms) == ms)
+    return intersection(bars, [span])
 
 
 def sift_page(

@@ -16,7 +16,7 @@ from backfill.domain.silence import longest_plausible_run
 from backfill.domain.timeframes import DAY_MS, HOUR_MS, Timeframe, timeframe, utc
 from backfill.errors import BadPayload, ContradictoryAnswer, ExchangeError, PaginationStalled, Stopped
 from backfill.sources.believe_silence import believe_silence
-from backfill.sources.candle_source import CandlePage, CandleSource, silent_in
+from backfill.sources.candle_source import CandlePage, CandleSource, refused_in, silent_in
 from backfill.sources.planned_answer import PageWalk, PlannedAnswer
 from backfill.sources.prove_silence import MAX_PAGES, SilenceProof
 from backfill.sources.request_budget import UNLIMITED, RunBudget
@@ -191,7 +191,8 @@ class SourceFetch:
         inside = page.sound[(open_ms >= span.start) & (open_ms < span.end) & ~open_ms.isin(answer.contested)]
         bars = bar_intervals(inside["open_ms"].to_numpy(), self._timeframe.step_ms)
         silent = difference(silent_in(page, span, self._timeframe), answer.given) if answer.is_clean else []
-        self._write(page, inside, bars, silent)
+        refused = difference(refused_in(page, span, self._timeframe), answer.given)
+        self._write(page, inside, bars, silent, refused)
         self._outcomes["candles" if page.rows else "absent"] += 1
         self._latency_ms += page.latency_ms
 
@@ -232,7 +233,12 @@ class SourceFetch:
         return intersection(bars, [Interval(self._span.start, max(self._span.start, settled_ms))])
 
     def _write(
-        self, page: CandlePage, candles: pd.DataFrame, bars: Sequence[Interval], absent: Sequence[Interval]
+        self,
+        page: CandlePage,
+        candles: pd.DataFrame,
+        bars: Sequence[Interval],
+        absent: Sequence[Interval],
+        refused: Sequence[Interval] = (),
     ) -> None:
         quarantined = [QuarantinedRow(row.open_ms, row.rule, page.rows[row.place]) for row in page.broken]
 
@@ -245,6 +251,7 @@ class SourceFetch:
                 absent=absent,
                 settled=self._settled(page, bars),
                 quarantined=quarantined,
+                refused=refused,
                 fill_run_id=self._fill_run_id,
             )
             self._log.count(self._fill_run_id, self._source.name, stored, self._timeframe.step_ms, self.asked_so_far)

@@ -268,12 +268,14 @@ class CandleStore:
         absent: Sequence[Interval] = (),
         settled: Sequence[Interval] = (),
         quarantined: Sequence[QuarantinedRow] = (),
+        refused: Sequence[Interval] = (),
         fill_run_id: int | None = None,
     ) -> StoredPage:
         """Store one answer, inside a :meth:`page_transaction`; twice changes nothing.
 
         ``candles``: sound closed rows, oldest first. ``bars``: their intervals. ``absent``: what the answer lacks.
-        ``settled``: ``bars`` that the primary source gave some time after they ended.
+        ``settled``: ``bars`` that the primary source gave some time after they ended. ``refused``: bars whose only rows
+        are among ``quarantined``.
         """
         inserted = revised = 0
         series = {"series_id": window.series_id, "source_id": source_id}
@@ -298,6 +300,9 @@ class CandleStore:
                 write_down = "ledger/hold_and_record_answer"
         self._quarantine(series, quarantined, fill_run_id)
         newly_absent_ms = fetch_one(self.connection, query(write_down), answer)[0]
+        if refused:
+            params = {**series, "refused": to_multirange(refused), "fill_run_id": fill_run_id or 0}
+            self.connection.execute(query("ledger/record_refusal"), params)
         return StoredPage(inserted, revised, len(quarantined), newly_absent_ms)
 
     def _told_apart(

@@ -86,7 +86,7 @@ class GapFillLog:
     ) -> dict[str, Any]:
         """Close the row; return rows_inserted, rows_revised, rows_quarantined, absent_found, sources.
 
-        ``requests_left``: left to the next run by the budget.
+        ``requests_left``: left to the next run by the budget. The days that the run changed are counted again.
         """
         params = {
             "fill_run_id": fill_run_id,
@@ -100,6 +100,7 @@ class GapFillLog:
             "validation": None if validation is None else Jsonb(validation),
         }
         with translated_errors():
+            self._connection.execute(query("runs/count_changed_days"), params)
             row = fetch_one(self._connection, query("runs/finish_gap_fill_run"), params)
         names = ("rows_inserted", "rows_revised", "rows_quarantined", "absent_found", "sources")
         return dict(zip(names, row, strict=True))

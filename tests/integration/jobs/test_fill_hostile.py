@@ -276,7 +276,7 @@ def told_twice(row: Row) -> list[Row]:
         pytest.param(set_field(0, "yesterday"), None, id="no time but a word"),
     ],
 )
-def test_a_broken_row_is_quarantined_and_its_bar_stays_a_gap(
+def test_a_broken_row_is_quarantined_and_its_bar_is_no_silence(
     store: CandleStore,
     window: SeriesWindow,
     exchange: PaperBlofin,
@@ -298,11 +298,13 @@ def test_a_broken_row_is_quarantined_and_its_bar_stays_a_gap(
     assert report.rows_quarantined == len(quarantined) == (2 if change is told_twice else 1)
     assert rules is None or {rule for rule, _ in quarantined} == rules
     again = fill(store, exchange, window)
-    assert (again.missing_after, again.rows_inserted, again.rows_quarantined) == (1, 0, len(quarantined))
+    refused = one(store.connection, "SELECT count(*) FROM backfill.absences WHERE grade = 'refused'")
+    assert (again.missing_after, again.rows_inserted, again.rows_quarantined) == (1 - refused, 0, len(quarantined))
     assert rows(store.connection, "SELECT times_seen FROM backfill.quarantine") == [(2,)] * len(quarantined)
 
     exchange.behave()
-    assert fill(store, exchange, window).status == "complete"
+    assert fill(store, exchange, window, recheck=True).status == "complete"
+    assert one(store.connection, "SELECT count(*) FROM backfill.absences WHERE grade = 'refused'") == 0
     assert_equals_market(store, window, exchange.market)
 
 

@@ -159,16 +159,16 @@ def test_open_findings_are_problems_and_settled_or_dismissed_ones_are_none(
     assert judge(store, window).problems == []
 
 
-def test_rows_in_quarantine_are_a_problem_until_somebody_decides(store: CandleStore, window: SeriesWindow) -> None:
+def test_rows_in_quarantine_are_noted_until_decided_and_fail_no_run(store: CandleStore, window: SeriesWindow) -> None:
     inside, outside = NOON_MS - HOUR_MS, NOON_MS - 24 * HOUR_MS
     broken = [QuarantinedRow(ms, "high_is_not_highest", [ms]) for ms in (inside, outside, None)]
     store_bars(store, window, candles([]), quarantined=broken)
 
-    assert judge(store, window).problems == [
-        "2 rows in quarantine; decide with `backfill quarantine list --symbols BTC-USDT`"
-    ]
+    said = "2 rows in quarantine; decide with `backfill quarantine list --symbols BTC-USDT`"
+    report = judge(store, window)
+    assert (report.quarantined, said in report.notes, report.problems) == (2, True, [])
     store.connection.execute("UPDATE backfill.quarantine SET status = 'discarded'")
-    assert judge(store, window).problems == []
+    assert (judge(store, window).quarantined, said in judge(store, window).notes) == (0, False)
 
 
 # -- the row ---------------------------------------------------------------------------------------------------

@@ -26,7 +26,8 @@ WITH told AS MATERIALIZED (
     CROSS JOIN LATERAL (SELECT int8range(t.open_ms, t.open_ms + t.step_ms) AS bar) AS bar
     GROUP BY t.series_id, t.source_id
 ), denied AS (
-    SELECT series_id, source_id, range_agg(absent) AS absent FROM absences GROUP BY series_id, source_id
+    SELECT series_id, source_id, range_agg(absent) AS absent FROM absences WHERE grade <> 'refused'
+    GROUP BY series_id, source_id
 ), listed AS (
     SELECT s.id AS series_id, source_id, s.timeframe, i.symbol,
            coalesce(d.absent, '{}') - coalesce(o.traded, '{}') + coalesce(o.flat, '{}') AS lacking,

@@ -7,6 +7,7 @@ WITH span AS (
     SELECT s.*, int8multirange(int8range(%(start_ms)s, %(end_ms)s)) AS asked FROM series AS s WHERE s.id = %(series_id)s
 ), said AS (
     SELECT coalesce(range_agg(a.absent), '{}') AS absent,
+           coalesce(range_agg(a.absent) FILTER (WHERE a.grade <> 'refused'), '{}') AS silent,
            coalesce(range_agg(a.absent) FILTER (WHERE a.grade = 'doubtful'), '{}') AS doubtful
     FROM span JOIN absences AS a ON a.series_id = span.id AND a.source_id = span.source_ids[1]
 ), looks AS (
@@ -33,7 +34,7 @@ WITH span AS (
 )
 SELECT (asked * held)::text AS held, (asked * (held - stand_in))::text AS native,
        (asked * (held - stand_in - settled - absent))::text AS unsettled, (asked - held)::text AS missing,
-       ((asked * absent) - held)::text AS denied,
+       ((asked * silent) - held)::text AS denied,
        ((asked * doubtful) - held - no_trade - lost * reported - proved_lately)::text AS unexplained,
        (asked * compared)::text AS compared, (asked * unverified)::text AS unverified, (asked * proved)::text AS proved
 FROM span, said, checked, found

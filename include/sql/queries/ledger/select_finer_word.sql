@@ -18,7 +18,7 @@ WITH coarse AS (
     CROSS JOIN LATERAL (
         SELECT fine.asked * (fine.no_trade + coalesce(range_agg(a.absent), '{}') - fine.lost - fine.held) AS rest
         FROM absences AS a
-        WHERE a.series_id = fine.id AND a.source_id = fine.source_ids[1] AND a.grade <> 'doubtful' AND a.expires_at > now()
+        WHERE a.series_id = fine.id AND a.source_id = fine.source_ids[1] AND a.grade IN ('proved', 'reported') AND a.expires_at > now()
     ) AS known
 )
 SELECT (SELECT coalesce(range_agg(int8range(t.open_ms, t.open_ms + coarse.step_ms)), '{}') FROM traded AS t, coarse)::text,

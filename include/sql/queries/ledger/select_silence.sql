@@ -11,7 +11,7 @@ WITH span AS (
                                                   AND a.confirmations > 1), '{}') AS confirmed,
            coalesce(range_agg(a.absent) FILTER (WHERE a.source_id <> %(source_id)s AND a.source_id = ANY (s.source_ids)), '{}')
                AS elsewhere
-    FROM span AS s LEFT JOIN absences AS a ON a.series_id = s.id
+    FROM span AS s LEFT JOIN absences AS a ON a.series_id = s.id AND a.grade <> 'refused'
 ), mine AS (
     SELECT span.*, said.silent, said.doubtful, said.confirmed, said.elsewhere,
            CASE WHEN source_ids[1] = %(source_id)s THEN span.held - span.stand_in ELSE span.held END AS given,

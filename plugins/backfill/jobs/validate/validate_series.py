@@ -20,11 +20,13 @@ from backfill.errors import DatabaseError, ExchangeError, Stopped
 from backfill.jobs.fill.fill_gaps import PATIENCE_S
 from backfill.jobs.validate.compare_sources import compare_sources
 from backfill.jobs.validate.prove_by_timeframe import prove_by_timeframe
+from backfill.jobs.validate.reread_old import reread_old, reread_stand_ins
 from backfill.jobs.validate.reread_unsettled import reread_unsettled
 from backfill.jobs.validate.validation_context import ValidationContext
 from backfill.sources.candle_source import CandleSource
 from backfill.storage.candle_store import CandleStore
 from backfill.storage.gap_fill_log import RunIdentity
+from backfill.storage.rereads import Rereads
 from backfill.storage.series import OpenWork, SeriesWindow
 
 log = logging.getLogger(__name__)
@@ -80,17 +82,20 @@ def validate_series(
     validation: Validation,
     *,
     at: datetime,
+    stand_ins: Iterator[CandleSource | ExchangeError] | None = None,
     thorough: bool = False,
     patience_s: float = PATIENCE_S,
 ) -> ValidationReport:
     """Check ``window`` and repair it from the primary source.
 
     ``primary``: the source, or why it cannot be asked; ``others``: the rest, best first. Each is opened only if needed.
-    ``thorough``: also request coarser bars where nothing is unexplained. Source errors end up in the report. Raises
-    database errors and :class:`SeriesBusy`.
+    ``stand_ins``: the sources of stand-ins that another writer changed. ``thorough``: also request coarser bars where
+    nothing is unexplained. Source errors end up in the report. Raises database errors and :class:`SeriesBusy`.
     """
     with store.working_on(window, patience_s):
-        return _Validation(store, window, who, validation, at).run(primary, others, thorough=thorough)
+        return _Validation(store, window, who, validation, at).run(
+            primary, others, stand_ins or iter(()), thorough=thorough
+        )
 
 
 class _Validation:
@@ -109,6 +114,7 @@ class _Validation:
         self,
         primary: Iterator[CandleSource | ExchangeError],
         others: Iterator[CandleSource | ExchangeError],
+        stand_ins: Iterator[CandleSource | ExchangeError],
         *,
         thorough: bool,
     ) -> ValidationReport:
@@ -117,10 +123,13 @@ class _Validation:
             self.store.prepare(self.window)
             self.check.primary_sources = primary
             reread_unsettled(self.check)
+            reread_stand_ins(self.check, stand_ins)
+            reread_old(self.check)
             if self.check.validation.next_timeframe:
                 prove_by_timeframe(self.check, sample=thorough)
             compare_sources(self.check, others)
             self.check.forget_page_checks(Interval(self.window.start_ms, self.window.start_ms))
+            Rereads(self.store, self.window).settle_mended()
             report = self._report()
         except BaseException as error:
             with suppress(DatabaseError):
@@ -149,11 +158,11 @@ class _Validation:
         if open_findings:
             counted = ", ".join(f"{count} {kind}" for kind, count in sorted(open_findings.items()))
             problems.append(f"open findings: {counted}; look with `backfill findings --symbols {window.symbol}`")
-        if quarantined:
-            problems.append(
+        notes = []
+        if quarantined:  # their bars rest, and a person may decide at any time
+            notes.append(
                 f"{quarantined} rows in quarantine; decide with `backfill quarantine list --symbols {window.symbol}`"
             )
-        notes = []
         if check.counts["unverified"]:
             notes.append(f"{check.counts['unverified']} bars unverified: no other source has answered for them")
         if suspects:

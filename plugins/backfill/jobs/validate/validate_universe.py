@@ -19,6 +19,7 @@ from backfill.sources.choose_sources import sources_of
 from backfill.sources.runtime import Runtime
 from backfill.storage.candle_store import CandleStore
 from backfill.storage.gap_fill_log import RunIdentity
+from backfill.storage.rereads import Rereads
 from backfill.storage.series import SeriesWindow
 
 log = logging.getLogger(__name__)
@@ -48,9 +49,11 @@ def validate_universe(
         primary, *others = store.source_names(window.source_ids)
         spot = not venue(primary).perpetuals
         asked = [name for name in others if venue(name).perpetuals != spot and (only is None or name in only)]
+        changed = list(Rereads(store, window).touched_stand_ins())
         with (
             closing(sources_of(runtime, store, window, who.run_id, [primary])) as at_primary,
             closing(sources_of(runtime, store, window, who.run_id, asked)) as elsewhere,
+            closing(sources_of(runtime, store, window, who.run_id, changed)) as stand_ins,
         ):
             try:
                 return validate_series(
@@ -61,6 +64,7 @@ def validate_universe(
                     who,
                     validation,
                     at=at,
+                    stand_ins=stand_ins,
                     thorough=thorough,
                     patience_s=HURRIED_PATIENCE_S,
                 )

@@ -137,17 +137,26 @@ class ValidationContext:
         """Fetch ``bars`` from the primary again and store them; whether it answered."""
         if not bars or self._primary_failure is not None or self.primary is None:
             return False
-        asked = SourceFetch(self.store, self.primary, self.window, self.fill_run_id, self.requests)
+        return self.ask_again(self.primary, bars, pages_in_flight)
+
+    def ask_again(self, source: CandleSource, bars: Sequence[Interval], pages_in_flight: int = 4) -> bool:
+        """Fetch ``bars``, which may lie outside the window, from ``source`` again; whether it answered."""
+        window = self.window._replace(
+            start_ms=min(self.window.start_ms, bars[0].start), end_ms=max(self.window.end_ms, bars[-1].end)
+        )
+        self.store.prepare(window)
+        asked = SourceFetch(self.store, source, window, self.fill_run_id, self.requests)
         asked.ask_for(bars, pages_in_flight)
         asked.write_down()
         self.requests = asked.asked_so_far
         self.counts["rows_restored"] += asked.rows
         self.tell(asked.errors)
+        source_id = self.store.source_id(source.name)
         if asked.has_answered:
-            self._health.has_answered(self.primary_id)
+            self._health.has_answered(source_id)
         elif error := next((e for e in asked.errors if isinstance(e, ExchangeError)), None):
-            self._health.has_failed(self.primary_id, error)
-            if not isinstance(error, PAGE_ERRORS):
+            self._health.has_failed(source_id, error)
+            if source_id == self.primary_id and not isinstance(error, PAGE_ERRORS):
                 self._primary_failure = error
         return asked.has_answered
 
