@@ -19,6 +19,7 @@ import pandas as pd  # noqa: TID253
 from corrupt_candles import CORRUPTIONS, Case, Mask, Places, cases, same
 
 from backfill.domain.agreement import compare
+from backfill.domain.candle_columns import CandleFrame
 from backfill.domain.candle_rules import sift
 from backfill.domain.intervals import Interval
 from backfill.domain.next_timeframe import aggregate, prove
@@ -89,7 +90,9 @@ def report(case: Case, corrupt: Callable[[pd.DataFrame, Places], pd.DataFrame], 
 def find(case: Case, told: pd.DataFrame) -> Found:
     """What the keeper's own checks say of the rows ``told``."""
     open_ms = case.true["open_ms"]
-    sound, broken = sift(told.assign(closed=True, malformed=False), case.bar)
+    flagged = told.assign(closed=True, malformed=False)
+    sifted, broken = sift(CandleFrame({name: column.to_numpy() for name, column in flagged.items()}), case.bar)
+    sound = sifted.to_pandas()
     refused = open_ms.isin([row.open_ms for row in broken]).to_numpy()
     # What was refused is a gap, and comes from the source again before anything is compared.
     stored = pd.concat([sound[case.true.columns], case.true[refused]]).sort_values("open_ms", ignore_index=True)

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from backfill.domain.candle_columns import CandleFrame
+
 if TYPE_CHECKING:
-    import pandas as pd
     from numpy.typing import ArrayLike, NDArray
 
 # PostgreSQL docs, COPY, "Binary Format": signature, flags, extension length; -1 ends the rows.
@@ -53,14 +54,14 @@ def unpacked(file: bytes, columns: Sequence[tuple[str, str]]) -> dict[str, NDArr
     return {name: table[name].astype(np.dtype(wire_type).newbyteorder("=")) for name, wire_type in columns}
 
 
-def page_columns(candles: pd.DataFrame) -> list[Column]:
-    """``candles`` (``frames.candle_frame``, integer ``open_ms``) as columns of ``page_rows``."""
-    open_time = (candles["open_ms"].to_numpy() - POSTGRES_EPOCH_MS) * 1000
-    numbers = [Column(name, FLOAT8, candles[name].to_numpy()) for name in (*PRICES, *VOLUMES)]
+def page_columns(candles: CandleFrame) -> list[Column]:
+    """``candles`` (integer ``open_ms``) as columns of ``page_rows``."""
+    open_time = (candles["open_ms"] - POSTGRES_EPOCH_MS) * 1000
+    numbers = [Column(name, FLOAT8, candles[name]) for name in (*PRICES, *VOLUMES)]
     return [Column("open_time", INT8, open_time), *numbers]
 
 
-def candle_columns(candles: pd.DataFrame, series_id: int, source_id: int) -> list[Column] | None:
+def candle_columns(candles: CandleFrame, series_id: int, source_id: int) -> list[Column] | None:
     """Columns of the table ``candles``, without a volume that is unknown, hence NULL.
 
     None if it is unknown in some rows only.

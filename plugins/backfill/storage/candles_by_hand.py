@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from psycopg.rows import dict_row
 
-from backfill.domain.candle_columns import EARLIEST_MS
+from backfill.domain.candle_columns import EARLIEST_MS, CandleFrame
 from backfill.domain.timeframes import utc
 from backfill.storage.binary_copy import INT2, INT4, INT8, Column, packed, page_columns
 from backfill.storage.candle_store import CandleStore
@@ -58,7 +58,7 @@ class CandlesByHand:
         with translated_errors():
             store.connection.execute(query("by_hand/create_rows"))
             with store.connection.cursor() as cursor, cursor.copy(query("by_hand/copy_rows")) as copy:
-                copy.write(packed([*keys, *page_columns(candles)], len(candles)))
+                copy.write(packed([*keys, *page_columns(CandleFrame.of(candles))], len(candles)))
             self._compare()
 
     def changes(self) -> list[dict[str, Any]]:
