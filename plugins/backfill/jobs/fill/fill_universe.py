@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import closing
 from datetime import datetime
@@ -107,6 +108,10 @@ class LeftForOthers(NamedTuple):
 
     windows: list[SeriesWindow]
     passed_over: dict[int, list[str]]
+
+    def requests_of_symbol(self) -> dict[str, int]:
+        """About one request per series."""
+        return dict(Counter(window.symbol for window in self.windows))
 
 
 def left_for_others(
