@@ -23,6 +23,7 @@ COPY pyproject.toml README.md LICENSE ./
 COPY plugins plugins
 COPY include include
 COPY dags dags
+COPY docker/airflow_local_settings.py config/
 RUN pip install --no-deps --no-build-isolation --editable .
 
 USER airflow

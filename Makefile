@@ -1,6 +1,6 @@
 # `make` alone lists the targets. Settings are variables: `make demo ONCE=1 BACKFILL_API_PORT=9090`.
 .DEFAULT_GOAL := help
-.PHONY: help install demo up backfill down clean distclean test test-stack test-days test-airflow2 bench lint types format lock
+.PHONY: help install demo up backfill down clean distclean test test-stack test-days test-airflow2 bench bench-run lint types format lock
 
 VENV := .venv
 VENV_AIRFLOW2 := .venv-airflow2
@@ -67,13 +67,18 @@ test-airflow2: ## the Dags' tests and `airflow dags backfill` on Airflow 2.11, i
 
 bench: install ## print the figures of benchmarks/, in about twelve minutes
 	@$(VENV)/bin/python benchmarks/store_candles.py
+	@$(VENV)/bin/python benchmarks/read_page.py
 	@$(VENV)/bin/python benchmarks/detect_gaps.py
+	@$(VENV)/bin/python benchmarks/many_series.py
 	@$(VENV)/bin/python benchmarks/compare_candles.py
 	@$(VENV)/bin/python benchmarks/first_fill.py
 	@$(VENV)/bin/python benchmarks/find_corruptions.py
 	@$(VENV)/bin/python benchmarks/real_faults.py
 	@$(VENV)/bin/python benchmarks/deep_history.py --scale 20
 	@$(VENV)/bin/python benchmarks/long_series.py
+
+bench-run: install ## print the anatomy of Airflow runs: tasks, seconds, CPU
+	@$(VENV)/bin/python benchmarks/dag_run.py
 
 lint: install-dev ## ruff and the direction of imports
 	@$(VENV)/bin/ruff check --quiet .

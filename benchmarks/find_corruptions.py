@@ -23,7 +23,7 @@ import pandas as pd  # noqa: TID253
 from corrupt_candles import CORRUPTIONS, STRETCHES, Case, Corruption, Mask, Places, cases, same, stretches
 
 from backfill.domain.agreement import CEILING, TIMES_CEILING, compare
-from backfill.domain.candle_columns import PRICES
+from backfill.domain.candle_columns import PRICES, CandleFrame
 from backfill.domain.candle_rules import sift
 from backfill.domain.continuity import continuity
 from backfill.domain.intervals import Interval
@@ -119,7 +119,9 @@ def report(case: Case, power: Power, name: str, corrupt: Corruption, at: Places)
 def find(case: Case, told: pd.DataFrame) -> Found:
     """What the keeper's own checks say of the rows ``told``."""
     open_ms = case.true["open_ms"]
-    sound, broken = sift(told.assign(closed=True, malformed=False), case.bar)
+    flagged = told.assign(closed=True, malformed=False)
+    sifted, broken = sift(CandleFrame({name: column.to_numpy() for name, column in flagged.items()}), case.bar)
+    sound = sifted.to_pandas()
     refused = open_ms.isin([row.open_ms for row in broken]).to_numpy()
     # What was refused is a gap, and comes from the source again before anything is compared.
     stored = pd.concat([sound[case.true.columns], case.true[refused]]).sort_values("open_ms", ignore_index=True)

@@ -22,7 +22,7 @@ import requests
 from throw_away import Stopwatch, spread, throw_away_home
 
 from backfill.config.settings import load_settings
-from backfill.config.universe_file import declared_series
+from backfill.config.universe_file import declared_series, load_universe
 from backfill.domain.timeframes import DAY_MS, MINUTE_MS
 from backfill.errors import LocalStackFailed
 from backfill.local.embedded_postgres import EmbeddedPostgres
@@ -32,6 +32,7 @@ from backfill.storage.database import Connection, connect, fetch_one
 
 DAG_ID = "candles_fill_gaps"
 LATENCY_MS = 40
+SYMBOLS = 32
 WEEK_MS, BARS = 7 * DAY_MS, 7 * 1440
 RUN_WITHIN_S = 600
 
@@ -50,7 +51,8 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3, choices=range(1, 11), metavar="1..10")
     parser.add_argument("--walked", type=int, default=2, choices=range(1, 9), metavar="1..8", help="symbols walked")
     arguments = parser.parse_args()
-    symbols = [wish.symbol for wish in declared_series(load_settings({}))]
+    wishes = declared_series(load_universe(load_settings({}).universe))
+    symbols = list(dict.fromkeys(wish.symbol for wish in wishes))[:SYMBOLS]
     walked = symbols[: arguments.walked]
     watch = Stopwatch()
     asked: dict[str, int] = {}

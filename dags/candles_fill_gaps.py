@@ -1,6 +1,7 @@
 """Every 30 minutes: find what is missing and fetch exactly that.
 
-detect_gaps -> for each symbol with gaps: fill_from_blofin -> fill_from_fallback -> validate -> report
+detect_gaps -> for each symbol with gaps: fill_from_blofin -> detect_leftovers -> where something is left:
+fill_from_fallback -> for each symbol with gaps: validate -> report. Many symbols with little work share a task.
 """
 
 from __future__ import annotations
@@ -14,8 +15,9 @@ from backfill.dag_parts.tasks import fill_tasks, window_form
 
 # One moment for all tasks of a run.
 END = "{{ params.end or (dag_run.run_after | default('', true)) }}"
-# 25 of the 30 minutes; the next run does the rest.
-UNTIL = "{{ (dag_run.start_date + macros.timedelta(minutes=25)).isoformat() }}"
+# Of the 30 minutes; the next run does the rest. Other sources begin when the primary ones have ended.
+UNTIL = "{{ (dag_run.start_date + macros.timedelta(minutes=20)).isoformat() }}"
+OTHERS_UNTIL = "{{ (dag_run.start_date + macros.timedelta(minutes=25)).isoformat() }}"
 
 
 @dag(
@@ -31,7 +33,7 @@ UNTIL = "{{ (dag_run.start_date + macros.timedelta(minutes=25)).isoformat() }}"
     params=window_form(unset_start="as far back as the universe declares", unset_end="the last closed bar"),
 )
 def candles_fill_gaps() -> None:
-    fill_tasks(start="{{ params.start or '' }}", end=END, until=UNTIL)
+    fill_tasks(start="{{ params.start or '' }}", end=END, until=UNTIL, others_until=OTHERS_UNTIL)
 
 
 candles_fill_gaps()

@@ -67,6 +67,21 @@ def test_it_skips_itself_when_nothing_is_left(fall_back, bybit):
     assert bybit.requests.total == 0
 
 
+def test_only_symbols_with_something_left_for_others_are_handed_to_it(filled, context, bybit, exchange):
+    from backfill.operators.leftovers import LeftoversOperator
+
+    def left(**arguments):
+        return LeftoversOperator(task_id="detect_leftovers", **arguments).execute(context)
+
+    assert left(symbol="BTC-USDT,ETH-USDT") == []
+    asked = exchange.requests.total
+    lose(filled, "ETH-USDT", 30)
+    assert left(symbol="BTC-USDT,ETH-USDT") == ["ETH-USDT"]
+    assert left(symbol="BTC-USDT,ETH-USDT", sources="blofin") == []  # it has had its turn
+    assert left(symbol="") == []  # the sensor has found none: not all
+    assert (exchange.requests.total, bybit.requests.total) == (asked, 0)
+
+
 def test_it_fills_what_is_left_and_says_from_whom(fall_back, filled, exchange):
     lose(filled, "BTC-USDT", 30)
     asked = exchange.requests.total

@@ -34,8 +34,8 @@ def test_a_run_fills_every_series_and_the_next_one_has_nothing_to_do(db, run_dag
         "detect_gaps": "success",
         "fill_from_blofin BTC-USDT": "success",
         "fill_from_blofin ETH-USDT": "success",
-        "fill_from_fallback BTC-USDT": "skipped",
-        "fill_from_fallback ETH-USDT": "skipped",
+        "detect_leftovers": "success",
+        "fill_from_fallback": "skipped",
         "validate BTC-USDT": "success",
         "validate ETH-USDT": "success",
         "report": "success",
@@ -50,6 +50,7 @@ def test_a_run_fills_every_series_and_the_next_one_has_nothing_to_do(db, run_dag
     assert second.tasks == {
         "detect_gaps": "success",
         "fill_from_blofin": "skipped",
+        "detect_leftovers": "success",
         "fill_from_fallback": "skipped",
         "validate": "skipped",
         "report": "skipped",
@@ -75,7 +76,8 @@ def test_a_run_keeps_to_the_symbols_timeframes_and_window_it_is_given(db, run_da
     assert run.tasks == {
         "detect_gaps": "success",
         "fill_from_blofin ETH-USDT": "success",
-        "fill_from_fallback ETH-USDT": "skipped",
+        "detect_leftovers": "success",
+        "fill_from_fallback": "skipped",
         "validate ETH-USDT": "success",
         "report": "success",
     }
@@ -108,7 +110,8 @@ def test_a_run_that_cannot_be_done_as_asked_fails_at_once_and_writes_no_candle(
     assert run.tasks == {
         "detect_gaps": "failed",
         "fill_from_blofin": "upstream_failed",
-        "fill_from_fallback": "upstream_failed",
+        "detect_leftovers": "success",
+        "fill_from_fallback": "skipped",
         "validate": "upstream_failed",
         "report": "failed",
     }
@@ -128,9 +131,8 @@ def test_a_symbol_that_the_exchange_lacks_fails_alone_and_is_named_by_the_report
         "fill_from_blofin BTC-USDT": "success",
         "fill_from_blofin ETH-USDT": "success",
         "fill_from_blofin GONE-USDT": "failed",
-        "fill_from_fallback BTC-USDT": "skipped",
-        "fill_from_fallback ETH-USDT": "skipped",
-        "fill_from_fallback GONE-USDT": "skipped",
+        "detect_leftovers": "success",
+        "fill_from_fallback": "skipped",
         "validate BTC-USDT": "success",
         "validate ETH-USDT": "success",
         "validate GONE-USDT": "success",

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from backfill import __version__
+from backfill.cli.many_rows import FEW_ROWS
 from backfill.config.parameters import as_list, as_moment
 from backfill.config.settings import MAX_BATCH_LIMIT, MAX_REQUEST_SLEEP_MS
 from backfill.config.universe_model import parse_symbol
@@ -32,6 +33,12 @@ def parser() -> argparse.ArgumentParser:
     some = argparse.ArgumentParser(add_help=False, parents=[some_symbols])
     some.add_argument("--timeframes", type=comma_list, metavar="1m,1h", help="only these timeframes")
 
+    long = argparse.ArgumentParser(add_help=False)
+    long.add_argument(
+        "--limit", type=positive, default=FEW_ROWS, metavar="N", help=f"rows at most, the worst ({FEW_ROWS})"
+    )
+    long.add_argument("--all", action="store_true", help="every row")
+
     window = argparse.ArgumentParser(add_help=False)
     window.add_argument("--from", dest="start", type=moment, metavar="T", help="ISO 8601 (UTC) or epoch ms")
     window.add_argument("--to", dest="end", type=moment, metavar="T", help="ISO 8601 (UTC) or epoch ms; exclusive")
@@ -44,9 +51,9 @@ def parser() -> argparse.ArgumentParser:
     declare = commands.add_parser("declare", parents=[candles], help="make Postgres want what the universe file says")
     declare.add_argument("--dry-run", action="store_true", help="print the difference and stop")
     declare.add_argument("--yes", action="store_true", help="drop series without asking")
-    commands.add_parser("status", parents=[candles, some], help="coverage of every series")
-    commands.add_parser("gaps", parents=[candles, some, window], help="what is missing, gap by gap")
-    fill = commands.add_parser("fill", parents=[candles, some, window], help="find the gaps and close them")
+    commands.add_parser("status", parents=[candles, some, long], help="coverage of every series")
+    commands.add_parser("gaps", parents=[candles, some, window, long], help="what is missing, gap by gap")
+    fill = commands.add_parser("fill", parents=[candles, some, window, long], help="find the gaps and close them")
     fill.add_argument("--sources", type=comma_list, metavar="A,B", help="ask only these, in this order")
     fill.add_argument("--recheck", action="store_true", help="ask again for bars that a source is believed to lack")
     fill.add_argument("--batch-limit", type=number(1, MAX_BATCH_LIMIT), metavar="N", help="rows a page of Blofin's")

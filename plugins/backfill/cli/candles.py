@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from datetime import datetime, timezone
 from typing import Any
 
+from backfill.cli.many_rows import missing, show_rows, worst_series
 from backfill.cli.output import Output
 from backfill.cli.stop_signals import ending_in_order, leave
 from backfill.config.connections import database_uri, source_from_environment
@@ -69,7 +70,7 @@ def status(args: argparse.Namespace, output: Output) -> int:
     if output.as_json:
         output.document({"series": rows, "missing_candles": missing, "progress": to_go.as_dict(), "sources": sources})
     else:
-        output.table(f"{len(rows)} series", rows, STATUS_COLUMNS)
+        show_rows(output, "series", rows, STATUS_COLUMNS, _limit(args), worst_series)
         output.table("sources", sources, SOURCE_COLUMNS)
         output.line(NOTHING_WANTED if not rows else str(to_go) if missing else f"all complete{cut_off}")
     return GAPS_REMAIN if missing or not rows else COMPLETE
@@ -79,11 +80,11 @@ def gaps(args: argparse.Namespace, output: Output) -> int:
     """List the gaps; exit code 3 if there is any."""
     with _runtime(args) as runtime:
         rows = gaps_of(runtime.store, _selected(runtime, args))
-        is_declared = bool(runtime.store.wishes.wanted())
+        is_declared = runtime.store.wishes.are_any()
     if output.as_json:
         output.document({"gaps": rows, "missing_candles": sum(row["missing_candles"] for row in rows)})
     elif rows:
-        output.table(f"{len(rows)} gaps", rows, GAP_COLUMNS)
+        show_rows(output, "gaps", rows, GAP_COLUMNS, _limit(args), lambda row: (missing(row),))
     else:
         output.line("no gaps" if is_declared else NOTHING_WANTED)
     return GAPS_REMAIN if rows or not is_declared else COMPLETE
@@ -106,7 +107,7 @@ def fill(args: argparse.Namespace, output: Output) -> int:
     if output.as_json:
         output.document({"runs": [report.as_dict() for report in reports], **_totals(reports)})
     else:
-        _show_reports(reports, output, cut_off)
+        _show_reports(reports, output, cut_off, _limit(args))
     if runtime.stop.reason:
         output.error(f"interrupted ({runtime.stop.reason}); what was stored stays stored, run it again to go on")
         is_whole = len(reports) == len(windows) and not any(report.missing_after for report in reports)
@@ -114,6 +115,10 @@ def fill(args: argparse.Namespace, output: Output) -> int:
     if any(report.status == "failed" for report in reports):
         return FAILURE
     return GAPS_REMAIN if any(report.missing_after for report in reports) else COMPLETE
+
+
+def _limit(args: argparse.Namespace) -> int | None:
+    return None if args.all else args.limit
 
 
 def _runtime(args: argparse.Namespace) -> Runtime:
@@ -167,10 +172,19 @@ def _fill_all(
                 + (f"; not all could be asked: {report.error}" if report.status == "complete" and report.error else "")
             )
             if bar is None:
-                output.note(line)
+                _note(output, report, line, len(reports), len(windows), args)
             else:
                 bar.update(bar.task_ids[0], advance=1, last=line)
     return sorted(reports, key=lambda report: (report.symbol, timeframe(report.timeframe).step_ms))
+
+
+def _note(output: Output, report: FillReport, line: str, done: int, series: int, args: argparse.Namespace) -> None:
+    """A line per series while they are few; else one per failure or twentieth part."""
+    limit = _limit(args)
+    if limit is None or series <= limit or report.status == "failed":
+        output.note(line)
+    elif done * 20 // series != (done - 1) * 20 // series:
+        output.note(f"{done:,} of {series:,} series; the last: {line}")
 
 
 def _show_plan(plan: FillPlan, output: Output) -> int:
@@ -185,8 +199,9 @@ def _show_plan(plan: FillPlan, output: Output) -> int:
     return GAPS_REMAIN if plan.missing_candles or not plan.rows else COMPLETE
 
 
-def _show_reports(reports: Sequence[FillReport], output: Output, cut_off: str) -> None:
-    output.table(f"{len(reports)} series", [report.as_dict() for report in reports], REPORT_COLUMNS)
+def _show_reports(reports: Sequence[FillReport], output: Output, cut_off: str, limit: int | None) -> None:
+    rows = [report.as_dict() for report in reports]
+    show_rows(output, "series", rows, REPORT_COLUMNS, limit, worst_series)
     totals = _totals(reports)
     output.line(
         f"{totals['rows_inserted']:,} inserted, {totals['rows_revised']:,} revised, "

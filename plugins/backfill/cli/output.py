@@ -17,6 +17,7 @@ from rich.table import Table
 Row = Mapping[str, Any]
 # A file or a pipe is not wrapped.
 FILE_WIDTH = 10_000
+MANY_ROWS = 200
 
 
 class Output:
@@ -31,11 +32,14 @@ class Output:
         self.notes = Console(stderr=True, soft_wrap=soft_wrap, markup=False, emoji=False, highlight=False)
 
     def document(self, document: Mapping[str, Any]) -> None:
-        """The one JSON document of a ``--json`` run."""
-        print(json.dumps(document, default=_plain, indent=2))
+        """The one JSON document of a ``--json`` run; of a list, a line per row."""
+        print("{\n" + ",\n".join(f"  {json.dumps(name)}: {_value(value)}" for name, value in document.items()) + "\n}")
 
     def table(self, title: str, rows: Sequence[Row], columns: Sequence[str]) -> None:
         """Print ``columns`` of ``rows`` under a title."""
+        if len(rows) > MANY_ROWS:
+            self._plain_table(title, rows, columns)
+            return
         table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
         for column in columns:
             table.add_column(
@@ -47,6 +51,22 @@ class Output:
         for row in rows:
             table.add_row(*(_shown(row[column]) for column in columns))
         self.results.print(table)
+
+    def _plain_table(self, title: str, rows: Sequence[Row], columns: Sequence[str]) -> None:
+        """Without wrapping: rich takes milliseconds a row."""
+        cells = [[_shown(row[column]) for column in columns] for row in rows]
+        widths = [
+            max(len(name), *map(len, column)) for name, column in zip(columns, zip(*cells, strict=True), strict=True)
+        ]
+        right = [_is_numeric(rows, column) for column in columns]
+        lines = [title, "  ".join(name.ljust(width) for name, width in zip(columns, widths, strict=True))]
+        for row in cells:
+            aligned = (
+                cell.rjust(width) if to_right else cell.ljust(width)
+                for cell, width, to_right in zip(row, widths, right, strict=True)
+            )
+            lines.append("  ".join(aligned).rstrip())
+        self.results.file.write("\n".join(lines) + "\n")
 
     def line(self, text: str) -> None:
         """Print a line of the result."""
@@ -77,6 +97,12 @@ class Output:
         with Progress(*columns, console=self.notes) as progress:
             progress.add_task(what, total=total, last="")
             yield progress
+
+
+def _value(value: Any) -> str:
+    if not isinstance(value, list) or not value:
+        return json.dumps(value, default=_plain)
+    return "[\n    " + ",\n    ".join(json.dumps(row, default=_plain) for row in value) + "\n  ]"
 
 
 def _is_numeric(rows: Iterable[Row], column: str) -> bool:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from airflow.providers.common.compat.sdk import AirflowSkipException, Param, task_group
+from airflow.providers.common.compat.sdk import AirflowSkipException, BaseOperator, Param, chain
 
 from backfill.domain.timeframes import TIMEFRAMES
 from backfill.operators.blofin_candles import BlofinCandlesOperator
 from backfill.operators.ccxt_fallback import CcxtFallbackOperator
+from backfill.operators.leftovers import LeftoversOperator
 from backfill.operators.report import ReportOperator
 from backfill.operators.validate import ValidateOperator
 from backfill.sensors.gap_detect import GapDetectSensor
@@ -21,6 +23,9 @@ SYMBOLS = "{{ (params.symbols or []) | join(',') }}"
 TIMEFRAMES_ASKED = "{{ (params.timeframes or []) | join(',') }}"
 RECHECK = "{{ params.recheck }}"
 ALL_WITH_GAPS = "{{ (ti.xcom_pull(task_ids='detect_gaps') or []) | join(',') }}"
+ALL_LEFT = "{{ (ti.xcom_pull(task_ids='detect_leftovers') or []) | join(',') }}"
+# Airflow shows 250 characters.
+LABEL = "{{ task.symbol | truncate(200) }}"
 
 
 def window_form(unset_start: str, unset_end: str) -> dict[str, Param]:
@@ -58,41 +63,47 @@ def window_form(unset_start: str, unset_end: str) -> dict[str, Param]:
 
 
 def fill_tasks(
-    start: str, end: str, *, sources: str = "", plan_only: str = "False", until: str = "", mapped: bool = True
+    start: str,
+    end: str,
+    *,
+    sources: str = "",
+    plan_only: str = "False",
+    until: str = "",
+    others_until: str = "",
+    mapped: bool = True,
 ) -> None:
-    """detect_gaps -> for each symbol with gaps: fill_from_blofin -> fill_from_fallback -> validate, then report.
+    """detect_gaps -> fill_from_blofin -> detect_leftovers -> fill_from_fallback -> validate -> report.
 
-    Parameters are templates. ``start`` and ``end`` must render alike in all tasks of a run; empty: as the universe
-    says. ``sources``: comma list; empty: all. ``plan_only``: "True" only logs the plan. ``until``: when fills must end.
-    Without ``mapped``, one instance of each task works on all symbols.
+    Fills and validations are mapped over symbols, or batches of them. Parameters are templates. ``start`` and ``end``
+    must render alike in all tasks of a run; empty: as the universe says. ``sources``: comma list; empty: all.
+    ``plan_only``: "True" only logs the plan. ``until``, ``others_until``: when the fills from primary sources and from
+    others must end. Without ``mapped``, one instance of each task works on all symbols.
     """
     asked: dict[str, Any] = {
         "timeframes": TIMEFRAMES_ASKED, "start": start, "end": end, "sources": sources, "recheck": RECHECK
     }  # fmt: skip
     checked: dict[str, Any] = {name: template for name, template in asked.items() if name != "recheck"}
-    how: dict[str, Any] = (
-        {"map_index_template": "{{ task.symbol }}"} if mapped else {"pre_execute": _skip_without_symbols}
-    )
+    # They run even if an earlier task failed.
+    later: dict[str, Any] = {"trigger_rule": "all_done"}
     detect_gaps = GapDetectSensor(task_id="detect_gaps", symbols=SYMBOLS, plan_only=plan_only, **asked)
+    leftovers = LeftoversOperator(task_id="detect_leftovers", symbol=ALL_WITH_GAPS, **later, **asked)
 
-    @task_group(prefix_group_id=False)
-    def one_symbol(symbol: str) -> None:
-        """The tasks of one symbol."""
-        named: dict[str, Any] = {"symbol": symbol, "weight_rule": "upstream", **how}
-        (
-            BlofinCandlesOperator(task_id="fill_from_blofin", until=until, **named, **asked)
-            # It runs even if the first task failed.
-            >> CcxtFallbackOperator(
-                task_id="fill_from_fallback", trigger_rule="all_done", until=until, **named, **asked
-            )
-            >> ValidateOperator(task_id="validate", trigger_rule="all_done", **named, **checked)
-        )
+    def over(found: BaseOperator, all_found: str, kind: type[BaseOperator], task_id: str, **arguments: Any) -> Any:
+        """A task over what ``found`` has returned."""
+        arguments |= {"task_id": task_id, "weight_rule": "upstream"}
+        if mapped:
+            return kind.partial(map_index_template=LABEL, **arguments).expand(symbol=found.output)
+        return kind(symbol=all_found, pre_execute=_skip_without_symbols, **arguments)
 
-    report = ReportOperator(task_id="report")
-    if mapped:
-        one_symbol.expand(symbol=detect_gaps.output) >> report
-    else:
-        detect_gaps >> one_symbol(ALL_WITH_GAPS) >> report
+    with_gaps = partial(over, detect_gaps, ALL_WITH_GAPS)
+    chain(
+        detect_gaps,
+        with_gaps(BlofinCandlesOperator, "fill_from_blofin", until=until, **asked),
+        leftovers,
+        over(leftovers, ALL_LEFT, CcxtFallbackOperator, "fill_from_fallback", until=others_until, **later, **asked),
+        with_gaps(ValidateOperator, "validate", **later, **checked),
+        ReportOperator(task_id="report"),
+    )
 
 
 def _skip_without_symbols(context: Context) -> None:

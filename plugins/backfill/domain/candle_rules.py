@@ -6,13 +6,17 @@ equal repetitions and running bars break none.
 
 from __future__ import annotations
 
+import functools
 import math
-from collections.abc import Callable
+import operator
+from collections.abc import Callable, Iterable, Sequence
+from itertools import repeat
 from typing import NamedTuple
 
-import pandas as pd
+import numpy as np
+from numpy.typing import NDArray
 
-from backfill.domain.candle_columns import CANDLE_COLUMNS, PRICES, VOLUMES
+from backfill.domain.candle_columns import CANDLE_COLUMNS, PRICES, VOLUMES, CandleColumns, CandleFrame, same_rows
 from backfill.domain.timeframes import Timeframe
 
 # The server's clock has whole seconds; another machine makes the bars.
@@ -32,7 +36,8 @@ class Asked(NamedTuple):
     now_ms: float = math.inf
 
 
-Rule = Callable[[pd.DataFrame, Asked], pd.Series]
+Mask = NDArray[np.bool_]
+Rule = Callable[[CandleColumns, Asked], Mask]
 
 
 class BrokenRow(NamedTuple):
@@ -43,71 +48,92 @@ class BrokenRow(NamedTuple):
     rule: str
 
 
-def field_is_malformed(candles: pd.DataFrame, asked: Asked) -> pd.Series:
+def field_is_malformed(candles: CandleColumns, asked: Asked) -> Mask:
     """A field is no valid number or time."""
-    return candles["malformed"]
+    return np.asarray(candles["malformed"], dtype=bool)
 
 
-def number_is_not_finite(candles: pd.DataFrame, asked: Asked) -> pd.Series:
+def number_is_not_finite(candles: CandleColumns, asked: Asked) -> Mask:
     """Scaling can produce such a number."""
-    return candles[CANDLE_COLUMNS].abs().max(axis=1) == math.inf
+    return _any(np.isinf(column) for column in _columns(candles, CANDLE_COLUMNS))
 
 
-def number_is_absurd(candles: pd.DataFrame, asked: Asked) -> pd.Series:
+def number_is_absurd(candles: CandleColumns, asked: Asked) -> Mask:
     """Products of such numbers would raise an error in Postgres."""
-    size = candles[PRICES + VOLUMES].abs()
-    return ((size > LARGEST) | ((size < SMALLEST) & (size != 0))).any(axis=1)
+    sizes = [np.abs(column) for column in _columns(candles, PRICES + VOLUMES)]
+    return _any((size > LARGEST) | ((size < SMALLEST) & (size != 0)) for size in sizes)
 
 
-def open_time_is_missing(candles: pd.DataFrame, asked: Asked) -> pd.Series:
-    return candles["open_ms"].isna()
+def open_time_is_missing(candles: CandleColumns, asked: Asked) -> Mask:
+    return np.isnan(_column(candles, "open_ms"))
 
 
-def open_time_is_off_the_grid(candles: pd.DataFrame, asked: Asked) -> pd.Series:
+def open_time_is_off_the_grid(candles: CandleColumns, asked: Asked) -> Mask:
     """No bar opens then."""
-    return (candles["open_ms"] - asked.timeframe.anchor_ms) % asked.timeframe.step_ms != 0
+    since_anchor_ms = _column(candles, "open_ms") - asked.timeframe.anchor_ms
+    return np.not_equal(since_anchor_ms % asked.timeframe.step_ms, 0)
 
 
-def open_time_is_in_the_future(candles: pd.DataFrame, asked: Asked) -> pd.Series:
+def open_time_is_in_the_future(candles: CandleColumns, asked: Asked) -> Mask:
     """The bar has not opened, even if marked closed."""
-    return candles["open_ms"] > asked.now_ms + CLOCK_SLACK_MS
+    return _column(candles, "open_ms") > asked.now_ms + CLOCK_SLACK_MS
 
 
-def price_is_missing(candles: pd.DataFrame, asked: Asked) -> pd.Series:
-    return candles[PRICES].isna().any(axis=1)
+def price_is_missing(candles: CandleColumns, asked: Asked) -> Mask:
+    return _any(np.isnan(column) for column in _columns(candles, PRICES))
 
 
-def price_is_not_positive(candles: pd.DataFrame, asked: Asked) -> pd.Series:
-    return (candles[PRICES] <= 0).any(axis=1)
+def price_is_not_positive(candles: CandleColumns, asked: Asked) -> Mask:
+    return _any(column <= 0 for column in _columns(candles, PRICES))
 
 
-def high_is_not_highest(candles: pd.DataFrame, asked: Asked) -> pd.Series:
-    return candles["high"] < candles[["open", "low", "close"]].max(axis=1)
+def high_is_not_highest(candles: CandleColumns, asked: Asked) -> Mask:
+    high, *others = _columns(candles, ["high", "open", "low", "close"])
+    return _any(other > high for other in others)
 
 
-def low_is_not_lowest(candles: pd.DataFrame, asked: Asked) -> pd.Series:
-    return candles["low"] > candles[["open", "high", "close"]].min(axis=1)
+def low_is_not_lowest(candles: CandleColumns, asked: Asked) -> Mask:
+    low, *others = _columns(candles, ["low", "open", "high", "close"])
+    return _any(other < low for other in others)
 
 
-def volume_is_missing(candles: pd.DataFrame, asked: Asked) -> pd.Series:
+def volume_is_missing(candles: CandleColumns, asked: Asked) -> Mask:
     """Every source gives the base volume."""
-    return candles["volume"].isna()
+    return np.isnan(_column(candles, "volume"))
 
 
-def volume_is_negative(candles: pd.DataFrame, asked: Asked) -> pd.Series:
-    return (candles[VOLUMES] < 0).any(axis=1)
+def volume_is_negative(candles: CandleColumns, asked: Asked) -> Mask:
+    return _any(column < 0 for column in _columns(candles, VOLUMES))
 
 
-def open_time_was_not_asked_for(candles: pd.DataFrame, asked: Asked) -> pd.Series:
+def open_time_was_not_asked_for(candles: CandleColumns, asked: Asked) -> Mask:
     """The row is at or after the cursor."""
-    return candles["open_ms"] >= asked.before_ms
+    return _column(candles, "open_ms") >= asked.before_ms
 
 
-def open_time_is_told_twice(candles: pd.DataFrame, asked: Asked) -> pd.Series:
+def open_time_is_told_twice(candles: CandleColumns, asked: Asked) -> Mask:
     """Rows of one bar differ: either could be right."""
-    once = candles.drop_duplicates([*CANDLE_COLUMNS, "closed"])
-    contested = once.loc[once["open_ms"].duplicated(keep=False), "open_ms"]
-    return candles["open_ms"].isin(contested)
+    open_ms, closed = _columns(candles, ["open_ms", "closed"])
+    _, first, bar = np.unique(open_ms, return_index=True, return_inverse=True)
+    if len(first) == len(open_ms):
+        return np.zeros(len(open_ms), dtype=bool)
+    frame = CandleFrame.of(candles)
+    first_of_bar = first[bar.ravel()]
+    differs = ~same_rows(frame, frame.rows(first_of_bar)) | (closed != closed[first_of_bar])
+    return np.isin(open_ms, open_ms[differs])
+
+
+def _column(candles: CandleColumns, name: str) -> NDArray[np.float64]:
+    return np.asarray(candles[name], dtype=np.float64)
+
+
+def _columns(candles: CandleColumns, names: Sequence[str]) -> list[NDArray[np.float64]]:
+    return [_column(candles, name) for name in names]
+
+
+def _any(masks: Iterable[Mask]) -> Mask:
+    whole: Mask = functools.reduce(operator.or_, masks)
+    return whole
 
 
 RULES: tuple[Rule, ...] = (
@@ -129,20 +155,20 @@ RULES: tuple[Rule, ...] = (
 
 
 def sift(
-    candles: pd.DataFrame, timeframe: Timeframe, before_ms: float = math.inf, now_ms: float = math.inf
-) -> tuple[pd.DataFrame, list[BrokenRow]]:
+    candles: CandleFrame, timeframe: Timeframe, before_ms: float = math.inf, now_ms: float = math.inf
+) -> tuple[CandleFrame, list[BrokenRow]]:
     """The sound rows (oldest first, unique, ``open_ms`` int64) and the broken ones; see :class:`Asked`."""
     asked = Asked(timeframe, before_ms, now_ms)
     broken: list[BrokenRow] = []
-    sound = candles
+    sound, places = candles, np.arange(len(candles))
     for rule in RULES:
         bad = rule(sound, asked)
         if bad.any():
-            broken += [_broken_row(place, open_ms, rule) for place, open_ms in sound.loc[bad, "open_ms"].items()]
-            sound = sound[~bad]
-    sound = sound.drop_duplicates("open_ms").sort_values("open_ms", ignore_index=True)
-    return sound.astype({"open_ms": "int64"}), broken
+            broken += map(_broken_row, places[bad].tolist(), sound["open_ms"][bad].tolist(), repeat(rule.__name__))
+            sound, places = sound.rows(~bad), places[~bad]
+    open_ms, first = np.unique(sound["open_ms"], return_index=True)
+    return sound.rows(first).with_columns(open_ms=open_ms.astype(np.int64)), broken
 
 
-def _broken_row(place: object, open_ms: float, rule: Rule) -> BrokenRow:
-    return BrokenRow(int(str(place)), None if pd.isna(open_ms) else int(open_ms), rule.__name__)
+def _broken_row(place: int, open_ms: float, rule: str) -> BrokenRow:
+    return BrokenRow(place, None if math.isnan(open_ms) else int(open_ms), rule)

@@ -11,16 +11,18 @@ than :data:`NOISE` is a difference.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from backfill.domain.answers import bar_intervals
 from backfill.domain.candle_columns import PRICES
 from backfill.domain.intervals import Interval, intersection, union
 from backfill.domain.timeframes import MINUTE_MS, TIMEFRAMES, Timeframe, timeframe
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 # Relative.
 NOISE = 1e-9
@@ -126,6 +128,8 @@ def prove(
 
 
 def _added_up(lower: pd.DataFrame, higher_tf: Timeframe, silent: Mask) -> pd.DataFrame:
+    import pandas as pd
+
     opens_ms = lower["open_ms"].to_numpy(np.int64)
     parents_ms = opens_ms - (opens_ms - higher_tf.anchor_ms) % higher_tf.step_ms
     firsts = np.flatnonzero(np.diff(parents_ms, prepend=parents_ms[:1] - 1))
@@ -186,6 +190,8 @@ def _exceeds(mine: Values, theirs: Values) -> Mask:
 
 
 def _table(opens_ms: Times, mine: Values, theirs: Values, contradicted: Mask) -> pd.DataFrame:
+    import pandas as pd
+
     bar, field = np.nonzero(contradicted)
     return pd.DataFrame(
         {

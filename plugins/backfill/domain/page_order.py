@@ -5,7 +5,8 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Sequence
-from itertools import pairwise
+
+import numpy as np
 
 # Below this share no row is trusted.
 IN_ORDER_SHARE = 0.75
@@ -16,9 +17,8 @@ def out_of_order(open_ms: Sequence[int]) -> frozenset[int]:
 
     A row is cleared only if every longest ordered run has it: either of two swapped rows may be wrong.
     """
-    steps = [b - a for a, b in pairwise(open_ms)]
-    falling = sum(step < 0 for step in steps)
-    rising = sum(step > 0 for step in steps)
+    steps = np.diff(np.asarray(open_ms, dtype=np.int64))
+    falling, rising = np.count_nonzero(steps < 0), np.count_nonzero(steps > 0)
     if not falling or not rising:
         return frozenset()
     rising_times = [-ms for ms in open_ms] if falling > rising else list(open_ms)

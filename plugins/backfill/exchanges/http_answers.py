@@ -8,6 +8,7 @@ import re
 import time
 from datetime import datetime, timezone
 from email.utils import parsedate_to_datetime
+from itertools import chain
 from typing import Any
 
 import requests
@@ -21,6 +22,7 @@ GEO_WORDS = ("block access from your country", "restricted location", "not avail
 CHUNK_BYTES = 64 * 1024
 # Python parses a thousand, but cannot serialise them.
 MOST_LEVELS = 32
+CONTAINERS = frozenset({list, dict})
 
 
 def status_error(
@@ -83,14 +85,11 @@ def json_of(exchange: str, body: bytes, where: str) -> Any:
 def _is_nested_too_deep(document: Any) -> bool:
     level = [document]
     for _ in range(MOST_LEVELS):
-        level = [
-            inner
-            for outer in level
-            if isinstance(outer, (list, dict))
-            for inner in (outer.values() if isinstance(outer, dict) else outer)
-            if isinstance(inner, (list, dict))
-        ]
-    return bool(level)
+        level = [outer for outer in level if type(outer) in CONTAINERS]
+        level = list(chain.from_iterable(outer.values() if type(outer) is dict else outer for outer in level))
+        if CONTAINERS.isdisjoint(map(type, level)):
+            return False
+    return True
 
 
 def _refuse_constant(word: str) -> None:

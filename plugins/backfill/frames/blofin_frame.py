@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import pandas as pd
-
+from backfill.domain.candle_columns import CandleFrame
 from backfill.frames.candle_frame import frame_of, scaled
 
 # ts, o, h, l, c, vol (contracts, skipped: contractValue may change), volCurrency (base), volCurrencyQuote (quote),
@@ -16,7 +15,7 @@ _CONFIRM = 8
 _BROKEN_ROW = ["broken row"] * 9
 
 
-def blofin_frame(rows: Sequence[Any], price_scale: float = 1.0, volume_scale: float = 1.0) -> pd.DataFrame:
+def blofin_frame(rows: Sequence[Any], price_scale: float = 1.0, volume_scale: float = 1.0) -> CandleFrame:
     """One unchecked candle per row, in order, malformed if of another shape; see :func:`scaled`."""
     whole = [row if _is_whole(row) else _BROKEN_ROW for row in rows]
     frame = frame_of(

@@ -8,10 +8,9 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
-from backfill.domain.candle_columns import CANDLE_COLUMNS, EARLIEST_MS, LATEST_MS, PRICES
+from backfill.domain.candle_columns import CANDLE_COLUMNS, EARLIEST_MS, LATEST_MS, PRICES, CandleFrame
 
 # Python accepts "nan", "1_000", " 1" and digits of other scripts.
 _DECIMALS = re.compile(r"[0-9.eE+-]*")
@@ -49,8 +48,8 @@ def _number(cell: Any) -> float:
         return math.inf
 
 
-def frame_of(columns: dict[str, Sequence[Any]], closed: Sequence[bool]) -> pd.DataFrame:
-    """An unchecked frame of raw ``columns``, indexed by place in the answer."""
+def frame_of(columns: dict[str, Sequence[Any]], closed: Sequence[bool]) -> CandleFrame:
+    """An unchecked frame of raw ``columns``; a row keeps its place in the answer."""
     parsed: dict[str, NDArray[np.float64]] = {}
     malformed = np.zeros(len(closed), dtype=bool)
     for name in CANDLE_COLUMNS:
@@ -59,20 +58,20 @@ def frame_of(columns: dict[str, Sequence[Any]], closed: Sequence[bool]) -> pd.Da
     open_ms = parsed["open_ms"]
     no_time = (open_ms < EARLIEST_MS) | (open_ms > LATEST_MS)
     open_ms[no_time] = np.nan
-    return pd.DataFrame({**parsed, "closed": np.array(closed, dtype=bool), "malformed": malformed | no_time})
+    return CandleFrame({**parsed, "closed": np.array(closed, dtype=bool), "malformed": malformed | no_time})
 
 
-def scaled(frame: pd.DataFrame, price_scale: float, volume_scale: float) -> pd.DataFrame:
+def scaled(frame: CandleFrame, price_scale: float, volume_scale: float) -> CandleFrame:
     """``frame`` in the instrument's denomination, volume in coins.
 
     The amount paid, the quote volume, stays.
     """
-    frame[PRICES] = _times(frame[PRICES], price_scale)
-    frame["volume"] = _times(frame["volume"], volume_scale)
-    return frame
+    scales = {**dict.fromkeys(PRICES, price_scale), "volume": volume_scale}
+    with np.errstate(over="ignore"):  # the rules refuse what becomes infinite
+        return frame.with_columns(**{name: _times(frame[name], scale) for name, scale in scales.items()})
 
 
-def _times(values: Any, scale: float) -> Any:
+def _times(values: NDArray[np.float64], scale: float) -> NDArray[np.float64]:
     """Divide by 1000 instead of multiplying by 0.001: nearest to the decimal sent."""
     if scale == 1:
         return values

@@ -6,14 +6,12 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-import pandas as pd
-
-from backfill.domain.candle_columns import PRICES
+from backfill.domain.candle_columns import PRICES, CandleFrame
 from backfill.exchanges.ccxt_rows import CcxtRow
 from backfill.frames.candle_frame import frame_of, scaled
 
 
-def ccxt_frame(rows: Sequence[CcxtRow], price_scale: float = 1.0, volume_scale: float = 1.0) -> pd.DataFrame:
+def ccxt_frame(rows: Sequence[CcxtRow], price_scale: float = 1.0, volume_scale: float = 1.0) -> CandleFrame:
     """One unchecked candle per row, in order; see :func:`scaled`.
 
     Rows with empty cells, except quote volume, are malformed: ccxt reads nonsense as empty.

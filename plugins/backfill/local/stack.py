@@ -22,6 +22,7 @@ import psutil
 import backfill
 from backfill.config.resources import dags_dir
 from backfill.config.settings import Settings
+from backfill.dag_parts.preload import SETTINGS_FILE
 from backfill.errors import ConfigurationError, LocalStackFailed
 from backfill.local.airflow_api import AirflowApi
 from backfill.local.airflow_settings import MARK, AirflowSettings
@@ -118,6 +119,7 @@ def running_stack(settings: Settings, scenario: Scenario, note: Note) -> Iterato
             schedule=scenario.market is None,
         )
         environment = airflow.environment(scenario.inherited(os.environ), ours)
+        _write_local_settings(home)
         if _must_migrate_airflow(postgres, home):
             note("preparing Airflow's database (the first time only)")
             _migrate_airflow(home, environment)
@@ -177,6 +179,13 @@ def _component(home: Path, environment: dict[str, str], name: str, *arguments: s
     command = [sys.executable, "-m", "airflow", name, *arguments]
     kind = Scheduler if name == "scheduler" else Component
     return kind(name, command, environment, home / "logs" / f"{name}.log")
+
+
+def _write_local_settings(home: Path) -> None:
+    """Tasks are forked from the scheduler, which imports for all of them."""
+    file = home / "airflow" / "config" / "airflow_local_settings.py"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(SETTINGS_FILE)
 
 
 def _must_migrate_airflow(postgres: EmbeddedPostgres, home: Path) -> bool:

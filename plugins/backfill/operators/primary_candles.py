@@ -39,7 +39,7 @@ class PrimaryCandlesOperator(FillOperator):
         with self.open_runtime() as runtime:
             windows = with_primary_among(runtime.store, self.windows(runtime), wanted or sources)
             if not windows:
-                named = " or ".join(wanted or sources)
+                named = " or ".join(wanted or sources or ())
                 raise AirflowSkipException(f"the primary source of {self.symbol} is another than {named}")
             runtime.store.run_log.abandon_dead_runs()  # such as an earlier try of this task
             reports = list(

@@ -75,6 +75,19 @@ class WindowOperator(BaseOperator):
             end=as_moment("end", self.end),
         )
 
+    def known_windows(self, runtime: Runtime) -> list[SeriesWindow]:
+        """The same windows by the wishes in Postgres; writes nothing."""
+        from backfill.jobs.fill.fill_universe import select_wanted
+
+        which = select_wanted(
+            runtime,
+            symbols=as_list(self.symbol),
+            timeframes=as_list(self.timeframes),
+            start=as_moment("start", self.start),
+            end=as_moment("end", self.end),
+        )
+        return runtime.store.windows(which)
+
 
 class FillOperator(WindowOperator):
     """Asks sources for missing bars.

@@ -30,7 +30,8 @@ class GapDetectSensor(BaseSensorOperator):
     :param sources: only gaps to ask these for (list or comma list).
     :param recheck: count bars confirmed absent too.
     :param plan_only: log the plan, ask no source and return an empty list.
-    :param most_items: join more symbols into batches: Airflow maps at most 1024 items (``core.max_map_length``).
+    :param symbols_per_task: symbols in an item; None: one while they are few or their work is large, else even batches.
+    :param most_items: the most items to return: Airflow maps at most 1024 (``core.max_map_length``).
     """
 
     template_fields: Sequence[str] = ("symbols", "timeframes", "start", "end", "sources", "recheck", "plan_only")
@@ -48,6 +49,7 @@ class GapDetectSensor(BaseSensorOperator):
         plan_only: bool | str = False,
         wait_for_gaps: bool = False,
         deferrable: bool = False,
+        symbols_per_task: int | None = None,
         most_items: int = 1024,
         candles_conn_id: str = CANDLES_CONN_ID,
         blofin_conn_id: str = BlofinHook.default_conn_name,
@@ -63,6 +65,7 @@ class GapDetectSensor(BaseSensorOperator):
         self.plan_only = plan_only
         self.wait_for_gaps = wait_for_gaps
         self.deferrable = deferrable
+        self.symbols_per_task = symbols_per_task
         self.most_items = most_items
         self.candles_conn_id = candles_conn_id
         self.blofin_conn_id = blofin_conn_id
@@ -122,7 +125,7 @@ class GapDetectSensor(BaseSensorOperator):
             for line in plan.lines():
                 self.log.info(line)
             return PokeReturnValue(is_done=True, xcom_value=[])
-        found = symbols_with_gaps(gaps, self.most_items)
+        found = symbols_with_gaps(gaps, self.most_items, self.symbols_per_task)
         self.log.info(
             "%d candles are missing and %d may be had from their primary source, in %d series of %d items",
             sum(gap.missing_candles for gap in gaps), sum(gap.restorable_candles for gap in gaps),

@@ -60,7 +60,7 @@ class BlofinSource:
         return CandlePage(
             after_ms=after_ms,
             rows=answer.data,
-            sound=sound[over].reset_index(drop=True),
+            candles=sound.rows(over),
             broken=broken,
             oldest_ms=believed[0] if believed else None,
             newest_ms=believed[-1] if believed else None,

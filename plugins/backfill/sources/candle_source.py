@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol
 
+import numpy as np
+from numpy.typing import NDArray
+
 from backfill.domain.answers import bar_intervals, silent
+from backfill.domain.candle_columns import CandleFrame
 from backfill.domain.candle_rules import (
     BrokenRow,
     open_time_is_in_the_future,
@@ -46,7 +51,7 @@ RULES_WITHOUT_A_BAR = frozenset({OUT_OF_ORDER, *TIME_RULES} - {open_time_is_told
 class CandlePage:
     """The answer to a request for bars that open before ``after_ms``.
 
-    ``sound``: checked closed rows, oldest first (``open_ms`` int64, prices, volumes). ``running_ms``: open times of
+    ``candles``: checked closed rows, oldest first (``open_ms`` int64, prices, volumes). ``running_ms``: open times of
     running bars. ``broken``: rejected rows, raw in ``rows``. ``oldest_ms``: where the next page starts.
     ``newest_ms``: newest credible row. In ``covers`` a bar without a row does not exist at the source; None: no row
     is credible or, without ``rows``, nothing older exists. ``is_clean``: no time is known to be wrong; otherwise
@@ -55,7 +60,7 @@ class CandlePage:
 
     after_ms: int
     rows: Sequence[Any]
-    sound: pd.DataFrame
+    candles: CandleFrame
     broken: list[BrokenRow]
     oldest_ms: int | None
     newest_ms: int | None
@@ -64,6 +69,11 @@ class CandlePage:
     running_ms: Sequence[int] = ()
     covers: Interval | None = None
     is_clean: bool = True
+
+    @cached_property
+    def sound(self) -> pd.DataFrame:
+        """``candles`` as a pandas frame, for those who compare."""
+        return self.candles.to_pandas()
 
     @property
     def now_ms(self) -> int:
@@ -143,7 +153,7 @@ def silent_in(page: CandlePage, span: Interval, timeframe: Timeframe) -> list[In
         asked_before_ms=page.covers.end,
         oldest_ms=page.covers.start,
         newest_ms=page.newest_ms,
-        given=bar_intervals(page.sound["open_ms"].to_numpy(), timeframe.step_ms),
+        given=bar_intervals(page.candles["open_ms"], timeframe.step_ms),
         doubtful_ms=[*page.running_ms, *(row.open_ms for row in page.broken if row.open_ms is not None)],
         timeframe=timeframe,
         now_ms=page.now_ms,
@@ -160,33 +170,37 @@ def refused_in(page: CandlePage, span: Interval, timeframe: Timeframe) -> list[I
 
 
 def sift_page(
-    frame: pd.DataFrame, timeframe: Timeframe, before_ms: float, now_ms: float
-) -> tuple[pd.DataFrame, list[BrokenRow], bool]:
+    frame: CandleFrame, timeframe: Timeframe, before_ms: float, now_ms: float
+) -> tuple[CandleFrame, list[BrokenRow], bool]:
     """The sound rows in order, the broken ones, and whether all times are credible."""
     sound, broken = sift(frame, timeframe, before_ms, now_ms)
-    refused = {row.place for row in broken if row.rule in TIME_RULES and row.rule != open_time_is_told_twice.__name__}
-    told = frame["open_ms"]
-    told = told[told.notna() & ~told.index.isin(refused)].astype("int64")
+    refused = [row.place for row in broken if row.rule in TIME_RULES and row.rule != open_time_is_told_twice.__name__]
+    is_told = ~np.isnan(frame["open_ms"])
+    is_told[refused] = False
+    told = frame["open_ms"][is_told].astype(np.int64)
     # A repeated row may stand anywhere.
-    told = told[~told.duplicated()]
-    misplaced = told.iloc[sorted(out_of_order(told.tolist()))]
-    sound, broken = refuse_times(frame, sound, broken, misplaced.tolist(), OUT_OF_ORDER)
-    is_clean = misplaced.empty and not any(row.rule in TIME_RULES or row.open_ms is None for row in broken)
+    told = told[np.sort(np.unique(told, return_index=True)[1])]
+    misplaced = told[sorted(out_of_order(told.tolist()))].tolist()
+    sound, broken = refuse_times(frame, sound, broken, misplaced, OUT_OF_ORDER)
+    is_clean = not misplaced and not any(row.rule in TIME_RULES or row.open_ms is None for row in broken)
     return sound, broken, is_clean
 
 
 def refuse_times(
-    frame: pd.DataFrame, sound: pd.DataFrame, broken: list[BrokenRow], open_ms: Collection[int], rule: str
-) -> tuple[pd.DataFrame, list[BrokenRow]]:
+    frame: CandleFrame, sound: CandleFrame, broken: list[BrokenRow], open_ms: Sequence[int], rule: str
+) -> tuple[CandleFrame, list[BrokenRow]]:
     """Move rows of these open times to the broken ones."""
-    have_a_rule = {row.place for row in broken}
-    refused = frame["open_ms"][frame["open_ms"].isin(open_ms) & ~frame.index.isin(have_a_rule)]
-    more = [BrokenRow(int(str(place)), int(ms), rule) for place, ms in refused.items()]
-    return sound[~sound["open_ms"].isin(open_ms)].reset_index(drop=True), [*broken, *more]
+    if not open_ms:
+        return sound, broken
+    is_refused = np.isin(frame["open_ms"], open_ms)
+    is_refused[[row.place for row in broken]] = False
+    more = [BrokenRow(place, int(frame["open_ms"][place]), rule) for place in is_refused.nonzero()[0].tolist()]
+    return sound.rows(~np.isin(sound["open_ms"], open_ms)), [*broken, *more]
 
 
-def is_over(candles: pd.DataFrame, timeframe: Timeframe, server_ms: int | None, settle_ms: int) -> pd.Series:
+def is_over(candles: CandleFrame, timeframe: Timeframe, server_ms: int | None, settle_ms: int) -> NDArray[np.bool_]:
     """Mask of bars that have ended, by the source's flag and its clock."""
+    closed: NDArray[np.bool_] = candles["closed"]
     if server_ms is None:
-        return candles["closed"]
-    return candles["closed"] & (candles["open_ms"] + timeframe.step_ms <= server_ms - settle_ms)
+        return closed
+    return closed & (candles["open_ms"] + timeframe.step_ms <= server_ms - settle_ms)

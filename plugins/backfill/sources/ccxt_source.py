@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 import time
-from typing import TYPE_CHECKING
 
+from backfill.domain.candle_columns import CandleFrame
 from backfill.domain.candle_rules import open_time_was_not_asked_for
 from backfill.domain.intervals import Interval
 from backfill.domain.symbols import Listing
@@ -13,9 +13,6 @@ from backfill.domain.timeframes import Timeframe
 from backfill.exchanges.ccxt_client import CcxtClient
 from backfill.frames.ccxt_frame import ccxt_frame
 from backfill.sources.candle_source import CandlePage, is_over, refuse_times, sift_page
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 
 class CcxtSource:
@@ -73,12 +70,12 @@ class CcxtSource:
         over = is_over(sound, timeframe, now_ms, self._settle_ms)
         if self._client.venue.fills_no_trade and self.is_spot and self._stands_in:
             traded = sound["volume"] > 0
-            sound, over = sound[traded], over[traded]
+            sound, over = sound.rows(traded), over[traded]
         covers = Interval(*answer.covers_ms)
         return CandlePage(
             after_ms=after_ms,
             rows=[row.raw for row in answer.rows],
-            sound=sound[over].reset_index(drop=True),
+            candles=sound.rows(over),
             broken=broken,
             oldest_ms=min(since_ms, covers.start),
             newest_ms=int(sound["open_ms"].max()) if len(sound) else covers.start - timeframe.step_ms,
@@ -94,11 +91,13 @@ class CcxtSource:
         """Whether an answer is for the window requested."""
         return self._client.venue.bounded
 
-    def _strangers(self, sound: pd.DataFrame, since_ms: int) -> list[int]:
+    def _strangers(self, sound: CandleFrame, since_ms: int) -> list[int]:
         """Open times before the requested window; some venues give one such bar."""
         if not self._client.venue.bounded:
             return []
-        return sound.loc[sound["open_ms"] < since_ms - self._timeframe.step_ms, "open_ms"].tolist()
+        open_ms = sound["open_ms"]
+        strangers: list[int] = open_ms[open_ms < since_ms - self._timeframe.step_ms].tolist()
+        return strangers
 
     def _before_ms(self, after_ms: int) -> float:
         """Upper bound of the open times allowed in an answer.

@@ -7,9 +7,11 @@ from collections import Counter, deque
 from collections.abc import Sequence
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from concurrent.futures import TimeoutError as NotYet
-from typing import TYPE_CHECKING
+
+import numpy as np
 
 from backfill.domain.answers import bar_intervals
+from backfill.domain.candle_columns import CandleFrame
 from backfill.domain.intervals import Interval, difference, intersection, union
 from backfill.domain.page_plan import plan_pages
 from backfill.domain.silence import longest_plausible_run
@@ -25,9 +27,6 @@ from backfill.storage.candle_store import CandleStore, QuarantinedRow
 from backfill.storage.gap_fill_log import Requests
 from backfill.storage.series import SeriesWindow, StoredPage
 from backfill.storage.silences import Silence
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 log = logging.getLogger(__name__)
 
@@ -183,13 +182,16 @@ class SourceFetch:
                 self._exhausted.append((span, page))
             return
         if page.covers is None or page.newest_ms is None:
-            self._write(page, page.sound, [], [])
+            self._write(page, page.candles, [], [])
             raise BadPayload(self._source.name, f"no row before {utc(page.after_ms):%Y-%m-%dT%H:%MZ} can be believed")
         # Other rows have pages of their own: older ones reached past silent bars, newer ones come from sources that
         # always give their newest.
-        open_ms = page.sound["open_ms"]
-        inside = page.sound[(open_ms >= span.start) & (open_ms < span.end) & ~open_ms.isin(answer.contested)]
-        bars = bar_intervals(inside["open_ms"].to_numpy(), self._timeframe.step_ms)
+        open_ms = page.candles["open_ms"]
+        is_inside = (open_ms >= span.start) & (open_ms < span.end)
+        if answer.contested:
+            is_inside &= ~np.isin(open_ms, list(answer.contested))
+        inside = page.candles.rows(is_inside)
+        bars = bar_intervals(inside["open_ms"], self._timeframe.step_ms)
         silent = difference(silent_in(page, span, self._timeframe), answer.given) if answer.is_clean else []
         refused = difference(refused_in(page, span, self._timeframe), answer.given)
         self._write(page, inside, bars, silent, refused)
@@ -213,7 +215,7 @@ class SourceFetch:
                 )
                 return
         for span, page in self._exhausted:
-            self._write(page, page.sound, [], intersection([span], [Interval(span.start, page.after_ms)]))
+            self._write(page, page.candles, [], intersection([span], [Interval(span.start, page.after_ms)]))
             self._outcomes["absent"] += 1
 
     def _is_contradicted(self, page: CandlePage) -> bool:
@@ -235,7 +237,7 @@ class SourceFetch:
     def _write(
         self,
         page: CandlePage,
-        candles: pd.DataFrame,
+        candles: CandleFrame,
         bars: Sequence[Interval],
         absent: Sequence[Interval],
         refused: Sequence[Interval] = (),

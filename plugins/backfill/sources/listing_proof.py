@@ -140,7 +140,7 @@ class ListingProver:
             return found
         listing, market = found
         page = self._page(venue, self._runtime.candle_source(venue, listing, market, self._window.timeframe))
-        closes = dict(zip(page.sound["open_ms"].tolist(), page.sound["close"].tolist(), strict=True))
+        closes = dict(zip(page.candles["open_ms"].tolist(), page.candles["close"].tolist(), strict=True))
         return Candidate(venue.source, listing, market, closes)
 
     def _page(self, venue: Venue, source: CandleSource) -> CandlePage:

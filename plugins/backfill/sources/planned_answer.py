@@ -5,9 +5,13 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from itertools import combinations
 from typing import NamedTuple
 
+import numpy as np
+
 from backfill.domain.answers import bar_intervals
+from backfill.domain.candle_columns import CandleFrame, same_rows
 from backfill.domain.intervals import Interval, difference, intersection, union
 from backfill.domain.page_plan import PlannedPage
 from backfill.domain.silence import longest_plausible_run
@@ -126,7 +130,7 @@ class _Walk:
         self._pages.append(page)
         if page.oldest_ms is None or page.covers is None:
             return
-        rows = intersection(bar_intervals(page.sound["open_ms"].to_numpy(), self._way.timeframe.step_ms), [self._span])
+        rows = intersection(bar_intervals(page.candles["open_ms"], self._way.timeframe.step_ms), [self._span])
         came = difference(rows, self._given)
         covers = page.covers if self._way.counts_forward else Interval(min(page.oldest_ms, cursor), cursor)
         progress = difference(intersection([covers], [self._asked]), self._covered)
@@ -161,10 +165,11 @@ class _Walk:
         """Open times with different rows."""
         if len(self._pages) < 2:
             return frozenset()
-        import pandas as pd
-
-        rows = pd.concat([page.sound for page in self._pages]).drop_duplicates()
-        return frozenset(rows.loc[rows["open_ms"].duplicated(), "open_ms"].astype(int))
+        contested: set[int] = set()
+        for one, other in combinations(self._pages, 2):
+            ours, theirs = _common(one.candles, other.candles)
+            contested.update(ours["open_ms"][~same_rows(ours, theirs)].tolist())
+        return frozenset(contested)
 
     def _ask_whole(self, cursor: int) -> CandlePage:
         """An answer; one with wrong times is requested once more before any use."""
@@ -181,4 +186,11 @@ class _Walk:
 
 def agreed(first: CandlePage, second: CandlePage) -> CandlePage:
     """The second answer, with only the rows that are in both."""
-    return replace(second, sound=second.sound.merge(first.sound).reset_index(drop=True))
+    ours, theirs = _common(second.candles, first.candles)
+    return replace(second, candles=ours.rows(same_rows(ours, theirs)))
+
+
+def _common(one: CandleFrame, other: CandleFrame) -> tuple[CandleFrame, CandleFrame]:
+    """The rows of both frames whose bars are in either."""
+    _, ours, theirs = np.intersect1d(one["open_ms"], other["open_ms"], assume_unique=True, return_indices=True)
+    return one.rows(ours), other.rows(theirs)

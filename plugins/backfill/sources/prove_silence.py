@@ -199,9 +199,9 @@ class SilenceProof:
     def _record_start(self, longer: Timeframe, page: CandlePage, planned: PlannedPage) -> None:
         """If longer and shorter bars begin together, the history begins there."""
         silence = self._silences.of(self._window, self._source_id)
-        if not len(page.sound) or len(page.rows) >= self._source.rows_per_page or not silence.held:
+        if not len(page.candles) or len(page.rows) >= self._source.rows_per_page or not silence.held:
             return
-        starts_ms = int(page.sound["open_ms"].min())
+        starts_ms = int(page.candles["open_ms"].min())
         if longer.floor(silence.held[0].start) == starts_ms and starts_ms > planned.reach_ms:
             before = intersection(silence.doubtful, [Interval(self._span.start, silence.held[0].start)])
             self._silences.grade(self._window, [self._source_id], before, "reported")

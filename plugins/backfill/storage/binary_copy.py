@@ -10,8 +10,9 @@ import psycopg
 from psycopg.adapt import Dumper
 from psycopg.pq import Format
 
+from backfill.domain.candle_columns import CandleFrame
+
 if TYPE_CHECKING:
-    import pandas as pd
     from numpy.typing import ArrayLike, NDArray
 
 # PostgreSQL docs, COPY, "Binary Format": signature, flags, extension length; -1 ends the rows.
@@ -80,22 +81,22 @@ def packed_array(values: ArrayLike, type_name: str) -> PackedArray:
     return _CLASSES[type_name](head.tobytes() + table.tobytes())
 
 
-def page_arrays(candles: pd.DataFrame) -> dict[str, PackedArray]:
-    """``candles`` (``frames.candle_frame``, integer ``open_ms``) as parameters named like their columns."""
+def page_arrays(candles: CandleFrame) -> dict[str, PackedArray]:
+    """``candles`` (integer ``open_ms``) as parameters named like their columns."""
     return {
         column.name: packed_array(column.values, "timestamptz" if column.name == "open_time" else "float8")
         for column in page_columns(candles)
     }
 
 
-def page_columns(candles: pd.DataFrame) -> list[Column]:
-    """``candles`` (``frames.candle_frame``, integer ``open_ms``) as columns of ``page_rows``."""
-    open_time = (candles["open_ms"].to_numpy() - POSTGRES_EPOCH_MS) * 1000
-    numbers = [Column(name, FLOAT8, candles[name].to_numpy()) for name in (*PRICES, *VOLUMES)]
+def page_columns(candles: CandleFrame) -> list[Column]:
+    """``candles`` (integer ``open_ms``) as columns of ``page_rows``."""
+    open_time = (candles["open_ms"] - POSTGRES_EPOCH_MS) * 1000
+    numbers = [Column(name, FLOAT8, candles[name]) for name in (*PRICES, *VOLUMES)]
     return [Column("open_time", INT8, open_time), *numbers]
 
 
-def candle_columns(candles: pd.DataFrame, series_id: int, source_id: int) -> list[Column] | None:
+def candle_columns(candles: CandleFrame, series_id: int, source_id: int) -> list[Column] | None:
     """Columns of the table ``candles``, without a volume that is unknown, hence NULL.
 
     None if it is unknown in some rows only.

@@ -16,6 +16,7 @@ from psycopg import sql
 from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
 
+from backfill.domain.candle_columns import CandleColumns, CandleFrame
 from backfill.domain.intervals import Interval
 from backfill.domain.timeframes import utc
 from backfill.errors import SeriesBusy
@@ -262,7 +263,7 @@ class CandleStore:
         self,
         window: SeriesWindow,
         source_id: int,
-        candles: pd.DataFrame,
+        candles: CandleColumns,
         *,
         bars: Sequence[Interval],
         absent: Sequence[Interval] = (),
@@ -289,9 +290,10 @@ class CandleStore:
         }
         write_down = "ledger/record_answer"
         if len(candles):
-            fresh, known = self._told_apart(window, candles, bars)
+            page = CandleFrame.of(candles)
+            fresh, known = self._told_apart(window, page, bars)
             if not self._copied(window, source_id, fresh):
-                fresh, known = fresh.iloc[:0], candles
+                fresh, known = fresh.rows(slice(0)), page
             inserted, revised = self._merged(window, source_id, known, bars, fill_run_id)
             inserted += len(fresh)
             if inserted + revised < len(candles):
@@ -306,20 +308,20 @@ class CandleStore:
         return StoredPage(inserted, revised, len(quarantined), newly_absent_ms)
 
     def _told_apart(
-        self, window: SeriesWindow, candles: pd.DataFrame, bars: Sequence[Interval]
-    ) -> tuple[pd.DataFrame, pd.DataFrame]:
+        self, window: SeriesWindow, candles: CandleFrame, bars: Sequence[Interval]
+    ) -> tuple[CandleFrame, CandleFrame]:
         """Candles of bars not held yet, and the others. From here we keep the ledger, not the triggers."""
         params = {"series_id": window.series_id, "bars": to_multirange(bars)}
         held = to_intervals(fetch_one(self.connection, query("ledger/take_over_ledger"), params)[0])
         if not held:
-            return candles, candles.iloc[:0]
-        open_ms = candles["open_ms"].to_numpy()
+            return candles, candles.rows(slice(0))
+        open_ms = candles["open_ms"]
         # Inside an interval, an odd number of edges is at or before the open time.
         edges = np.array([edge for interval in held for edge in interval])
         is_held = np.searchsorted(edges, open_ms, side="right") % 2 == 1
-        return candles[~is_held], candles[is_held]
+        return candles.rows(~is_held), candles.rows(is_held)
 
-    def _copied(self, window: SeriesWindow, source_id: int, candles: pd.DataFrame) -> bool:
+    def _copied(self, window: SeriesWindow, source_id: int, candles: CandleFrame) -> bool:
         """COPY candles straight into the table; return whether that worked.
 
         If another writer has stored one of them, the merge decides bar by bar.
@@ -343,7 +345,7 @@ class CandleStore:
         self,
         window: SeriesWindow,
         source_id: int,
-        candles: pd.DataFrame,
+        candles: CandleFrame,
         bars: Sequence[Interval],
         fill_run_id: int | None,
     ) -> tuple[int, int]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from psycopg.rows import dict_row
 
-from backfill.domain.candle_columns import EARLIEST_MS
+from backfill.domain.candle_columns import EARLIEST_MS, CandleFrame
 from backfill.domain.timeframes import utc
 from backfill.storage.binary_copy import packed_array, page_arrays
 from backfill.storage.candle_store import CandleStore
@@ -52,7 +52,7 @@ class CandlesByHand:
             "place": packed_array(candles["place"].to_numpy(), "int8"),
             "series_id": packed_array(candles["series_id"].to_numpy(), "int4"),
             "source_id": packed_array(candles["source_id"].to_numpy(), "int2"),
-            **page_arrays(candles),
+            **page_arrays(CandleFrame.of(candles)),
             "first": utc(int(candles["open_ms"].min())),
             "past": utc(int(candles["open_ms"].max()) + 1),
             "tells_quote_volume": tells_quote_volume,

@@ -11,8 +11,9 @@ from psycopg.types.json import Jsonb
 
 from backfill.config.universe_model import SeriesWish
 from backfill.domain.timeframes import utc
-from backfill.storage.database import Connection, translated_errors
+from backfill.storage.database import Connection, fetch_one, translated_errors
 from backfill.storage.named_queries import query
+from backfill.storage.series import Selection
 
 SeriesKey = tuple[str, str]
 
@@ -27,6 +28,17 @@ class WishList:
             rows = cursor.execute(query("series/select_wishes")).fetchall()
         wishes = [SeriesWish(**{**row, "sources": tuple(row["sources"])}) for row in rows]
         return {(wish.symbol, wish.timeframe): wish for wish in wishes}
+
+    def are_any(self) -> bool:
+        """Whether any series is wanted."""
+        with translated_errors():
+            return bool(fetch_one(self._connection, "SELECT EXISTS (SELECT FROM series WHERE wanted)")[0])
+
+    def primaries(self, which: Selection) -> list[str]:
+        """The primary sources of the selected series."""
+        with translated_errors():
+            rows = self._connection.execute(query("series/select_primaries"), which.as_params()).fetchall()
+        return [str(name) for (name,) in rows]
 
     def declare(
         self, wishes: Sequence[SeriesWish], source_id: Callable[[str], int], dropped: Collection[SeriesKey] = ()

@@ -391,7 +391,7 @@ def test_a_row_of_another_exchange_is_read_as_the_fill_has_read_it(
     read = QuarantineReader(store).read(row, writable_series(store, 0)[0])
 
     assert read.candle is not None
-    pd.testing.assert_frame_equal(read.candle, ccxt_frame(answer, 0.001, 10.0))
+    pd.testing.assert_frame_equal(read.candle, ccxt_frame(answer, 0.001, 10.0).to_pandas())
     assert read.candle["high"].tolist() == [0.003]
     assert read.missing == []
 

@@ -107,10 +107,10 @@ def test_the_command_is_a_program_too():
     assert "pa55word" not in ended.stderr
 
 
-def test_the_command_line_needs_neither_airflow_nor_ccxt_to_refuse_a_question():
+def test_the_command_line_needs_neither_airflow_nor_ccxt_nor_pandas_to_refuse_a_question():
     program = (
         "import sys; from backfill.cli.main import main; code = main(['fill', '--sources', 'nowhere']); "
-        "print(code, sorted({'airflow', 'ccxt'} & set(sys.modules)))"
+        "print(code, sorted({'airflow', 'ccxt', 'pandas'} & set(sys.modules)))"
     )
     ended = subprocess.run(
         [sys.executable, "-c", program],

@@ -29,7 +29,8 @@ def frame(rows: Sequence[Row]):
 
 
 def sifted(rows: Sequence[Row], bar=MINUTE, **asked: float):
-    return sift(frame(rows), bar, **asked)
+    sound, broken = sift(frame(rows), bar, **asked)
+    return sound.to_pandas(), broken
 
 
 def at(minute: int, **fields: object) -> Row:
@@ -89,7 +90,7 @@ def test_each_rule_has_a_row_here_that_breaks_it():
 @pytest.mark.parametrize("infinite", [math.inf, -math.inf])
 def test_a_number_that_scaling_has_made_infinite_is_not_stored(name, infinite):
     candles = frame([at(0), at(1)])
-    candles.loc[1, name] = infinite
+    candles[name][1] = infinite
     sound, broken = sift(candles, MINUTE)
     assert (sound["open_ms"].tolist(), broken) == ([T0], [BrokenRow(1, T0 + 60_000, "number_is_not_finite")])
 

@@ -134,7 +134,7 @@ def test_what_was_paid_is_the_same_on_both_sides(symbol, source, base, price_sca
     price = coin_price * theirs
     row = CcxtRow(1_700_000_040_000, price, price, price, price, coins / theirs, None, True, [])
     listing = found(symbol, source, perpetual(base))
-    candle = ccxt_frame([row], listing.price_scale, listing.volume_scale).iloc[0]
+    candle = ccxt_frame([row], listing.price_scale, listing.volume_scale).to_pandas().iloc[0]
     assert candle["close"] == pytest.approx(coin_price * ours, rel=1e-12)
     assert candle["volume"] == pytest.approx(coins / ours, rel=1e-12)
     assert candle["close"] * candle["volume"] == pytest.approx(coins * coin_price, rel=1e-12)

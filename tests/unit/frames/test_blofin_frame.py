@@ -10,12 +10,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from backfill.domain.candle_columns import CANDLE_COLUMNS, FLAG_COLUMNS
-from backfill.frames.blofin_frame import blofin_frame
+from backfill.frames.blofin_frame import blofin_frame as numpy_frame
 
 RECORDED = Path(__file__).parents[2] / "recorded"
 ROW = ["1700000040000", "1", "2.5", "0.5", "1.5", "10", "0.01", "0.015", "1"]
 CONTRACTS, CONFIRM = 5, 8
 USED = [place for place in range(9) if place not in (CONTRACTS, CONFIRM)]
+
+
+def blofin_frame(rows):
+    return numpy_frame(rows).to_pandas()
 
 
 def with_cell(place: int, cell: object) -> list[object]:

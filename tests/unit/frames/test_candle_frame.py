@@ -94,6 +94,7 @@ def test_no_column_of_json_raises_and_no_value_is_infinite(cells):
 )
 def test_an_open_time_that_no_market_can_have_had_is_no_open_time(open_ms, is_time):
     frame = frame_of({name: [open_ms if name == "open_ms" else "1"] for name in CANDLE_COLUMNS}, closed=[True])
+    frame = frame.to_pandas()
     assert list(frame["open_ms"].notna()) == [is_time]
     assert list(frame["malformed"]) == [not is_time]
     assert list(frame["close"]) == [1.0]
@@ -106,6 +107,6 @@ def test_a_frame_has_its_columns_and_types_whatever_there_is_in_it():
         frame_of({name: [] for name in cells}, closed=[]),
         frame_of(cells | {"quote_volume": [None]}, closed=[True]),
     ):
-        assert list(frame.columns) == [*CANDLE_COLUMNS, *FLAG_COLUMNS]
+        assert list(frame.to_pandas().columns) == [*CANDLE_COLUMNS, *FLAG_COLUMNS]
         assert {str(frame[name].dtype) for name in CANDLE_COLUMNS} == {"float64"}
         assert {str(frame[name].dtype) for name in FLAG_COLUMNS} == {"bool"}

@@ -13,7 +13,7 @@ from backfill.domain.candle_columns import CANDLE_COLUMNS, FLAG_COLUMNS
 from backfill.domain.candle_rules import sift
 from backfill.domain.timeframes import TIMEFRAMES
 from backfill.exchanges.ccxt_rows import CcxtRow
-from backfill.frames.ccxt_frame import ccxt_frame
+from backfill.frames.ccxt_frame import ccxt_frame as numpy_frame
 
 SINCE_MS = 1_700_000_040_000
 MINUTE = TIMEFRAMES["1m"]
@@ -22,6 +22,10 @@ MINUTE = TIMEFRAMES["1m"]
 def row(**cells: Any) -> CcxtRow:
     whole = CcxtRow(SINCE_MS, 2.0, 4.0, 1.0, 3.0, 10.0, "25.5", True, ["as it came"])
     return whole._replace(**cells)
+
+
+def ccxt_frame(rows, **scales: float):
+    return numpy_frame(rows, **scales).to_pandas()
 
 
 def test_a_row_becomes_a_candle():
@@ -71,7 +75,7 @@ def test_an_empty_cell_where_there_must_be_one_marks_its_row_and_no_other(name, 
     """ccxt makes None of text and a float of "NaN": neither is a blank."""
     frame = ccxt_frame([row(), row(**{name: cell}), row()], price_scale=10, volume_scale=2)
     assert list(frame["malformed"]) == [False, True, False]
-    sound, broken = sift(frame.drop(index=2), MINUTE)
+    sound, broken = sift(numpy_frame([row(), row(**{name: cell})]), MINUTE)
     assert (len(sound), [one.place for one in broken]) == (1, [1])
 
 

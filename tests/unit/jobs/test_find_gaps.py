@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from backfill.errors import InvalidWindow
 from backfill.jobs.fill.find_gaps import SeriesGaps, selection, symbols_with_gaps
+from backfill.jobs.fill.share_work import FEW_TASKS, REQUESTS_A_TASK, share_work
 
 NOW = datetime(2026, 1, 31, 12, tzinfo=timezone.utc)
 NOW_MS = 1_769_860_800_000
@@ -66,24 +67,50 @@ def test_a_refused_window_says_what_it_was_taken_for():
 
 
 GAPS = st.lists(
-    st.builds(SeriesGaps, st.sampled_from("ABCDEFGHIJ"), st.sampled_from(["1m", "1h"]), st.just(1), st.just(0))
+    st.builds(
+        SeriesGaps,
+        st.sampled_from("ABCDEFGHIJ"),
+        st.sampled_from(["1m", "1h"]),
+        st.integers(1, 99_999),
+        st.just(0),
+        st.integers(0, 9),
+    )
 )
 
 
-@given(GAPS, st.integers(1, 12))
-def test_each_symbol_is_handed_out_once_in_no_more_items_than_allowed(gaps, most):
-    items = symbols_with_gaps(gaps, most)
+@given(GAPS, st.integers(1, 12), st.none() | st.integers(1, 4))
+def test_each_symbol_is_handed_out_once_in_no_more_items_than_allowed(gaps, most, symbols_per_task):
+    items = symbols_with_gaps(gaps, most, symbols_per_task)
     symbols = [symbol for item in items for symbol in item.split(",")]
     assert len(items) <= most
     assert sorted(symbols) == sorted({gap.symbol for gap in gaps})
-    sizes = {item.count(",") for item in items}
-    assert not sizes or max(sizes) - min(sizes) <= 1
 
 
 @given(GAPS)
 def test_the_newest_gaps_come_first_and_head_their_batches(gaps):
     in_order = list(dict.fromkeys(gap.symbol for gap in gaps))
-    assert symbols_with_gaps(gaps) == in_order
+    assert symbols_with_gaps(gaps, 1024) == in_order
     batches = [item.split(",") for item in symbols_with_gaps(gaps, 3)]
-    assert [batch[0] for batch in batches] == in_order[:3]
+    assert [batch[0] for batch in batches] == sorted((batch[0] for batch in batches), key=in_order.index)
     assert all(sorted(batch, key=in_order.index) == batch for batch in batches)
+
+
+def test_few_symbols_have_a_task_each_many_with_little_work_share_one_and_large_work_has_its_own():
+    def tasks(symbols: int, requests: int) -> int:
+        return len(share_work({f"S{number}": requests for number in range(symbols)}, 1024))
+
+    assert (tasks(5, 1), tasks(FEW_TASKS, 1)) == (5, FEW_TASKS)
+    assert (tasks(32, 1), tasks(311, 1)) == (FEW_TASKS, FEW_TASKS)
+    assert tasks(311, REQUESTS_A_TASK) == 311
+    assert tasks(2000, 2 * REQUESTS_A_TASK) == 1024
+
+
+@given(st.dictionaries(st.text("ABCDEFGHIJ", min_size=2, max_size=3), st.integers(1, 500), min_size=1, max_size=60))
+def test_no_task_has_more_work_than_another_by_more_than_one_symbol(requests_of):
+    work = [sum(requests_of[symbol] for symbol in item.split(",")) for item in share_work(requests_of, 7)]
+    assert max(work) - min(work) <= max(requests_of.values())
+
+
+def test_a_fixed_number_of_symbols_a_task_is_kept_to():
+    items = share_work(dict.fromkeys("ABCDEFG", 1), 1024, symbols_per_task=3)
+    assert sorted(len(item.split(",")) for item in items) == [2, 2, 3]

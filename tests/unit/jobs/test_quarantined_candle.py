@@ -25,7 +25,7 @@ cells = cells | st.none() | st.integers() | st.floats() | st.booleans() | st.lis
     lambda change: [*SOUND[: change[0]], change[1], *SOUND[change[0] + 1 :]]
 ))  # fmt: skip
 def test_a_row_that_lacks_nothing_is_a_bar_of_four_prices_and_a_volume(row):
-    frame = blofin_frame([row])
+    frame = blofin_frame([row]).to_pandas()
     if not what_is_missing(frame, WINDOW):
         bar = frame.iloc[0]
         assert all(0 < bar[name] < math.inf for name in ("open", "high", "low", "close"))
@@ -51,4 +51,4 @@ def test_a_row_that_lacks_nothing_is_a_bar_of_four_prices_and_a_volume(row):
 )
 def test_what_is_missing_is_said_in_words(place, cell, missing):
     row = [*SOUND[:place], cell, *SOUND[place + 1 :]]
-    assert what_is_missing(blofin_frame([row]), WINDOW) == missing
+    assert what_is_missing(blofin_frame([row]).to_pandas(), WINDOW) == missing

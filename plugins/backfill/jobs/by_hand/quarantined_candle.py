@@ -49,7 +49,7 @@ class QuarantineReader:
         if row["source"] in VENUES and VENUES[row["source"]].client == "blofin":
             from backfill.frames.blofin_frame import blofin_frame
 
-            return blofin_frame([row["payload"]])
+            return blofin_frame([row["payload"]]).to_pandas()
         return self._ccxt_frame(row)
 
     def _ccxt_frame(self, row: Row) -> pd.DataFrame | str:
@@ -64,7 +64,7 @@ class QuarantineReader:
         (listing,) = listings
         market = (listing.market or {})["told"]
         parsed = row_of(self._exchange(row["source"]), VENUES[row["source"]], row["payload"], market)
-        return ccxt_frame([parsed], listing.price_scale, listing.volume_scale)
+        return ccxt_frame([parsed], listing.price_scale, listing.volume_scale).to_pandas()
 
     def _listings(self, row: Row) -> list[KnownListing]:
         """Listings with a known market."""
@@ -108,7 +108,7 @@ def _stored_frame(row: Row) -> pd.DataFrame:
     from backfill.frames.candle_frame import frame_of
 
     cells = {name: [row["payload"][name]] for name in CANDLE_FIELDS}
-    return frame_of({"open_ms": [row["open_time"].timestamp() * 1000], **cells}, closed=[True])
+    return frame_of({"open_ms": [row["open_time"].timestamp() * 1000], **cells}, closed=[True]).to_pandas()
 
 
 def _broken(rule: str, candle: pd.DataFrame, window: SeriesWindow) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
@@ -108,6 +109,10 @@ class LeftForOthers(NamedTuple):
 
     windows: list[SeriesWindow]
     passed_over: dict[int, list[str]]
+
+    def requests_of_symbol(self) -> dict[str, int]:
+        """About one request per series."""
+        return dict(Counter(window.symbol for window in self.windows))
 
 
 def left_for_others(

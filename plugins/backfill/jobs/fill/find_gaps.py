@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime, timezone
 from typing import NamedTuple
 
 from backfill.domain.timeframes import MINUTE_MS
 from backfill.errors import InvalidWindow
+from backfill.jobs.fill.share_work import requests_for, share_work
 from backfill.storage.candle_store import CandleStore
 from backfill.storage.series import Selection
 
@@ -63,15 +65,12 @@ def find_gaps(store: CandleStore, which: Selection) -> list[SeriesGaps]:
     ]
 
 
-def symbols_with_gaps(gaps: Sequence[SeriesGaps], most: int | None = None) -> list[str]:
-    """Each symbol once, in the order of ``gaps``.
-
-    More than ``most`` are joined by commas into ``most`` batches, each starting with the newest gaps.
-    """
-    symbols = list(dict.fromkeys(gap.symbol for gap in gaps))
-    if most is None or len(symbols) <= most:
-        return symbols
-    return [",".join(symbols[first::most]) for first in range(most)]
+def symbols_with_gaps(gaps: Sequence[SeriesGaps], most: int, symbols_per_task: int | None = None) -> list[str]:
+    """Each symbol once, in the order of ``gaps``, alone or in batches; see :func:`share_work`."""
+    requests_of: Counter[str] = Counter()
+    for gap in gaps:
+        requests_of[gap.symbol] += requests_for(gap.missing_candles + gap.restorable_candles)
+    return share_work(requests_of, most, symbols_per_task)
 
 
 def _ms(moment: datetime | None) -> int | None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from backfill.domain.venues import venue
 from backfill.storage.candle_store import CandleStore
-from backfill.storage.series import Selection, SeriesWindow
+from backfill.storage.series import Selection
 
 # One run may have been cut short; older ones had other work.
 MOST_RUNS = 3
@@ -68,14 +68,10 @@ def _hours_left(candles_left: int, per_hour: float | None, at_least_h: float) ->
 def _requests_left(store: CandleStore, which: Selection, rows_per_page: Callable[[str], int]) -> dict[str, int]:
     """Requests by primary source."""
     pages: dict[str, int] = {}
-    for primary in _primaries(store, store.windows(which)):
+    for primary in store.wishes.primaries(which):
         needed = store.run_log.requests_needed(which, primary, rows_per_page(primary))
         pages[primary] = sum(one.pages for one in needed)
     return pages
-
-
-def _primaries(store: CandleStore, windows: Sequence[SeriesWindow]) -> list[str]:
-    return store.source_names(list(dict.fromkeys(window.source_ids[0] for window in windows)))
 
 
 def _hours_at_the_limits(source: str, requests: int) -> float:

@@ -1,0 +1,65 @@
+"""Import what tasks need once, in the process that their processes are forked from.
+
+Called by `airflow_local_settings.py`, which every Airflow process reads at its start.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Sequence
+from contextlib import suppress
+
+# Airflow's own come first: they are most of it, and Airflow 2 lacks some.
+MODULES = (
+    "airflow.sdk.execution_time.task_runner",
+    "airflow.dag_processing.dagbag",
+    "airflow.providers.standard.triggers.temporal",
+    "backfill.dag_parts.defaults",
+    "backfill.dag_parts.tasks",
+    "backfill.operators.audit",
+    "backfill.operators.maintain",
+    "backfill.hooks.runtime_hook",
+    "backfill.hooks.task_identity",
+    "backfill.jobs.fill.fill_universe",
+    "backfill.jobs.fill.plan_fill",
+    "backfill.jobs.validate.validate_universe",
+    "backfill.jobs.status.report_run",
+    "backfill.jobs.maintain.audit",
+    "backfill.jobs.maintain.prune_candles",
+    "backfill.sources.runtime",
+    "pandas",
+    "ccxt",
+)
+SETTINGS_FILE = f'''"""Imports what tasks need once, in the process that they are forked from."""
+
+from {__name__} import preload
+
+preload()
+'''
+
+
+def preload(arguments: Sequence[str] | None = None, modules: Sequence[str] = MODULES) -> list[str]:
+    """Import ``modules`` if this process is the parent of task processes; return the names imported.
+
+    That is the scheduler with a LocalExecutor, or a Celery worker; ``arguments`` are its command line.
+    """
+    command = list(sys.argv if arguments is None else arguments)[1:3]
+    if not _forks_tasks(command):
+        return []
+    imported = []
+    for name in modules:
+        with suppress(ImportError):  # a task that needs it says so
+            importlib.import_module(name)
+            imported.append(name)
+    return imported
+
+
+def _forks_tasks(command: Sequence[str]) -> bool:
+    if command == ["celery", "worker"]:
+        return True
+    if command[:1] != ["scheduler"]:
+        return False
+    from airflow.configuration import conf
+
+    return "LocalExecutor" in conf.get("core", "executor", fallback="")
