@@ -27,6 +27,7 @@ BackfillError
 │   ├── BadPayload                ask again once; then a person must look
 │   └── ContradictoryAnswer       ask again later; nothing is recorded as absent
 ├── PaginationStalled             a person must look
+├── FolderUnusable                mend rights, room or address of the folder it names; the ledger is unchanged
 ├── LocalStackFailed              look into the log it names
 └── CoverageIncomplete            .missing: the run ended with gaps left
 """
@@ -203,6 +204,14 @@ class PaginationStalled(BackfillError):
             f"{exchange}: asked for candles older than {_utc(cursor_ms)}, the oldest was {_utc(oldest_ms)}"
         )
         self.exchange = exchange
+
+
+class FolderUnusable(BackfillError):
+    """A folder of files cannot be read or written; nothing was registered."""
+
+    def __init__(self, where: str, why: str) -> None:
+        super().__init__(f"{where}: {why}; nothing more was registered, run it again once that is mended")
+        self.where = where
 
 
 class LocalStackFailed(BackfillError):

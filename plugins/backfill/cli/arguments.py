@@ -13,6 +13,7 @@ from backfill import __version__
 from backfill.config.parameters import as_list, as_moment
 from backfill.config.settings import MAX_BATCH_LIMIT, MAX_REQUEST_SLEEP_MS
 from backfill.config.universe_model import parse_symbol
+from backfill.domain.segments import FORMATS, PERIODS, STATUSES
 from backfill.errors import ConfigurationError
 
 
@@ -74,6 +75,7 @@ def parser() -> argparse.ArgumentParser:
     explain.add_argument("timeframe", metavar="TIMEFRAME", help="e.g. 1m")
     explain.add_argument("open_time", type=moment, metavar="OPEN_TIME", help="ISO 8601 (UTC) or epoch ms")
     _add_decisions(commands, candles, some_symbols)
+    _add_files(commands, candles, some, window)
     commands.add_parser("doctor", parents=[candles], help="check database, schema, clock, sources and settings")
 
     local = argparse.ArgumentParser(add_help=False)
@@ -121,6 +123,38 @@ def _add_decisions(
     dismiss.add_argument("--db", default=argparse.SUPPRESS, metavar="URI", help="as for every command")
     dismiss.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help="print one JSON document")
     dismiss.add_argument("--reason", type=sentence, required=True, metavar="TEXT", help="why; the finding keeps it")
+
+
+def _add_files(
+    commands: argparse._SubParsersAction[argparse.ArgumentParser],
+    candles: argparse.ArgumentParser,
+    some: argparse.ArgumentParser,
+    window: argparse.ArgumentParser,
+) -> None:
+    """Commands for files of candles."""
+    export = commands.add_parser("export", parents=[candles, some, window], help="write whole days or months to files")
+    export.add_argument("folder", metavar="DIR", help="a folder, or a URL such as s3://bucket/candles")
+    export.add_argument("--format", choices=FORMATS, default="csv", help="default: csv")
+    export.add_argument("--period", choices=PERIODS, help="default: a day; a month where a day has fewer than 24 bars")
+    export.add_argument("--doubtful", action="store_true", help="also days that are in doubt")
+    export.add_argument("--recheck", action="store_true", help="read all candles again, not only what was revised")
+    export.add_argument("--dry-run", action="store_true", help="print what would be written and stop")
+
+    segments = commands.add_parser("segments", help="exported files: list, claim, finish, verify")
+    actions = segments.add_subparsers(dest="action", required=True, metavar="ACTION")
+    listed = actions.add_parser("list", parents=[candles, some], help="registered files, newest first")
+    listed.add_argument("--status", choices=(*STATUSES, "all"), default="all", help="default: all")
+    listed.add_argument("--limit", type=positive, default=100, metavar="N", help="so many at most, the newest (100)")
+    claim = actions.add_parser("claim", parents=[candles, some], help="take some to work on, the oldest first")
+    claim.add_argument("--consumer", type=sentence, required=True, metavar="NAME", help="who works on them")
+    claim.add_argument("--limit", type=positive, default=1, metavar="N", help="so many at most (1)")
+    done = actions.add_parser("done", parents=[candles], help="claimed segments are processed")
+    done.add_argument("--consumer", type=sentence, metavar="NAME", help="only if it has claimed them")
+    done.add_argument("--delete", action="store_true", help="and their files are removed")
+    release = actions.add_parser("release", parents=[candles], help="hand claimed segments back")
+    for action in (done, release):
+        action.add_argument("ids", type=positive, nargs="+", action=_Once, metavar="ID")
+    actions.add_parser("verify", parents=[candles, some], help="hash the files again and compare")
 
 
 class _Once(argparse.Action):

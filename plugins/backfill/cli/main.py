@@ -69,6 +69,10 @@ def _command(name: str) -> Command:
         return explain
     if name in ("quarantine", "correct", "findings"):
         return _decision(name)
+    if name in ("export", "segments"):
+        from backfill.cli.files import export, segments
+
+        return export if name == "export" else segments
     from backfill.cli.candles import fill, gaps, migrate, status
 
     return {"migrate": migrate, "status": status, "gaps": gaps, "fill": fill}[name]

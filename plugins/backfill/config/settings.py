@@ -86,6 +86,7 @@ class Settings(BaseModel):
     pages_in_flight: int = Field(default=4, ge=1, le=64)
     request_sleep_ms: int = Field(default=0, ge=0, le=MAX_REQUEST_SLEEP_MS)
     http_timeout_s: float = Field(default=10.0, gt=0, le=MAX_TIMEOUT_S)
+    export_folder: str | None = None
     home: HomePath = Path(".backfill")
     api_port: Port | None = None
     paper_port: Port | None = None

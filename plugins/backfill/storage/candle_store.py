@@ -33,6 +33,7 @@ from backfill.storage.named_queries import query
 from backfill.storage.quarantine import Quarantine
 from backfill.storage.rate_budget import PauseCheck, RateBudget
 from backfill.storage.retention import Retention
+from backfill.storage.segments import SegmentLedger
 from backfill.storage.series import SERIES_LOCK, OpenWork, Selection, SeriesWindow, StoredPage
 from backfill.storage.silences import Silences
 from backfill.storage.source_health import SourceHealth
@@ -67,6 +68,10 @@ class CandleStore:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connection."""
         self.connection.close()
 
     @cached_property
@@ -103,6 +108,11 @@ class CandleStore:
     def quarantine(self) -> Quarantine:
         """Rows that broke a rule."""
         return Quarantine(self.connection)
+
+    @cached_property
+    def segments(self) -> SegmentLedger:
+        """Exported files."""
+        return SegmentLedger(self.connection)
 
     @cached_property
     def silences(self) -> Silences:
