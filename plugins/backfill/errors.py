@@ -8,6 +8,7 @@ BackfillError
 │   ├── UnknownSymbol             .symbol
 │   ├── InvalidWindow             .start_ms, .end_ms
 │   ├── CorrectionsInvalid        .problems, one line per fault
+│   ├── CandleFileRefused         .file; mend or leave out that file
 │   └── DecisionRefused           .problems, one line per row
 ├── DatabaseError
 │   ├── DatabaseUnreachable       start Postgres or mend the address
@@ -101,6 +102,15 @@ class CorrectionsInvalid(ConfigurationError):
         super().__init__(f"{path} cannot be applied:\n" + "\n".join(f"  {p}" for p in problems))
         self.path = path
         self.problems = tuple(problems)
+
+
+class CandleFileRefused(ConfigurationError):
+    """A file cannot be imported; nothing of it was written."""
+
+    def __init__(self, file: str, why: str) -> None:
+        super().__init__(f"{file}: {why}")
+        self.file = file
+        self.why = why
 
 
 class DecisionRefused(ConfigurationError):

@@ -12,6 +12,7 @@ from typing import Any
 from backfill import __version__
 from backfill.config.parameters import as_list, as_moment
 from backfill.config.settings import MAX_BATCH_LIMIT, MAX_REQUEST_SLEEP_MS
+from backfill.config.source_names import is_stored_source
 from backfill.config.universe_model import parse_symbol
 from backfill.domain.segments import FORMATS, PERIODS, STATUSES
 from backfill.errors import ConfigurationError
@@ -140,6 +141,12 @@ def _add_files(
     export.add_argument("--recheck", action="store_true", help="read all candles again, not only what was revised")
     export.add_argument("--dry-run", action="store_true", help="print what would be written and stop")
 
+    imports = commands.add_parser("import", parents=[candles, some], help="read files of candles through all checks")
+    imports.add_argument("folder", type=Path, metavar="DIR", help="a folder and all below it, or one file")
+    imports.add_argument("--source", type=_source, metavar="NAME", help="who supplied them; else the file says it")
+    imports.add_argument("--spot", action="store_true", help="also spot candles, where no stand-in is allowed")
+    imports.add_argument("--dry-run", action="store_true", help="check the files and stop")
+
     segments = commands.add_parser("segments", help="exported files: list, claim, finish, verify")
     actions = segments.add_subparsers(dest="action", required=True, metavar="ACTION")
     listed = actions.add_parser("list", parents=[candles, some], help="registered files, newest first")
@@ -206,6 +213,12 @@ def _symbol(name: str) -> str:
         return parse_symbol(name)
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from error
+
+
+def _source(name: str) -> str:
+    if not is_stored_source(name):
+        raise argparse.ArgumentTypeError(f"{name!r} is no name of a source")
+    return name
 
 
 def number(least: int, most: int) -> Callable[[str], int]:

@@ -69,10 +69,8 @@ def _command(name: str) -> Command:
         return explain
     if name in ("quarantine", "correct", "findings"):
         return _decision(name)
-    if name in ("export", "segments"):
-        from backfill.cli.files import export, segments
-
-        return export if name == "export" else segments
+    if name in ("export", "import", "segments"):
+        return _files(name)
     from backfill.cli.candles import fill, gaps, migrate, status
 
     return {"migrate": migrate, "status": status, "gaps": gaps, "fill": fill}[name]
@@ -84,6 +82,13 @@ def _decision(name: str) -> Command:
     from backfill.cli.quarantine import quarantine
 
     return {"quarantine": quarantine, "correct": correct, "findings": findings}[name]
+
+
+def _files(name: str) -> Command:
+    from backfill.cli.files import export, segments
+    from backfill.cli.imports import import_candles
+
+    return {"export": export, "import": import_candles, "segments": segments}[name]
 
 
 if __name__ == "__main__":

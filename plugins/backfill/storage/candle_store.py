@@ -24,6 +24,7 @@ from backfill.storage.binary_copy import CANDLE_WIRE_TYPES, candle_columns, pack
 from backfill.storage.database import Connection, fetch_one, translated_errors
 from backfill.storage.findings import FindingsLog
 from backfill.storage.gap_fill_log import GapFillLog
+from backfill.storage.imports import ImportLog
 from backfill.storage.instruments import Instruments
 from backfill.storage.ledger_audit import LedgerAudit
 from backfill.storage.listings import Listings
@@ -113,6 +114,11 @@ class CandleStore:
     def segments(self) -> SegmentLedger:
         """Exported files."""
         return SegmentLedger(self.connection)
+
+    @cached_property
+    def imports(self) -> ImportLog:
+        """Files that candles came from."""
+        return ImportLog(self.connection)
 
     @cached_property
     def silences(self) -> Silences:

@@ -68,3 +68,17 @@ def test_parquet_without_its_library_is_refused_before_anything_is_written(
         assert cli("segments", "list", "--json").document["segments"] == []
     else:
         assert cli("export", str(tmp_path / "out"), "--format", "parquet").code == 0
+
+
+def test_import_names_what_it_refuses_and_keeps_the_rest(cli: Cli, store: CandleStore, tmp_path: Path) -> None:
+    wanted_series(store, timeframe="1h", history_ms=3 * DAY_MS)
+    rows = "".join(f"{open_ms},1,2,0.5,1.5,10\n" for open_ms in range(TODAY_MS - DAY_MS, TODAY_MS, HOUR_MS))
+    (tmp_path / "binance__BTC-USDT-PERP__1h.csv").write_text(rows)
+    assert cli("import", str(tmp_path)).code == 0
+
+    (tmp_path / "BTCUSDT-1h-2026-03-01.zip").write_text("cut")
+    (tmp_path / "notes.txt").write_text("not a file of candles")
+    said = cli("import", str(tmp_path), "--json")
+    assert (said.code, said.document["files"], said.document["inserted"]) == (1, 1, 0)
+    assert "BTCUSDT-1h-2026-03-01.zip: it cannot be unpacked" in said.document["refused_files"][0]
+    assert cli("import", str(tmp_path / "nowhere")).code == 2
