@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from backfill import __version__
-from backfill.config.parameters import as_list, as_moment
+from backfill.config.parameters import as_list, as_moment, our_name
 from backfill.config.settings import MAX_BATCH_LIMIT, MAX_REQUEST_SLEEP_MS
 from backfill.config.source_names import is_stored_source
 from backfill.config.universe_model import parse_symbol
@@ -204,9 +204,8 @@ def symbol_list(text: str) -> list[str]:
 
 
 def _symbol(name: str) -> str:
-    spelled = re.fullmatch(r"([^-/:]+)/([^-/:]+)(?::\2)?", name)
-    if spelled:
-        return f"{spelled[1]}-{spelled[2]}"
+    if (ours := our_name(name)) != name:
+        return ours
     if "-" in name and not {"/", ":"} & set(name):
         return name  # checked against the universe later
     try:

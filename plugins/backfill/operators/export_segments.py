@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import AirflowSkipException, BaseOperator
 
-from backfill.config.parameters import as_list, as_moment
+from backfill.config.parameters import as_list, as_moment, our_name
 from backfill.hooks.blofin_hook import BlofinHook
 from backfill.hooks.candle_store_hook import CANDLES_CONN_ID
 
@@ -88,7 +88,7 @@ class ExportSegmentsOperator(BaseOperator):
         return Selection(
             at,
             settle_ms,
-            as_list(self.symbols),
+            [our_name(symbol) for symbol in as_list(self.symbols) or ()] or None,
             as_list(self.timeframes),
             None if start is None else round(start.timestamp() * 1000),
             None if end is None else round(end.timestamp() * 1000),
