@@ -26,6 +26,7 @@ BackfillError
 │   ├── SourceSkipped             ask the next exchange; the next run probes it
 │   ├── RequestRefused            a person must look: our question was wrong
 │   ├── BadPayload                ask again once; then a person must look
+│   │   └── FileNotServed         ask the next exchange for these bars
 │   └── ContradictoryAnswer       ask again later; nothing is recorded as absent
 ├── PaginationStalled             a person must look
 ├── FolderUnusable                mend rights, room or address of the folder it names; the ledger is unchanged
@@ -200,6 +201,10 @@ class RequestRefused(ExchangeError):
 
 class BadPayload(ExchangeError):
     """Not what the protocol promises: HTML, cut JSON, wrong types."""
+
+
+class FileNotServed(BadPayload):
+    """The archive has no such file."""
 
 
 class ContradictoryAnswer(ExchangeError):

@@ -67,16 +67,19 @@ def _archive(found: re.Match[str], parents: tuple[str, ...]) -> CandleFileName |
         return "a contract that is not settled in its quote currency"
     year, month, day = int(found[4]), int(found[5]), int(found[6] or 1)
     try:
-        start_ms = _ms(year, month, day)
+        start_ms = month_ms(year, month) + (day - 1) * DAY_MS
+        datetime(year, month, day, tzinfo=timezone.utc)
     except ValueError:
         return "its name has no valid date"
-    end_ms = start_ms + DAY_MS if found[6] else _ms(year + month // 12, month % 12 + 1, 1)
+    end_ms = start_ms + DAY_MS if found[6] else month_ms(year, month + 1)
     is_spot = True if "spot" in parents else False if "um" in parents else None
     return CandleFileName(f"{base}-{quote}", timeframe, ARCHIVE, Interval(start_ms, end_ms), is_spot)
 
 
-def _ms(year: int, month: int, day: int) -> int:
-    return round(datetime(year, month, day, tzinfo=timezone.utc).timestamp() * 1000)
+def month_ms(year: int, month: int) -> int:
+    """When a month begins; the 13th is the next year's first."""
+    year, month = year + (month - 1) // 12, (month - 1) % 12 + 1
+    return round(datetime(year, month, 1, tzinfo=timezone.utc).timestamp() * 1000)
 
 
 def checksum_in(text: str, name: str) -> str | None:

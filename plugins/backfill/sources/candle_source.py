@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from backfill.domain.answers import bar_intervals, silent
 from backfill.domain.candle_rules import (
@@ -20,6 +20,7 @@ from backfill.domain.candle_rules import (
 from backfill.domain.intervals import Interval
 from backfill.domain.markets import Market
 from backfill.domain.page_order import out_of_order
+from backfill.domain.page_plan import PlannedPage
 from backfill.domain.timeframes import Timeframe
 
 if TYPE_CHECKING:
@@ -107,6 +108,15 @@ class CandleSource(Protocol):
 
     def close(self) -> None:
         """Close its own connections."""
+        ...
+
+
+@runtime_checkable
+class PlansItsPages(Protocol):
+    """A source whose pages are not cut from the grid at any place: files."""
+
+    def plan(self, gaps: Sequence[Interval]) -> list[PlannedPage]:
+        """The fewest requests for ``gaps``, newest first; it may leave some to the next source."""
         ...
 
 

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
-import zipfile
-import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,12 +9,11 @@ from typing import TYPE_CHECKING
 
 from backfill.domain.candle_files import CandleFileName, checksum_in, parse_file_name
 from backfill.errors import CandleFileRefused, ConfigurationError
+from backfill.exchanges.packed_csv import unpacked
 
 if TYPE_CHECKING:
     from backfill.frames.file_frame import FileRows
 
-# A month of minutes has 5 MB.
-MAX_BYTES = 512 * 1024 * 1024
 CHECKSUM = ".CHECKSUM"
 
 
@@ -77,20 +73,6 @@ def _check(path: Path, digest: str) -> list[str]:
 
 def _unpacked(path: Path, packed: bytes) -> bytes:
     try:
-        if path.suffix == ".gz":
-            with gzip.open(path) as file:
-                content: bytes = file.read(MAX_BYTES + 1)
-        elif path.suffix == ".zip":
-            with zipfile.ZipFile(path) as archive:
-                members = [one for one in archive.infolist() if one.filename.lower().endswith(".csv")]
-                if len(members) != 1:
-                    raise CandleFileRefused(str(path), f"it has {len(members)} CSV files instead of one")
-                with archive.open(members[0]) as file:
-                    content = file.read(MAX_BYTES + 1)
-        else:
-            content = packed
-    except (OSError, EOFError, ValueError, RuntimeError, NotImplementedError, zlib.error, zipfile.BadZipFile) as error:
-        raise CandleFileRefused(str(path), f"it cannot be unpacked: {error}") from error
-    if len(content) > MAX_BYTES:
-        raise CandleFileRefused(str(path), f"it is larger than {MAX_BYTES // 1024**2} MB unpacked")
-    return content
+        return unpacked(path.name, packed)
+    except ValueError as error:
+        raise CandleFileRefused(str(path), str(error)) from error

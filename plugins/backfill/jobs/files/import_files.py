@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 from backfill.domain.answers import bar_intervals
 from backfill.domain.candle_columns import CANDLE_COLUMNS
-from backfill.domain.candle_files import ARCHIVE, PERPETUALS_OF, CandleFileName, spot_source
+from backfill.domain.candle_files import ARCHIVE, CandleFileName, spot_source
 from backfill.domain.candle_rules import open_time_was_not_asked_for
 from backfill.domain.intervals import Interval
 from backfill.domain.symbols import MAX_CLOSE_RATIO_OFF, MIN_OVERLAP_BARS, price_scale, prove
 from backfill.domain.timeframes import timeframe, utc
+from backfill.domain.venues import VENUES
 from backfill.errors import CandleFileRefused
 from backfill.jobs.files.candle_file import ReadFile, candle_paths, read_candle_file
 from backfill.sources.candle_source import refuse_times, sift_page
@@ -34,7 +35,7 @@ MANUAL = "manual"
 PATIENCE_S = 60.0
 ROWS_AT_ONCE = 20_000
 # One exchange's archive and its API publish the same bars.
-SAME_EXCHANGE = {frozenset((ARCHIVE, PERPETUALS_OF["binance"]))}
+SAME_EXCHANGE = {frozenset((known.source, known.archive_of)) for known in VENUES.values() if known.archive_of}
 COUNTS = ("rows", "inserted", "revised", "quarantined", "missing", "left_out", "disagree")
 
 
