@@ -27,12 +27,14 @@ demo: install ## watch Airflow close the gaps of a synthetic market [ONCE=1] [RE
 up: install ## the same stack against the real exchanges [ONCE=1]
 	@$(VENV)/bin/backfill up $(if $(ONCE),--once)
 
-# The knobs of older jobs count on make's command line only: names as common as these are not taken from the environment.
+# The knobs of older jobs count on make's command line, and in .env, which the command reads; not as variables: they may be any
+# program's. A .env that names a profile, or a timeframe that the deep history lacks, replaces the deep history.
+profile_is_chosen = $(shell grep -sE '^ *(BACKFILL_PROFILE|TIMEFRAME) *=' .env .env.local)
 option = $(if $(and $(filter command,$(origin $(2))),$(filter-out 0,$($(2)))),$(1) "$($(2))")
 
 backfill: install ## fill the database of BACKFILL_DB with 250 days of every perpetual: the profile deep_history
 	@$(VENV)/bin/backfill migrate
-	@BACKFILL_PROFILE="$${BACKFILL_PROFILE-deep_history}" $(VENV)/bin/backfill fill \
+	@BACKFILL_PROFILE="$${BACKFILL_PROFILE-$(if $(profile_is_chosen),,deep_history)}" $(VENV)/bin/backfill fill \
 		$(call option,--symbols,SYMBOLS) $(call option,--timeframes,TIMEFRAME) \
 		$(call option,--from,START_TS) $(call option,--to,END_TS) \
 		$(call option,--batch-limit,BATCH_LIMIT) $(call option,--sleep-ms,SLEEP_MS)

@@ -8,6 +8,7 @@ BackfillError
 │   ├── UnknownSymbol             .symbol
 │   ├── InvalidWindow             .start_ms, .end_ms
 │   ├── CorrectionsInvalid        .problems, one line per fault
+│   ├── CandleFileRefused         .file; mend or leave out that file
 │   └── DecisionRefused           .problems, one line per row
 ├── DatabaseError
 │   ├── DatabaseUnreachable       start Postgres or mend the address
@@ -25,8 +26,10 @@ BackfillError
 │   ├── SourceSkipped             ask the next exchange; the next run probes it
 │   ├── RequestRefused            a person must look: our question was wrong
 │   ├── BadPayload                ask again once; then a person must look
+│   │   └── FileNotServed         ask the next exchange for these bars
 │   └── ContradictoryAnswer       ask again later; nothing is recorded as absent
 ├── PaginationStalled             a person must look
+├── FolderUnusable                mend rights, room or address of the folder it names; the ledger is unchanged
 ├── LocalStackFailed              look into the log it names
 ├── Stopped                       run it again to go on
 └── CoverageIncomplete            .missing: the run ended with gaps left
@@ -101,6 +104,15 @@ class CorrectionsInvalid(ConfigurationError):
         super().__init__(f"{path} cannot be applied:\n" + "\n".join(f"  {p}" for p in problems))
         self.path = path
         self.problems = tuple(problems)
+
+
+class CandleFileRefused(ConfigurationError):
+    """A file cannot be imported; nothing of it was written."""
+
+    def __init__(self, file: str, why: str) -> None:
+        super().__init__(f"{file}: {why}")
+        self.file = file
+        self.why = why
 
 
 class DecisionRefused(ConfigurationError):
@@ -194,6 +206,10 @@ class BadPayload(ExchangeError):
     """Not what the protocol promises: HTML, cut JSON, wrong types."""
 
 
+class FileNotServed(BadPayload):
+    """The archive has no such file."""
+
+
 class ContradictoryAnswer(ExchangeError):
     """The answer contradicts the source's earlier ones."""
 
@@ -206,6 +222,14 @@ class PaginationStalled(BackfillError):
             f"{exchange}: asked for candles older than {_utc(cursor_ms)}, the oldest was {_utc(oldest_ms)}"
         )
         self.exchange = exchange
+
+
+class FolderUnusable(BackfillError):
+    """A folder of files cannot be read or written; nothing was registered."""
+
+    def __init__(self, where: str, why: str) -> None:
+        super().__init__(f"{where}: {why}; nothing more was registered, run it again once that is mended")
+        self.where = where
 
 
 class LocalStackFailed(BackfillError):

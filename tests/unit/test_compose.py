@@ -13,6 +13,10 @@ import jsonschema
 import pytest
 import yaml
 
+from backfill.config.connections import database_uri
+from backfill.config.env_file import parse_env
+from backfill.config.settings import load_settings
+
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "docker-compose.yaml").read_text()
 COMPOSE: dict[str, Any] = yaml.safe_load(TEXT)
@@ -42,7 +46,7 @@ def test_it_is_what_the_compose_specification_allows() -> None:
 
 
 def test_every_part_of_airflow_and_of_its_surroundings_is_there() -> None:
-    commands = {tuple(SERVICES[name]["command"][1:]) for name in AIRFLOW if name != "init"}
+    commands = {tuple(SERVICES[name]["command"][1:]) for name in AIRFLOW if name not in ("init", "data_backfill")}
     assert commands == {("api-server",), ("scheduler",), ("dag-processor",), ("triggerer",), ("celery", "worker")}
     assert set(SERVICES) - set(AIRFLOW) == {"postgres", "redis"}
 
@@ -137,3 +141,46 @@ def test_files_named_in_the_compose_file_and_in_the_dockerfile_exist() -> None:
     assert {name for name in named if not (ROOT / name).exists()} == set()
     allowed = re.findall(r"^!(\S+)$", (ROOT / ".dockerignore").read_text(), re.MULTILINE)
     assert {source for line in copied for source in line.split()} == set(allowed)
+
+
+# -- what the containers are given ---------------------------------------------------------------------------
+
+
+def rendered(service: str, env: str) -> dict[str, str]:
+    """A service's environment as compose renders it: its env_file, then `environment` with its variables filled in."""
+    values = parse_env(env)
+
+    def filled(match: re.Match[str]) -> str:
+        name, mark, text = match.groups()
+        if values.get(name):
+            return values[name]
+        assert mark != "?", f"{name}: {text}"
+        return text or ""
+
+    files = SERVICES[service].get("env_file", [])
+    from_file = values if any(file["path"] == ".env" for file in files) else {}
+    return from_file | {
+        name: VARIABLE.sub(filled, str(value)) for name, value in SERVICES[service]["environment"].items()
+    }
+
+
+SECRETS = "".join(f"{name}=secret\n" for name, value in EXAMPLE.items() if not value)
+
+
+@pytest.mark.parametrize("name", AIRFLOW)
+def test_settings_of_the_env_file_reach_every_container_and_are_settings_we_know(name: str) -> None:
+    older = "BACKFILL_LOOKBACK_HOURS=168   # 7 days (was 16)\nBACKFILL_SYMBOL_SLEEP_MS=500\nSYMBOLS=BTC/USDT\n"
+    environment = rendered(name, SECRETS + older)
+    assert load_settings(environment).lookback_hours == 168
+    assert database_uri(None, environment) == "postgresql://backfill:secret@postgres/candles"
+
+
+def test_the_one_shot_job_takes_the_older_names_and_ends_with_the_runs_code() -> None:
+    service = SERVICES["data_backfill"]
+    assert (service["profiles"], service["restart"], service["command"]) == (["backfill"], "no", ["backfill", "fill"])
+    assert load_settings(rendered("data_backfill", SECRETS)).older_names is True
+    assert load_settings(rendered("worker", SECRETS)).older_names is False
+
+
+def test_a_file_that_is_not_there_stops_no_service() -> None:
+    assert all(file["required"] is False for name in AIRFLOW for file in SERVICES[name]["env_file"])

@@ -97,9 +97,6 @@ def test_a_bad_value_is_named_with_what_it_should_be(name, value, why):
 @pytest.mark.parametrize(
     ("name", "why"),
     [
-        ("LOOKBACK_DAYS", "is counted in hours now: set BACKFILL_LOOKBACK_HOURS to 24 times the days"),
-        ("MAX_GAP_MINUTES", "has no use: gaps of any length are filled"),
-        ("SYMBOL_SLEEP_MS", "has no use: requests are spaced by source"),
         ("SYMBOL", "unknown setting; did you mean BACKFILL_SYMBOLS?"),
         ("SLEEP_MS", "unknown setting; did you mean BACKFILL_REQUEST_SLEEP_MS?"),
         ("QQ", "unknown setting; docs/settings.md lists the known ones"),
@@ -108,7 +105,7 @@ def test_a_bad_value_is_named_with_what_it_should_be(name, value, why):
         ("SOURCE_URLS", "unknown setting"),
     ],
 )
-def test_a_name_that_means_nothing_or_no_longer_does_is_an_error_with_a_cure(name, why):
+def test_a_name_that_means_nothing_is_an_error_with_a_cure(name, why):
     (problem,) = problems(**{name: "7"})
     assert problem.startswith(f"BACKFILL_{name}: {why}")
 

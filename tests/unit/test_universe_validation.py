@@ -132,3 +132,11 @@ def test_an_objective_beyond_the_whole_is_refused_for_a_timeframe_too(problems):
     assert problems("instruments: [BTC-USDT]\ntimeframes:\n  1m: {history: 7d, objective_pct: 100.1}\n") == (
         "line 3: timeframes.1m.objective_pct: Input should be less than or equal to 100",
     )
+
+
+@pytest.mark.parametrize("written", ["0200", "0x10", "1:30", "1_000", "0b11"])
+def test_a_number_that_yaml_reads_otherwise_than_people_do_is_refused(tmp_path, written):
+    path = tmp_path / "universe.yaml"
+    path.write_text(f"instruments: [BTC-USDT]\ntimeframes: {{1m: 7d}}\nready_bars: {written}\n")
+    with pytest.raises(UniverseInvalid, match=f"line 3: {written} is no plain decimal number"):
+        load_universe(path)

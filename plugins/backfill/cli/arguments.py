@@ -11,9 +11,11 @@ from typing import Any
 
 from backfill import __version__
 from backfill.cli.many_rows import FEW_ROWS
-from backfill.config.parameters import as_list, as_moment
+from backfill.config.parameters import as_list, as_moment, our_name
 from backfill.config.settings import MAX_BATCH_LIMIT, MAX_REQUEST_SLEEP_MS
+from backfill.config.source_names import is_stored_source
 from backfill.config.universe_model import parse_symbol
+from backfill.domain.segments import FORMATS, PERIODS, STATUSES
 from backfill.errors import ConfigurationError
 
 
@@ -84,6 +86,7 @@ def parser() -> argparse.ArgumentParser:
     condition.add_argument("symbol", type=_symbol, metavar="SYMBOL", help="e.g. BTC-USDT")
     condition.add_argument("timeframe", nargs="?", metavar="TIMEFRAME", help="e.g. 1m; else all")
     _add_decisions(commands, candles, some_symbols)
+    _add_files(commands, candles, some, window)
     commands.add_parser("doctor", parents=[candles], help="check database, schema, clock, sources and settings")
 
     local = argparse.ArgumentParser(add_help=False)
@@ -133,6 +136,44 @@ def _add_decisions(
     dismiss.add_argument("--reason", type=sentence, required=True, metavar="TEXT", help="why; the finding keeps it")
 
 
+def _add_files(
+    commands: argparse._SubParsersAction[argparse.ArgumentParser],
+    candles: argparse.ArgumentParser,
+    some: argparse.ArgumentParser,
+    window: argparse.ArgumentParser,
+) -> None:
+    """Commands for files of candles."""
+    export = commands.add_parser("export", parents=[candles, some, window], help="write whole days or months to files")
+    export.add_argument("folder", metavar="DIR", help="a folder, or a URL such as s3://bucket/candles")
+    export.add_argument("--format", choices=FORMATS, default="csv", help="default: csv")
+    export.add_argument("--period", choices=PERIODS, help="default: a day; a month where a day has fewer than 24 bars")
+    export.add_argument("--doubtful", action="store_true", help="also days that are in doubt")
+    export.add_argument("--recheck", action="store_true", help="read all candles again, not only what was revised")
+    export.add_argument("--dry-run", action="store_true", help="print what would be written and stop")
+
+    imports = commands.add_parser("import", parents=[candles, some], help="read files of candles through all checks")
+    imports.add_argument("folder", type=Path, metavar="DIR", help="a folder and all below it, or one file")
+    imports.add_argument("--source", type=_source, metavar="NAME", help="who supplied them; else the file says it")
+    imports.add_argument("--spot", action="store_true", help="also spot candles, where no stand-in is allowed")
+    imports.add_argument("--dry-run", action="store_true", help="check the files and stop")
+
+    segments = commands.add_parser("segments", help="exported files: list, claim, finish, verify")
+    actions = segments.add_subparsers(dest="action", required=True, metavar="ACTION")
+    listed = actions.add_parser("list", parents=[candles, some], help="registered files, newest first")
+    listed.add_argument("--status", choices=(*STATUSES, "all"), default="all", help="default: all")
+    listed.add_argument("--limit", type=positive, default=100, metavar="N", help="so many at most, the newest (100)")
+    claim = actions.add_parser("claim", parents=[candles, some], help="take some to work on, the oldest first")
+    claim.add_argument("--consumer", type=sentence, required=True, metavar="NAME", help="who works on them")
+    claim.add_argument("--limit", type=positive, default=1, metavar="N", help="so many at most (1)")
+    done = actions.add_parser("done", parents=[candles], help="claimed segments are processed")
+    done.add_argument("--consumer", type=sentence, metavar="NAME", help="only if it has claimed them")
+    done.add_argument("--delete", action="store_true", help="and their files are removed")
+    release = actions.add_parser("release", parents=[candles], help="hand claimed segments back")
+    for action in (done, release):
+        action.add_argument("ids", type=positive, nargs="+", action=_Once, metavar="ID")
+    actions.add_parser("verify", parents=[candles, some], help="hash the files again and compare")
+
+
 class _Once(argparse.Action):
     """Numbers in the order given, each once."""
 
@@ -173,15 +214,20 @@ def symbol_list(text: str) -> list[str]:
 
 
 def _symbol(name: str) -> str:
-    spelled = re.fullmatch(r"([^-/:]+)/([^-/:]+)(?::\2)?", name)
-    if spelled:
-        return f"{spelled[1]}-{spelled[2]}"
+    if (ours := our_name(name)) != name:
+        return ours
     if "-" in name and not {"/", ":"} & set(name):
         return name  # checked against the universe later
     try:
         return parse_symbol(name)
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from error
+
+
+def _source(name: str) -> str:
+    if not is_stored_source(name):
+        raise argparse.ArgumentTypeError(f"{name!r} is no name of a source")
+    return name
 
 
 def number(least: int, most: int) -> Callable[[str], int]:

@@ -7,11 +7,16 @@ from __future__ import annotations
 
 import argparse
 import logging
+import os
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from backfill.cli.arguments import parser
 from backfill.cli.output import Output
+from backfill.config.env_file import adopt, read_env_files
+from backfill.config.older_names import KNOBS, fill_options
+from backfill.config.settings import load_settings
 from backfill.errors import BackfillError, ConfigurationError
 
 COMPLETE, FAILURE, BAD_USAGE, GAPS_REMAIN = 0, 1, 2, 3
@@ -21,9 +26,15 @@ Command = Callable[[argparse.Namespace, Output], int]
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
-    args = parser().parse_args(arguments)
-    output = Output(as_json=args.json)
+    given = list(sys.argv[1:] if arguments is None else arguments)
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
+    try:
+        given = _with_older_knobs(given)
+    except ConfigurationError as error:
+        Output(as_json=False).error(str(error))
+        return BAD_USAGE
+    args = parser().parse_args(given)
+    output = Output(as_json=args.json)
     try:
         return _command(args.command)(args, output)
     except ConfigurationError as error:
@@ -35,6 +46,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         output.error("interrupted; what was stored stays stored, run it again to go on")
         return FAILURE
+
+
+def _with_older_knobs(given: list[str]) -> list[str]:
+    """Take what `.env` says; for a fill, the older job's knobs come before the caller's own options."""
+    knobs = adopt(read_env_files(os.environ, Path.cwd()))
+    if given[:1] != ["fill"]:
+        return given
+    if load_settings().older_names:
+        knobs |= {name: os.environ[name] for name in KNOBS if name in os.environ}
+    return ["fill", *fill_options(knobs), *given[1:]]
 
 
 def _command(name: str) -> Command:
@@ -73,6 +94,8 @@ def _command(name: str) -> Command:
         return condition
     if name in ("quarantine", "correct", "findings"):
         return _decision(name)
+    if name in ("export", "import", "segments"):
+        return _files(name)
     from backfill.cli.candles import fill, gaps, migrate, status
 
     return {"migrate": migrate, "status": status, "gaps": gaps, "fill": fill}[name]
@@ -84,6 +107,13 @@ def _decision(name: str) -> Command:
     from backfill.cli.quarantine import quarantine
 
     return {"quarantine": quarantine, "correct": correct, "findings": findings}[name]
+
+
+def _files(name: str) -> Command:
+    from backfill.cli.files import export, segments
+    from backfill.cli.imports import import_candles
+
+    return {"export": export, "import": import_candles, "segments": segments}[name]
 
 
 if __name__ == "__main__":

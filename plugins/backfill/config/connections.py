@@ -17,6 +17,8 @@ from urllib.parse import quote
 
 from backfill.config.addresses import http_url, postgres_uri, proxy_url
 from backfill.config.airflow_uri import AirflowConnection, json_object, parse_connection
+from backfill.config.env_file import DATABASE_URL
+from backfill.config.older_names import say
 from backfill.config.settings import MAX_TIMEOUT_S, load_settings
 from backfill.config.source_names import is_source, why_no_source
 from backfill.errors import SettingsInvalid
@@ -48,7 +50,7 @@ class SourceConnection:
 
 
 def database_uri(db: str | None = None, environ: Mapping[str, str] | None = None) -> str:
-    """The candles' libpq URI: ``db``, else BACKFILL_DB, else AIRFLOW_CONN_CANDLES_DB."""
+    """The candles' libpq URI: ``db``, else BACKFILL_DB, else AIRFLOW_CONN_CANDLES_DB, else DATABASE_URL."""
     given = os.environ if environ is None else environ
     if db:
         with _faults_of("--db"):
@@ -58,6 +60,11 @@ def database_uri(db: str | None = None, environ: Mapping[str, str] | None = None
     if text := given.get(DATABASE_VARIABLE, "").strip():
         with _faults_of(DATABASE_VARIABLE):
             return database_connection(DATABASE_VARIABLE, parse_connection(text))
+    if text := given.get(DATABASE_URL, "").strip():  # of older jobs: what everything else beats
+        with _faults_of(DATABASE_URL):
+            uri = postgres_uri(text)
+        say(f"the database is that of {DATABASE_URL}; BACKFILL_DB replaced it")
+        return uri
     raise SettingsInvalid([f"no database is named: give --db URI, or set BACKFILL_DB or {DATABASE_VARIABLE}"])
 
 

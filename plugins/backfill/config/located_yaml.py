@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -22,6 +23,10 @@ class LocatedYaml(NamedTuple):
         while path and path not in self.lines:
             path = path[:-1]
         return self.lines.get(path)
+
+
+_NUMBERS = ("tag:yaml.org,2002:int", "tag:yaml.org,2002:float")
+_PLAIN_NUMBER = re.compile(r"[-+]?(0|[1-9][0-9]*)(\.[0-9]*)?([eE][-+]?[0-9]+)?|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)")
 
 
 class _Loader(yaml.SafeLoader):
@@ -50,12 +55,26 @@ def read_yaml(text: str) -> LocatedYaml:
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         return LocatedYaml(None, {}, [f"not YAML: {str(error).splitlines()[0]}"])
     lines: dict[Path, int] = {}
-    problems = []
+    problems = list(_misread(node))
     for path, line in places:
         if path in lines:
             problems.append(f"line {line}: {path[-1]!r} stands twice, first on line {lines[path]}")
         lines.setdefault(path, line)
     return LocatedYaml(data, lines, problems)
+
+
+def _misread(node: yaml.Node) -> Iterator[str]:
+    """Numbers that YAML reads otherwise than people do: 0200 is 128 to it, 1:30 is 90."""
+    if isinstance(node, yaml.ScalarNode):
+        if node.tag in _NUMBERS and not _PLAIN_NUMBER.fullmatch(node.value):
+            yield f"line {node.start_mark.line + 1}: {node.value} is no plain decimal number; write it without tricks"
+    elif isinstance(node, yaml.MappingNode):
+        for pair in node.value:
+            for part in pair:
+                yield from _misread(part)
+    elif isinstance(node, yaml.SequenceNode):
+        for item in node.value:
+            yield from _misread(item)
 
 
 def _places(node: yaml.Node, path: Path, above: tuple[yaml.Node, ...]) -> Iterator[tuple[Path, int]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from datetime import datetime, timezone
 
@@ -18,6 +19,12 @@ def as_list(value: Sequence[str] | str | None) -> list[str] | None:
     if isinstance(value, str):
         value = () if value.strip() in UNSET else value.split(",")
     return [name.strip() for name in value or () if name.strip()] or None
+
+
+def our_name(name: str) -> str:
+    """ccxt's BTC/USDT and BTC/USDT:USDT are our perpetual BTC-USDT; other text stays."""
+    spelled = re.fullmatch(r"([^-/:]+)/([^-/:]+)(?::\2)?", name)
+    return f"{spelled[1]}-{spelled[2]}" if spelled else name
 
 
 def as_moment(name: str, value: str | int | None) -> datetime | None:

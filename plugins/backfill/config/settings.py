@@ -1,7 +1,8 @@
 """``BACKFILL_*`` environment variables over defaults. docs/settings.md lists them.
 
-Only this module and :mod:`backfill.config.connections` read the environment. Empty means unset; unknown, retired or
-malformed is an error. pydantic-settings would ignore unknown names, and add 35 ms to every parse of a Dag file.
+Only this module and its neighbours read the environment. Empty means unset; unknown or malformed is an error; names of
+older jobs are accepted (:mod:`backfill.config.older_names`). pydantic-settings would ignore unknown names, and
+add 35 ms to every parse of a Dag file.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
 
 from backfill.config.addresses import http_url, postgres_uri
+from backfill.config.older_names import accepted
+from backfill.config.parameters import our_name
 from backfill.config.resources import include_dir
 from backfill.config.source_names import is_source, why_no_source
 from backfill.domain.timeframes import timeframe
@@ -27,14 +30,6 @@ MAX_BATCH_LIMIT = 1440
 MAX_REQUEST_SLEEP_MS = 60_000
 HUNDRED_YEARS_H = 876_600
 MAX_TIMEOUT_S = 300
-
-# Variables of older systems.
-RETIRED = {
-    "BACKFILL_LOOKBACK_DAYS": "is counted in hours now: set BACKFILL_LOOKBACK_HOURS to 24 times the days",
-    "BACKFILL_MAX_GAP_MINUTES": "has no use: gaps of any length are filled; BACKFILL_LOOKBACK_HOURS bounds the window",
-    "BACKFILL_SYMBOL_SLEEP_MS": "has no use: requests are spaced by source, not by symbol; "
-    "set BACKFILL_REQUEST_SLEEP_MS if you want more room between them",
-}
 
 
 def _comma_list(value: object) -> object:
@@ -76,16 +71,19 @@ class Settings(BaseModel):
     db: Annotated[SecretStr, AfterValidator(_postgres_secret)] | None = None
     universe: HomePath = Field(default_factory=default_universe)
     profile: str | None = None
-    symbols: Annotated[tuple[str, ...], CommaList] | None = None
+    symbols: Annotated[tuple[Annotated[str, AfterValidator(our_name)], ...], CommaList] | None = None
     timeframes: Annotated[tuple[CandleTimeframe, ...], CommaList] | None = None
     lookback_hours: Annotated[int, Field(ge=1, le=HUNDRED_YEARS_H)] | None = None
     alert_after_hours: float = Field(default=6.0, gt=0, le=HUNDRED_YEARS_H)
     settle_s: float = Field(default=5.0, ge=0, le=3600)
     batch_limit: int = Field(default=MAX_BATCH_LIMIT, ge=1, le=MAX_BATCH_LIMIT)
     drop_series: bool = False
+    env_file: HomePath | None = None
+    older_names: bool = False
     pages_in_flight: int = Field(default=4, ge=1, le=64)
     request_sleep_ms: int = Field(default=0, ge=0, le=MAX_REQUEST_SLEEP_MS)
     http_timeout_s: float = Field(default=10.0, gt=0, le=MAX_TIMEOUT_S)
+    export_folder: str | None = None
     home: HomePath = Path(".backfill")
     api_port: Port | None = None
     paper_port: Port | None = None
@@ -97,7 +95,7 @@ _FIELDS = {f"{PREFIX}{field.upper()}": field for field in Settings.model_fields 
 
 def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
     """Settings in ``environ`` (default: the process's). :class:`SettingsInvalid` names every fault."""
-    given = os.environ if environ is None else environ
+    given = accepted(os.environ if environ is None else environ)
     ours = {name: value for name, value in given.items() if name.startswith(PREFIX) and value.strip()}
     values: dict[str, Any] = {_FIELDS[name]: value for name, value in ours.items() if name in _FIELDS}
     values["source_urls"] = {source: value for name, value in ours.items() if is_source(source := _source_of_url(name))}
@@ -119,8 +117,6 @@ def _source_of_url(name: str) -> str | None:
 
 
 def _why_unknown(name: str) -> str:
-    if name in RETIRED:
-        return RETIRED[name]
     if name.endswith("_URL"):
         return why_no_source(_source_of_url(name))
     rest = [known.removeprefix(PREFIX) for known in _FIELDS]

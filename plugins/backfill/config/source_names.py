@@ -42,3 +42,8 @@ def _ccxt_has(name: str) -> bool:
     ccxt = find_spec("ccxt")
     folders = (ccxt and ccxt.submodule_search_locations) or ()
     return any((Path(folder) / f"{name}.py").exists() for folder in folders)
+
+
+def is_stored_source(name: str) -> bool:
+    """Whether a candle may name it: an exchange, ``manual``, or what candles were derived from."""
+    return re.fullmatch(r"[a-z][a-z0-9_:]{0,60}", name) is not None

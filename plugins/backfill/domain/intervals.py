@@ -5,7 +5,8 @@ A set is a sorted list in which nothing overlaps or touches; every function retu
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 
@@ -61,6 +62,13 @@ def intersection(left: Iterable[Interval], right: Iterable[Interval]) -> list[In
         else:
             j += 1
     return both
+
+
+def within(have: Sequence[Interval], span: Interval) -> list[Interval]:
+    """The parts of a set inside ``span``, found by bisection."""
+    first = bisect_right(have, span.start, key=lambda interval: interval.end)
+    past = bisect_left(have, span.end, key=lambda interval: interval.start)
+    return [Interval(max(start, span.start), min(end, span.end)) for start, end in have[first:past]]
 
 
 def total_ms(intervals: Iterable[Interval]) -> int:

@@ -179,6 +179,11 @@ def prove(our_closes: Mapping[int, float], their_scaled_closes: Mapping[int, flo
     return ListingProof(len(ratios), ratio, ok, f"their close / ours is {ratio:.6g} in {len(ratios)} bars: {verdict}")
 
 
+def price_scale(our_base: str, their_base: str) -> float | None:
+    """Ours = theirs x scale, if both names mean one coin; None: they do not."""
+    return _price_scale(our_base, their_base, k_is_thousand=False)
+
+
 def _is_like(market: Market, instrument: Instrument) -> bool:
     return market.is_swap and market.is_linear and market.settle == market.quote == instrument.quote
 

@@ -39,10 +39,11 @@ class Venue:
     """One exchange. The defaults are safe for an unknown one."""
 
     source: str
-    client: Literal["blofin", "ccxt"] = "ccxt"
+    client: Literal["blofin", "ccxt", "archive"] = "ccxt"
     # As a primary source it needs no listing.
     names_are_ours: bool = False
     ccxt_id: str = ""
+    archive_of: str = ""  # the source whose bars its files have
     # Linear perpetuals, spot stand-ins.
     perpetuals: bool = True
     spot: bool = True
@@ -185,6 +186,34 @@ _VENUES = (
         rate_codes=frozenset({"-1003"}),
         outage_codes=frozenset({"-1000", "-1001", "-1004", "-1007", "-1008"}),  # docs, Error Codes: 10xx
         options=_types("linear"),
+    ),
+    # Bulk files of binanceusdm, another witness than its API. A page is a file of a day or a month.
+    Venue(
+        source="binance_vision",
+        client="archive",
+        archive_of="binanceusdm",
+        spot=False,
+        rows_per_page=31 * 1440,
+        fewer_rows={
+            "3m": 31 * 480,
+            "5m": 31 * 288,
+            "15m": 31 * 96,
+            "30m": 31 * 48,
+            "1h": 31 * 24,
+            "2h": 31 * 12,
+            "4h": 31 * 6,
+            "6h": 31 * 4,
+            "8h": 31 * 3,
+            "12h": 31 * 2,
+            "1d": 31,
+        },
+        timeframes=(*_MINUTES, *_HOURS, "8h", "1d"),
+        bounded=True,
+        fills_no_trade=True,  # as its API
+        volume="base",
+        # A CDN without a known limit; no source.
+        limits_per_period_s=((600, 60),),
+        spacing_ms=0,
     ),
     Venue(
         source="bitget",

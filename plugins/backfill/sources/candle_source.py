@@ -6,7 +6,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +25,7 @@ from backfill.domain.candle_rules import (
 from backfill.domain.intervals import Interval, intersection, union
 from backfill.domain.markets import Market
 from backfill.domain.page_order import out_of_order
+from backfill.domain.page_plan import PlannedPage
 from backfill.domain.timeframes import Timeframe
 
 if TYPE_CHECKING:
@@ -122,6 +123,15 @@ class CandleSource(Protocol):
         ...
 
 
+@runtime_checkable
+class PlansItsPages(Protocol):
+    """A source whose pages are not cut from the grid at any place: files."""
+
+    def plan(self, gaps: Sequence[Interval]) -> list[PlannedPage]:
+        """The fewest requests for ``gaps``, newest first; it may leave some to the next source."""
+        ...
+
+
 class MarketClient(Protocol):
     """A client that lists a source's markets."""
 
@@ -164,7 +174,7 @@ def refused_in(page: CandlePage, span: Interval, timeframe: Timeframe) -> list[I
     """The bars of ``span`` whose only rows on the page broke a rule."""
     refused = {
         row.open_ms for row in page.broken if row.open_ms is not None and row.rule not in RULES_WITHOUT_A_BAR
-    } - {int(ms) for ms in page.sound["open_ms"]}
+    } - set(page.candles["open_ms"].tolist())
     bars = union(Interval(ms, ms + timeframe.step_ms) for ms in refused if timeframe.floor(ms) == ms)
     return intersection(bars, [span])
 

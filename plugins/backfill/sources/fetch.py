@@ -18,7 +18,7 @@ from backfill.domain.silence import longest_plausible_run
 from backfill.domain.timeframes import DAY_MS, HOUR_MS, Timeframe, timeframe, utc
 from backfill.errors import BadPayload, ContradictoryAnswer, ExchangeError, PaginationStalled, Stopped
 from backfill.sources.believe_silence import believe_silence
-from backfill.sources.candle_source import CandlePage, CandleSource, refused_in, silent_in
+from backfill.sources.candle_source import CandlePage, CandleSource, PlansItsPages, refused_in, silent_in
 from backfill.sources.planned_answer import PageWalk, PlannedAnswer
 from backfill.sources.prove_silence import MAX_PAGES, SilenceProof
 from backfill.sources.request_budget import UNLIMITED, RunBudget
@@ -95,7 +95,11 @@ class SourceFetch:
         """
         known = self._store.silences.of(self._window, self.source_id)
         askable = self._servable(self._with_neighbours(askable, known.doubtful))
-        pages = plan_pages(askable, self._timeframe.step_ms, self._source.rows_per_page)
+        pages = (
+            self._source.plan(askable)
+            if isinstance(self._source, PlansItsPages)
+            else plan_pages(askable, self._timeframe.step_ms, self._source.rows_per_page)
+        )
         walk = self._page_walk(askable, known)
         waiting = deque(pages[: budget.most_requests])
         self.requests_planned, self.requests_left = len(waiting), len(pages) - len(waiting)

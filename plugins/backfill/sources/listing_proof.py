@@ -15,7 +15,8 @@ from typing import NamedTuple
 from backfill.domain.markets import Market
 from backfill.domain.symbols import MIN_OVERLAP_BARS, Instrument, Listing, ListingProof, Refusal, find_listing, prove
 from backfill.domain.timeframes import timeframe
-from backfill.domain.venues import Venue
+from backfill.domain.venues import VENUES, Venue
+from backfill.domain.venues import venue as venue_named
 from backfill.errors import ExchangeError
 from backfill.sources.candle_source import CandlePage, CandleSource
 from backfill.sources.runtime import Runtime
@@ -32,6 +33,7 @@ REFUSAL_LIVES_S = 24 * 3600
 CLOSES_COMPARED = 200
 # Values of proved_by beside the names of sources.
 PRIMARY, IDENTITY = "primary", "identity"
+ARCHIVES_OF = {known.archive_of: [known.source] for known in VENUES.values() if known.archive_of}
 DEFINES = ListingProof(0, None, True, "the primary source defines the series")
 
 
@@ -69,15 +71,27 @@ class ListingProver:
         source; another's only costs its vote.
         """
         is_primary = self._source_id(venue) == self._window.source_ids[0]
+        by_identity = is_primary or self._is_vouched_for(venue)
         if is_primary and venue.names_are_ours:
             return ProvedListing(Listing(self._window.symbol, "perpetual", 1.0, 1.0), None)
         known = self._known(venue)
         if known is not None and known.same_contract:
-            if self._still_holds(known, is_primary=is_primary):
+            if self._still_holds(known, by_identity=by_identity):
                 return ProvedListing(known.listing, Market(**known.market) if known.market else None)
             if known.status == "refused" and known.age_s < REFUSAL_LIVES_S:
                 return Refusal(known.reason or "refused")
-        return self._identified(venue) if is_primary else self._compared(venue, others)
+        return self._identified(venue) if by_identity else self._compared(venue, others)
+
+    def _is_vouched_for(self, venue: Venue) -> bool:
+        """An exchange's archive and its API have the same bars: one being right, the other is."""
+        twins = [venue.archive_of] if venue.archive_of else ARCHIVES_OF.get(venue.source, [])
+        for twin in map(venue_named, twins):
+            if self._source_id(twin) == self._window.source_ids[0]:
+                return True
+            known = self._known(twin)
+            if known is not None and known.status == "proved" and known.same_contract:
+                return True
+        return False
 
     def _identified(self, venue: Venue) -> ProvedListing | Refusal:
         found = self._found(venue)
@@ -99,10 +113,10 @@ class ListingProver:
             return ProvedListing(candidate.listing, candidate.market)
         return Refusal(f"{candidate.listing.venue_symbol} is not proved to be this instrument: {proof.reason}")
 
-    def _still_holds(self, known: KnownListing, *, is_primary: bool) -> bool:
+    def _still_holds(self, known: KnownListing, *, by_identity: bool) -> bool:
         if known.status != "proved" or known.market is None:
             return False
-        return is_primary or known.proved_by == PRIMARY or len(self._primary_closes) < MIN_OVERLAP_BARS
+        return by_identity or known.proved_by == PRIMARY or len(self._primary_closes) < MIN_OVERLAP_BARS
 
     def _proof(self, candidate: Candidate, others: Sequence[Venue]) -> tuple[ListingProof, str | None]:
         """The primary's result or, while it has too few candles, another healthy source's."""

@@ -18,10 +18,12 @@ from backfill.domain.markets import Market
 from backfill.domain.symbols import Listing
 from backfill.domain.timeframes import timeframe
 from backfill.domain.venues import Venue, venue
+from backfill.exchanges.archive_client import ArchiveClient
 from backfill.exchanges.blofin_client import BASE_URL, BlofinClient
 from backfill.exchanges.blofin_client import SOURCE as BLOFIN
 from backfill.exchanges.ccxt_client import CcxtClient
 from backfill.exchanges.ccxt_wire import TRIES
+from backfill.sources.archive_source import ArchiveSource
 from backfill.sources.blofin_source import BlofinSource
 from backfill.sources.candle_source import CandleSource, MarketClient
 from backfill.sources.ccxt_source import CcxtSource
@@ -56,6 +58,7 @@ class Runtime:
         self.stop = StopRequest()
         self._opened = ExitStack()
         self._budgets: dict[str, PauseCheck] = {}
+        self._sessions: dict[str, requests.Session] = {}
         self._lock = threading.Lock()
 
     def __enter__(self) -> Runtime:
@@ -93,10 +96,10 @@ class Runtime:
 
     def new_client(self, source: str, *, tries: int = TRIES) -> MarketClient:
         """A client that lists the source's markets; the caller closes it."""
-        client: MarketClient = (
-            self._blofin_client() if venue(source).client == "blofin" else self._ccxt_client(source, tries=tries)
-        )
-        return client
+        kind = venue(source).client
+        if kind == "archive":
+            return self._archive_client(source)
+        return self._blofin_client() if kind == "blofin" else self._ccxt_client(source, tries=tries)
 
     def candle_source(
         self, of_venue: Venue, listing: Listing, market: Market | None, timeframe_name: str, *, stands_in: bool = True
@@ -105,6 +108,8 @@ class Runtime:
         bars, rows = timeframe(timeframe_name), self.rows_per_page(of_venue.source, timeframe_name)
         if of_venue.client == "blofin":
             return BlofinSource(self._blofin_client(), rows, self.settle_ms, listing)
+        if of_venue.client == "archive":
+            return ArchiveSource(self._archive_client(of_venue.source), listing, bars)
         client = self._ccxt_client(of_venue.source, [market] if market else ())
         return CcxtSource(client, listing, bars, self.settle_ms, rows_per_page=rows, stands_in=stands_in)
 
@@ -130,7 +135,7 @@ class Runtime:
     def _blofin_client(self) -> BlofinClient:
         budget = self._budget(BLOFIN)
         return BlofinClient(
-            self._blofin_session,
+            self._session(BLOFIN, self._blofin),
             self._blofin.base_url or BASE_URL,
             before_request=self._turns(budget),
             on_ban=budget.pause,
@@ -145,20 +150,33 @@ class Runtime:
 
         return take_turn
 
+    def _archive_client(self, source: str) -> ArchiveClient:
+        connection, budget = self._connection_of(source), self._budget(source)
+        return ArchiveClient(
+            self._session(source, connection),
+            connection.base_url,
+            before_request=self._turns(budget),
+            on_ban=budget.pause,
+            timeout_s=connection.timeout_s or self.settings.http_timeout_s,
+        )
+
     @cached_property
     def _blofin(self) -> SourceConnection:
         return self._connection_of(BLOFIN)
 
-    @cached_property
-    def _blofin_session(self) -> requests.Session:
-        session = self._opened.enter_context(requests.Session())
-        adapter = HTTPAdapter(pool_maxsize=POOLED_SOCKETS)
-        session.mount("https://", adapter)
-        session.mount("http://", adapter)
-        if self._blofin.proxies:
-            session.proxies.update(self._blofin.proxies)
-            session.trust_env = False  # else HTTPS_PROXY would win
-        return session
+    def _session(self, source: str, connection: SourceConnection) -> requests.Session:
+        """One session a source, kept to the end."""
+        with self._lock:
+            if source not in self._sessions:
+                session = self._opened.enter_context(requests.Session())
+                adapter = HTTPAdapter(pool_maxsize=POOLED_SOCKETS)
+                session.mount("https://", adapter)
+                session.mount("http://", adapter)
+                if connection.proxies:
+                    session.proxies.update(connection.proxies)
+                    session.trust_env = False  # else HTTPS_PROXY would win
+                self._sessions[source] = session
+            return self._sessions[source]
 
     def _budget(self, source: str) -> PauseCheck:
         with self._lock:

@@ -24,6 +24,7 @@ from backfill.storage.binary_copy import CANDLE_WIRE_TYPES, candle_columns, pack
 from backfill.storage.database import Connection, fetch_one, repeated, translated_errors
 from backfill.storage.findings import FindingsLog
 from backfill.storage.gap_fill_log import GapFillLog
+from backfill.storage.imports import ImportLog
 from backfill.storage.instruments import Instruments
 from backfill.storage.ledger_audit import LedgerAudit
 from backfill.storage.listings import Listings
@@ -34,6 +35,7 @@ from backfill.storage.named_queries import query
 from backfill.storage.quarantine import Quarantine
 from backfill.storage.rate_budget import PauseCheck, RateBudget
 from backfill.storage.retention import Retention
+from backfill.storage.segments import SegmentLedger
 from backfill.storage.series import SERIES_LOCK, OpenWork, Selection, SeriesWindow, StoredPage
 from backfill.storage.silences import Silences
 from backfill.storage.source_health import SourceHealth
@@ -69,6 +71,10 @@ class CandleStore:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connection."""
         self.connection.close()
 
     @cached_property
@@ -105,6 +111,16 @@ class CandleStore:
     def quarantine(self) -> Quarantine:
         """Rows that broke a rule."""
         return Quarantine(self.connection)
+
+    @cached_property
+    def segments(self) -> SegmentLedger:
+        """Exported files."""
+        return SegmentLedger(self.connection)
+
+    @cached_property
+    def imports(self) -> ImportLog:
+        """Files that candles came from."""
+        return ImportLog(self.connection)
 
     @cached_property
     def silences(self) -> Silences:

@@ -51,6 +51,7 @@ def environment(
     (tmp_path / "universe.yaml").write_text(UNIVERSE)
     monkeypatch.setenv("BACKFILL_UNIVERSE", str(tmp_path / "universe.yaml"))
     monkeypatch.setenv("BACKFILL_DB", database_uri)
+    monkeypatch.setenv("BACKFILL_ENV_FILE", os.devnull)  # not the developer's own
     monkeypatch.setenv("BACKFILL_BLOFIN_URL", live_exchange.url)
     return monkeypatch
 

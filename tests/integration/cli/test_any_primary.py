@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from backfill.domain.timeframes import HOUR_MS, TIMEFRAMES
+from backfill.domain.archive_plan import day_of
+from backfill.domain.timeframes import DAY_MS, HOUR_MS, TIMEFRAMES
 from backfill.paper.coins import LIQUID_COINS, MULTIPLIED_COINS
 from backfill.paper.limits import NO_LIMITS
 from backfill.paper.server import PaperExchange
@@ -16,6 +17,7 @@ from backfill.paper.synthetic_market import SyntheticMarket
 from backfill.paper.venues import paper_exchange
 from backfill.storage.candle_store import CandleStore
 from backfill.storage.series import Selection
+from integration.archive import PaperArchive
 from integration.cli.conftest import Cli
 from integration.helpers import one, rows
 
@@ -207,3 +209,25 @@ def test_all_means_all_that_the_first_source_lists(
     assert {"BTC-USDT", "ETH-USDT"} <= wanted
     assert ("1000PEPE-USDT" in wanted) is (source == "binanceusdm"), "by the source's own names"
     assert venues["blofin"].requests.total == 0
+
+
+def test_the_archive_is_a_primary_too_and_the_api_gives_what_is_not_out_yet(
+    cli: Cli, store: CandleStore, venues: dict[str, PaperExchange], environment: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    universe(tmp_path, ["binance_vision", "binanceusdm"])
+    today = day_of(round(store.now().timestamp() * 1000))
+    days = [day_of(today.span.start - days * DAY_MS) for days in (1, 2, 3)]
+    with PaperArchive() as archive:
+        environment.setenv("BACKFILL_BINANCE_VISION_URL", archive.url)
+        for day in days:
+            for timeframe in ("1m", "1h"):
+                bars = venues["binanceusdm"].market.candles("BTC-USDT", timeframe, *day.span)
+                archive.put("BTCUSDT", timeframe, day, bars)
+
+        filled = cli("fill", "--json")
+
+    assert filled.code == 0, filled.err
+    held = rows(store.connection, "SELECT source, count(*) FROM backfill.ohlcv WHERE timeframe = '1h' GROUP BY 1")
+    assert {name for name, _ in held} <= {"binance_vision", "binanceusdm"}
+    assert dict(held)["binance_vision"] >= 24 - 12
+    assert sum(count for _, count in held) == 48

@@ -72,7 +72,6 @@ def test_an_address_that_is_none_is_bad_usage(address, capsys):
         ("BACKFILL_BATCHLIMIT", "100", "did you mean BACKFILL_BATCH_LIMIT?"),
         ("BACKFILL_BATCH_LIMIT", "1441", "less than or equal to 1440"),
         ("BACKFILL_TIMEFRAMES", "1m,7m", "unknown timeframe '7m'"),
-        ("BACKFILL_LOOKBACK_DAYS", "7", "set BACKFILL_LOOKBACK_HOURS"),
         ("BACKFILL_BLOFIN_URL", "blofin", "not an http(s) URL"),
     ],
 )

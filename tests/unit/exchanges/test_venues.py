@@ -38,7 +38,7 @@ def test_a_venue_says_nothing_that_ccxt_or_our_grid_knows_better(known):
 def test_a_page_of_ours_is_one_that_the_venue_gives_at_once(known):
     """By ccxt's clamps and what was seen live; one row is kept for the bar before an exclusive `since`."""
     most = {"okx": 300, "bitget": 200, "gate": 1999, "kucoinfutures": 200, "hyperliquid": 5000, "mexc": 2000}
-    most |= {"kraken": 720, "coinbase": 300, "blofin": 1440}
+    most |= {"kraken": 720, "coinbase": 300, "blofin": 1440, "binance_vision": 31 * 1440}  # a file
     early = 0 if known.since_inclusive else 1
     assert max(known.rows(name) for name in known.timeframes) + early == most.get(known.source, 1000)
 

@@ -56,7 +56,8 @@ class QuarantineReader:
         from backfill.frames.ccxt_frame import ccxt_frame
 
         # An unknown venue's payload may be raw or parsed by ccxt.
-        if row["source"] not in VENUES or not isinstance(row["payload"], list | dict):
+        of_venue = VENUES.get(row["source"])
+        if of_venue is None or of_venue.client != "ccxt" or not isinstance(row["payload"], list | dict):
             return f"a payload that can be read as a row of {row['source']}"
         listings = self._listings(row)
         if len(listings) != 1 or listings[0].status != "proved":

@@ -9,6 +9,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import NamedTuple
 
+from backfill.config.parameters import our_name
 from backfill.config.universe_file import select_series
 from backfill.config.universe_model import SeriesWish
 from backfill.domain.venues import venue
@@ -81,7 +82,7 @@ def _selection(
     return selection(
         runtime.store.now(),
         settings.settle_s,
-        symbols=symbols or settings.symbols,
+        symbols=[our_name(symbol) for symbol in symbols] if symbols else settings.symbols,
         timeframes=timeframes or settings.timeframes,
         start=start,
         end=end,

@@ -1,0 +1,61 @@
+"""Every day: which days are whole and not handed on yet? They become files, each registered once.
+
+Consumers claim them with `backfill segments claim` or `backfill.jobs.files.claims`; docs/files.md says how.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timezone
+
+from airflow.providers.common.compat.sdk import Param, dag
+
+from backfill.dag_parts.defaults import TASK_ARGS
+from backfill.operators.export_segments import ExportSegmentsOperator
+
+
+@dag(
+    dag_id="candles_export",
+    description="Writes closed, whole days of candles to files and registers each once.",
+    doc_md=__doc__,
+    schedule="45 3 * * *",  # after candles_maintain has begun to judge the day before
+    start_date=datetime(2024, 1, 1, tzinfo=timezone.utc),
+    catchup=False,
+    max_active_runs=1,
+    default_args=TASK_ARGS,
+    tags=["candles"],
+    params={
+        "folder": Param(
+            None,
+            type=["null", "string"],
+            description="A folder, or a URL such as s3://aws_default@bucket/candles. Empty: BACKFILL_EXPORT_FOLDER; "
+            "without that the task is skipped.",
+        ),
+        "format": Param("csv", type="string", enum=["csv", "parquet"], description="Parquet needs pyarrow."),
+        "period": Param(
+            None,
+            type=["null", "string"],
+            enum=[None, "day", "month"],
+            description="Empty: a file a day, or a month where a day has fewer than 24 bars.",
+        ),
+        "symbols": Param(None, type=["null", "string"], description="Only these, e.g. BTC-USDT,ETH-USDT."),
+        "timeframes": Param(None, type=["null", "string"], description="Only these, e.g. 1m,1h."),
+        "start": Param(None, type=["null", "string"], format="date-time", description="Only days from here on."),
+        "end": Param(None, type=["null", "string"], format="date-time", description="Only days that end by here."),
+        "doubtful": Param(False, type="boolean", description="Also days that are in doubt."),
+    },
+)
+def candles_export() -> None:
+    ExportSegmentsOperator(
+        task_id="export_segments",
+        folder="{{ params.folder or '' }}",
+        suffix="{{ params.format }}",
+        period="{{ params.period or '' }}",
+        doubtful="{{ params.doubtful }}",
+        symbols="{{ params.symbols or '' }}",
+        timeframes="{{ params.timeframes or '' }}",
+        start="{{ params.start or '' }}",
+        end="{{ params.end or '' }}",
+    )
+
+
+candles_export()

@@ -1,0 +1,183 @@
+"""The ledger of exported files: each segment registered once, claimed once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from psycopg.rows import dict_row
+
+from backfill.domain.intervals import Interval
+from backfill.domain.segments import DELETED, DOWNLOADED, PROCESSED, PROCESSING
+from backfill.domain.timeframes import utc
+from backfill.errors import DecisionRefused, SeriesBusy
+from backfill.storage.database import Connection, fetch_one, translated_errors
+from backfill.storage.multiranges import to_intervals
+from backfill.storage.named_queries import query
+from backfill.storage.series import SeriesWindow
+
+# Advisory lock: "bfsg" in ASCII, then the series id.
+EXPORT_LOCK = 0x6266_7367
+
+
+@dataclass(frozen=True)
+class Exportable:
+    """What may be handed on of a series: ``doubtful`` silence is part of ``gaps``."""
+
+    held: list[Interval]
+    gaps: list[Interval]
+    doubtful: list[Interval]
+    questioned: list[Interval]
+
+
+@dataclass(frozen=True)
+class Registered:
+    """The newest revision of a span."""
+
+    id: int
+    start_ms: int
+    end_ms: int
+    path: str
+    sha256: str
+    content_sha256: str
+    rows: int
+    revision: int
+    status: str
+    is_revised: bool
+
+
+class SegmentLedger:
+    """``segments`` and ``watermarks`` over one connection."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    @contextmanager
+    def exporting(self, window: SeriesWindow) -> Iterator[None]:
+        """Be the only exporter of a series. Raises :class:`SeriesBusy` at once."""
+        key = (EXPORT_LOCK, window.series_id)
+        with translated_errors():
+            if not fetch_one(self._connection, "SELECT pg_try_advisory_lock(%s, %s)", key)[0]:
+                raise SeriesBusy(window.symbol, window.timeframe, 0)
+        try:
+            yield
+        finally:
+            if not self._connection.closed:
+                with translated_errors():
+                    self._connection.execute("SELECT pg_advisory_unlock(%s, %s)", key)
+
+    def exportable(self, series_id: int, window: Interval, at: datetime) -> Exportable:
+        """The ledger's word on the bars of ``window``."""
+        params = {"series_id": series_id, "start_ms": window.start, "end_ms": window.end, "at": at}
+        with translated_errors():
+            row = fetch_one(self._connection, query("segments/select_exportable"), params)
+        return Exportable(*(to_intervals(bars) for bars in row))
+
+    def latest(self, series_id: int) -> list[Registered]:
+        """The newest revision of every registered span, oldest first."""
+        with translated_errors(), self._connection.cursor(row_factory=dict_row) as cursor:
+            rows = cursor.execute(query("segments/select_latest"), {"series_id": series_id}).fetchall()
+        return [Registered(**row) for row in rows]
+
+    def register(
+        self,
+        series_id: int,
+        span: Interval,
+        *,
+        path: str,
+        sha256: str,
+        content_sha256: str,
+        rows: int,
+        supersedes: Registered | None,
+        at: datetime,
+    ) -> str | None:
+        """Register a file that is in its place, and move the watermark.
+
+        Returns the path of a superseded file that nobody has claimed: it is to be removed.
+        """
+        params = {
+            "series_id": series_id,
+            "start": utc(span.start),
+            "end": utc(span.end),
+            "path": path,
+            "sha256": sha256,
+            "content_sha256": content_sha256,
+            "rows": rows,
+            "revision": supersedes.revision + 1 if supersedes else 1,
+            "supersedes": supersedes.id if supersedes else None,
+            "at": at,
+        }
+        with translated_errors(), self._connection.transaction():
+            withdrawn = None
+            if supersedes is not None:
+                withdraw = query("segments/withdraw_superseded")
+                withdrawn = self._connection.execute(withdraw, {"id": supersedes.id}).fetchone()
+            self._connection.execute(query("segments/insert_segment"), params)
+            self._connection.execute(query("segments/move_watermark"), params)
+        return withdrawn[0] if withdrawn else None
+
+    def find(
+        self,
+        *,
+        symbols: Sequence[str] | None = None,
+        timeframes: Sequence[str] | None = None,
+        status: str | None = None,
+        ids: Sequence[int] | None = None,
+        max_rows: int | None = None,
+    ) -> list[dict[str, Any]]:
+        """Registered segments, newest span first; None matches all."""
+        params = {
+            "symbols": None if symbols is None else list(symbols),
+            "timeframes": None if timeframes is None else list(timeframes),
+            "status": status,
+            "ids": None if ids is None else list(ids),
+            "max_rows": max_rows,
+        }
+        with translated_errors(), self._connection.cursor(row_factory=dict_row) as cursor:
+            return cursor.execute(query("segments/select_segments"), params).fetchall()
+
+    def claim(
+        self,
+        consumer: str,
+        *,
+        symbols: Sequence[str] | None = None,
+        timeframes: Sequence[str] | None = None,
+        max_rows: int = 1,
+    ) -> list[dict[str, Any]]:
+        """Take up to ``max_rows`` segments for ``consumer``, oldest first; no other consumer gets them."""
+        params = {
+            "consumer": consumer,
+            "symbols": None if symbols is None else list(symbols),
+            "timeframes": None if timeframes is None else list(timeframes),
+            "max_rows": max_rows,
+        }
+        with translated_errors():
+            rows = self._connection.execute(query("segments/claim_segments"), params).fetchall()
+        return self.find(ids=[row[0] for row in rows])[::-1] if rows else []
+
+    def step(self, ids: Sequence[int], status: str, consumer: str | None = None) -> list[str]:
+        """All of ``ids`` become ``status``, or none; returns their paths.
+
+        ``consumer``: they must be claimed by it. Raises :class:`DecisionRefused`.
+        """
+        allowed = {PROCESSED: (PROCESSING,), DOWNLOADED: (PROCESSING,), DELETED: (PROCESSING, PROCESSED)}[status]
+        with (
+            translated_errors(),
+            self._connection.transaction(),
+            self._connection.cursor(row_factory=dict_row) as cursor,
+        ):
+            rows = cursor.execute(query("segments/lock_segments"), {"ids": list(ids)}).fetchall()
+            problems = [f"segment {number}: there is none" for number in sorted({*ids} - {row["id"] for row in rows})]
+            problems += [f"segment {row['id']} is {row['status']}" for row in rows if row["status"] not in allowed]
+            problems += [
+                f"segment {row['id']} is claimed by {row['consumer']}, not by {consumer}"
+                for row in rows
+                if consumer is not None and row["status"] == PROCESSING and row["consumer"] != consumer
+            ]
+            if problems:
+                raise DecisionRefused(f"make them {status}", problems)
+            cursor.execute(query("segments/set_status"), {"ids": list(ids), "status": status})
+        return [row["path"] for row in rows]
