@@ -47,7 +47,7 @@ def token(name, role):
     return get_auth_manager().generate_jwt(SimpleAuthManagerUser(username=name, role=role))
 
 mark = {{"X-Candles": "decide"}}
-decision = {{"json": {{"ids": [1], "reason": "it is wrong"}}}}
+by = {{"json": {{"ids": [1], "reason": "it is wrong"}}}}
 callers = {{
     "anonymous": {{}},
     "without a role": {{"Authorization": "Bearer " + token("eve", None)}},
@@ -58,7 +58,7 @@ callers = {{
 print(json.dumps({{
     caller: {{
         "looks": {{path: client.get("/backfill" + path, headers=sent).status_code for path in {looks}}},
-        "decides": {{path: client.post("/backfill" + path, headers=sent | mark, **decision).status_code for path in {decides}}},
+        "decides": {{one: client.post("/backfill" + one, headers=sent | mark, **by).status_code for one in {decides}}},
         "fills": client.post({FILL!r}, headers=sent, json={{"logical_date": None}}).status_code,
         "rights": client.get("/backfill/api/rights", headers=sent).json(),
     }}

@@ -172,6 +172,12 @@ def sources(connection: Connection, at: datetime, hours: int) -> tuple[list[Row]
     )
 
 
+def missing_candles(connection: Connection, as_of: AsOf) -> int:
+    """How many bars of all wanted series are missing, the pending ones included."""
+    (row,) = _read(connection, "ledger/count_missing", as_of.as_params())
+    return int(row["candles"])
+
+
 def now() -> datetime:
     """The clock of the pages."""
     return datetime.now(timezone.utc)

@@ -271,10 +271,7 @@ def sources(reader: Reader, hours: Annotated[int, Query(ge=1, le=168)] = 48) -> 
 def left(reader: Reader) -> answers.Left:
     """What is left to fill, and when that is done at the rate of the last runs."""
     which = Selection(reader.as_of.at, reader.as_of.settle_ms)
-    totals = coverage_page.overview(reader.db, reader.as_of, PageFilter(limit=1), "severity", descending=False)[
-        "totals"
-    ]
-    missing = sum(one["overdue_candles"] + one["pending_candles"] for one in totals)
+    missing = coverage_page.missing_candles(reader.db, reader.as_of)
     found = progress(reader.store, which, missing, rows_per_page=lambda source: venue(source).rows_per_page)
     return answers.Left(**found.as_dict())
 

@@ -56,9 +56,9 @@ WITH wanted AS MATERIALIZED (
                              WHEN 'missing' THEN overdue_candles
                              WHEN 'timeframe' THEN step_ms
                              WHEN 'newest' THEN epoch_ms(newest_data) END * %(direction)s NULLS LAST,
-               CASE WHEN %(sort)s = 'symbol' AND %(direction)s = 1 THEN symbol END,
-               CASE WHEN %(sort)s = 'symbol' AND %(direction)s = -1 THEN symbol END DESC,
-               coverage_pct, symbol, step_ms) AS place, m.*
+               CASE WHEN %(sort)s = 'symbol' AND %(direction)s = 1 THEN symbol COLLATE "C" END,
+               CASE WHEN %(sort)s = 'symbol' AND %(direction)s = -1 THEN symbol COLLATE "C" END DESC,
+               coverage_pct, symbol COLLATE "C", step_ms) AS place, m.*
     FROM matching AS m
     ORDER BY place LIMIT %(limit)s OFFSET %(offset)s
 ), told AS (

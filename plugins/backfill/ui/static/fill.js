@@ -39,9 +39,19 @@ export async function fillGap(gap, recheck, button, state, notice) {
   button.disabled = false;
 }
 
+// A paused Dag's runs wait. To unpause it is a decision of its own: its daily runs begin then.
 async function warnIfPaused(notice) {
-  const dag = await ask(airflow(`api/v2/dags/${DAG}`));
-  if (!dag.is_paused) return;
+  const url = airflow(`api/v2/dags/${DAG}`);
+  if (!(await ask(url)).is_paused) return;
+  const unpause = async () => {
+    try {
+      await send(url, { is_paused: false }, { method: "PATCH" });
+      notice.hidden = true;
+    } catch (error) {
+      notice.append(` ${error.message}`);
+    }
+  };
   notice.hidden = false;
-  notice.replaceChildren(el("a", { href: airflow(`dags/${DAG}`), target: "_top" }, DAG), " is paused: the run waits until the Dag is unpaused.");
+  notice.replaceChildren(el("a", { href: airflow(`dags/${DAG}`), target: "_top" }, DAG), " is paused, so the run waits. ",
+    el("button", { type: "button", onclick: unpause }, "Unpause it"), " Its daily runs begin too.");
 }

@@ -111,7 +111,7 @@ export const list = (name) => (_, settings) => {
   const said = el("span", { "aria-live": "polite" });
   const buttons = decisions.map(([text, path]) => el("button", { type: "button", disabled: true, onclick: async () => {
     try {
-      const done = await send(path, { ids: [...picked], reason: reason.value }, { "X-Candles": "decide" });
+      const done = await send(path, { ids: [...picked], reason: reason.value }, { headers: { "X-Candles": "decide" } });
       said.textContent = `${text}: ${done.decided}`;
       await choose({});
     } catch (error) {

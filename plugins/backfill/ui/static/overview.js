@@ -133,8 +133,10 @@ export function overview(_, settings) {
       el("h2", {}, "Series by day, worst first"), filters, place, pages],
     changed: (values) => choose({ search: values.search, timeframe: values.timeframe, status: values.status }),
     async refresh() {
+      const filtered = chosen.search || chosen.timeframe || chosen.status;
+      const drawn = draw();
       const [page, all, known, left, next] = await Promise.all([
-        draw(), read("api/coverage", { limit: 1 }), read("api/sources"), read("api/progress"), nextRun()]);
+        drawn, filtered ? read("api/coverage", { limit: 1 }) : drawn, read("api/sources"), read("api/progress"), nextRun()]);
       fill(totals, all.totals, (row) => row.timeframe);
       const rows = known.rows.reduce((sum, row) => sum + row.rows_24h, 0);
       fill(sources, known.rows.filter((row) => row.answers_24h + row.errors_24h > 0 || row.state !== "closed" || row.paused_until)

@@ -59,8 +59,8 @@ export const query = (values) => {
   return pairs.length ? `?${new URLSearchParams(pairs)}` : "";
 };
 export const read = (path, values = {}) => ask(path + query(values));
-export const send = (url, body, headers = {}) =>
-  ask(url, { method: "POST", headers: { "Content-Type": "application/json", ...headers }, body: JSON.stringify(body) });
+export const send = (url, body, { method = "POST", headers = {} } = {}) =>
+  ask(url, { method, headers: { "Content-Type": "application/json", ...headers }, body: JSON.stringify(body) });
 
 let asked;
 // Asked once: roles seldom change while a page is open, and every button's route asks again.
