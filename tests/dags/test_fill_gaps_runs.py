@@ -178,3 +178,12 @@ def test_a_database_that_is_not_there_is_named_without_its_password(db, run_dag,
     assert "postgresql://quant@127.0.0.1:1/candles" in str(run.errors[0])
     printed = capfd.readouterr()
     assert "geh31m" not in printed.out + printed.err + caplog.text + str(run.errors)
+
+
+def test_a_misspelt_parameter_fills_nothing_instead_of_the_whole_universe(db, run_dag):
+    run = run_dag({"symbol": "BTC-USDT"})
+    assert run.state == "failed"
+    assert run.tasks["detect_gaps"] == "failed"
+    assert any(isinstance(error, ConfigurationError) and "did you mean 'symbols'" in str(error) for error in run.errors)
+    assert db.execute("SELECT count(*) AS n FROM series").fetchone()["n"] == 0
+    assert held(db) == {}
