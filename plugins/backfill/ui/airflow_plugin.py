@@ -19,15 +19,33 @@ class BackfillPlugin(AirflowPlugin):
     """The pages and their navigation entry."""
 
     name = "backfill"
+    # Relative, so they work behind a path prefix.
     external_views: list[Any] = [  # noqa: RUF012 - Airflow's own attribute is a plain list
         {
             "name": "Candles",
-            # Relative, so it works behind a path prefix.
             "href": "backfill/",
             "destination": "nav",
             "category": "browse",
             "url_route": "candles",
-        }
+        },
+        {
+            "name": "Candles",
+            "href": "backfill/#/runs?dag={DAG_ID}",
+            "destination": "dag",
+            "url_route": "candles_of_dag",
+        },
+        {
+            "name": "Candles",
+            "href": "backfill/#/runs?dag={DAG_ID}&dag_run={RUN_ID}",
+            "destination": "dag_run",
+            "url_route": "candles_of_run",
+        },
+        {
+            "name": "Candles",
+            "href": "backfill/#/runs?dag={DAG_ID}&dag_run={RUN_ID}&task={TASK_ID}&map_index={MAP_INDEX}",
+            "destination": "task_instance",
+            "url_route": "candles_of_task",
+        },
     ]
 
     @property

@@ -35,7 +35,7 @@ EARLIEST, LATEST = datetime(2000, 1, 1, tzinfo=timezone.utc), datetime(2100, 1, 
 COLUMNS = tuple(answers.CandleRow.model_fields)
 
 Text = Annotated[str, Path(max_length=64, pattern=r"^[^\x00]+$")]
-Word = Annotated[str, Query(max_length=64, pattern=r"^[^\x00]*$")]
+Word = Annotated[str, Query(max_length=250, pattern=r"^[^\x00]*$")]
 Moment = Annotated[AwareDatetime, Query(ge=EARLIEST, le=LATEST)]
 Limit = Annotated[int, Query(ge=1, le=200)]
 Offset = Annotated[int, Query(ge=0, le=1_000_000)]
@@ -231,9 +231,17 @@ def gaps(
 
 
 @router.get("/api/runs")
-def runs(reader: Reader, which: Which, dag_run: Annotated[Word | None, Query()] = None) -> answers.ListPage:
-    """One page of the run log, newest first. ``dag_run``: only those of one run of a Dag."""
-    return _listed(reader, "runs", which, dag_run=dag_run or None)
+def runs(
+    reader: Reader,
+    which: Which,
+    dag: Word | None = None,
+    dag_run: Word | None = None,
+    task: Word | None = None,
+    map_index: Annotated[int | None, Query(ge=-1, le=2**31 - 1)] = None,
+) -> answers.ListPage:
+    """One page of the run log, newest first; only those of a Dag, of its run, of a task, of its mapped instance."""
+    more = {"dag": dag or None, "dag_run": dag_run or None, "task": task or None, "map_index": map_index}
+    return _listed(reader, "runs", which, **more)
 
 
 @router.get("/api/findings")

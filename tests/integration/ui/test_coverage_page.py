@@ -147,7 +147,9 @@ def test_runs_come_newest_first_in_pages_with_zoned_times_and_plain_text(databas
     assert (first["more"], second["more"]) == (True, False)
     assert first["rows"][0]["window_start"] == "2026-01-01T00:00:00Z"
     assert (first["rows"][0]["sources"], first["rows"][0]["error"]) == ({"blofin": 7}, "<script>")
-    assert len(answer(app, "/api/runs", dag_run="r1", limit=200)["rows"]) == 30
+    of_run = answer(app, "/api/runs", dag="candles_fill_gaps", dag_run="r1", task="t", map_index=-1, limit=200)["rows"]
+    assert len(of_run) == 30
+    assert answer(app, "/api/runs", dag_run="r1", map_index=3)["rows"] == []
 
 
 def test_a_series_that_the_universe_does_not_name_has_not_started(app: FastAPI) -> None:

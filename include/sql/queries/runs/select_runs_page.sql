@@ -7,5 +7,8 @@ WHERE (%(search)s::text IS NULL OR strpos(lower(symbol), lower(%(search)s)) > 0)
   AND (%(symbol)s::text IS NULL OR symbol = %(symbol)s)
   AND (%(timeframes)s::text[] IS NULL OR timeframe = ANY (%(timeframes)s))
   AND (%(statuses)s::text[] IS NULL OR status = ANY (%(statuses)s))
+  AND (%(dag)s::text IS NULL OR dag_id = %(dag)s)
   AND (%(dag_run)s::text IS NULL OR run_id = %(dag_run)s)
+  AND (%(task)s::text IS NULL OR task_id = %(task)s)
+  AND (%(map_index)s::integer IS NULL OR map_index = %(map_index)s)
 ORDER BY id DESC LIMIT %(limit)s OFFSET %(offset)s

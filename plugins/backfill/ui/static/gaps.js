@@ -34,6 +34,8 @@ export function gaps(_, settings) {
   const pages = el("div");
   const filters = el("div", { class: "bar" });
   const may = { fill: false };
+  const underWay = new Map(); // rows whose fill was started here: they stay until the page is left
+  const keyOf = (row) => `${row.symbol} ${row.timeframe} ${row.gap_start} ${row.reason} ${may.fill}`;
   const list = table([
     { title: "Series", cell: (row) => seriesLink(row) },
     { title: "From", cell: (row) => time(row.gap_start) },
@@ -49,7 +51,7 @@ export function gaps(_, settings) {
     const state = el("div", { "aria-live": "polite" });
     const press = el("button", { type: "button", class: "main", disabled: !may.fill, title: may.fill ? null : "Your role may not start candles_catch_up.",
       "aria-label": `Fill ${row.symbol} ${row.timeframe} from ${moment(row.gap_start)}`,
-      onclick: () => fillGap(row, recheck.checked, press, state, notice) }, "Fill");
+      onclick: () => { underWay.set(keyOf(row), row); fillGap(row, recheck.checked, press, state, notice); } }, "Fill");
     return [press, state];
   }
   function choose(values) {
@@ -59,8 +61,7 @@ export function gaps(_, settings) {
   async function draw() {
     const page = await read("api/gaps", { search: chosen.search, symbol: chosen.symbol, timeframe: chosen.timeframe, status: chosen.status,
       sort: chosen.sort, pending: chosen.pending, from: chosen.from, to: chosen.to, limit: LIMIT, offset: chosen.offset });
-    // A row whose fill is under way stays as it is.
-    fill(list, page.rows, (row) => `${row.symbol} ${row.timeframe} ${row.gap_start} ${row.reason} ${may.fill}`);
+    fill(list, [...underWay.values(), ...page.rows.filter((row) => !underWay.has(keyOf(row)))], keyOf);
     pages.replaceChildren(pager({ offset: chosen.offset, limit: LIMIT, shown: page.rows.length, total: page.total }, (offset) => choose({ offset })));
     const only = [chosen.symbol, chosen.timeframe, chosen.from && `from ${moment(chosen.from)}`, chosen.to && `to ${moment(chosen.to)}`].filter(Boolean).join(" ");
     about.replaceChildren(only ? `Only ${only}. ` : "", only ? el("a", { href: "#/gaps" }, "Show all") : "");

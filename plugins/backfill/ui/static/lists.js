@@ -92,6 +92,7 @@ export const list = (name) => (_, settings) => {
   const chosen = { status, offset: 0, ...settings };
   const picked = new Set();
   const pages = el("div");
+  const about = el("p");
   const decide = el("div", { class: "bar", hidden: true });
   const pick = { title: "Choose", cell: (row) => (undecided(row) ? el("input", { type: "checkbox", "aria-label": `Choose ${row.id}`,
     onchange: (event) => { picked[event.target.checked ? "add" : "delete"](row.id); count_(); } }) : "") };
@@ -103,8 +104,11 @@ export const list = (name) => (_, settings) => {
     return draw();
   }
   async function draw() {
-    const page = await read(`api/${name}`, { search: chosen.search, symbol: chosen.symbol, timeframe: chosen.timeframe, status: chosen.status, dag_run: chosen.dag_run, limit: LIMIT, offset: chosen.offset });
+    const page = await read(`api/${name}`, { search: chosen.search, symbol: chosen.symbol, timeframe: chosen.timeframe, status: chosen.status,
+      dag: chosen.dag, dag_run: chosen.dag_run, task: chosen.task, map_index: chosen.map_index, limit: LIMIT, offset: chosen.offset });
     fill(shown, page.rows, (row) => row.id);
+    const only = [chosen.dag, chosen.dag_run, chosen.task, chosen.map_index >= 0 && `map index ${chosen.map_index}`, chosen.symbol].filter(Boolean).join(", ");
+    about.replaceChildren(only ? `Only ${only}. ` : "", only ? el("a", { href: `#/${name}` }, "Show all") : "");
     pages.replaceChildren(pager({ offset: chosen.offset, limit: LIMIT, shown: page.rows.length, more: page.more }, (offset) => choose({ offset })));
   }
   const reason = el("input", { type: "text", maxlength: "500", placeholder: "why", oninput: () => count_() });
@@ -124,13 +128,13 @@ export const list = (name) => (_, settings) => {
   }
   decide.append(el("label", {}, "Reason ", reason), ...buttons, said);
   return {
-    node: [focusHeading(title),
+    node: [focusHeading(title), about,
       el("div", { class: "bar" },
         search("Filter", chosen.search, (value) => choose({ search: value })),
         name === "instrument-log" ? null : choice("Timeframe", TIMEFRAMES, chosen.timeframe, (value) => choose({ timeframe: value })),
         choice(name === "instrument-log" ? "What" : "Status", statuses, chosen.status, (value) => choose({ status: value }))),
       decide, shown.node, pages].filter(Boolean),
-    changed: choose,
+    changed: (values) => choose({ dag: null, dag_run: null, task: null, map_index: null, symbol: null, search: null, ...values }),
     async refresh() {
       if (decisions.length) decide.hidden = !(await rights()).may_decide;
       await draw();

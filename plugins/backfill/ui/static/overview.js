@@ -4,7 +4,8 @@ import {
   query, read, search, seriesLink, seriesPath, table, time,
 } from "./parts.js";
 
-const DAYS = 45;
+const MOST_DAYS = 45;
+const FEWEST_DAYS = 14;
 const DAY_MS = 86_400_000;
 const LIMIT = 50;
 const STATES = [["", "all"], ["missing", "missing"], ["doubtful", "doubtful"], ["new", "new listings"], ["pending", "pending"], ["whole", "whole"]];
@@ -29,8 +30,10 @@ function dayOf(days, place) {
   return ["whole", counted];
 }
 
-function heatCells(firstDay) {
-  return Array.from({ length: DAYS }, (_, place) => {
+// From the first day on that any of the series expects a candle.
+function heatCells(firstDay, skipped) {
+  return Array.from({ length: MOST_DAYS - skipped }, (_, nth) => {
+    const place = nth + skipped;
     const at = new Date(firstDay + place * DAY_MS);
     const monday = at.getUTCDay() === 1;
     const day = at.toISOString().slice(0, 10);
@@ -86,11 +89,13 @@ export function overview(_, settings) {
     const page = await read("api/coverage", { search: chosen.search, timeframe: chosen.timeframe, status: chosen.status,
       sort: chosen.sort, descending: chosen.descending, limit: LIMIT, offset: chosen.offset });
     const ids = page.rows.map((row) => row.series_id);
-    const heat = ids.length ? await read("api/heat", { series: ids, days: DAYS }) : { first_day: page.read_at, rows: [] };
+    const heat = ids.length ? await read("api/heat", { series: ids, days: MOST_DAYS }) : { first_day: page.read_at, rows: [] };
     const days = new Map(heat.rows.map((row) => [row.series_id, row]));
-    const drawn = `${heat.first_day} ${chosen.sort} ${chosen.descending}`;
+    const empty = Math.min(...heat.rows.map((row) => row.expected.findIndex((bars) => bars > 0)).map((day) => (day < 0 ? MOST_DAYS : day)));
+    const skipped = Math.min(empty, MOST_DAYS - FEWEST_DAYS);
+    const drawn = `${heat.first_day} ${skipped} ${chosen.sort} ${chosen.descending}`;
     if (map?.drawn !== drawn) {
-      map = { ...table(columns(Date.parse(heat.first_day)), { caption: "Series by day", className: "heat",
+      map = { ...table(columns(Date.parse(heat.first_day), skipped), { caption: "Series by day", className: "heat",
         sorted: { by: chosen.sort, descending: chosen.descending }, onsort: sort }), drawn, first: Date.parse(heat.first_day) };
       map.body.addEventListener("keydown", walk);
       map.body.addEventListener("click", open);
@@ -147,14 +152,14 @@ export function overview(_, settings) {
   };
 }
 
-function columns(firstDay) {
+function columns(firstDay, skipped) {
   return [
     { title: "Symbol", sort: "symbol", cell: seriesLink },
     { title: "State", sort: "severity", cell: (row) => el("span", { title: row.error_message }, badge(row.state)) },
     { title: "Coverage", sort: "coverage", number: true, cell: (row) => percent(row.coverage_pct) },
     { title: "Missing", sort: "missing", number: true, tip: "candles that closed more than an hour ago",
       cell: (row) => (row.overdue_candles ? el("a", { href: `#/gaps${query({ symbol: row.symbol, timeframe: row.timeframe })}` }, count(row.overdue_candles)) : "0") },
-    ...heatCells(firstDay),
+    ...heatCells(firstDay, skipped),
     { title: "Newest", sort: "newest", cell: (row) => time(row.newest_data) },
     { title: "Last run", cell: (row) => el("span", { class: "quiet", title: row.error_message ?? exactly(row.last_sync) },
       row.last_run ? `${row.last_run} ${moment(row.last_sync)}` : "none yet") },
@@ -169,9 +174,11 @@ function sentences(totals, left, next) {
       `: ${plural(sum("overdue_candles"), "candle")} missing${sum("doubtful") ? `, in ${count(sum("doubtful"))} of them all doubtful` : ""}.`]
     : `All of ${plural(sum("series"), "series", "series")} are whole.`)];
   if (sum("new")) lines.push(el("p", {}, el("a", { href: "#/?status=new" }, plural(sum("new"), "new listing")), " of the last three days still being filled."));
-  const wait = `${plural(sum("pending_candles"), "candle")} closed within the last hour and not stored yet.`;
-  const pace = left.hours_left == null || !left.candles_left ? "" : ` At the rate of the last runs everything is there in ${duration(left.hours_left * 3600)}.`;
-  lines.push(el("p", { class: "quiet" }, `${wait}${pace} `, ...next));
+  const pending = sum("pending_candles");
+  const wait = pending ? `${plural(pending, "candle")} closed within the last hour and not stored yet. ` : "";
+  const pace = left.hours_left == null || !left.candles_left ? ""
+    : `At the rate of the last runs everything is there in ${left.hours_left < 1 / 60 ? "less than a minute" : duration(left.hours_left * 3600)}. `;
+  lines.push(el("p", { class: "quiet" }, wait, pace, ...next));
   return lines;
 }
 
@@ -181,7 +188,8 @@ async function nextRun() {
   if (!dag) return [];
   const link = el("a", { href: airflow("dags/candles_fill_gaps"), target: "_top" }, "candles_fill_gaps");
   if (dag.is_paused) return [link, " is paused: no run will come until it is unpaused."];
-  return dag.next_dagrun_run_after ? ["The next run of ", link, ` is due at ${moment(dag.next_dagrun_run_after)}.`] : [];
+  const at = dag.next_dagrun_run_after;
+  return at ? ["The next run of ", link, ` ${Date.parse(at) > Date.now() ? "is" : "was"} due at ${moment(at)}.`] : [];
 }
 
 const share = (part, all) => (all ? percent((100 * part) / all) : "–");
