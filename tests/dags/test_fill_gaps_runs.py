@@ -208,3 +208,12 @@ def test_where_another_exchange_is_the_primary_the_group_of_a_symbol_fills_from_
 
     assert run.state == "failed", "a lone primary that fails is no complete series"
     assert (held(db), run.tasks["report"]) == ({}, "failed")
+
+
+def test_a_misspelt_parameter_fills_nothing_instead_of_the_whole_universe(db, run_dag):
+    run = run_dag({"symbol": "BTC-USDT"})
+    assert run.state == "failed"
+    assert run.tasks["detect_gaps"] == "failed"
+    assert any(isinstance(error, ConfigurationError) and "did you mean 'symbols'" in str(error) for error in run.errors)
+    assert db.execute("SELECT count(*) AS n FROM series").fetchone()["n"] == 0
+    assert held(db) == {}

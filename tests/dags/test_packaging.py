@@ -31,7 +31,7 @@ print(json.dumps({{
     "include": str(resources.include_dir()),
     "dags": sorted(file.name for file in resources.dags_dir().glob("*.py")),
     "migrations": len(known_migrations()),
-    "query": query("series/select_coverage"),
+    "query": query("series/select_overview"),
     "entry_points": found,
 }}))
 """
@@ -116,7 +116,7 @@ def test_everything_is_found_from_the_wheel(installed_wheel: Path, bare_site: Pa
         "include": str(installed_wheel / "backfill" / "include"),
         "dags": sorted(file.name for file in (ROOT / "dags").glob("*.py")),
         "migrations": len(list((ROOT / "include" / "sql" / "schema").glob("*.sql"))),
-        "query": (ROOT / "include" / "sql" / "queries" / "series" / "select_coverage.sql").read_text(),
+        "query": (ROOT / "include" / "sql" / "queries" / "series" / "select_overview.sql").read_text(),
         "entry_points": {
             "console_scripts": "main",
             "airflow.plugins": "BackfillPlugin",

@@ -8,15 +8,30 @@ import subprocess
 import sys
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 pytestmark = pytest.mark.skipif(version("apache-airflow").startswith("2."), reason="Airflow 2 has no such page")
 
 PLUGINS = Path(__file__).parents[2] / "plugins"
-PATHS = ["/backfill/", "/backfill/static/coverage.js", "/backfill/api/coverage", "/backfill/api/runs"]
-NEVER_SERVED = ["/backfill/docs", "/backfill/redoc", "/backfill/openapi.json"]
+# Every route of the pages, and what it answers where no series is kept.
+PATHS = {
+    "/": 200,
+    "/static/coverage.js": 200,
+    "/openapi.json": 200,
+    "/sync-status/BTC-USDT/1m": 200,
+    **{f"/api/{name}": 200 for name in ("coverage", "heat?series=1", "gaps", "runs", "findings", "quarantine")},
+    **{f"/api/{name}": 200 for name in ("revisions", "instrument-log", "sources", "progress", "rights")},
+    **{f"/api/{name}/BTC-USDT/1m": 404 for name in ("series", "chart", "candles")},
+    "/api/explain/BTC-USDT/1m?open_time=2026-01-01T00:00:00Z": 404,
+}  # fmt: skip
+# None may be decided on: there are no such rows.
+DECISIONS = {"/api/findings/dismiss": 409, "/api/quarantine/discard": 409, "/api/quarantine/release": 409}
+NEVER_SERVED = ["/docs", "/redoc"]
+FILL = "/api/v2/dags/candles_catch_up/dagRuns"
 
+looks, decides = [*PATHS, *NEVER_SERVED], list(DECISIONS)
 SERVER = f"""
 import json
 from airflow import settings
@@ -31,22 +46,30 @@ Base.metadata.create_all(settings.engine)
 def token(name, role):
     return get_auth_manager().generate_jwt(SimpleAuthManagerUser(username=name, role=role))
 
+mark = {{"X-Candles": "decide"}}
+by = {{"json": {{"ids": [1], "reason": "it is wrong"}}}}
 callers = {{
     "anonymous": {{}},
-    "without a role": {{"headers": {{"Authorization": "Bearer " + token("eve", None)}}}},
-    "viewer": {{"headers": {{"Authorization": "Bearer " + token("ann", "viewer")}}}},
-    "viewer's browser": {{"headers": {{"Cookie": "_token=" + token("ann", "viewer")}}}},
+    "without a role": {{"Authorization": "Bearer " + token("eve", None)}},
+    "viewer": {{"Authorization": "Bearer " + token("ann", "viewer")}},
+    "viewer's browser": {{"Cookie": "_token=" + token("ann", "viewer")}},
+    "user": {{"Authorization": "Bearer " + token("bob", "user")}},
 }}
 print(json.dumps({{
-    caller: {{path: client.get(path, **sent).status_code for path in {PATHS + NEVER_SERVED}}}
+    caller: {{
+        "looks": {{path: client.get("/backfill" + path, headers=sent).status_code for path in {looks}}},
+        "decides": {{one: client.post("/backfill" + one, headers=sent | mark, **by).status_code for one in {decides}}},
+        "fills": client.post({FILL!r}, headers=sent, json={{"logical_date": None}}).status_code,
+        "rights": client.get("/backfill/api/rights", headers=sent).json(),
+    }}
     for caller, sent in callers.items()
 }}))
 """
 
 
 @pytest.fixture
-def answers(database_uri: str, tmp_path: Path) -> dict[str, dict[str, int]]:
-    """Caller → path → status, from one boot of the server over a metadata database of its own."""
+def answers(database_uri: str, tmp_path: Path) -> dict[str, dict[str, Any]]:
+    """Caller → what it may, from one boot of the server over a metadata database of its own."""
     environment = {
         **{name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW")},
         "_AIRFLOW_PROCESS_CONTEXT": "server",
@@ -55,22 +78,41 @@ def answers(database_uri: str, tmp_path: Path) -> dict[str, dict[str, int]]:
         "AIRFLOW__API_AUTH__JWT_SECRET": "of this test only, and of no one else; long enough for HS512 keys",
         "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
         "AIRFLOW__CORE__PLUGINS_FOLDER": str(PLUGINS),
-        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": "ann:viewer,eve:viewer",
+        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": "ann:viewer,eve:viewer,bob:user",
         "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{tmp_path}/airflow.db",
     }
     done = subprocess.run(
         [sys.executable, "-c", SERVER], env=environment, cwd=tmp_path, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
-    by_caller: dict[str, dict[str, int]] = json.loads(done.stdout.splitlines()[-1])
+    by_caller: dict[str, dict[str, Any]] = json.loads(done.stdout.splitlines()[-1])
     return by_caller
 
 
-def test_only_who_may_see_the_runs_sees_the_page(answers: dict[str, dict[str, int]]) -> None:
+def test_only_who_may_see_the_runs_sees_the_pages_and_a_viewer_only_looks(answers: dict[str, dict[str, Any]]) -> None:
     never_served = dict.fromkeys(NEVER_SERVED, 404)
-    assert answers == {
+    assert {caller: may["looks"] for caller, may in answers.items()} == {
         "anonymous": dict.fromkeys(PATHS, 401) | never_served,
         "without a role": dict.fromkeys(PATHS, 403) | never_served,
-        "viewer": dict.fromkeys(PATHS, 200) | never_served,
-        "viewer's browser": dict.fromkeys(PATHS, 200) | never_served,
+        "viewer": PATHS | never_served,
+        "viewer's browser": PATHS | never_served,
+        "user": PATHS | never_served,
     }
+    # Who may edit the Dag decides, and who may trigger it fills.
+    assert {caller: may["decides"] for caller, may in answers.items()} == {
+        "anonymous": dict.fromkeys(DECISIONS, 401),
+        "without a role": dict.fromkeys(DECISIONS, 403),
+        "viewer": dict.fromkeys(DECISIONS, 403),
+        "viewer's browser": dict.fromkeys(DECISIONS, 403),
+        "user": DECISIONS,
+    }
+    # The Dag is not in this metadata database: who may trigger it is told so.
+    assert {caller: may["fills"] for caller, may in answers.items()} == {
+        "anonymous": 401,
+        "without a role": 403,
+        "viewer": 403,
+        "viewer's browser": 403,
+        "user": 404,
+    }
+    assert answers["viewer"]["rights"] == {"may_fill": False, "may_decide": False}
+    assert answers["user"]["rights"] == {"may_fill": True, "may_decide": True}

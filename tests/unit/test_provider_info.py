@@ -5,6 +5,7 @@ from typing import Any
 
 import jsonschema
 
+import backfill
 from backfill.config.connections import EXTRA_KEYS
 from backfill.config.settings import MAX_TIMEOUT_S
 from backfill.hooks.airflow2_form import field_behaviour
@@ -39,3 +40,23 @@ def test_the_form_offers_only_extras_that_connections_understand() -> None:
 
 def test_the_form_hides_what_is_not_used_and_nothing_else() -> None:
     assert BLOFIN_CONNECTION["ui-field-behaviour"]["hidden-fields"] == ["schema", "login", "password", "extra"]
+
+
+def test_every_module_of_operators_and_sensors_is_announced() -> None:
+    package = Path(backfill.__file__).parent
+    info = get_provider_info()
+    for folder in ("operators", "sensors"):
+        announced = {name for one in info[folder] for name in one["python-modules"]}
+        helpers = {f"backfill.operators.{name}" for name in ("page_links", "window_operator")}
+        found = {f"backfill.{folder}.{file.stem}" for file in (package / folder).glob("[!_]*.py")}
+        assert announced == found - helpers
+
+
+def test_every_announced_name_exists() -> None:
+    package = Path(backfill.__file__).parents[1]
+    info = get_provider_info()
+    for one in info["hooks"]:
+        assert all((package / f"{name.replace('.', '/')}.py").is_file() for name in one["python-modules"])
+    for link in info["extra-links"]:
+        module, _, name = link.rpartition(".")
+        assert f"class {name}(" in (package / f"{module.replace('.', '/')}.py").read_text()

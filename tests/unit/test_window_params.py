@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backfill.config.parameters import as_list, as_moment
+from backfill.config.parameters import as_list, as_moment, check_names
 from backfill.errors import ConfigurationError
 
 NOON = datetime(2026, 1, 31, 12, tzinfo=timezone.utc)
@@ -77,3 +77,14 @@ def test_no_text_is_a_moment_without_an_offset_or_another_error(text):
     except ConfigurationError:
         return
     assert at is None or at.tzinfo is timezone.utc
+
+
+def test_an_unknown_name_is_refused_with_the_one_that_was_meant() -> None:
+    with pytest.raises(
+        ConfigurationError, match=r"unknown parameters: 'symbol'; did you mean 'symbols'\? \(known: end, symbols\)"
+    ):
+        check_names({"symbol": "BTC-USDT"}, ["symbols", "end"])
+
+
+def test_known_names_and_those_of_airflows_lineage_pass() -> None:
+    check_names({"symbols": [], "openlineage": {}}, ["symbols", "end"])

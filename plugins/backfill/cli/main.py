@@ -10,6 +10,7 @@ import logging
 import os
 import sys
 from collections.abc import Callable, Sequence
+from importlib import import_module
 from pathlib import Path
 
 from backfill.cli.arguments import parser
@@ -22,6 +23,29 @@ from backfill.errors import BackfillError, ConfigurationError
 COMPLETE, FAILURE, BAD_USAGE, GAPS_REMAIN = 0, 1, 2, 3
 
 Command = Callable[[argparse.Namespace, Output], int]
+
+# Where each command is: module and function.
+COMMANDS = {
+    "audit": ("audit", "run_audit"),
+    "condition": ("condition", "condition"),
+    "correct": ("correct", "correct"),
+    "declare": ("declare", "declare"),
+    "demo": ("local", "demo"),
+    "doctor": ("doctor", "doctor"),
+    "explain": ("explain", "explain"),
+    "export": ("files", "export"),
+    "fill": ("candles", "fill"),
+    "findings": ("findings", "findings"),
+    "gaps": ("candles", "gaps"),
+    "import": ("imports", "import_candles"),
+    "migrate": ("candles", "migrate"),
+    "prune": ("prune", "prune"),
+    "quarantine": ("quarantine", "quarantine"),
+    "segments": ("files", "segments"),
+    "status": ("candles", "status"),
+    "up": ("local", "up"),
+    "validate": ("validate", "validate"),
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -60,60 +84,9 @@ def _with_older_knobs(given: list[str]) -> list[str]:
 
 def _command(name: str) -> Command:
     """Import only the chosen command."""
-    if name in ("demo", "up"):
-        from backfill.cli.local import demo, up
-
-        return demo if name == "demo" else up
-    if name == "declare":
-        from backfill.cli.declare import declare
-
-        return declare
-    if name == "doctor":
-        from backfill.cli.doctor import doctor
-
-        return doctor
-    if name == "prune":
-        from backfill.cli.prune import prune
-
-        return prune
-    if name == "validate":
-        from backfill.cli.validate import validate
-
-        return validate
-    if name == "audit":
-        from backfill.cli.audit import run_audit
-
-        return run_audit
-    if name == "explain":
-        from backfill.cli.explain import explain
-
-        return explain
-    if name == "condition":
-        from backfill.cli.condition import condition
-
-        return condition
-    if name in ("quarantine", "correct", "findings"):
-        return _decision(name)
-    if name in ("export", "import", "segments"):
-        return _files(name)
-    from backfill.cli.candles import fill, gaps, migrate, status
-
-    return {"migrate": migrate, "status": status, "gaps": gaps, "fill": fill}[name]
-
-
-def _decision(name: str) -> Command:
-    from backfill.cli.correct import correct
-    from backfill.cli.findings import findings
-    from backfill.cli.quarantine import quarantine
-
-    return {"quarantine": quarantine, "correct": correct, "findings": findings}[name]
-
-
-def _files(name: str) -> Command:
-    from backfill.cli.files import export, segments
-    from backfill.cli.imports import import_candles
-
-    return {"export": export, "import": import_candles, "segments": segments}[name]
+    module, function = COMMANDS[name]
+    command: Command = getattr(import_module(f"backfill.cli.{module}"), function)
+    return command
 
 
 if __name__ == "__main__":

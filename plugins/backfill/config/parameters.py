@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timezone
+from difflib import get_close_matches
 
 from backfill.errors import ConfigurationError
 
@@ -12,6 +13,19 @@ from backfill.errors import ConfigurationError
 UNSET = ("", "None")
 # Epoch ms have 12 digits or more since 1973. As ms, years, dates and epoch seconds would mean January 1970.
 FEWEST_MS_DIGITS = 12
+# What Airflow's own lineage writes into a run's conf.
+FOREIGN_NAMES = frozenset({"openlineage"})
+
+
+def check_names(given: Iterable[str], known: Iterable[str]) -> None:
+    """Raise :class:`ConfigurationError` for names that no form has: ignored, they would run the whole universe."""
+    names = sorted(known)
+    wrong = [name for name in given if name not in names and name not in FOREIGN_NAMES]
+    if wrong:
+        close = [get_close_matches(name, names, n=1) for name in wrong]
+        meant = "".join(f"; did you mean {one[0]!r}?" for one in close if one)
+        listed = ", ".join(repr(name) for name in wrong)
+        raise ConfigurationError(f"the run's conf has unknown parameters: {listed}{meant} (known: {', '.join(names)})")
 
 
 def as_list(value: Sequence[str] | str | None) -> list[str] | None:

@@ -27,7 +27,7 @@ def schema_files() -> list[Path]:
 
 
 def query_file(name: str) -> Path:
-    """One query's file, e.g. of ``"series/select_coverage"``."""
+    """One query's file, e.g. of ``"series/select_overview"``."""
     return include_dir() / "sql" / "queries" / f"{name}.sql"
 
 

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from backfill.domain.candle_columns import CANDLE_COLUMNS
+from backfill.domain.candle_columns import CANDLE_COLUMNS, CandleFrame
 from backfill.errors import CandleFileRefused
 from backfill.frames.candle_frame import frame_of
 
@@ -35,7 +35,7 @@ UNITS = ((1e17, 1e-6), (1e14, 1e-3), (1e11, 1.0), (0, 1e3))
 class FileRows(NamedTuple):
     """``frame``: as :func:`frame_of` gives it. ``sources``: one a row, if the file has them."""
 
-    frame: pd.DataFrame
+    frame: CandleFrame
     raw: list[list[str]]
     sources: list[str] | None
     is_in_us: bool

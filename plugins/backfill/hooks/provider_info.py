@@ -31,11 +31,29 @@ BLOFIN_CONNECTION: dict[str, Any] = {
 }
 
 
+NAME = "Candle keeper"
+OPERATORS = ("audit", "blofin_candles", "ccxt_fallback", "maintain", "primary_candles", "report", "validate")
+
+
 def get_provider_info() -> dict[str, Any]:
     """Entry point ``apache_airflow_provider``; see Airflow's provider_info.schema.json."""
     return {
         "package-name": "airflow-provider-candle-keeper",
-        "name": "Candle keeper",
+        "name": NAME,
         "description": "Keeps OHLCV candle history in Postgres complete.",
+        "integrations": [
+            {"integration-name": NAME, "external-doc-url": "https://docs.blofin.com/index.html", "tags": ["service"]}
+        ],
+        "operators": [_modules("operators", *OPERATORS)],
+        "sensors": [_modules("sensors", "gap_detect", "readiness")],
+        "hooks": [_modules("hooks", "blofin_hook", "candle_store_hook")],
+        "extra-links": [
+            "backfill.operators.page_links.SeriesPageLink",
+            "backfill.operators.page_links.GapsPageLink",
+        ],
         "connection-types": [BLOFIN_CONNECTION],
     }
+
+
+def _modules(folder: str, *names: str) -> dict[str, Any]:
+    return {"integration-name": NAME, "python-modules": [f"backfill.{folder}.{name}" for name in names]}

@@ -44,8 +44,10 @@ class AuditOperator(BaseOperator):
 
     def execute(self, context: Context) -> dict[str, int]:
         """Audit, and log a line per finding."""
+        from backfill.hooks.run_conf import check_run_conf
         from backfill.jobs.maintain.audit import audit  # pandas loads here, not at parse
 
+        check_run_conf(context)
         with CandleStoreHook(self.candles_conn_id).get_conn() as store:
             report = audit(store, repair=str(self.repair) == "True", symbols=as_list(self.symbols))
         for line in report.lines[:MOST_LINES]:

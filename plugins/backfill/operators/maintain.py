@@ -37,9 +37,11 @@ class RefreshInstrumentsOperator(BaseOperator):
 
     def execute(self, context: Context) -> dict[str, int]:
         """Refresh, and log a line per change."""
+        from backfill.hooks.run_conf import check_run_conf
         from backfill.hooks.runtime_hook import open_runtime
         from backfill.jobs.universe.refresh_universe import refresh_universe
 
+        check_run_conf(context)
         with open_runtime(self.candles_conn_id, self.blofin_conn_id) as runtime:
             report = refresh_universe(runtime)
         _tell(self, report.lines)
@@ -72,11 +74,13 @@ class PruneOperator(BaseOperator):
 
     def execute(self, context: Context) -> dict[str, int]:
         """Prune, and log a line per series."""
+        from backfill.hooks.run_conf import check_run_conf
         from backfill.hooks.runtime_hook import open_runtime
         from backfill.jobs.maintain.prune_candles import prune_candles
         from backfill.jobs.universe.declare_universe import declare
         from backfill.storage.conditions import count_changed_days
 
+        check_run_conf(context)
         with open_runtime(self.candles_conn_id, self.blofin_conn_id) as runtime:
             declare(runtime, ask=False)
             report = prune_candles(runtime.store, settle_ms=runtime.settle_ms, dry_run=str(self.plan_only) == "True")

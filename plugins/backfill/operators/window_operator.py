@@ -10,6 +10,7 @@ from airflow.providers.common.compat.sdk import BaseOperator
 from backfill.config.parameters import as_list, as_moment
 from backfill.hooks.blofin_hook import BlofinHook
 from backfill.hooks.candle_store_hook import CANDLES_CONN_ID
+from backfill.operators.page_links import GapsPageLink, SeriesPageLink
 
 if TYPE_CHECKING:
     from backfill.sources.runtime import Runtime
@@ -27,6 +28,7 @@ class WindowOperator(BaseOperator):
     """
 
     template_fields: Sequence[str] = ("symbol", "timeframes", "start", "end", "sources")
+    operator_extra_links = (SeriesPageLink(), GapsPageLink())
 
     def __init__(
         self,

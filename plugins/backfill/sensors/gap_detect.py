@@ -97,12 +97,14 @@ class GapDetectSensor(BaseSensorOperator):
 
     def poke(self, context: Context) -> PokeReturnValue:
         """Look once for symbols with gaps."""
+        from backfill.hooks.run_conf import check_run_conf
         from backfill.hooks.runtime_hook import open_runtime
         from backfill.jobs.fill.fill_universe import select_declared
         from backfill.jobs.fill.find_gaps import find_gaps, symbols_with_gaps
         from backfill.jobs.fill.plan_fill import plan_fill
 
         sources, recheck, plan_only = as_list(self.sources), str(self.recheck) == "True", str(self.plan_only) == "True"
+        check_run_conf(context)
         check_sources("sources", sources)
         with open_runtime(self.candles_conn_id, self.blofin_conn_id) as runtime:
             which = select_declared(

@@ -129,16 +129,16 @@ class ArchiveSource:
         frame = scaled(told.frame, self._listing.price_scale, self._listing.volume_scale)
         now_ms = answer.server_ms or round(time.time() * 1000)
         sound, broken, is_clean = sift_page(frame, timeframe, file.span.end, now_ms)
-        strangers = sound.loc[sound["open_ms"] < file.span.start, "open_ms"].tolist()
+        strangers = sound["open_ms"][sound["open_ms"] < file.span.start].tolist()
         sound, broken = refuse_times(frame, sound, broken, strangers, open_time_was_not_asked_for.__name__)
         first_ms = timeframe.ceil(file.span.start)
         return CandlePage(
             after_ms=file.span.end,
             rows=told.raw,
-            sound=sound,
+            candles=sound,
             broken=broken,
             oldest_ms=first_ms,
-            newest_ms=int(sound["open_ms"].iloc[-1]) if len(sound) else first_ms - timeframe.step_ms,
+            newest_ms=int(sound["open_ms"][-1]) if len(sound) else first_ms - timeframe.step_ms,
             server_ms=answer.server_ms,
             latency_ms=answer.latency_ms,
             covers=Interval(first_ms, timeframe.ceil(file.span.end)),

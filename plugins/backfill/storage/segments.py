@@ -15,6 +15,7 @@ from backfill.domain.segments import DELETED, DOWNLOADED, PROCESSED, PROCESSING
 from backfill.domain.timeframes import utc
 from backfill.errors import DecisionRefused, SeriesBusy
 from backfill.storage.database import Connection, fetch_one, translated_errors
+from backfill.storage.locks import holding
 from backfill.storage.multiranges import to_intervals
 from backfill.storage.named_queries import query
 from backfill.storage.series import SeriesWindow
@@ -58,16 +59,13 @@ class SegmentLedger:
     @contextmanager
     def exporting(self, window: SeriesWindow) -> Iterator[None]:
         """Be the only exporter of a series. Raises :class:`SeriesBusy` at once."""
-        key = (EXPORT_LOCK, window.series_id)
-        with translated_errors():
-            if not fetch_one(self._connection, "SELECT pg_try_advisory_lock(%s, %s)", key)[0]:
-                raise SeriesBusy(window.symbol, window.timeframe, 0)
-        try:
+
+        def busy(waited_s: float, holder: str) -> SeriesBusy:
+            return SeriesBusy(window.symbol, window.timeframe, waited_s, holder)
+
+        what = f"the export of {window.symbol} {window.timeframe}"
+        with holding(self._connection, EXPORT_LOCK, window.series_id, what, 0, busy):
             yield
-        finally:
-            if not self._connection.closed:
-                with translated_errors():
-                    self._connection.execute("SELECT pg_advisory_unlock(%s, %s)", key)
 
     def exportable(self, series_id: int, window: Interval, at: datetime) -> Exportable:
         """The ledger's word on the bars of ``window``."""

@@ -1,4 +1,4 @@
-"""The page "Candles" behind Airflow 3's login. Airflow 2 shows nothing."""
+"""The pages "Candles" behind Airflow 3's login. Airflow 2 shows nothing."""
 
 from __future__ import annotations
 
@@ -9,23 +9,43 @@ from airflow.plugins_manager import AirflowPlugin
 if TYPE_CHECKING:
     from backfill.storage.database import Connection
 
-# Users who may see this Dag's runs may see the page.
+# Users who may see this Dag's runs may see the pages; those who may edit it may decide.
 GUARDED_AS_DAG = "candles_fill_gaps"
+# The button Fill starts it through Airflow's own API, as the signed-in user.
+FILLED_BY_DAG = "candles_catch_up"
 
 
 class BackfillPlugin(AirflowPlugin):
-    """The coverage page and its navigation entry."""
+    """The pages and their navigation entry."""
 
     name = "backfill"
+    # Relative, so they work behind a path prefix.
     external_views: list[Any] = [  # noqa: RUF012 - Airflow's own attribute is a plain list
         {
             "name": "Candles",
-            # Relative, so it works behind a path prefix.
             "href": "backfill/",
             "destination": "nav",
             "category": "browse",
             "url_route": "candles",
-        }
+        },
+        {
+            "name": "Candles",
+            "href": "backfill/#/runs?dag={DAG_ID}",
+            "destination": "dag",
+            "url_route": "candles_of_dag",
+        },
+        {
+            "name": "Candles",
+            "href": "backfill/#/runs?dag={DAG_ID}&dag_run={RUN_ID}",
+            "destination": "dag_run",
+            "url_route": "candles_of_run",
+        },
+        {
+            "name": "Candles",
+            "href": "backfill/#/runs?dag={DAG_ID}&dag_run={RUN_ID}&task={TASK_ID}&map_index={MAP_INDEX}",
+            "destination": "task_instance",
+            "url_route": "candles_of_task",
+        },
     ]
 
     @property
@@ -34,10 +54,17 @@ class BackfillPlugin(AirflowPlugin):
         from airflow.api_fastapi.auth.managers.models.resource_details import DagAccessEntity
         from airflow.api_fastapi.core_api.security import requires_access_dag
 
+        from backfill.ui.api import Pages
         from backfill.ui.coverage_app import coverage_app
+        from backfill.ui.rights import user_rights
 
-        guard = requires_access_dag("GET", DagAccessEntity.RUN, param_dag_id=GUARDED_AS_DAG)
-        return [{"app": coverage_app(_connect, guard), "url_prefix": "/backfill", "name": "backfill"}]
+        app = coverage_app(
+            Pages(_connect, _settle_ms),
+            requires_access_dag("GET", DagAccessEntity.RUN, param_dag_id=GUARDED_AS_DAG),
+            deciding=requires_access_dag("PUT", param_dag_id=GUARDED_AS_DAG),
+            rights=user_rights(decided_as=GUARDED_AS_DAG, filled_by=FILLED_BY_DAG),
+        )
+        return [{"app": app, "url_prefix": "/backfill", "name": "backfill"}]
 
 
 def _connect() -> Connection:
@@ -45,3 +72,9 @@ def _connect() -> Connection:
     from backfill.storage.database import connect
 
     return connect(CandleStoreHook().uri(), application_name="backfill coverage page")
+
+
+def _settle_ms() -> int:
+    from backfill.config.settings import load_settings
+
+    return round(load_settings().settle_s * 1000)

@@ -1,10 +1,9 @@
-"""The coverage page: three files and two read-only JSON endpoints, testable without Airflow."""
+"""The pages: their files, the read-only API and the decisions, testable without Airflow."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable
-from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
@@ -12,18 +11,20 @@ from fastapi import Depends, FastAPI, HTTPException, Request, Response
 from fastapi.responses import FileResponse, JSONResponse
 
 from backfill.errors import BackfillError, ConfigurationError
-from backfill.storage import coverage_page
-from backfill.storage.database import Connection
+from backfill.ui import api, decisions
+from backfill.ui.answers import Rights
+from backfill.ui.api import Pages
 
 STATIC = Path(__file__).parent / "static"
-ASSETS = frozenset({"coverage.css", "coverage.js"})
-MAX_SERIES = 10_000
-MAX_RUNS = 50
+# A name with a version never changes its content.
+VENDORED = frozenset(file.name for file in (STATIC / "vendored").glob("*.js"))
+ASSETS = frozenset(file.name for file in STATIC.iterdir() if file.suffix in (".css", ".js"))
 
-# The page loads only its own files, and only Airflow may frame it.
+# The page loads only its own files, and only Airflow may frame it. The chart library sets styles by script, which needs
+# no permission; it may not add style sheets.
 HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
-    "base-uri 'none'; form-action 'none'; frame-ancestors 'self'",
+    "img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'self'",
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "same-origin",
     "Cache-Control": "no-store",
@@ -32,57 +33,79 @@ HEADERS = {
 log = logging.getLogger(__name__)
 
 
-def coverage_app(connect: Callable[[], Connection], guard: Callable[..., object]) -> FastAPI:
+def refuse() -> None:
+    """The guard of what no one may do."""
+    raise HTTPException(403, "decisions are not open here")
+
+
+def no_rights() -> Rights:
+    """What a caller may do where no one decides."""
+    return Rights(may_fill=False, may_decide=False)
+
+
+def coverage_app(
+    pages: Pages,
+    guard: Callable[..., object],
+    *,
+    deciding: Callable[..., object] = refuse,
+    rights: Callable[..., object] = no_rights,
+) -> FastAPI:
     """An app whose every route, the files included, first calls ``guard``, a FastAPI dependency that raises.
 
-    ``connect`` opens a connection for each request; it is closed after the answer.
+    ``deciding`` also guards the routes that write; ``rights`` returns what the caller may do.
     """
-    app = FastAPI(dependencies=[Depends(guard)], docs_url=None, redoc_url=None, openapi_url=None)
+    app = FastAPI(
+        title="Candle keeper",
+        dependencies=[Depends(guard)],
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=None,
+    )
+    app.state.pages = pages
 
-    @app.get("/")
+    @app.get("/", include_in_schema=False)
     def page() -> FileResponse:
         """The page itself."""
         return FileResponse(STATIC / "coverage.html")
 
-    @app.get("/static/{name}")
+    @app.get("/static/{name}", include_in_schema=False)
     def asset(name: str) -> FileResponse:
-        """One of the page's two files."""
+        """One of the page's files."""
+        if name in VENDORED:
+            return FileResponse(
+                STATIC / "vendored" / name, headers={"Cache-Control": "private, max-age=31536000, immutable"}
+            )
         if name not in ASSETS:
             raise HTTPException(status_code=404)
         return FileResponse(STATIC / name)
 
-    @app.get("/api/coverage")
-    def coverage() -> dict[str, Any]:
-        """The series, least covered first."""
-        return _answer(connect, coverage_page.coverage, MAX_SERIES)
+    @app.get("/openapi.json", include_in_schema=False)
+    def openapi(request: Request) -> dict[str, Any]:
+        """The description of the API."""
+        return {**app.openapi(), "servers": [{"url": request.scope.get("root_path", "")}]}
 
-    @app.get("/api/runs")
-    def runs() -> dict[str, Any]:
-        """The newest runs."""
-        return _answer(connect, coverage_page.recent_runs, MAX_RUNS)
+    @app.get("/api/rights")
+    def my_rights(found: object = Depends(rights)) -> Rights:
+        """What the signed-in user may do besides looking."""
+        return Rights.model_validate(found)
+
+    app.include_router(api.router)
+    app.include_router(decisions.router, dependencies=[Depends(deciding)])
 
     @app.middleware("http")
     async def add_headers(request: Request, proceed: Callable[[Request], Awaitable[Response]]) -> Response:
         """Add the security headers to every answer."""
         response = await proceed(request)
-        response.headers.update(HEADERS)
+        for name, value in HEADERS.items():
+            response.headers.setdefault(name, value)
         return response
 
     @app.exception_handler(BackfillError)
     def say_what_is_wrong(_request: Request, error: BackfillError) -> JSONResponse:
         """Answer 503 with a message for the page."""
-        log.warning("the coverage page has no answer: %s", error)
+        log.warning("the pages have no answer: %s", error)
         # Database errors name hosts and users: log those, show the class's docstring.
         shown = str(error) if isinstance(error, ConfigurationError) else type(error).__doc__
         return JSONResponse({"error": shown}, status_code=503)
 
     return app
-
-
-def _answer(
-    connect: Callable[[], Connection], read: Callable[[Connection, int], list[dict[str, Any]]], max_rows: int
-) -> dict[str, Any]:
-    """The rows that ``read`` returns, and when they were read."""
-    with connect() as connection:
-        rows = read(connection, max_rows)
-    return {"rows": rows, "read_at": datetime.now(timezone.utc)}

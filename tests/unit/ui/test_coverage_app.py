@@ -1,6 +1,6 @@
 import asyncio
+import hashlib
 import re
-from collections.abc import Callable
 
 import httpx
 import pytest
@@ -9,15 +9,18 @@ from fastapi.routing import APIRoute
 
 from backfill.errors import DatabaseUnreachable, SettingsInvalid
 from backfill.storage.database import Connection
-from backfill.ui.coverage_app import ASSETS, STATIC, coverage_app
+from backfill.ui.api import Pages
+from backfill.ui.coverage_app import ASSETS, STATIC, VENDORED, coverage_app
 
-PATHS = ["/", *(f"/static/{name}" for name in sorted(ASSETS)), "/api/coverage", "/api/runs"]
+FILES = ["/", *(f"/static/{name}" for name in sorted(ASSETS | VENDORED))]
+OURS = [file for file in sorted(STATIC.iterdir()) if file.is_file()]
+SCRIPTS = "".join(file.read_text() for file in OURS if file.suffix == ".js")
 
 
-def get(app: FastAPI, path: str) -> httpx.Response:
+def call(app: FastAPI, path: str, method: str = "GET", **sent: object) -> httpx.Response:
     async def ask() -> httpx.Response:
         async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test") as client:
-            return await client.get(path)
+            return await client.request(method, path, **sent)  # type: ignore[arg-type]
 
     return asyncio.run(ask())
 
@@ -30,54 +33,102 @@ def everybody() -> None:
     pass
 
 
-def failing(error: Exception) -> Callable[[], Connection]:
+def failing(error: Exception) -> Pages:
     def connect() -> Connection:
         raise error
 
-    return connect
+    return Pages(connect)
 
 
 unreachable = failing(DatabaseUnreachable("postgresql://ann@db.internal/candles: connection refused"))
 
 
-@pytest.mark.parametrize("path", PATHS)
-def test_the_guard_is_asked_before_anything_is_shown(path: str) -> None:
-    assert get(coverage_app(unreachable, nobody), path).status_code == 401
+def routes(app: FastAPI) -> list[tuple[str, str]]:
+    """Every method and path, with something in the place of its parameters."""
+    found = [route for route in app.routes if isinstance(route, APIRoute)]
+    assert len(found) == len(app.routes), "a mount or a plain route would pass by the guard"
+    return [(method, re.sub(r"{\w+}", "x", route.path)) for route in found for method in sorted(route.methods)]
 
 
-def test_there_is_no_route_that_the_guarded_paths_leave_out() -> None:
-    app = coverage_app(unreachable, nobody)
-    routes = {route.path for route in app.routes if isinstance(route, APIRoute)}
-    assert len(routes) == len(app.routes), "a mount or a plain route would pass by the guard"
-    assert routes == {re.sub(r"/static/.+", "/static/{name}", path) for path in PATHS}
+@pytest.mark.parametrize(
+    ("method", "path"), [*routes(coverage_app(unreachable, everybody)), *(("GET", one) for one in FILES)]
+)
+def test_the_guard_is_asked_before_anything_is_shown(method: str, path: str) -> None:
+    assert call(coverage_app(unreachable, nobody), path, method).status_code == 401
 
 
-@pytest.mark.parametrize("path", ["/static/coverage.html", "/static/..%2Fcoverage_app.py", "/static/%2Fetc%2Fpasswd"])
-def test_only_the_two_assets_are_served(path: str) -> None:
-    assert get(coverage_app(unreachable, everybody), path).status_code == 404
+def test_who_may_look_may_not_decide() -> None:
+    app = coverage_app(unreachable, everybody)
+    deciding = [path for method, path in routes(app) if method != "GET"]
+    assert len(deciding) == 3
+    sent = {"json": {"ids": [1], "reason": "it is wrong"}, "headers": {"X-Candles": "decide"}}
+    assert {call(app, path, "POST", **sent).status_code for path in deciding} == {403}
+    assert call(app, "/api/rights").json() == {"may_fill": False, "may_decide": False}
+
+
+def test_another_sites_form_cannot_decide() -> None:
+    app = coverage_app(failing(AssertionError("asked the database")), everybody, deciding=everybody)
+    answer = call(app, "/api/findings/dismiss", "POST", json={"ids": [1], "reason": "it is wrong"})
+    assert (answer.status_code, answer.json()["detail"][0]["loc"]) == (422, ["header", "X-Candles"])
+
+
+@pytest.mark.parametrize(
+    "path", ["/static/coverage.html", "/static/..%2Fcoverage_app.py", "/static/%2Fetc%2Fpasswd", "/static/README.md"]
+)
+def test_only_the_assets_are_served(path: str) -> None:
+    assert call(coverage_app(unreachable, everybody), path).status_code == 404
 
 
 def test_a_database_error_is_shown_without_addresses() -> None:
-    answer = get(coverage_app(unreachable, everybody), "/api/coverage")
+    answer = call(coverage_app(unreachable, everybody), "/api/coverage")
     assert (answer.status_code, answer.json()) == (503, {"error": "No answer from Postgres."})
 
 
 def test_a_setting_to_mend_is_shown_as_it_is() -> None:
     app = coverage_app(failing(SettingsInvalid(["candles_db: has no host"])), everybody)
-    answer = get(app, "/api/runs")
+    answer = call(app, "/api/runs")
     assert answer.status_code == 503
     assert "candles_db: has no host" in answer.json()["error"]
 
 
-def test_the_page_asks_only_for_files_and_endpoints_of_this_app() -> None:
-    text = "".join(file.read_text() for file in sorted(STATIC.iterdir()))
-    asked = re.findall(r"""(?:href|src)="([^"]+)"|read\("([^"]+)"\)""", text)
-    assert {first or second for first, second in asked} == {path.lstrip("/") for path in PATHS} - {""}
-    assert not re.search(r"https?:|@import|url\(", text)
+@pytest.mark.parametrize(
+    ("path", "name"),
+    [
+        ("/api/coverage?limit=0", "limit"),
+        ("/api/coverage?sort=volume", "sort"),
+        ("/api/coverage?search=a%00b", "search"),
+        ("/api/gaps?from=2026-01-01", "from"),
+        ("/api/chart/BTC-USDT/1m?from=0001-01-01T00:00:00%2B14:00", "from"),
+        ("/api/candles/BTC-USDT/1m?format=parquet", "format"),
+    ],
+)
+def test_a_bad_value_is_refused_by_its_name_before_the_database_is_asked(path: str, name: str) -> None:
+    app = coverage_app(failing(AssertionError("asked the database")), everybody)
+    answer = call(app, path)
+    assert (answer.status_code, answer.json()["detail"][0]["loc"]) == (422, ["query", name])
+
+
+def test_the_description_of_the_api_names_every_route_but_the_files() -> None:
+    app = coverage_app(unreachable, everybody)
+    described = set(call(app, "/openapi.json").json()["paths"])
+    files = {"/", "/static/{name}", "/openapi.json"}
+    assert described == {route.path for route in app.routes if isinstance(route, APIRoute)} - files
+
+
+def test_the_pages_ask_only_for_files_of_this_app() -> None:
+    html = (STATIC / "coverage.html").read_text()
+    asked = re.findall(r"""(?:href|src)="(static/[^"]+)""", html) + re.findall(r'from "\./([^"]+)"', SCRIPTS)
+    assert {one.removeprefix("static/") for one in asked} == ASSETS | VENDORED
+    # One link for a person to follow is asked for by the chart library's licence.
+    assert re.findall(r"https?://[^\s\"]*", "".join(file.read_text() for file in OURS if file.suffix != ".js")) == [
+        "https://www.tradingview.com/"
+    ]
+    assert set(re.findall(r"https?://[^\s\"]*", SCRIPTS)) == {"http://www.w3.org/2000/svg"}
+    assert not re.search(r"@import|url\(", (STATIC / "coverage.css").read_text())
 
 
 def test_the_page_may_run_nothing_but_its_own_script() -> None:
-    answer = get(coverage_app(unreachable, everybody), "/")
+    answer = call(coverage_app(unreachable, everybody), "/")
     policy = answer.headers["content-security-policy"]
     assert "default-src 'none'" in policy
     assert "unsafe" not in policy
@@ -85,5 +136,13 @@ def test_the_page_may_run_nothing_but_its_own_script() -> None:
 
 
 def test_what_comes_from_the_database_never_becomes_markup() -> None:
-    script = (STATIC / "coverage.js").read_text()
-    assert not re.search(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|eval\(", script)
+    assert not re.search(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|eval\(", SCRIPTS)
+
+
+def test_a_vendored_library_is_what_its_record_says_and_has_its_licence() -> None:
+    recorded = (STATIC / "vendored" / "README.md").read_text()
+    for name in VENDORED:
+        assert hashlib.sha256((STATIC / "vendored" / name).read_bytes()).hexdigest() in recorded
+        assert f"{name.removesuffix('.js')}.LICENSE" in recorded
+        assert (STATIC / "vendored" / f"{name.removesuffix('.js')}.LICENSE").is_file()
+    assert VENDORED

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from backfill.domain.answers import bar_intervals
-from backfill.domain.candle_columns import CANDLE_COLUMNS
+from backfill.domain.candle_columns import CANDLE_COLUMNS, CandleFrame
 from backfill.domain.candle_files import ARCHIVE, CandleFileName, spot_source
 from backfill.domain.candle_rules import open_time_was_not_asked_for
 from backfill.domain.intervals import Interval
@@ -114,19 +114,20 @@ class _FileImport:
             strangers = sound["open_ms"][(sound["open_ms"] < span.start) | (sound["open_ms"] >= span.end)].tolist()
             sound, broken = refuse_times(frame, sound, broken, strangers, open_time_was_not_asked_for.__name__)
         sources = self._row_sources(frame)
+        candles = sound.to_pandas()
         end_ms = self._bars.last_closed_end(now_ms, self._settle_ms)
-        sound = self._without(sound, sound["open_ms"] >= end_ms, "not closed yet")
+        candles = self._without(candles, candles["open_ms"] >= end_ms, "not closed yet")
         if window is not None:
-            sound = self._without(sound, sound["open_ms"] < window.start_ms, "older than the retention")
-        self._counts["rows"] = len(sound)
+            candles = self._without(candles, candles["open_ms"] < window.start_ms, "older than the retention")
+        self._counts["rows"] = len(candles)
         self._counts["quarantined"] = len(broken)
-        self._note_holes(sound)
-        if window is not None and len(sound):
-            self._prove(window, sound)
+        self._note_holes(candles)
+        if window is not None and len(candles):
+            self._prove(window, candles)
         rows = [QuarantinedRow(row.open_ms, row.rule, self._file.rows.raw[row.place]) for row in broken]
         if not self._terms.dry_run:
-            self._write(window or self._new_window(symbol), sound, sources, rows)
-        return self._row(symbol, sound)
+            self._write(window or self._new_window(symbol), candles, sources, rows)
+        return self._row(symbol, candles)
 
     # -- what the file is about ------------------------------------------------------------------------------
 
@@ -156,7 +157,7 @@ class _FileImport:
         if is_spot and self._terms.source is None and self._file.name.source is not None:
             self._source = spot_source(self._file.name.source)
 
-    def _row_sources(self, frame: pd.DataFrame) -> dict[int, str] | str:
+    def _row_sources(self, frame: CandleFrame) -> dict[int, str] | str:
         """The source of each open time, or of all."""
         if self._source is not None:
             return self._source
@@ -166,9 +167,8 @@ class _FileImport:
 
         if strange := sorted({name for name in self._file.rows.sources if not is_stored_source(name)}):
             raise self._refusal(f"{strange[0]!r} is no name of a source")
-        told = frame["open_ms"].notna()
-        names = dict(zip(frame.index.tolist(), self._file.rows.sources, strict=True))
-        return {int(ms): names[place] for place, ms in frame["open_ms"][told].items()}
+        rows = zip(frame["open_ms"].tolist(), self._file.rows.sources, strict=True)
+        return {int(ms): name for ms, name in rows if ms == ms}  # NaN: it has no time
 
     def _prove(self, window: SeriesWindow, sound: pd.DataFrame) -> None:
         """Refuse another instrument, another scale; record where two sources disagree."""
