@@ -123,7 +123,7 @@ def _walk(seed: int) -> pd.DataFrame:
     rng = np.random.default_rng(seed)
     bars, points = 30 * 1440, 8
     path = 3 * np.exp(np.cumsum(rng.standard_t(4, bars * points) * 2e-4)).reshape(bars, points)
-    path = (path / 0.001).round() * 0.001
+    path = path.round(3)
     columns = {"open": path[:, 0], "high": path.max(axis=1), "low": path.min(axis=1), "close": path[:, -1]}
     open_ms = 20_000 * DAY_MS + MINUTE_MS * np.arange(bars)
     return pd.DataFrame(

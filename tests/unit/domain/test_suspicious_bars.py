@@ -9,8 +9,11 @@ import pandas as pd
 import pytest
 
 from backfill.domain.candle_columns import PRICES
+from backfill.domain.continuity import continuity
 from backfill.domain.intervals import Interval, union
+from backfill.domain.quantities import unfitting
 from backfill.domain.suspicious_bars import PageEdges, flat_runs, page_edges, price_jumps
+from unit.domain.candle_walks import thin_pair
 
 MINUTE_MS = 60_000
 T0 = 1_763_601_600_000
@@ -176,3 +179,21 @@ def test_a_few_bars_do_not_show_what_is_usual():
     candles.loc[10, PRICES] *= 1.05
     assert price_jumps(candles, MINUTE_MS).empty
     assert price_jumps(market().head(0), MINUTE_MS).empty
+
+
+def test_a_bar_that_goes_all_the_way_from_the_last_close_has_not_jumped():
+    candles = market()
+    crash = candles.copy()
+    crash.loc[3000:, PRICES] *= 0.95
+    crash.loc[3000, ["open", "high"]] = candles.loc[3000, ["open", "high"]]
+    assert price_jumps(crash, MINUTE_MS).empty
+
+
+def test_a_lone_thin_market_has_at_most_one_suspect_in_a_hundred_thousand_bars():
+    bars = suspects = 0
+    for seed, trades in enumerate((8.0, 3.0, 1.0, 0.3)):
+        _, thin = thin_pair(50_000, trades=trades, apart=10e-4, crash=6.0, seed=seed)
+        bars += len(thin)
+        suspects += len(flat_runs(thin, MINUTE_MS)) + len(price_jumps(thin, MINUTE_MS))
+        suspects += len(continuity(thin, MINUTE_MS).breaks) + int(unfitting(thin).sum())
+    assert suspects <= bars / 100_000
