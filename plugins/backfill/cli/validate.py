@@ -15,6 +15,7 @@ from backfill.domain.timeframes import timeframe
 from backfill.jobs.fill.fill_universe import select_wanted
 from backfill.jobs.validate.validate_series import ValidationReport
 from backfill.jobs.validate.validate_universe import declared_validation, validate_universe
+from backfill.jobs.validate.validation_document import validation_document
 from backfill.sources.runtime import Runtime
 from backfill.storage.gap_fill_log import RunIdentity
 from backfill.storage.series import SeriesWindow
@@ -33,10 +34,11 @@ def validate(args: argparse.Namespace, output: Output) -> int:
         windows = runtime.store.windows(which)
         runtime.store.run_log.abandon_dead_runs()
         reports = _validate_all(runtime, windows, args, output)
+        if output.as_json:
+            validation, at = declared_validation(runtime), runtime.store.now()
+            output.document(validation_document(runtime.store, which, windows, reports, validation, at=at))
     problems = sum(len(report.problems) for report in reports)
-    if output.as_json:
-        output.document({"series": [report.as_dict() for report in reports], "problems": problems})
-    else:
+    if not output.as_json:
         _show(reports, output)
     return PROBLEMS_REMAIN if problems else ALL_WELL
 

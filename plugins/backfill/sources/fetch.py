@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from backfill.domain.answers import bar_intervals
 from backfill.domain.intervals import Interval, difference, intersection, union
-from backfill.domain.page_plan import plan_pages
+from backfill.domain.page_plan import PlannedPage, plan_pages
 from backfill.domain.silence import longest_plausible_run
 from backfill.domain.timeframes import DAY_MS, HOUR_MS, Timeframe, timeframe, utc
 from backfill.errors import BadPayload, ContradictoryAnswer, ExchangeError, PaginationStalled
@@ -33,6 +33,8 @@ log = logging.getLogger(__name__)
 SETTLED_AFTER_MS = 2 * HOUR_MS
 
 WRONG_TIMES = "WrongTimes"
+# Bars that the source will not serve any more by then come first.
+LEAVING_MS = 2 * DAY_MS
 
 # Errors that do not end the fetch.
 PAGE_ERRORS = (BadPayload, PaginationStalled)
@@ -92,7 +94,7 @@ class SourceFetch:
         """
         known = self._store.silences.of(self._window, self.source_id)
         askable = self._servable(self._with_neighbours(askable, known.doubtful))
-        pages = plan_pages(askable, self._timeframe.step_ms, self._source.rows_per_page)
+        pages = self._in_order(plan_pages(askable, self._timeframe.step_ms, self._source.rows_per_page))
         walk = self._page_walk(askable, known)
         waiting = deque(pages[: budget.most_requests])
         self.requests_planned, self.requests_left = len(waiting), len(pages) - len(waiting)
@@ -157,6 +159,12 @@ class SourceFetch:
             longest_plausible_run(known.held, known.silent, self._timeframe.step_ms),
             counts_forward=self._source.counts_forward,
         )
+
+    def _in_order(self, pages: list[PlannedPage]) -> list[PlannedPage]:
+        """Pages that will soon have left the source's reach, the oldest first; then the newest."""
+        from_ms = self._source.serves_from_ms()
+        leaving = [page for page in reversed(pages) if from_ms is not None and page.reach_ms < from_ms + LEAVING_MS]
+        return [*leaving, *(page for page in pages if page not in leaving)]
 
     def _servable(self, askable: Sequence[Interval]) -> list[Interval]:
         """Without bars older than the source serves, which are not absent."""
