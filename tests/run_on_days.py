@@ -59,6 +59,7 @@ ASK_IT_ANY_DAY = (
     "integration/storage/test_server.py",
     "integration/validation/test_busy_series.py",
     "integration/validation/test_prove_by_timeframe.py",
+    "integration/validation/test_refused_rows.py",
     "dags/test_candles_catch_up.py",
     "dags/test_candles_maintain.py",
     "dags/test_ccxt_fallback_operator.py",

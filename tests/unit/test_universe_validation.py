@@ -65,11 +65,24 @@ def test_the_default_file_shows_the_defaults_in_comments(universe):
 def test_each_key_is_what_the_file_says(universe):
     section = (
         "validation:\n  objective_pct: 95\n  on_failure: fail\n  newest_page: false\n  every: 36h\n"
-        "  ceiling_pct: 0.25\n  next_timeframe: false\n"
+        "  tolerance_pct: 0.25\n  next_timeframe: false\n  enabled: false\n  providers: [okx, bybit]\n"
+        "  max_gap_minutes: 30\n"
     )
-    validation = universe(MINIMAL + section).validation
+    validation = universe(f"{MINIMAL}sources: [blofin, okx, bybit]\n{section}").validation
     assert (validation.objective_pct, validation.on_failure, validation.newest_page) == (95.0, "fail", False)
     assert (validation.every_ms, validation.ceiling_pct, validation.next_timeframe) == (36 * HOUR_MS, 0.25, False)
+    assert (validation.enabled, validation.providers, validation.max_gap_minutes) == (False, ("okx", "bybit"), 30)
+
+
+def test_the_tolerance_may_go_by_its_former_name_and_not_by_both(universe, problems):
+    assert universe(MINIMAL + "validation: {ceiling_pct: 0.5}\n").validation.ceiling_pct == 0.5
+    (found,) = problems(MINIMAL + "validation: {ceiling_pct: 0.5, tolerance_pct: 0.5}\n")
+    assert "validation.ceiling_pct: unknown key" in found
+
+
+def test_a_provider_may_stand_in_any_list_of_sources(universe):
+    for where in ("sources: [blofin, gate]", "overrides: {BTC-USDT: {sources: [blofin, gate]}}"):
+        assert universe(f"{MINIMAL}{where}\nvalidation: {{providers: [gate]}}\n").validation.providers == ("gate",)
 
 
 def test_old_pages_can_be_left_alone(universe):
@@ -118,7 +131,14 @@ def test_a_profile_has_a_section_of_its_own(universe):
         ("{newest_page: 1}", "validation.newest_page: is neither true nor false"),
         ("{every: 0d}", "validation.every: '0d' is not a duration"),
         ("{every: weekly}", "validation.every: 'weekly' is not a duration"),
-        ("{ceiling_pct: 0}", "validation.ceiling_pct: Input should be greater than 0"),
+        ("{tolerance_pct: 0}", "validation.tolerance_pct: Input should be greater than 0"),
+        ("{ceiling_pct: 0}", "validation.tolerance_pct: Input should be greater than 0"),
+        ("{enabled: yes please}", "validation.enabled: is neither true nor false"),
+        ("{providers: []}", "validation.providers: "),
+        ("{providers: [coingecko]}", "validation.providers[0]: "),
+        ("{providers: [gate]}", "validation.providers[0]: gate is among no `sources`"),
+        ("{max_gap_minutes: -1}", "validation.max_gap_minutes: Input should be greater than or equal to 0"),
+        ("{max_gap_minutes: 1.5}", "validation.max_gap_minutes: Input should be a valid integer"),
         ("{next_timeframe: 5m}", "validation.next_timeframe: is neither true nor false"),
         ("{objective: 99}", "validation.objective: unknown key"),
     ],

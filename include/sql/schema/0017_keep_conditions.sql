@@ -250,21 +250,23 @@ END
 $$;
 
 -- What no source can serve any more of each series' gaps, and what will have left every source's reach by `horizon` from
--- now. A source that answered that it lacks a bar does not serve it.
+-- now; reach_ms: of who serves the first of them longest. A source that answered that it lacks a bar does not serve it.
 CREATE FUNCTION leaving_at(at timestamptz, settle_ms bigint DEFAULT 0, from_ms bigint DEFAULT NULL, to_ms bigint DEFAULT NULL,
                            horizon interval DEFAULT '48 hours')
 RETURNS TABLE (series_id integer, instrument_id integer, timeframe text, step_ms bigint, gaps int8multirange,
                gone int8multirange, leaving int8multirange, reach_ms bigint)
 LANGUAGE sql STABLE ROWS 100
 BEGIN ATOMIC
-    SELECT g.series_id, g.instrument_id, g.timeframe, g.step_ms, g.gaps, g.gaps - r.still, r.still - r.later, r.reach_ms
+    SELECT g.series_id, g.instrument_id, g.timeframe, g.step_ms, g.gaps, g.gaps - r.still, r.still - r.later,
+           (SELECT max(can.reach_ms) FROM unnest(r.reaches, r.serves) AS can (reach_ms, serve)
+            WHERE can.serve @> lower(r.still - r.later))
     FROM gaps_at(at, settle_ms, from_ms, to_ms) AS g
     JOIN series AS s ON s.id = g.series_id
     CROSS JOIN LATERAL (
         SELECT coalesce(range_agg(can.serve), '{}') AS still,
                coalesce(range_agg(can.serve * int8multirange(int8range(
                    epoch_ms(at + horizon) - can.reach_ms, NULL))), '{}') AS later,
-               max(can.reach_ms) FILTER (WHERE NOT isempty(can.serve)) AS reach_ms
+               array_agg(can.reach_ms) AS reaches, array_agg(can.serve) AS serves
         FROM (
             SELECT src.reach_bars * s.step_ms AS reach_ms,
                    (g.gaps - coalesce((
@@ -277,6 +279,7 @@ BEGIN ATOMIC
                             WHERE l.instrument_id = s.instrument_id AND l.source_id = src.id), true)
         ) AS can
     ) AS r
+    WHERE EXISTS (SELECT FROM sources AS src WHERE src.id = ANY (s.source_ids) AND src.reach_bars IS NOT NULL)
     OFFSET 0;
 END;
 

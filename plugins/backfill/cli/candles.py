@@ -18,13 +18,14 @@ from backfill.jobs.fill.fill_gaps import FillReport
 from backfill.jobs.fill.fill_universe import fill_series, select_declared, select_wanted
 from backfill.jobs.fill.plan_fill import FillPlan, plan_fill
 from backfill.jobs.fill.progress import progress
+from backfill.jobs.status.report_run import EXCUSED_MS
 from backfill.sources.runtime import Runtime
 from backfill.storage.database import connect
 from backfill.storage.gap_fill_log import RunIdentity
 from backfill.storage.migrations import migrate as apply_migrations
 from backfill.storage.series import Selection, SeriesWindow
 from backfill.storage.series_status import gaps as gaps_of
-from backfill.storage.series_status import sync_status
+from backfill.storage.series_status import leaving_reach, sync_status
 
 COMPLETE, FAILURE, GAPS_REMAIN = 0, 1, 3
 NOTHING_WANTED = (
@@ -65,13 +66,17 @@ def status(args: argparse.Namespace, output: Output) -> int:
         rows = sync_status(runtime.store, which)
         sources = _sources(runtime)
         cut_off = _cut_off(runtime)
+        leaving = leaving_reach(runtime.store, which, EXCUSED_MS)
         missing = sum(row["missing_candles"] for row in rows)
         to_go = progress(runtime.store, which, missing, rows_per_page=runtime.rows_per_page)
     if output.as_json:
-        output.document({"series": rows, "missing_candles": missing, "progress": to_go.as_dict(), "sources": sources})
+        document = {"series": rows, "missing_candles": missing, "progress": to_go.as_dict(), "sources": sources}
+        output.document({**document, "leaving_reach": [one._asdict() for one in leaving]})
     else:
         show_rows(output, "series", rows, STATUS_COLUMNS, _limit(args), worst_series)
         output.table("sources", sources, SOURCE_COLUMNS)
+        for one in leaving:
+            output.error(str(one))
         output.line(NOTHING_WANTED if not rows else str(to_go) if missing else f"all complete{cut_off}")
     return GAPS_REMAIN if missing or not rows else COMPLETE
 

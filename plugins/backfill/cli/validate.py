@@ -16,6 +16,7 @@ from backfill.domain.timeframes import timeframe
 from backfill.jobs.fill.fill_universe import select_wanted
 from backfill.jobs.validate.validate_series import ValidationReport
 from backfill.jobs.validate.validate_universe import declared_validation, validate_universe
+from backfill.jobs.validate.validation_document import validation_document
 from backfill.sources.runtime import Runtime
 from backfill.storage.gap_fill_log import RunIdentity
 from backfill.storage.series import SeriesWindow
@@ -35,10 +36,11 @@ def validate(args: argparse.Namespace, output: Output) -> int:
         runtime.store.run_log.abandon_dead_runs()
         with ending_in_order(runtime.stop):
             reports = _validate_all(runtime, windows, args, output)
+        if output.as_json:
+            validation, at = declared_validation(runtime), runtime.store.now()
+            output.document(validation_document(runtime.store, which, windows, reports, validation, at=at))
     problems = sum(len(report.problems) for report in reports)
-    if output.as_json:
-        output.document({"series": [report.as_dict() for report in reports], "problems": problems})
-    else:
+    if not output.as_json:
         _show(reports, output)
     if runtime.stop.reason:
         output.error(f"interrupted ({runtime.stop.reason}); what was checked stays checked, run it again to go on")

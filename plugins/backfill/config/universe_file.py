@@ -118,6 +118,7 @@ def _contradictions(universe: Universe) -> Iterator[Fault]:
     yield from _rule_faults(universe.timeframes, spot_proxy=universe.spot_proxy)
     yield from _class_faults(universe)
     yield from _primary_faults(universe.sources, spot_proxy=universe.spot_proxy)
+    yield from _provider_faults(universe)
     if universe.instruments is not None:
         for index, symbol in enumerate(universe.exclude):
             if symbol not in universe.instruments:
@@ -127,6 +128,23 @@ def _contradictions(universe: Universe) -> Iterator[Fault]:
     for symbol, override in universe.overrides.items():
         for loc, message in _override_faults(universe, symbol, override):
             yield ("overrides", symbol, *loc), message
+
+
+def _provider_faults(universe: Universe) -> Iterator[Fault]:
+    """Only a series' own sources have proved listings."""
+    rules = [
+        *universe.timeframes.values(),
+        *(rule for one in universe.overrides.values() for rule in one.timeframes.values()),
+    ]
+    named = {name for rule in rules if rule is not None for name in rule.sources or ()}
+    named |= {name for one in universe.overrides.values() for name in one.sources or ()}
+    named |= {*universe.sources, *(name for one in universe.classes.values() for name in one.sources)}
+    for index, name in enumerate(universe.validation.providers or ()):
+        if name not in named:
+            yield (
+                ("validation", "providers", index),
+                f"{name} is among no `sources`; name it there too, last if it should not fill",
+            )
 
 
 def _class_faults(universe: Universe) -> Iterator[Fault]:

@@ -22,6 +22,7 @@ from pydantic import (
     StrictStr,
     ValidatorFunctionWrapHandler,
     WrapValidator,
+    model_validator,
 )
 
 from backfill.config.parameters import our_name
@@ -157,6 +158,10 @@ def _false_is_off(value: object) -> object:
     return None if value is False else value
 
 
+def _word_is_none(value: object) -> object:
+    return None if value == ALL else value
+
+
 def _shown(value: object) -> str:
     """A value as in the file, or "this"."""
     if value is None:
@@ -199,16 +204,28 @@ class Rule(_Section):
 class Validation(_Section):
     """How stored bars are checked, and what becomes of a failing series.
 
-    ``every_ms``: how soon each page is compared with another source; None: only the newest. ``ceiling_pct``: the
-    largest tolerated price difference.
+    ``enabled``: after each fill. ``every_ms``: how soon each page is compared with another source and read again; None:
+    only the newest. ``ceiling_pct``: the largest tolerated price difference. ``providers``: who may be compared with,
+    best first; None: every source of the series. ``max_gap_minutes``: a longer gap is a problem, a shorter one a note.
     """
 
+    enabled: StrictBool = True
     objective_pct: Percentage = 99.9
     on_failure: Literal["warn", "fail"] = "warn"
     newest_page: StrictBool = True
     every_ms: Annotated[DurationMs | None, BeforeValidator(_false_is_off)] = Field(default=7 * DAY_MS, alias="every")
-    ceiling_pct: Annotated[Percentage, Field(gt=0)] = 1.0
+    ceiling_pct: Annotated[Percentage, Field(gt=0, alias="tolerance_pct")] = 1.0
+    providers: Annotated[Sources | None, BeforeValidator(_word_is_none)] = None
+    max_gap_minutes: Annotated[int, Field(ge=0, le=525_600, strict=True)] = 5
     next_timeframe: StrictBool = True
+
+    @model_validator(mode="before")
+    @classmethod
+    def _former_name(cls, data: object) -> object:
+        """`ceiling_pct`, as `tolerance_pct` was called."""
+        if isinstance(data, dict) and "ceiling_pct" in data and "tolerance_pct" not in data:
+            return {("tolerance_pct" if key == "ceiling_pct" else key): value for key, value in data.items()}
+        return data
 
 
 KeptRule = Annotated[Rule, BeforeValidator(_rule_from_short_form)]

@@ -88,11 +88,16 @@ class Venue:
             return timeframe not in ZONED_TIMEFRAMES
         return timeframe in self.timeframes
 
+    @property
+    def serves_bars(self) -> int | None:
+        """Bars back from now worth requesting; None: to the listing, or unknown."""
+        return None if self.reach_bars is None else self.reach_bars - REACH_MARGIN_BARS
+
     def oldest_open_ms(self, step_ms: int, now_ms: int) -> int | None:
         """The oldest open time worth requesting, in ms; None: unknown."""
-        if self.reach_bars is None:
+        if self.serves_bars is None:
             return None
-        return now_ms - now_ms % step_ms - (self.reach_bars - REACH_MARGIN_BARS) * step_ms
+        return now_ms - now_ms % step_ms - self.serves_bars * step_ms
 
 
 def _types(*types: str) -> Mapping[str, Any]:

@@ -54,6 +54,8 @@ class ReportOperator(BaseOperator):
             summary = report_run(store, ti.dag_id, ti.run_id, symbols, load_settings().alert_after_hours)
         for line in summary.lines:
             self.log.info(line)
+        for line in summary.leaving:
+            self.log.warning(line)
         if summary.outage:
             self.log.error(summary.outage)
             for notify in self.on_outage:

@@ -49,10 +49,13 @@ class ValidateOperator(WindowOperator):
         from backfill.jobs.validate.validate_universe import declared_validation, validate_universe
 
         with self.open_runtime() as runtime:
+            validation = declared_validation(runtime)
+            if not validation.enabled:
+                self.log.info("the universe's `validation: {enabled: false}` switches this off")
+                return []
             windows = self.windows(runtime)
             if self.objective_pct is not None:
                 windows = [window._replace(objective_pct=self.objective_pct) for window in windows]
-            validation = declared_validation(runtime)
             if self.on_failure is not None:
                 validation = validation.model_copy(update={"on_failure": self.on_failure})
             reports = list(

@@ -13,7 +13,7 @@ import numpy as np
 from backfill.domain.answers import bar_intervals
 from backfill.domain.candle_columns import CandleFrame
 from backfill.domain.intervals import Interval, difference, intersection, union
-from backfill.domain.page_plan import plan_pages
+from backfill.domain.page_plan import PlannedPage, plan_pages
 from backfill.domain.silence import longest_plausible_run
 from backfill.domain.timeframes import DAY_MS, HOUR_MS, Timeframe, timeframe, utc
 from backfill.errors import BadPayload, ContradictoryAnswer, ExchangeError, PaginationStalled, Stopped
@@ -36,6 +36,8 @@ SETTLED_AFTER_MS = 2 * HOUR_MS
 LOOK_EVERY_S = 0.2
 
 WRONG_TIMES = "WrongTimes"
+# Bars that the source will not serve any more by then come first.
+LEAVING_MS = 2 * DAY_MS
 
 # Errors that do not end the fetch.
 PAGE_ERRORS = (BadPayload, PaginationStalled)
@@ -95,7 +97,7 @@ class SourceFetch:
         """
         known = self._store.silences.of(self._window, self.source_id)
         askable = self._servable(self._with_neighbours(askable, known.doubtful))
-        pages = (
+        pages = self._in_order(
             self._source.plan(askable)
             if isinstance(self._source, PlansItsPages)
             else plan_pages(askable, self._timeframe.step_ms, self._source.rows_per_page)
@@ -170,6 +172,12 @@ class SourceFetch:
             longest_plausible_run(known.held, known.silent, self._timeframe.step_ms),
             counts_forward=self._source.counts_forward,
         )
+
+    def _in_order(self, pages: list[PlannedPage]) -> list[PlannedPage]:
+        """Pages that will soon have left the source's reach, the oldest first; then the newest."""
+        from_ms = self._source.serves_from_ms()
+        leaving = [page for page in reversed(pages) if from_ms is not None and page.reach_ms < from_ms + LEAVING_MS]
+        return [*leaving, *(page for page in pages if page not in leaving)]
 
     def _servable(self, askable: Sequence[Interval]) -> list[Interval]:
         """Without bars older than the source serves, which are not absent."""

@@ -46,6 +46,29 @@ def sync_status(store: CandleStore, which: Selection) -> list[Row]:
     return store.rows("series/select_sync_status", which)
 
 
+class Leaving(NamedTuple):
+    """Missing bars that soon no source can give any more, from ``leaves_at`` on."""
+
+    symbol: str
+    timeframe: str
+    bars: int
+    first_bar: datetime
+    leaves_at: datetime
+
+    def __str__(self) -> str:
+        return (
+            f"{self.symbol} {self.timeframe}: {self.bars:,} missing bars from {self.first_bar:%Y-%m-%d %H:%M} on leave "
+            f"the reach of every source from {self.leaves_at:%Y-%m-%d %H:%M} UTC on"
+        )
+
+
+def leaving_reach(store: CandleStore, which: Selection, excused_ms: int = 0) -> list[Leaving]:
+    """What leaves every source's reach within 48 hours, the first first; without bars younger than ``excused_ms``."""
+    params = {**which.as_params(), "excused_ms": excused_ms}
+    with translated_errors(), store.connection.cursor(row_factory=dict_row) as cursor:
+        return [Leaving(**row) for row in cursor.execute(query("ledger/select_leaving"), params)]
+
+
 def gaps(store: CandleStore, which: Selection) -> list[Row]:
     """The series' ``symbol``, ``timeframe``, ``gap_start``, ``gap_end``, ``missing_candles``."""
     return store.rows("ledger/select_gaps", which)

@@ -11,6 +11,7 @@ from psycopg.types.json import Jsonb
 
 from backfill.config.universe_model import SeriesWish
 from backfill.domain.timeframes import utc
+from backfill.domain.venues import venue
 from backfill.storage.database import Connection, fetch_one, translated_errors
 from backfill.storage.named_queries import query
 from backfill.storage.series import Selection
@@ -51,6 +52,9 @@ class WishList:
         with translated_errors(), self._connection.transaction():
             self._connection.execute(query("instruments/name_instruments"), params)
             self._connection.execute(query("series/declare_series"), params)
+            names = {name for wish in wishes for name in wish.sources}
+            reaches = [{"id": source_id(name), "reach_bars": venue(name).serves_bars} for name in sorted(names)]
+            self._connection.execute(query("sources/describe_sources"), {"sources": Jsonb(reaches)})
 
 
 def _as_row(wish: SeriesWish, source_id: Callable[[str], int]) -> dict[str, Any]:

@@ -100,3 +100,31 @@ def test_what_it_cannot_do_as_asked_is_refused_before_anything_is_checked(
     assert told in said.err
     with connect(database_uri) as connection:
         assert connection.execute("SELECT count(*) FROM backfill.gap_fill_runs").fetchone() == (0,)
+
+
+def test_the_document_can_be_filed(cli: Cli, filled: psycopg.Connection[Any], tmp_path: Path) -> None:
+    filled.execute(LOSE_AN_HOUR)
+    universe = tmp_path / "universe.yaml"
+    universe.write_text(universe.read_text() + "validation: {max_gap_minutes: 30, tolerance_pct: 0.5}\n")
+
+    document = cli("validate", "--symbols", "BTC-USDT", "--json").document
+
+    assert (document["document"], document["verdict"], document["problems"]) == ("validation", "problems", 1)
+    assert datetime.fromisoformat(document["made_at"]).tzinfo is not None
+    configuration = document["configuration"]
+    assert (configuration["tolerance_pct"], configuration["max_gap_minutes"], configuration["enabled"]) == (
+        0.5,
+        30,
+        True,
+    )
+    assert (document["not_validated"], document["totals"]["series"]) == ([], 2)
+    minutes, hours = document["series"]
+    assert (minutes["timeframe"], hours["timeframe"], minutes["sources"]) == ("1m", "1h", ["blofin"])
+    (gap,) = [one for one in minutes["gaps"] if one["bars"] >= 60]
+    assert gap["severity"] == "major"
+    assert (hours["gaps"], hours["unusable_days"], hours["findings"], hours["leaving_reach"]) == ([], [], [], [])
+    assert minutes["window"]["start"] < gap["start"] < gap["end"] < minutes["window"]["end"]
+    assert {day["condition"] for day in minutes["unusable_days"]} == {"pending"}
+    assert sum(document["totals"]["conditions"].values()) == sum(
+        count for one in document["series"] for count in one["conditions"].values()
+    )

@@ -8,14 +8,19 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
+from backfill.domain.timeframes import MINUTE_MS
 from backfill.jobs.status.market_wide_holes import EXPLAINED, market_wide_holes
 from backfill.storage.candle_store import CandleStore
 from backfill.storage.run_reports import attempts_of_dag_run, external_outage
+from backfill.storage.series import Selection
+from backfill.storage.series_status import leaving_reach
 
 COUNTS = ("requests", "rows_inserted", "rows_revised", "rows_quarantined", "absent_found")
 MOST_FAILURES_TOLD = 10
 # candles_maintain looks further back.
 MARKET_WIDE_LOOKBACK = timedelta(hours=24)
+# Younger gaps are still being filled.
+EXCUSED_MS = 60 * MINUTE_MS
 # Counts of a validation, in bars.
 VERDICTS = ("agreed", "disagree", "unverified", "no_trade_proved", "lost_proved", "rows_restored")
 
@@ -26,13 +31,15 @@ Row = Mapping[str, Any]
 class RunSummary:
     """``totals``: summed counts, ``series``, ``missing_after`` and ``sources`` (rows by source).
 
-    ``failures``: one sentence each. ``outage``: the alert if all external sources failed for too long.
+    ``failures``: one sentence each; ``leaving``: bars that soon no source can give. ``outage``: the alert if all
+    external sources failed for too long.
     """
 
     totals: dict[str, Any]
     lines: list[str]
     failures: list[str]
     outage: str | None
+    leaving: list[str]
 
 
 @dataclass
@@ -92,7 +99,8 @@ def report_run(
         at = store.now()
         lines += [str(hole.detail["says"]) for hole in market_wide_holes(store, at=at, since=at - MARKET_WIDE_LOOKBACK)]
     lines.append(f"in all: {totals}")
-    return RunSummary(totals, lines, failures, _outage(store, alert_after_hours))
+    leaving = [str(one) for one in leaving_reach(store, Selection(store.now(), symbols=list(symbols)), EXCUSED_MS)]
+    return RunSummary(totals, lines, failures, _outage(store, alert_after_hours), leaving)
 
 
 def _by_series(store: CandleStore, dag_id: str, run_id: str) -> dict[tuple[str, str], _Series]:

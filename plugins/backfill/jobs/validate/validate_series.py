@@ -14,8 +14,9 @@ from datetime import datetime
 from typing import Any
 
 from backfill.config.universe_model import Validation
+from backfill.domain.gap_severity import severity
 from backfill.domain.intervals import Interval
-from backfill.domain.timeframes import MINUTE_MS
+from backfill.domain.timeframes import MINUTE_MS, utc
 from backfill.errors import DatabaseError, ExchangeError, Stopped
 from backfill.jobs.fill.fill_gaps import PATIENCE_S
 from backfill.jobs.validate.compare_sources import compare_sources
@@ -27,13 +28,15 @@ from backfill.sources.candle_source import CandleSource
 from backfill.storage.candle_store import CandleStore
 from backfill.storage.gap_fill_log import RunIdentity
 from backfill.storage.rereads import Rereads
-from backfill.storage.series import OpenWork, SeriesWindow
+from backfill.storage.series import OpenWork, Selection, SeriesWindow
+from backfill.storage.series_status import leaving_reach
 
 log = logging.getLogger(__name__)
 
 # A gap younger than two runs of the Dag does not count yet.
 EXCUSED_MS = 60 * MINUTE_MS
 MAX_GAPS_SHOWN = 3
+EVERY_GAP = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -155,6 +158,16 @@ class _Validation:
                 f"{work.missing_candles:,} are missing, the worst gaps {self._worst_gaps(mature)}; "
                 "run `backfill fill`, or trigger candles_fill_gaps with recheck"
             )
+        elif major := self._major_gaps(mature):
+            problems.append(
+                f"{major} gaps are longer than {check.validation.max_gap_minutes} minutes, "
+                f"the worst {self._worst_gaps(mature)}; run `backfill fill`"
+            )
+        which = Selection(
+            utc(check.at_ms), symbols=[window.symbol], timeframes=[window.timeframe],
+            from_ms=window.start_ms, to_ms=window.end_ms,
+        )  # fmt: skip
+        problems += [str(one) for one in leaving_reach(self.store, which, EXCUSED_MS)]
         if open_findings:
             counted = ", ".join(f"{count} {kind}" for kind, count in sorted(open_findings.items()))
             problems.append(f"open findings: {counted}; look with `backfill findings --symbols {window.symbol}`")
@@ -185,6 +198,11 @@ class _Validation:
             problems=problems,
             notes=notes,
         )
+
+    def _major_gaps(self, window: SeriesWindow) -> int:
+        gaps = self.check.checks.worst_gaps(Interval(window.start_ms, window.end_ms), EVERY_GAP)
+        step_ms, acceptable = self.check.timeframe.step_ms, self.check.validation.max_gap_minutes
+        return sum(severity(gap.bars * step_ms, acceptable) == "major" for gap in gaps)
 
     def _worst_gaps(self, window: SeriesWindow) -> str:
         gaps = self.check.checks.worst_gaps(Interval(window.start_ms, window.end_ms), MAX_GAPS_SHOWN)

@@ -48,7 +48,8 @@ def validate_universe(
     def validate(store: CandleStore, window: SeriesWindow) -> ValidationReport | None:
         primary, *others = store.source_names(window.source_ids)
         spot = not venue(primary).perpetuals
-        asked = [name for name in others if venue(name).perpetuals != spot and (only is None or name in only)]
+        allowed = [name for name in validation.providers or others if name in others]
+        asked = [name for name in allowed if venue(name).perpetuals != spot and (only is None or name in only)]
         changed = list(Rereads(store, window).touched_stand_ins())
         with (
             closing(sources_of(runtime, store, window, who.run_id, [primary])) as at_primary,
