@@ -29,6 +29,7 @@ class StatusRules:
     ban_s: float
     rate_limit_s: float
     longest_s: float = 24 * 3600  # a longer Retry-After is ignored
+    reset_header: str | None = None  # ms until the limit is reset, where there is no Retry-After
 
 
 CAUTIOUS_RULES = StatusRules(forbidden="ban", ban_s=300, rate_limit_s=60)
@@ -65,9 +66,11 @@ class Venue:
     quote_volume_at: int | str | None = None  # place in a raw row
     confirm_at: int | None = None  # place in a raw row: "1" closed, "0" running
 
-    # -- limits, per address; codes in the body
+    # -- limits, per address; codes in the body. Requests: where weights count, by that of our page.
     limits_per_period_s: tuple[tuple[int, int], ...] = ((60, 60),)
     spacing_ms: int = 1000
+    # Header that tells the weight used in this minute, the most permitted, and what a page of ours weighs.
+    used_weight: tuple[str, int, int] | None = None
     rules: StatusRules = CAUTIOUS_RULES
     rate_codes: frozenset[str] = frozenset()  # rate limit
     unlisted_codes: frozenset[str] = frozenset()  # unknown symbol
@@ -98,6 +101,14 @@ class Venue:
         if self.serves_bars is None:
             return None
         return now_ms - now_ms % step_ms - self.serves_bars * step_ms
+
+
+BINANCE_WEIGHT = "X-MBX-USED-WEIGHT-1M"
+
+
+def _by_weight(weight: int, page_weight: int, period_s: int) -> tuple[tuple[int, int], ...]:
+    """A venue's limit by weight as requests of our pages, which all weigh the same."""
+    return ((weight // page_weight, period_s),)
 
 
 def _types(*types: str) -> Mapping[str, Any]:
@@ -141,8 +152,8 @@ _VENUES = (
         rows_at=("data",),
         quote_volume_at=7,  # docs
         confirm_at=8,  # docs
-        # 20 per 2 s (second-hand: ccxt #20756, nautilus_trader); 90 %.
-        limits_per_period_s=((540, 60),),
+        # 20 per 2 s (second-hand: ccxt #20756, nautilus_trader).
+        limits_per_period_s=((600, 60),),
         spacing_ms=110,
         rules=StatusRules(forbidden="geo", ban_s=300, rate_limit_s=10),  # rate limits: 429 with 50011
         rate_codes=frozenset({"50011"}),  # freqtrade #9371
@@ -161,9 +172,9 @@ _VENUES = (
         volume="base",
         rows_at=("result", "list"),
         quote_volume_at=6,  # docs
-        # docs: 600 per 5 s and address; half. Above: 403, wait 10 minutes.
-        limits_per_period_s=((300, 5),),
-        spacing_ms=15,
+        # docs: 600 per 5 s and address, and not to run at the edge; 75 %. Above: 403, wait 10 minutes.
+        limits_per_period_s=((450, 5),),
+        spacing_ms=11,
         rules=StatusRules(forbidden="ban", ban_s=600, rate_limit_s=10),
         rate_codes=frozenset({"10006", "10018"}),  # docs
         outage_codes=frozenset({"10000", "10016"}),  # docs, Error Codes
@@ -183,9 +194,10 @@ _VENUES = (
         volume="base",  # contractSize 1
         rows_at=(),
         quote_volume_at=7,  # docs
-        # docs: weight 2400 a minute and address, 5 a page of 500 to 1000 rows; half.
-        limits_per_period_s=((240, 60),),
+        # docs: weight 2400 a minute and address, 5 a page of 500 to 1000 rows.
+        limits_per_period_s=_by_weight(2400, 5, 60),
         spacing_ms=50,
+        used_weight=(BINANCE_WEIGHT, 2400, 5),
         # 403: 10 minutes (Binance.Net #115). 418: 2 minutes to 3 days, in Retry-After.
         rules=StatusRules(forbidden="ban", ban_s=600, rate_limit_s=60, longest_s=3 * DAY_S),
         rate_codes=frozenset({"-1003"}),
@@ -234,8 +246,8 @@ _VENUES = (
         volume="base",
         rows_at=("data",),
         quote_volume_at=6,  # docs
-        limits_per_period_s=((540, 60),),  # second-hand (ccxt): 20 a second, 3000 per 5 minutes
-        spacing_ms=100,
+        limits_per_period_s=((3000, 300),),  # second-hand (ccxt), and 20 a second
+        spacing_ms=60,
         rate_codes=frozenset({"429", "1001", "30014", "30026"}),
         outage_codes=frozenset({"500", "40015", "40200", "40604"}),
         options=_types("swap"),
@@ -252,8 +264,8 @@ _VENUES = (
         volume="contracts",  # `v` (ccxt #18941)
         rows_at=(),
         quote_volume_at="sum",  # docs
-        limits_per_period_s=((540, 60),),  # second-hand (ccxt): 200 per 10 s, address and endpoint; half
-        spacing_ms=100,
+        limits_per_period_s=((200, 10),),  # second-hand (ccxt): of an address and endpoint
+        spacing_ms=50,
         # FORBIDDEN: no source for its meaning.
         rules=StatusRules(forbidden="geo", ban_s=300, rate_limit_s=10),
         rate_codes=frozenset({"TOO_FAST", "TOO_MANY_REQUESTS"}),
@@ -273,11 +285,11 @@ _VENUES = (
         fills_no_trade=False,  # passivbot, candlestick_manager.py:1217, PR #1414
         volume="contracts",  # ccxt's fixture: 354348 contracts of 0.001 BTC
         rows_at=("data",),
-        # docs: 2000 per 30 s, 3 a page (ccxt); half.
-        limits_per_period_s=((330, 30),),
-        spacing_ms=50,
-        # docs: 429000 is an empty pool, refilled after 30 s.
-        rules=StatusRules(forbidden="ban", ban_s=300, rate_limit_s=30),
+        # docs: 2000 per 30 s, 3 a page (ccxt).
+        limits_per_period_s=_by_weight(2000, 3, 30),
+        spacing_ms=45,
+        # docs: 429000 is an empty pool, refilled after 30 s. The header's name is second-hand.
+        rules=StatusRules(forbidden="ban", ban_s=300, rate_limit_s=30, reset_header="gw-ratelimit-reset"),
         rate_codes=frozenset({"429", "429000"}),
         outage_codes=frozenset({"500", "503", "500000"}),
         geo_codes=frozenset({"400500"}),
@@ -296,7 +308,7 @@ _VENUES = (
         k_is_thousand=True,  # passivbot, tests/test_live_coins_reload.py
         rows_at=(),
         # docs: weight 1200 a minute, 20 a request plus 1 per 60 bars (second-hand): 104 a full page.
-        limits_per_period_s=((10, 60),),
+        limits_per_period_s=_by_weight(1200, 104, 60),
         spacing_ms=500,
         options=_types("swap"),
     ),
@@ -310,8 +322,8 @@ _VENUES = (
         bounded=True,
         volume="contracts",  # ccxt's sample bars: amount / (vol x price) is the contract size
         rows_at=("data", "time"),  # columns
-        limits_per_period_s=((480, 60),),  # docs: 20 per 2 s
-        spacing_ms=125,
+        limits_per_period_s=((600, 60),),  # docs: 20 per 2 s
+        spacing_ms=110,
         rules=StatusRules(forbidden="ban", ban_s=600, rate_limit_s=10),  # 403: no source
         rate_codes=frozenset({"429", "510"}),
         outage_codes=frozenset({"500", "501", "503", "504", "801"}),
@@ -328,9 +340,10 @@ _VENUES = (
         volume="base",
         rows_at=(),
         quote_volume_at=7,
-        # 6000 a minute (nautilus_trader, docs/integrations/binance.md), 2 a page (docs); a third.
-        limits_per_period_s=((1000, 60),),
+        # 6000 a minute (nautilus_trader, docs/integrations/binance.md), 2 a page (docs).
+        limits_per_period_s=_by_weight(6000, 2, 60),
         spacing_ms=20,
+        used_weight=(BINANCE_WEIGHT, 6000, 2),
         rules=StatusRules(forbidden="ban", ban_s=600, rate_limit_s=60, longest_s=3 * DAY_S),
         rate_codes=frozenset({"-1003"}),
         outage_codes=frozenset({"-1000", "-1001", "-1004", "-1007", "-1008"}),

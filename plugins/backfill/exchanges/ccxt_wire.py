@@ -28,7 +28,15 @@ from backfill.errors import (
     RequestRefused,
     SymbolNotListed,
 )
-from backfill.exchanges.http_answers import json_of, read_until, reason, server_ms, status_error
+from backfill.exchanges.http_answers import (
+    json_of,
+    read_until,
+    reason,
+    retry_after_s,
+    server_ms,
+    status_error,
+    weight_is_used_up,
+)
 
 # Binance's spot markets, the largest answer, take some 15 MB.
 MAX_ANSWER_BYTES = 64 * 1024 * 1024
@@ -130,6 +138,10 @@ class CcxtWire(BaseAdapter):
         latency_ms = (time.monotonic() - began) * 1000
         document = self._document(response, body, where)
         self._of_thread.answer = WireAnswer(response.status_code, document, server_ms(response), latency_ms)
+        if self._venue.used_weight and (
+            used_up := weight_is_used_up(self._venue.source, response, self._venue.used_weight)
+        ):
+            self._on_ban(used_up)  # the answer itself is good
         return _whole(response, body)
 
     def _body(self, response: requests.Response, deadline: float) -> bytes:
@@ -155,15 +167,16 @@ class CcxtWire(BaseAdapter):
             raise RequestRefused(source, f"{where}: HTTP {status} {body[:100]!r}") from error
         if not isinstance(document, dict) and (self._venue.rows_at or not isinstance(document, list)):
             raise BadPayload(source, f"{where}: not what it answers with: {body[:60]!r}")
-        if refusal := self._refusal_told(document, where):
+        if refusal := self._refusal_told(response, document, where):
             raise refusal
         return document
 
-    def _refusal_told(self, document: Any, where: str) -> ExchangeError | None:
+    def _refusal_told(self, response: requests.Response, document: Any, where: str) -> ExchangeError | None:
         venue = self._venue
         codes = _codes(document)
         if codes & venue.rate_codes:
-            return RateLimited(venue.source, f"{where}: {_told(document)}", venue.rules.rate_limit_s)
+            wait_s = retry_after_s(response, venue.rules, venue.rules.rate_limit_s)
+            return RateLimited(venue.source, f"{where}: {_told(document)}", wait_s)
         if codes & venue.geo_codes:
             return GeoBlocked(venue.source, f"{where}: {_told(document)}")
         if codes & venue.unlisted_codes:

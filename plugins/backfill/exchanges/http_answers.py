@@ -34,13 +34,13 @@ def status_error(
     """
     status = response.status_code
     if status == 429:
-        return RateLimited(exchange, "too many requests", retry_after_s(response, rules.rate_limit_s, rules.longest_s))
+        return RateLimited(exchange, "too many requests", retry_after_s(response, rules, rules.rate_limit_s))
     if status == 451 or (status in (403, 418) and is_geo_block(body)):
         return GeoBlocked(exchange, f"not served in this country (HTTP {status})")
     if status == 403 and rules.forbidden == "geo":
         return GeoBlocked(exchange, "forbidden, as it is where the exchange does not serve (HTTP 403)")
     if status in (403, 418):
-        wait_s = retry_after_s(response, rules.ban_s, rules.longest_s)
+        wait_s = retry_after_s(response, rules, rules.ban_s)
         return AddressBanned(exchange, f"the firewall has banned our address (HTTP {status})", wait_s)
     if status >= 500:
         return ExchangeUnreachable(exchange, f"{where}: HTTP {status}")
@@ -96,13 +96,32 @@ def _refuse_constant(word: str) -> None:
     raise ValueError(f"{word} is not JSON, though Python would read it")
 
 
-def retry_after_s(response: requests.Response, otherwise_s: float, longest_s: float) -> float:
-    """Retry-After in seconds; ``otherwise_s`` if missing or implausible."""
+def retry_after_s(response: requests.Response, rules: StatusRules, otherwise_s: float) -> float:
+    """How long the answer's headers say to wait, in seconds; ``otherwise_s`` if they do not, or implausibly."""
+    told_s = _number(response, "Retry-After")
+    if told_s is None and rules.reset_header is not None:
+        reset_ms = _number(response, rules.reset_header)
+        told_s = None if reset_ms is None else reset_ms / 1000
+    return max(1.0, told_s) if told_s is not None and 0 <= told_s <= rules.longest_s else otherwise_s
+
+
+def weight_is_used_up(
+    exchange: str, response: requests.Response, used_weight: tuple[str, int, int]
+) -> RateLimited | None:
+    """A pause until the minute is over if one more page would exceed the weight, by all programs at our address."""
+    header, most, of_a_page = used_weight
+    used, at_ms = _number(response, header), server_ms(response)
+    if used is None or used + of_a_page <= most:
+        return None
+    left_s = 60 if at_ms is None else 60 - at_ms // 1000 % 60
+    return RateLimited(exchange, f"{used:.0f} of {most} weight used in this minute", left_s)
+
+
+def _number(response: requests.Response, header: str) -> float | None:
     try:
-        told_s = float(response.headers["Retry-After"])
+        return float(response.headers[header])
     except (KeyError, ValueError):
-        return otherwise_s
-    return max(1.0, told_s) if 0 <= told_s <= longest_s else otherwise_s
+        return None
 
 
 def server_ms(response: requests.Response) -> int | None:

@@ -14,8 +14,9 @@ from backfill.storage.named_queries import query
 
 # The exchange counts requests on arrival, we when they may leave, seconds earlier on a busy machine. So periods are
 # longer by the most that one burst may lag the next, and some requests are left for a person: 1485 in 306 s of Blofin's
-# 1500 in 300 s. A request late by half the margin takes another turn.
+# 1500 in 300 s. A request late by half the margin takes another turn. Short periods are longer by a share only.
 PERIOD_MARGIN_MS = 6_000
+MARGIN_PERCENT = 10
 SPARE_PERCENT = 1
 
 
@@ -71,16 +72,18 @@ class RateBudget(PauseCheck):
         limits_per_period_s: tuple[tuple[int, int], ...],
         *,
         spacing_ms: int = 0,
-        margin_ms: int = PERIOD_MARGIN_MS,
+        margin_ms: int | None = None,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         super().__init__(connection, source, source_id)
-        self._late_ms = margin_ms // 2
+        periods_ms = [period_s * 1000 for _, period_s in limits_per_period_s]
+        margins_ms = [default_margin_ms(period_ms) if margin_ms is None else margin_ms for period_ms in periods_ms]
+        self._late_ms = min(margins_ms) // 2
         self._sleep = sleep
         params = {
             "source_id": source_id,
             "limits": [limit - limit * SPARE_PERCENT // 100 for limit, _ in limits_per_period_s],
-            "periods_ms": [period_s * 1000 + margin_ms for _, period_s in limits_per_period_s],
+            "periods_ms": [sum(both) for both in zip(periods_ms, margins_ms, strict=True)],
             "spacing_ms": spacing_ms,
         }
         with translated_errors():
@@ -118,3 +121,8 @@ class RateBudget(PauseCheck):
             if waits_ms[0] >= 0:
                 return _Turn(now_ms + waits_ms[0], waits_ms[0], resumed_ms)
             self._look_unless_paused()  # if the pause has just ended, reserve again
+
+
+def default_margin_ms(period_ms: int) -> int:
+    """How much longer a period is taken than the source takes it."""
+    return min(PERIOD_MARGIN_MS, period_ms * MARGIN_PERCENT // 100)

@@ -282,6 +282,9 @@ def test_recorded_refusals_mean_what_they_meant(payload, source, name, error_cla
         ("mexc", json_answer({"success": False, "code": 510, "message": ""}), RateLimited, 10),
         ("hyperliquid", Answer(b"null", 429), RateLimited, 60),
         ("bitget", Answer(b"", 403, {"Retry-After": "30"}), AddressBanned, 30),
+        ("kucoinfutures", Answer(b"", 429, {"gw-ratelimit-reset": "12500"}), RateLimited, 12.5),
+        ("kucoinfutures", Answer(b"", 429, {"gw-ratelimit-reset": "soon"}), RateLimited, 30),
+        ("kucoinfutures", Answer(b'{"code": "429000"}', 200, {"gw-ratelimit-reset": "8000"}), RateLimited, 8),
     ],
 )
 def test_an_address_that_asks_too_often_is_told_how_long_to_wait_and_asks_once(source, answer, error_class, wait_s):
@@ -291,6 +294,16 @@ def test_an_address_that_asks_too_often_is_told_how_long_to_wait_and_asks_once(s
     assert isinstance(error, RateLimited)
     assert error.retry_after_s == wait_s
     assert (asked.bans, asked.requests, asked.naps_s) == ([error], 1, [])
+
+
+@pytest.mark.parametrize(("used", "pauses"), [("2395", False), ("2396", True), ("2400", True), ("?", False)])
+def test_once_the_weight_of_a_minute_is_used_all_wait_for_the_next_and_the_answer_is_kept(used, pauses):
+    """By whichever program: the header counts everything that our address has asked."""
+    row = [SINCE_MS, "1", "3", "0.5", "2", "10", SINCE_MS + MINUTE_MS - 1, "15.5", 7, "5", "7", "0"]
+    headers = {"X-MBX-USED-WEIGHT-1M": used, "Date": "Tue, 14 Nov 2023 22:15:48 GMT"}
+    asked = Asked("binanceusdm", Answer(json.dumps([row]).encode(), headers=headers))
+    assert [row.open_ms for row in asked.candles(SINCE_MS).rows] == [SINCE_MS]
+    assert [ban.retry_after_s for ban in asked.bans] == ([12] if pauses else [])
 
 
 @pytest.mark.parametrize(
