@@ -25,6 +25,7 @@ from pydantic import (
 )
 
 from backfill.config.source_names import SPOT_ONLY_SOURCES, is_source, why_no_source
+from backfill.domain.symbols import is_instrument_name
 from backfill.domain.timeframes import DAY_MS, HOUR_MS, MINUTE_MS, TIMEFRAMES, timeframe
 from backfill.errors import ConfigurationError, UnknownTimeframe
 
@@ -102,8 +103,8 @@ def _not_in_the_future(since_ms: int) -> int:
 
 
 def parse_symbol(value: object) -> str:
-    """A Blofin instrument name, BASE-QUOTE."""
-    if isinstance(value, str) and re.fullmatch(r"[A-Z0-9]+-[A-Z0-9]+", value):
+    """An instrument's name as its primary source spells it, BASE-QUOTE."""
+    if isinstance(value, str) and is_instrument_name(value):
         return value
     text = str(value).upper().split(":")[0]
     likely = re.fullmatch(r"([A-Z0-9]+?)[-/_ ]?(USDT|USDC|USD)", text)
