@@ -49,7 +49,8 @@ def parser() -> argparse.ArgumentParser:
     root.add_argument("--version", action="version", version=f"backfill {__version__}")
     commands = root.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
-    commands.add_parser("migrate", parents=[candles], help="create or update the schema `backfill`")
+    migrate = commands.add_parser("migrate", parents=[candles], help="create or update the schema `backfill`")
+    migrate.add_argument("--check", action="store_true", help="say what is not applied yet, and stop")
     declare = commands.add_parser("declare", parents=[candles], help="make Postgres want what the universe file says")
     declare.add_argument("--dry-run", action="store_true", help="print the difference and stop")
     declare.add_argument("--yes", action="store_true", help="drop series without asking")

@@ -23,6 +23,7 @@ from backfill.sources.runtime import Runtime
 from backfill.storage.database import connect
 from backfill.storage.gap_fill_log import RunIdentity
 from backfill.storage.migrations import migrate as apply_migrations
+from backfill.storage.migrations import waiting_migrations
 from backfill.storage.series import Selection, SeriesWindow
 from backfill.storage.series_status import gaps as gaps_of
 from backfill.storage.series_status import leaving_reach, sync_status
@@ -49,14 +50,24 @@ REPORT_COLUMNS = (
 
 
 def migrate(args: argparse.Namespace, output: Output) -> int:
-    """Bring the schema up to date."""
+    """Bring the schema up to date; with ``--check`` only say what is missing, exit code 3 if anything is."""
     with connect(database_uri(args.db)) as connection:
+        if args.check:
+            return _show_waiting(waiting_migrations(connection), output)
         applied = apply_migrations(connection)
     if output.as_json:
         output.document({"applied": applied})
     else:
         output.line(f"applied {', '.join(applied)}" if applied else "the schema is up to date")
     return COMPLETE
+
+
+def _show_waiting(waiting: list[str], output: Output) -> int:
+    if output.as_json:
+        output.document({"waiting": waiting})
+    else:
+        output.line(f"not applied yet: {', '.join(waiting)}" if waiting else "the schema is up to date")
+    return GAPS_REMAIN if waiting else COMPLETE
 
 
 def status(args: argparse.Namespace, output: Output) -> int:

@@ -27,6 +27,7 @@ from pydantic import (
 
 from backfill.config.parameters import our_name
 from backfill.config.source_names import SPOT_ONLY_SOURCES, is_source, why_no_source
+from backfill.domain.symbols import is_instrument_name
 from backfill.domain.timeframes import DAY_MS, HOUR_MS, MINUTE_MS, TIMEFRAMES, timeframe
 from backfill.errors import ConfigurationError, UnknownTimeframe
 
@@ -104,10 +105,10 @@ def _not_in_the_future(since_ms: int) -> int:
 
 
 def parse_symbol(value: object) -> str:
-    """A Blofin instrument name, BASE-QUOTE; ccxt's BASE/QUOTE is understood."""
+    """An instrument's name as its primary source spells it, BASE-QUOTE; ccxt's BASE/QUOTE is understood."""
     if isinstance(value, str):
         value = our_name(value)
-    if isinstance(value, str) and re.fullmatch(r"[A-Z0-9]+-[A-Z0-9]+", value):
+    if isinstance(value, str) and is_instrument_name(value):
         return value
     text = str(value).upper().split(":")[0]
     likely = re.fullmatch(r"([A-Z0-9]+?)[-/_ ]?(USDT|USDC|USD)", text)

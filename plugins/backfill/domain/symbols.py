@@ -22,6 +22,9 @@ from backfill.domain.venues import Venue
 _PREFIXED = re.compile(r"(10{3,9}|1M)([A-Z][A-Z0-9]+)")
 _SUFFIXED = re.compile(r"([A-Z][A-Z0-9]*[A-Z])(10{3,9})")
 _K_PREFIXED = re.compile(r"k([A-Z][A-Z0-9]+)")
+# BASE-QUOTE, a dated contract BASE-QUOTE-YYMMDD. A base has letters of any script, digits and dots.
+_NAME = re.compile(r"(?P<base>[^\W_](?:[^\W_]|\.)*)-[A-Z0-9]+(?:-[0-9]{6})?")
+MAX_NAME = 40
 # Not coins, on Blofin (2026-03-18): elsewhere other things have these names.
 NO_TWIN_ELSEWHERE = frozenset(
     {
@@ -33,6 +36,15 @@ NO_TWIN_ELSEWHERE = frozenset(
 DOLLARS = ("USDT", "USDC", "USD")
 MIN_OVERLAP_BARS = 30
 MAX_CLOSE_RATIO_OFF = 0.02
+
+
+def is_instrument_name(text: str) -> bool:
+    """Whether an instrument may be called so: safe in a terminal, a file name, a page and a spreadsheet.
+
+    kPEPE-USDT, but not btc-usdt, which is BTC-USDT mistyped.
+    """
+    found = _NAME.fullmatch(text) if len(text) <= MAX_NAME else None
+    return found is not None and not (found["base"].isascii() and found["base"].islower())
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ Facts are from its documentation (index.md at commit e3600b7, 2026-03-21) unless
 
 from __future__ import annotations
 
+import logging
 import math
 import time
 from collections.abc import Callable, Sequence
@@ -15,6 +16,7 @@ import urllib3.exceptions
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
 from backfill.domain.markets import Market
+from backfill.domain.symbols import is_instrument_name
 from backfill.domain.timeframes import utc
 from backfill.domain.venues import venue
 from backfill.errors import (
@@ -26,6 +28,8 @@ from backfill.errors import (
     SymbolNotListed,
 )
 from backfill.exchanges.http_answers import json_of, read_until, reason, server_ms, status_error
+
+log = logging.getLogger(__name__)
 
 VENUE = venue("blofin")
 SOURCE = VENUE.source
@@ -131,10 +135,21 @@ class BlofinClient:
 
 
 def markets_of(instruments: Sequence[Any]) -> list[Market]:
-    """Markets from "Get Instruments"; raises :class:`BadPayload` if there are none."""
+    """Markets from "Get Instruments", without rows that cannot be read; raises :class:`BadPayload` if none can."""
     if not instruments:
         raise BadPayload(SOURCE, "lists no instrument at all")
-    return [_market_of(instrument) for instrument in instruments]
+    markets: list[Market] = []
+    unreadable: list[BadPayload] = []
+    for instrument in instruments:
+        try:
+            markets.append(_market_of(instrument))
+        except BadPayload as error:  # noqa: PERF203 - a list is a few hundred rows
+            unreadable.append(error)
+    if not markets:
+        raise unreadable[0]
+    if unreadable:
+        log.warning("%d of %d instruments are left out: %s", len(unreadable), len(instruments), unreadable[0])
+    return markets
 
 
 def _market_of(instrument: Any) -> Market:
@@ -163,12 +178,12 @@ def _market_of(instrument: Any) -> Market:
             expires_ms=_time_ms(instrument.get("expireTime")),
         )
     except (AttributeError, KeyError, TypeError, ValueError, OverflowError, OSError) as error:
-        raise BadPayload(SOURCE, f"an instrument that cannot be read ({error!r}): {instrument!r:.200}") from error
+        raise BadPayload(SOURCE, f"an instrument that cannot be read ({error}): {instrument!a:.200}") from error
 
 
 def _name(symbol: Any) -> str:
-    if not isinstance(symbol, str) or not symbol:
-        raise ValueError("it has no name")
+    if not isinstance(symbol, str) or not is_instrument_name(symbol):
+        raise ValueError("its name is none that an instrument may have")
     return symbol
 
 
@@ -182,7 +197,11 @@ def _size(text: Any) -> float | None:
 
 
 def _time_ms(ms: Any) -> int | None:
-    return None if ms in (None, "", "0") else round(utc(int(ms)).timestamp() * 1000)
+    """A listing time is a hint: what cannot be read is unknown."""
+    try:
+        return None if ms in (None, "", "0") else round(utc(int(ms)).timestamp() * 1000)
+    except (TypeError, ValueError, OverflowError, OSError):
+        return None
 
 
 def _raise_for_http_status(response: requests.Response, path: str) -> None:

@@ -14,8 +14,7 @@ from backfill.storage.database import Connection, fetch_one, translated_errors
 MIGRATION_LOCK = 0x6266_696C
 
 _CREATE_LOG = """
-CREATE SCHEMA IF NOT EXISTS backfill;
-CREATE TABLE IF NOT EXISTS backfill.schema_migrations (
+CREATE TABLE backfill.schema_migrations (
     version    integer PRIMARY KEY,
     name       text NOT NULL,
     sha256     text NOT NULL,
@@ -59,7 +58,10 @@ def migrate(connection: Connection, migrations: list[Migration] | None = None) -
     applied: list[str] = []
     with translated_errors(), connection.transaction():
         connection.execute("SELECT pg_advisory_xact_lock(%s)", (MIGRATION_LOCK,))
-        connection.execute(_CREATE_LOG)
+        if not fetch_one(connection, "SELECT to_regnamespace('backfill') IS NOT NULL")[0]:
+            connection.execute("CREATE SCHEMA backfill")  # IF NOT EXISTS would need the right to create one
+        if not _has_log(connection):
+            connection.execute(_CREATE_LOG)
         connection.execute("SELECT set_config('search_path', 'backfill', true)")
         done = _applied_versions(connection)
         _refuse_newer(done, migrations)
@@ -79,15 +81,23 @@ def migrate(connection: Connection, migrations: list[Migration] | None = None) -
 def require_current_schema(connection: Connection) -> None:
     """Raise :class:`SchemaMissing`, ``SchemaTooOld`` or ``SchemaTooNew`` unless the schema is current."""
     with translated_errors():
-        exists = fetch_one(connection, "SELECT to_regclass('backfill.schema_migrations') IS NOT NULL")[0]
-        if not exists:
+        if not _has_log(connection):
             raise SchemaMissing("the database has no `backfill` schema: run `backfill migrate`")
-        done = _applied_versions(connection)
-    migrations = known_migrations()
-    _refuse_newer(done, migrations)
-    waiting = [m.name for m in migrations if m.version not in done]
-    if waiting:
+    if waiting := waiting_migrations(connection):
         raise SchemaTooOld(f"the schema lacks {', '.join(waiting)}: run `backfill migrate`")
+
+
+def waiting_migrations(connection: Connection) -> list[str]:
+    """The names of the files that :func:`migrate` would apply; nothing is written. Raises :class:`SchemaTooNew`."""
+    migrations = known_migrations()
+    with translated_errors():
+        done = _applied_versions(connection) if _has_log(connection) else {}
+    _refuse_newer(done, migrations)
+    return [m.name for m in migrations if m.version not in done]
+
+
+def _has_log(connection: Connection) -> bool:
+    return bool(fetch_one(connection, "SELECT to_regclass('backfill.schema_migrations') IS NOT NULL")[0])
 
 
 def _applied_versions(connection: Connection) -> dict[int, str]:

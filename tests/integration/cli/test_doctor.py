@@ -66,7 +66,7 @@ def test_every_source_of_the_universe_is_asked_and_says_how_many_markets_it_list
     assert [venue.requests.total for venue in venues.values()] == [2, 3, 1]
 
 
-def test_sources_that_fail_are_asked_once_warn_with_advice_and_leave_the_exit_code(
+def test_sources_that_fail_are_asked_once_and_one_that_does_not_answer_sets_the_exit_code(
     cli: Cli, venues: dict[str, PaperExchange], environment: pytest.MonkeyPatch
 ) -> None:
     environment.setenv("BACKFILL_HTTP_TIMEOUT_S", "0.3")
@@ -76,9 +76,9 @@ def test_sources_that_fail_are_asked_once_warn_with_advice_and_leave_the_exit_co
 
     code, seen = checks(cli)
 
-    assert code == 0
+    assert code == 1
     okx, bybit, binance = (seen[f"source {name}"] for name in venues)
-    assert (okx["state"], bybit["state"], binance["state"]) == ("warning", "warning", "warning")
+    assert (okx["state"], bybit["state"], binance["state"]) == ("failed", "warning", "warning")
     assert "BACKFILL_OKX_URL" in okx["advice"]
     assert "wait" in bybit["advice"]
     assert "`proxies` of the connection binanceusdm_default" in binance["advice"]

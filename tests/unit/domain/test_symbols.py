@@ -17,6 +17,7 @@ from backfill.domain.symbols import (
     Listing,
     Refusal,
     find_listing,
+    is_instrument_name,
     prove,
     readings,
 )
@@ -363,3 +364,28 @@ def test_a_few_wild_minutes_do_not_unmake_a_proof():
 def test_two_percent_is_the_line(off, ok):
     ours = walk(30, 100)
     assert prove(ours, scaled(ours, 1 + off)).ok is ok
+
+
+@pytest.mark.parametrize(
+    "name", ["BTC-USDT", "kPEPE-USDT", "1000BONK-USDT", "BRK.B-USDT", "币安人生-USDT", "BTC-USDT-261225", "BTC-USD"]
+)
+def test_a_name_that_an_exchange_may_use_is_one(name):
+    assert is_instrument_name(name)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "btc-usdt",
+        "BTC",
+        "BTC-usdt",
+        "BTC/USDT",
+        ".BTC-USDT",
+        "BTC_-USDT",
+        "BTC-USDT-SWAP",
+        "BTC-USDT\n",
+        "A" * 40 + "-USDT",
+    ],
+)
+def test_a_name_that_is_mistyped_or_unsafe_is_none(name):
+    assert not is_instrument_name(name)

@@ -24,7 +24,7 @@ from backfill.errors import (
     RequestRefused,
     SymbolNotListed,
 )
-from backfill.exchanges.blofin_client import BARS, TRIES, BlofinClient
+from backfill.exchanges.blofin_client import BARS, TRIES, BlofinClient, markets_of
 from backfill.paper.blofin_protocol import BARS as BARS_THAT_BLOFIN_SERVES
 from unit.exchanges.canned_answers import Answer, CannedAnswers, envelope, session_with
 
@@ -416,3 +416,53 @@ def test_an_error_shows_neither_a_proxys_password_nor_an_objects_address(url):
         client.markets()
     for hidden in ("pa55word", "user", "key", "s3cret", " object at 0x"):
         assert hidden not in str(caught.value)
+
+
+# -- lists of instruments ----------------------------------------------------------------------------------------
+
+
+def listed(**told: object) -> dict[str, object]:
+    row = {"instId": "BTC-USDT", "contractType": "linear", "state": "live", "contractValue": "0.001", "listTime": "1"}
+    return {**row, **told}
+
+
+def test_a_row_that_cannot_be_read_is_left_out_with_a_warning_and_the_others_stay(caplog):
+    rows = [
+        listed(),
+        listed(instId=""),
+        listed(instId="ETH-USDT", contractValue="0"),
+        "no row",
+        listed(instId="SOL-USDT"),
+    ]
+
+    assert [market.venue_symbol for market in markets_of(rows)] == ["BTC-USDT", "SOL-USDT"]
+
+    assert "3 of 5 instruments are left out" in caplog.text
+
+
+def test_a_list_without_one_readable_row_is_no_list():
+    with pytest.raises(BadPayload, match="an instrument that cannot be read"):
+        markets_of([listed(instId=""), listed(contractValue="many")])
+
+
+def test_a_listing_time_that_cannot_be_read_is_unknown():
+    assert [market.listed_ms for market in markets_of([listed(listTime="pending")])] == [None]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "../../etc-USDT",
+        "=cmd()-USDT",
+        "<b>X</b>-USDT",
+        "A\x1b[31m-USDT",
+        "A\n-USDT",
+        "A" * 100_000 + "-USDT",
+        "-USDT",
+        "@A-USDT",
+    ],
+)
+def test_a_name_that_is_not_safe_to_show_is_left_out_and_not_repeated_as_it_is(name, caplog):
+    assert [market.venue_symbol for market in markets_of([listed(), listed(instId=name)])] == ["BTC-USDT"]
+    assert "\x1b" not in caplog.text
+    assert len(caplog.text) < 600

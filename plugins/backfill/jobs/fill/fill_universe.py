@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import closing
@@ -13,7 +14,7 @@ from backfill.config.parameters import our_name
 from backfill.config.universe_file import select_series
 from backfill.config.universe_model import SeriesWish
 from backfill.domain.venues import venue
-from backfill.errors import ExchangeError, SeriesBusy, UnknownSymbol
+from backfill.errors import DatabaseUnreachable, ExchangeError, SeriesBusy, UnknownSymbol
 from backfill.jobs.fill.each_series import each_series
 from backfill.jobs.fill.fill_gaps import HURRIED_PATIENCE_S, PATIENCE_S, FillReport, fill_gaps, leave_to_another
 from backfill.jobs.fill.find_gaps import selection
@@ -26,6 +27,8 @@ from backfill.sources.runtime import Runtime
 from backfill.storage.candle_store import CandleStore
 from backfill.storage.gap_fill_log import RunIdentity
 from backfill.storage.series import Selection, SeriesWindow
+
+log = logging.getLogger(__name__)
 
 
 def select_declared(
@@ -103,6 +106,8 @@ def windows_to_fill(
 
 
 EACH_PRIMARY = "primary"
+# Of one series in one run, when its connection is lost. Each waits for Postgres to come back.
+ATTEMPTS = 3
 
 
 class LeftForOthers(NamedTuple):
@@ -192,6 +197,15 @@ def fill_series(
         return sources_of(runtime, store, window, who.run_id, allowed, (leave_out or {}).get(window.series_id, ()))
 
     def fill(store: CandleStore, window: SeriesWindow) -> FillReport:
+        """Fill one window, in a new attempt if Postgres was lost in the middle of one."""
+        for _ in range(ATTEMPTS - 1):
+            try:
+                return attempt(store, window)
+            except DatabaseUnreachable as lost:  # noqa: PERF203 - an attempt asks exchanges
+                log.warning("%s %s is tried again: %s", window.symbol, window.timeframe, lost)
+        return attempt(store, window)
+
+    def attempt(store: CandleStore, window: SeriesWindow) -> FillReport:
         """Fill one window, or leave it to another run."""
         with closing(sources(store, window)) as asked:
             try:

@@ -11,15 +11,27 @@ from typing import Any
 from backfill.config.connections import database_uri, source_from_environment
 from backfill.config.settings import Settings, load_settings
 from backfill.config.universe_file import Universe, load_universe
-from backfill.errors import BackfillError, ConfigurationError, DatabaseError, ExchangeError, GeoBlocked, RateLimited
+from backfill.errors import (
+    BackfillError,
+    ConfigurationError,
+    DatabaseError,
+    ExchangeError,
+    ExchangeUnreachable,
+    GeoBlocked,
+    RateLimited,
+)
+from backfill.jobs.fill.each_series import SERIES_AT_ONCE
 from backfill.sources.runtime import Runtime
 from backfill.storage.database import connect, without_password
+from backfill.storage.fitness import OWNER, READER, WRITER, SessionFacts, missing_rights, session_facts
 from backfill.storage.migrations import require_current_schema
 from backfill.storage.server import server_facts
 
 OLDEST_POSTGRES = 15
 # More skew plans wrong windows, since the source's clock closes bars.
 MOST_CLOCK_SKEW_S = 5.0
+# One for the run, one for each series at work, one for the rate budget of a source.
+CONNECTIONS_OF_A_RUN = SERIES_AT_ONCE + 2
 
 
 @dataclass(frozen=True)
@@ -33,7 +45,7 @@ class HealthCheck:
 
 
 def examine(db: str | None) -> Iterator[HealthCheck]:
-    """Check settings, universe, Postgres, schema, sources and clocks."""
+    """Check settings, universe, Postgres, schema, rights, sessions, sources and clocks."""
     try:
         settings = load_settings()
         yield HealthCheck("settings", "ok", "every BACKFILL_* variable is known and sound")
@@ -60,6 +72,7 @@ def examine(db: str | None) -> Iterator[HealthCheck]:
         return
     schema = _schema(uri)
     yield schema
+    yield from _fitness(uri, has_schema=schema.state == "ok")
     if schema.state == "ok":
         with Runtime(uri, settings, source_from_environment, read_only=True) as runtime:
             yield from _sources(runtime, sources)
@@ -93,6 +106,61 @@ def _schema(uri: str) -> HealthCheck:
     return _checked("schema", look, "run `backfill migrate`")
 
 
+def _fitness(uri: str, *, has_schema: bool) -> Iterator[HealthCheck]:
+    """What the role may do, and what bounds its sessions."""
+    try:
+        with connect(uri, application_name="backfill doctor") as connection:
+            facts = session_facts(connection)
+            lacks = missing_rights(connection) if has_schema else None
+    except DatabaseError as error:
+        yield HealthCheck("sessions", "failed", str(error), "mend what it names")
+        return
+    if lacks is not None:
+        yield _rights(lacks)
+    yield from _sessions(facts)
+
+
+def _rights(lacks: Mapping[str, Sequence[str]]) -> HealthCheck:
+    grant = "GRANT it; or run include/sql/roles.sql and GRANT candles_writer (to read only: candles_reader) to the role"
+    if lacks[READER]:
+        return HealthCheck("rights", "failed", f"it lacks {_some(lacks[READER])}", grant)
+    if lacks[WRITER]:
+        return HealthCheck("rights", "warning", f"it may read only: it lacks {_some(lacks[WRITER])}", grant)
+    if lacks[OWNER]:
+        detail = "it may read and write candles; migrate, audit --repair and prune by month are the owner's"
+        return HealthCheck("rights", "ok", detail)
+    return HealthCheck("rights", "ok", "it may read, write and migrate")
+
+
+def _sessions(facts: SessionFacts) -> Iterator[HealthCheck]:
+    left = facts.connections_left
+    if facts.pooled:
+        detail = "a pooler stands between: each transaction brings its settings, locks are rows of `claims`"
+        yield HealthCheck("connections", "ok", detail)
+    elif left is not None and left < CONNECTIONS_OF_A_RUN:
+        advice = "raise CONNECTION LIMIT of the role or database, or max_connections; or put pgbouncer between"
+        detail = f"{left} more may be opened, a run needs {CONNECTIONS_OF_A_RUN}"
+        yield HealthCheck("connections", "failed", detail, advice)
+    else:
+        detail = f"{left} more may be opened, a run needs {CONNECTIONS_OF_A_RUN}"
+        yield HealthCheck("connections", "ok", detail)
+    if facts.is_read_only or facts.is_standby:
+        why = "it is a standby" if facts.is_standby else "default_transaction_read_only is on"
+        yield HealthCheck(
+            "sessions", "warning", f"nothing can be written: {why}", "name the primary server, or reset it"
+        )
+    elif facts.timeouts:
+        named = ", ".join(f"{name} = {value}" for name, value in facts.timeouts.items())
+        advice = "longer work is tried three times, then fails: reset it for this role if runs name it"
+        yield HealthCheck("sessions", "warning", f"the server ends our work by {named}", advice)
+    else:
+        yield HealthCheck("sessions", "ok", "settings are ours, no time limit ends our work")
+
+
+def _some(names: Sequence[str], most: int = 4) -> str:
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
+
+
 def _sources(runtime: Runtime, sources: Sequence[str]) -> Iterator[HealthCheck]:
     """In parallel, primary first."""
     health = {row["source"]: row for row in runtime.store.health("doctor").all()}
@@ -105,7 +173,7 @@ def _sources(runtime: Runtime, sources: Sequence[str]) -> Iterator[HealthCheck]:
 
 
 def _source(runtime: Runtime, name: str, is_primary: bool, health: Mapping[str, Any]) -> tuple[HealthCheck, int | None]:
-    """Also return its clock in ms. Only a primary's failure is more than a warning."""
+    """Also return its clock in ms. What another than the primary refuses us is a warning, no answer a failure."""
     check, failed = f"source {name}", "failed" if is_primary else "warning"
     try:
         client = runtime.new_client(name, tries=1)
@@ -121,6 +189,8 @@ def _source(runtime: Runtime, name: str, is_primary: bool, health: Mapping[str, 
             check, failed, str(error), proxy if is_primary else f"{proxy}; or take it out of `sources`"
         ), None
     except ExchangeError as error:
+        if isinstance(error, ExchangeUnreachable):
+            failed = "failed"
         return HealthCheck(check, failed, str(error), f"check network, proxy and BACKFILL_{name.upper()}_URL"), None
     finally:
         client.close()
