@@ -14,6 +14,9 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from backfill import __version__
+from backfill.cli.tables import fit
+
 Row = Mapping[str, Any]
 # A file or a pipe is not wrapped.
 FILE_WIDTH = 10_000
@@ -22,31 +25,46 @@ FILE_WIDTH = 10_000
 class Output:
     """Results go to standard output, progress and errors to standard error."""
 
-    def __init__(self, *, as_json: bool) -> None:
+    def __init__(self, *, as_json: bool, command: str | None = None, wide: bool = False) -> None:
         self.as_json = as_json
+        self._command = command
         # Text from exchanges and databases is not markup.
-        width = None if sys.stdout.isatty() else FILE_WIDTH
+        width = None if sys.stdout.isatty() and not wide else FILE_WIDTH
         self.results = Console(width=width, markup=False, emoji=False, highlight=False)
         soft_wrap = not sys.stderr.isatty()
         self.notes = Console(stderr=True, soft_wrap=soft_wrap, markup=False, emoji=False, highlight=False)
 
     def document(self, document: Mapping[str, Any]) -> None:
-        """The one JSON document of a ``--json`` run."""
-        print(json.dumps(document, default=_plain, indent=2))
+        """The one JSON document of a ``--json`` run: what ran, then its result (docs/command_line.md)."""
+        envelope = {"command": self._command, "version": __version__} if self._command else {}
+        print(json.dumps({**envelope, **document}, default=_plain, indent=2))
+
+    def failure(self, error: Exception, exit_code: int) -> None:
+        """Print why a command ended early; a ``--json`` run gets a document too."""
+        self.error(str(error) or type(error).__name__)
+        if self.as_json:
+            problems = list(getattr(error, "problems", ()))
+            told = {"type": type(error).__name__, "message": str(error), "problems": problems}
+            self.document({"error": told, "exit_code": exit_code})
 
     def table(self, title: str, rows: Sequence[Row], columns: Sequence[str]) -> None:
         """Print ``columns`` of ``rows`` under a title."""
+        cells = [[_shown(row[column]) for column in columns] for row in rows]
+        fitted = fit(columns, cells, self.results.width)
         table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
-        for column in columns:
+        for place, header, width in zip(fitted.places, fitted.headers, fitted.widths, strict=True):
             table.add_column(
-                column,
-                justify="right" if _is_numeric(rows, column) else "left",
-                overflow="fold",
-                no_wrap=column == "symbol",
+                header,
+                justify="right" if _is_numeric(rows, columns[place]) else "left",
+                overflow="ellipsis" if width else "fold",
+                no_wrap=bool(width) or columns[place] == "symbol",
+                max_width=width,
             )
-        for row in rows:
-            table.add_row(*(_shown(row[column]) for column in columns))
+        for row in cells:
+            table.add_row(*(row[place] for place in fitted.places))
         self.results.print(table)
+        if fitted.left_out:
+            self.line(f"not shown for lack of room: {', '.join(columns[place] for place in fitted.left_out)} (--wide)")
 
     def line(self, text: str) -> None:
         """Print a line of the result."""
