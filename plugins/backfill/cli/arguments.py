@@ -18,11 +18,23 @@ from backfill.config.universe_model import parse_symbol
 from backfill.domain.segments import FORMATS, PERIODS, STATUSES
 from backfill.errors import ConfigurationError
 
+EXAMPLES = """examples:
+  backfill fill --symbols BTC-USDT,ETH-USDT --timeframes 1m --from 2026-01-01
+  backfill gaps --timeframes 1h --json
+  backfill explain BTC-USDT 1m 2026-01-31T12:00Z
+  backfill export /srv/candles --dry-run
+  backfill import ~/Downloads/data.binance.vision
+  backfill segments claim --consumer trainer --limit 8
+
+exit codes: 0 complete, 3 gaps remain or something was left out, 2 bad usage, 1 failure
+"""
+
 
 def parser() -> argparse.ArgumentParser:
     """Every command with its options; bad usage exits with 2."""
     common = argparse.ArgumentParser(add_help=False)
     common.add_argument("--json", action="store_true", help="print one JSON document instead of tables")
+    common.add_argument("--wide", action="store_true", help="print all columns, however narrow the terminal is")
 
     candles = argparse.ArgumentParser(add_help=False, parents=[common])
     candles.add_argument("--db", metavar="URI", help="Postgres; else BACKFILL_DB, else AIRFLOW_CONN_CANDLES_DB")
@@ -45,7 +57,12 @@ def parser() -> argparse.ArgumentParser:
     window.add_argument("--from", dest="start", type=moment, metavar="T", help="ISO 8601 (UTC) or epoch ms")
     window.add_argument("--to", dest="end", type=moment, metavar="T", help="ISO 8601 (UTC) or epoch ms; exclusive")
 
-    root = argparse.ArgumentParser(prog="backfill", description="Keeps candle history in Postgres complete.")
+    root = argparse.ArgumentParser(
+        prog="backfill",
+        description="Keeps candle history in Postgres complete.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     root.add_argument("--version", action="version", version=f"backfill {__version__}")
     commands = root.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
@@ -134,6 +151,7 @@ def _add_decisions(
     # These options may also stand before `dismiss`: a default here would replace what was given there.
     dismiss.add_argument("--db", default=argparse.SUPPRESS, metavar="URI", help="as for every command")
     dismiss.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help="print one JSON document")
+    dismiss.add_argument("--wide", action="store_true", default=argparse.SUPPRESS, help="print all columns")
     dismiss.add_argument("--reason", type=sentence, required=True, metavar="TEXT", help="why; the finding keeps it")
 
 

@@ -57,15 +57,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ConfigurationError as error:
         Output(as_json=False).error(str(error))
         return BAD_USAGE
-    args = parser().parse_args(given)
-    output = Output(as_json=args.json)
+    options = parser()
+    if "_ARGCOMPLETE" in os.environ:
+        import argcomplete
+
+        argcomplete.autocomplete(options)
+    args = options.parse_args(given)
+    output = Output(as_json=args.json, command=args.command, wide=args.wide)
     try:
         return _command(args.command)(args, output)
     except ConfigurationError as error:
-        output.error(str(error))
+        output.failure(error, BAD_USAGE)
         return BAD_USAGE
     except BackfillError as error:
-        output.error(str(error))
+        output.failure(error, FAILURE)
         return FAILURE
     except KeyboardInterrupt:
         output.error("interrupted; what was stored stays stored, run it again to go on")

@@ -14,6 +14,9 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from backfill import __version__
+from backfill.cli.tables import fit
+
 Row = Mapping[str, Any]
 # A file or a pipe is not wrapped.
 FILE_WIDTH = 10_000
@@ -23,34 +26,50 @@ MANY_ROWS = 200
 class Output:
     """Results go to standard output, progress and errors to standard error."""
 
-    def __init__(self, *, as_json: bool) -> None:
+    def __init__(self, *, as_json: bool, command: str | None = None, wide: bool = False) -> None:
         self.as_json = as_json
+        self._command = command
         # Text from exchanges and databases is not markup.
-        width = None if sys.stdout.isatty() else FILE_WIDTH
+        width = None if sys.stdout.isatty() and not wide else FILE_WIDTH
         self.results = Console(width=width, markup=False, emoji=False, highlight=False)
         soft_wrap = not sys.stderr.isatty()
         self.notes = Console(stderr=True, soft_wrap=soft_wrap, markup=False, emoji=False, highlight=False)
 
     def document(self, document: Mapping[str, Any]) -> None:
-        """The one JSON document of a ``--json`` run; of a list, a line per row."""
-        print("{\n" + ",\n".join(f"  {json.dumps(name)}: {_value(value)}" for name, value in document.items()) + "\n}")
+        """The one JSON document of a ``--json`` run: what ran, then its result (docs/command_line.md); a line per row."""
+        envelope = {"command": self._command, "version": __version__} if self._command else {}
+        fields = {**envelope, **document}.items()
+        print("{\n" + ",\n".join(f"  {json.dumps(name)}: {_value(value)}" for name, value in fields) + "\n}")
+
+    def failure(self, error: Exception, exit_code: int) -> None:
+        """Print why a command ended early; a ``--json`` run gets a document too."""
+        self.error(str(error) or type(error).__name__)
+        if self.as_json:
+            problems = list(getattr(error, "problems", ()))
+            failed = {"type": type(error).__name__, "message": str(error), "problems": problems}
+            self.document({"error": failed, "exit_code": exit_code})
 
     def table(self, title: str, rows: Sequence[Row], columns: Sequence[str]) -> None:
         """Print ``columns`` of ``rows`` under a title."""
         if len(rows) > MANY_ROWS:
             self._plain_table(title, rows, columns)
             return
+        cells = [[_shown(row[column]) for column in columns] for row in rows]
+        fitted = fit(columns, cells, self.results.width)
         table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
-        for column in columns:
+        for place, header, width in zip(fitted.places, fitted.headers, fitted.widths, strict=True):
             table.add_column(
-                column,
-                justify="right" if _is_numeric(rows, column) else "left",
-                overflow="fold",
-                no_wrap=column == "symbol",
+                header,
+                justify="right" if _is_numeric(rows, columns[place]) else "left",
+                overflow="ellipsis" if width else "fold",
+                no_wrap=bool(width) or columns[place] == "symbol",
+                max_width=width,
             )
-        for row in rows:
-            table.add_row(*(_shown(row[column]) for column in columns))
+        for row in cells:
+            table.add_row(*(row[place] for place in fitted.places))
         self.results.print(table)
+        if fitted.left_out:
+            self.line(f"not shown for lack of room: {', '.join(columns[place] for place in fitted.left_out)} (--wide)")
 
     def _plain_table(self, title: str, rows: Sequence[Row], columns: Sequence[str]) -> None:
         """Without wrapping: rich takes milliseconds a row."""

@@ -82,6 +82,8 @@ def test_the_whole_story_of_a_bar_is_one_document(
     lists = {**LISTED, "checked_at": ANY}
     unknown = {"absent_until": None, "confirmations": None}
     assert said.document == {
+        "command": "explain",
+        "version": ANY,
         "symbol": "BTC-USDT",
         "timeframe": "1m",
         "open_time": at,

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import io
 import json
+import re
 from datetime import datetime, timezone
 
 import pytest
 
 from backfill.cli.output import Output
+from backfill.errors import SettingsInvalid
 
 NOON = datetime(2026, 1, 31, 12, tzinfo=timezone.utc)
 ROW = {"symbol": "BTC-USDT", "newest": NOON, "missing": 1234567, "coverage": 99.123, "error": None}
@@ -97,3 +99,44 @@ def test_a_terminal_gets_a_bar_that_shows_the_last_thing_done_as_it_is(monkeypat
         progress.update(progress.task_ids[0], advance=1, last="[/BTC-USDT]")
     assert "1/2" in terminal.getvalue()
     assert "[/BTC-USDT]" in terminal.getvalue()
+
+
+MANY = ("symbol", "timeframe", "total_candles", "missing_candles", "coverage_pct", "last_sync", "error_message")
+FULL = {
+    "symbol": "1000000BABYDOGE-USDT", "timeframe": "15m", "total_candles": 1_234_567, "missing_candles": 0,
+    "coverage_pct": 99.5, "last_sync": NOON, "error_message": "okx: not served in this country (HTTP 451)",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("width", [40, 60, 80, 100, 150])
+def test_a_row_is_one_line_at_any_width_and_what_has_no_room_is_named(width, monkeypatch, capsys):
+    terminal = Terminal()
+    monkeypatch.setattr("sys.stdout", terminal)
+    monkeypatch.setenv("COLUMNS", str(width))
+    monkeypatch.setenv("TERM", "xterm")
+    Output(as_json=False).table("3 series", [FULL] * 3, MANY)
+    lines = re.sub(r"\x1b\[[0-9;]*m", "", terminal.getvalue()).splitlines()
+    table = [line for line in lines if not line.startswith("not shown")]
+    assert all(len(line) <= width for line in table)
+    assert sum("BABYDOGE" in line for line in table) == 3
+    heads = "".join(table)
+    left_out = [line for line in lines if line.startswith("not shown")]
+    for column in MANY:
+        assert all(word in heads for word in column.split("_")) or column in left_out[0], column
+    assert (left_out == []) == (width >= 100), lines
+
+
+def test_a_wide_table_is_whole_on_any_terminal(monkeypatch):
+    terminal = Terminal()
+    monkeypatch.setattr("sys.stdout", terminal)
+    monkeypatch.setenv("COLUMNS", "60")
+    Output(as_json=False, wide=True).table("1 series", [FULL], MANY)
+    assert sum(FULL["error_message"] in line and "BABYDOGE" in line for line in terminal.getvalue().splitlines()) == 1
+
+
+def test_a_failure_is_a_document_too_in_a_json_run(capsys):
+    Output(as_json=True, command="fill").failure(SettingsInvalid(["a: bad", "b: bad"]), 2)
+    document = json.loads(capsys.readouterr().out)
+    assert document["command"] == "fill"
+    assert (document["exit_code"], document["error"]["type"]) == (2, "SettingsInvalid")
+    assert document["error"]["problems"] == ["a: bad", "b: bad"]

@@ -1,0 +1,47 @@
+"""Which columns of a table fit on a terminal, a row a line."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+# Of rich's box SIMPLE_HEAD with pad_edge=False: between two columns.
+BETWEEN = 2
+# Text is cut to this before a column is left out.
+SHORTEST_TEXT = 16
+
+
+class Fitted(NamedTuple):
+    """``headers`` and ``widths`` of the columns shown (by place; None: as wide as it is), and the places left out."""
+
+    places: list[int]
+    headers: list[str]
+    widths: list[int | None]
+    left_out: list[int]
+
+
+def fit(columns: Sequence[str], cells: Sequence[Sequence[str]], width: int) -> Fitted:
+    """Headers of several words stand on several lines, long text is cut, then columns are left out from the right."""
+    places = list(range(len(columns)))
+    longest = [max((len(row[place]) for row in cells), default=0) for place in places]
+    natural = [max(len(columns[place]), longest[place]) for place in places]
+    if _sum(natural) <= width:
+        return Fitted(places, list(columns), [None] * len(columns), [])
+    headers = [column.replace("_", "\n") for column in columns]
+    words = [max(map(len, header.split("\n"))) for header in headers]
+    narrow = [max(words[place], longest[place]) for place in places]
+    shown, widths = list(places), list(narrow)
+    while _sum([widths[place] for place in shown]) > width and len(shown) > 1:
+        too_much = _sum([widths[place] for place in shown]) - width
+        widest = max(shown[1:], key=lambda place: widths[place])
+        least = max(words[widest], SHORTEST_TEXT)
+        if widths[widest] > least:
+            widths[widest] = max(least, widths[widest] - too_much)
+        else:
+            shown.pop()
+    cut = [widths[place] if widths[place] < narrow[place] else None for place in shown]
+    return Fitted(shown, [headers[place] for place in shown], cut, [place for place in places if place not in shown])
+
+
+def _sum(widths: Sequence[int]) -> int:
+    return sum(widths) + BETWEEN * (len(widths) - 1) + 1
