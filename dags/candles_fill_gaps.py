@@ -1,6 +1,6 @@
 """Every 30 minutes: find what is missing and fetch exactly that.
 
-detect_gaps -> for each symbol with gaps: fill_from_blofin -> fill_from_fallback -> validate -> report
+detect_gaps -> for each symbol with gaps: fill_from_blofin -> fill_from_fallback -> validate -> report, announce
 """
 
 from __future__ import annotations

@@ -24,7 +24,7 @@ def test_gaps_are_detected_then_filled_and_validated_by_symbol_then_reported(fil
     arrows = {task.task_id: task.downstream_task_ids for task in fill_gaps_dag.tasks}
     assert arrows["fill_from_blofin"] == {"fill_from_fallback"}
     assert arrows["fill_from_fallback"] == {"validate"}
-    assert (arrows["validate"], arrows["report"]) == ({"report"}, set())
+    assert (arrows["validate"], arrows["report"], arrows["announce"]) == ({"report", "announce"}, set(), set())
     types = {task.task_id: task.task_type for task in fill_gaps_dag.tasks}
     assert types == {
         "detect_gaps": "GapDetectSensor",
@@ -32,6 +32,7 @@ def test_gaps_are_detected_then_filled_and_validated_by_symbol_then_reported(fil
         "fill_from_fallback": "CcxtFallbackOperator",
         "validate": "ValidateOperator",
         "report": "ReportOperator",
+        "announce": "AnnounceOperator",
     }
 
 
@@ -42,8 +43,9 @@ def test_the_symbols_are_mapped_over_what_the_sensor_has_found(fill_gaps_dag):
     assert fill.map_index_template == "{{ task.symbol }}"
 
 
-def test_the_report_is_made_whatever_became_of_the_rest(fill_gaps_dag):
-    assert fill_gaps_dag.get_task("report").trigger_rule == "all_done"
+@pytest.mark.parametrize("task", ["report", "announce"])
+def test_a_run_is_reported_and_announced_whatever_became_of_the_rest(fill_gaps_dag, task):
+    assert fill_gaps_dag.get_task(task).trigger_rule == "all_done"
 
 
 def test_a_task_that_hangs_is_ended(fill_gaps_dag):

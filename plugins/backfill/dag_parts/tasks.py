@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.providers.common.compat.sdk import AirflowSkipException, Param, task_group
 
 from backfill.domain.timeframes import TIMEFRAMES
+from backfill.operators.announce import AnnounceOperator
 from backfill.operators.blofin_candles import BlofinCandlesOperator
 from backfill.operators.ccxt_fallback import CcxtFallbackOperator
 from backfill.operators.report import ReportOperator
@@ -60,7 +61,7 @@ def window_form(unset_start: str, unset_end: str) -> dict[str, Param]:
 def fill_tasks(
     start: str, end: str, *, sources: str = "", plan_only: str = "False", until: str = "", mapped: bool = True
 ) -> None:
-    """detect_gaps -> for each symbol with gaps: fill_from_blofin -> fill_from_fallback -> validate, then report.
+    """detect_gaps -> for each symbol with gaps: fill_from_blofin -> fill_from_fallback -> validate; report; announce.
 
     Parameters are templates. ``start`` and ``end`` must render alike in all tasks of a run; empty: as the universe
     says. ``sources``: comma list; empty: all. ``plan_only``: "True" only logs the plan. ``until``: when fills must end.
@@ -88,11 +89,11 @@ def fill_tasks(
             >> ValidateOperator(task_id="validate", trigger_rule="all_done", **named, **checked)
         )
 
-    report = ReportOperator(task_id="report")
+    last = [ReportOperator(task_id="report"), AnnounceOperator(task_id="announce")]
     if mapped:
-        one_symbol.expand(symbol=detect_gaps.output) >> report
+        one_symbol.expand(symbol=detect_gaps.output) >> last
     else:
-        detect_gaps >> one_symbol(ALL_WITH_GAPS) >> report
+        detect_gaps >> one_symbol(ALL_WITH_GAPS) >> last
 
 
 def _skip_without_symbols(context: Context) -> None:
