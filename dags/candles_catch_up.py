@@ -1,6 +1,6 @@
 """Catch up a range of dates: each run fills the day that is its data interval, or the window of its form.
 
-detect_gaps -> fill_from_blofin -> detect_leftovers -> fill_from_fallback -> validate -> report
+detect_gaps -> fill_from_blofin -> detect_leftovers -> fill_from_fallback -> validate -> report, announce
 
     airflow backfill create --dag-id candles_catch_up --from-date 2026-01-01 --to-date 2026-01-31     (Airflow 3)
     airflow dags backfill -s 2026-01-01 -e 2026-01-31 candles_catch_up                                (Airflow 2.11)

@@ -1,7 +1,8 @@
 """Every 30 minutes: find what is missing and fetch exactly that.
 
 detect_gaps -> for each symbol with gaps: fill_from_blofin -> detect_leftovers -> where something is left:
-fill_from_fallback -> for each symbol with gaps: validate -> report. Many symbols with little work share a task.
+fill_from_fallback -> for each symbol with gaps: validate -> report, announce. Many symbols with little
+work share a task.
 """
 
 from __future__ import annotations

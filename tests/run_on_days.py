@@ -56,6 +56,7 @@ ASK_IT_ANY_DAY = (
     "integration/jobs/test_roll_up_revised.py",
     "integration/storage/test_absences.py",
     "integration/storage/test_database.py",
+    "dags/test_example_ema.py",
     "integration/storage/test_server.py",
     "integration/validation/test_busy_series.py",
     "integration/validation/test_prove_by_timeframe.py",

@@ -25,7 +25,7 @@ def test_gaps_are_detected_then_filled_and_validated_by_symbol_then_reported(fil
     assert arrows["fill_from_blofin"] == {"detect_leftovers"}
     assert arrows["detect_leftovers"] == {"fill_from_fallback"}
     assert arrows["fill_from_fallback"] == {"validate"}
-    assert (arrows["validate"], arrows["report"]) == ({"report"}, set())
+    assert (arrows["validate"], arrows["report"], arrows["announce"]) == ({"report", "announce"}, set(), set())
     types = {task.task_id: task.task_type for task in fill_gaps_dag.tasks}
     assert types == {
         "detect_gaps": "GapDetectSensor",
@@ -34,6 +34,7 @@ def test_gaps_are_detected_then_filled_and_validated_by_symbol_then_reported(fil
         "fill_from_fallback": "CcxtFallbackOperator",
         "validate": "ValidateOperator",
         "report": "ReportOperator",
+        "announce": "AnnounceOperator",
     }
 
 
@@ -49,8 +50,9 @@ def test_each_stage_is_mapped_over_the_symbols_that_need_it_and_labelled_by_them
     assert len(label.render(task=SimpleNamespace(symbol="BTC-USDT," * 100))) <= 250  # what Airflow shows
 
 
-def test_the_report_is_made_whatever_became_of_the_rest(fill_gaps_dag):
-    assert fill_gaps_dag.get_task("report").trigger_rule == "all_done"
+@pytest.mark.parametrize("task", ["report", "announce"])
+def test_a_run_is_reported_and_announced_whatever_became_of_the_rest(fill_gaps_dag, task):
+    assert fill_gaps_dag.get_task(task).trigger_rule == "all_done"
 
 
 def test_a_task_that_hangs_is_ended(fill_gaps_dag):

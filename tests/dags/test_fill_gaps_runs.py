@@ -39,6 +39,7 @@ def test_a_run_fills_every_series_and_the_next_one_has_nothing_to_do(db, run_dag
         "validate BTC-USDT": "success",
         "validate ETH-USDT": "success",
         "report": "success",
+        "announce": "success",
     }
     bars = {("BTC-USDT", "1m"): 360, ("BTC-USDT", "1h"): 48, ("ETH-USDT", "1m"): 360, ("ETH-USDT", "1h"): 48}
     assert held(db) == bars
@@ -54,6 +55,7 @@ def test_a_run_fills_every_series_and_the_next_one_has_nothing_to_do(db, run_dag
         "fill_from_fallback": "skipped",
         "validate": "skipped",
         "report": "skipped",
+        "announce": "skipped",
     }
     assert len(log(db, "id")) == len(logged)
     validated = db.execute(
@@ -80,6 +82,7 @@ def test_a_run_keeps_to_the_symbols_timeframes_and_window_it_is_given(db, run_da
         "fill_from_fallback": "skipped",
         "validate ETH-USDT": "success",
         "report": "success",
+        "announce": "success",
     }
     span = db.execute("SELECT symbol, timeframe, min(open_time), max(open_time), count(*) FROM ohlcv GROUP BY 1, 2")
     assert [(*map(str, row.values()),) for row in span] == [
@@ -114,6 +117,7 @@ def test_a_run_that_cannot_be_done_as_asked_fails_at_once_and_writes_no_candle(
         "fill_from_fallback": "skipped",
         "validate": "upstream_failed",
         "report": "failed",
+        "announce": "skipped",
     }
     sensors, reports = run.errors  # one each: it is not tried again
     assert type(sensors) is error
@@ -137,6 +141,7 @@ def test_a_symbol_that_the_exchange_lacks_fails_alone_and_is_named_by_the_report
         "validate ETH-USDT": "success",
         "validate GONE-USDT": "success",
         "report": "failed",
+        "announce": "success",
     }
     gone, reported = run.errors  # one each: asking again would not make it listed
     assert isinstance(gone, SymbolNotListed)

@@ -62,6 +62,7 @@ def test_a_run_over_batches_fills_and_validates_every_symbol_of_each(db, declare
         "fill_from_fallback": "skipped",
         **{f"validate {batch}": "success" for batch in batches},
         "report": "success",
+        "announce": "success",
     }
     logged = db.execute("SELECT task_id, map_index, symbol, missing_after FROM gap_fill_runs").fetchall()
     assert sorted(tuple(row.values()) for row in logged) == sorted(

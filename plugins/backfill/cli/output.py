@@ -36,7 +36,7 @@ class Output:
         self.notes = Console(stderr=True, soft_wrap=soft_wrap, markup=False, emoji=False, highlight=False)
 
     def document(self, document: Mapping[str, Any]) -> None:
-        """The one JSON document of a ``--json`` run: what ran, then its result (docs/command_line.md); a line per row."""
+        """The JSON document of a ``--json`` run: what ran, then its result (docs/command_line.md); a line per row."""
         envelope = {"command": self._command, "version": __version__} if self._command else {}
         fields = {**envelope, **document}.items()
         print("{\n" + ",\n".join(f"  {json.dumps(name)}: {_value(value)}" for name, value in fields) + "\n}")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.providers.common.compat.sdk import AirflowSkipException, BaseOperator, Param, chain
 
 from backfill.domain.timeframes import TIMEFRAMES
+from backfill.operators.announce import AnnounceOperator
 from backfill.operators.blofin_candles import BlofinCandlesOperator
 from backfill.operators.ccxt_fallback import CcxtFallbackOperator
 from backfill.operators.leftovers import LeftoversOperator
@@ -72,7 +73,7 @@ def fill_tasks(
     others_until: str = "",
     mapped: bool = True,
 ) -> None:
-    """detect_gaps -> fill_from_blofin -> detect_leftovers -> fill_from_fallback -> validate -> report.
+    """detect_gaps -> fill_from_blofin -> detect_leftovers -> fill_from_fallback -> validate -> report, announce.
 
     Fills and validations are mapped over symbols, or batches of them. Parameters are templates. ``start`` and ``end``
     must render alike in all tasks of a run; empty: as the universe says. ``sources``: comma list; empty: all.
@@ -102,7 +103,7 @@ def fill_tasks(
         leftovers,
         over(leftovers, ALL_LEFT, CcxtFallbackOperator, "fill_from_fallback", until=others_until, **later, **asked),
         with_gaps(ValidateOperator, "validate", **later, **checked),
-        ReportOperator(task_id="report"),
+        [ReportOperator(task_id="report"), AnnounceOperator(task_id="announce")],
     )
 
 

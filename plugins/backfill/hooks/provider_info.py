@@ -32,7 +32,16 @@ BLOFIN_CONNECTION: dict[str, Any] = {
 
 
 NAME = "Candle keeper"
-OPERATORS = ("audit", "blofin_candles", "ccxt_fallback", "maintain", "primary_candles", "report", "validate")
+OPERATORS = (
+    "announce",
+    "audit",
+    "blofin_candles",
+    "ccxt_fallback",
+    "maintain",
+    "primary_candles",
+    "report",
+    "validate",
+)
 
 
 def get_provider_info() -> dict[str, Any]:

@@ -25,6 +25,13 @@ def attempts_of_dag_run(store: CandleStore, dag_id: str, run_id: str) -> list[di
         return cursor.execute(query("runs/select_dag_run_attempts"), params).fetchall()
 
 
+def changes_of_dag_run(store: CandleStore, dag_id: str, run_id: str) -> list[dict[str, Any]]:
+    """Per timeframe, the candles that a Dag run inserted or revised; a timeframe without a change has no row."""
+    params = {"dag_id": dag_id, "run_id": run_id}
+    with translated_errors(), store.connection.cursor(row_factory=dict_row) as cursor:
+        return cursor.execute(query("runs/select_dag_run_changes"), params).fetchall()
+
+
 def external_outage(store: CandleStore) -> ExternalOutage | None:
     """None while any fallback source answers, or none has failed."""
     with translated_errors():

@@ -1,0 +1,58 @@
+"""Announce the candles a run has changed, as events of Airflow's assets."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from airflow.providers.common.compat.sdk import AirflowSkipException, Asset, AssetAlias, BaseOperator
+
+from backfill.hooks.candle_store_hook import CANDLES_CONN_ID, CandleStoreHook
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+# Of a large universe the event names the number alone: it is kept in Airflow's database.
+MOST_SYMBOLS = 50
+
+
+class AnnounceOperator(BaseOperator):
+    """One event per changed timeframe, on the asset ``candles://<timeframe>``; skipped if nothing changed.
+
+    A Dag follows with ``schedule=Asset("candles://1d")``. ``extra`` of the event: ``inserted`` and ``revised`` rows,
+    ``sources`` (rows by source), ``window_start`` and ``window_end``, ``series`` (how many) and ``symbols``, NULL if
+    too many. A task of its own: the events of a failed task are lost, and a run that fails has changed candles too.
+    """
+
+    alias = AssetAlias("candles")
+
+    def __init__(self, *, candles_conn_id: str = CANDLES_CONN_ID, **kwargs: Any) -> None:
+        super().__init__(**{"trigger_rule": "all_done", "outlets": [self.alias], **kwargs})
+        self.candles_conn_id = candles_conn_id
+
+    def execute(self, context: Context) -> list[str]:
+        """Emit the events; return the assets."""
+        from backfill.storage.run_reports import changes_of_dag_run
+
+        ti = context["ti"]
+        with CandleStoreHook(self.candles_conn_id).get_conn() as store:
+            changes = changes_of_dag_run(store, ti.dag_id, ti.run_id)
+        if not changes:
+            raise AirflowSkipException("no candle was changed: there is nothing to announce")
+        for change in changes:
+            uri = f"candles://{change['timeframe']}"
+            self.log.info("%s: %d inserted, %d revised", uri, change["inserted"], change["revised"])
+            context["outlet_events"][self.alias].add(Asset(uri), extra=_extra(change))
+        return [f"candles://{change['timeframe']}" for change in changes]
+
+
+def _extra(change: dict[str, Any]) -> dict[str, Any]:
+    symbols = change["symbols"]
+    return {
+        "inserted": change["inserted"],
+        "revised": change["revised"],
+        "sources": change["sources"],
+        "window_start": change["window_start"].isoformat(),
+        "window_end": change["window_end"].isoformat(),
+        "series": len(symbols),
+        "symbols": symbols if len(symbols) <= MOST_SYMBOLS else None,
+    }
