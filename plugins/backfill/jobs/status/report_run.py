@@ -17,7 +17,7 @@ MOST_FAILURES_TOLD = 10
 # candles_maintain looks further back.
 MARKET_WIDE_LOOKBACK = timedelta(hours=24)
 # Counts of a validation, in bars.
-VERDICTS = ("agreed", "disagree", "unverified", "no_trade_proved", "lost_proved", "rows_restored")
+VERDICTS = ("agreed", "disagree", "silent", "unverified", "no_trade_proved", "lost_proved", "rows_restored")
 
 Row = Mapping[str, Any]
 

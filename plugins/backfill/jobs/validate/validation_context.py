@@ -61,6 +61,8 @@ class ValidationContext:
         self.counts: Counter[str] = Counter()
         # By source: the size of a fault that shows beside its candles.
         self.resolves: dict[str, float] = {}
+        # What the primary source has answered for in this run.
+        self.told: list[Interval] = []
         self.errors: list[BaseException] = []
         self._health = health
         # Each failure lasts until its client gives up, with the series locked.
@@ -144,6 +146,7 @@ class ValidationContext:
         self.counts["rows_restored"] += asked.rows
         self.tell(asked.errors)
         if asked.has_answered:
+            self.told += bars
             self._health.has_answered(self.primary_id)
         elif error := next((e for e in asked.errors if isinstance(e, ExchangeError)), None):
             self._health.has_failed(self.primary_id, error)
