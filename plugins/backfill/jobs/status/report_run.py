@@ -22,7 +22,7 @@ MARKET_WIDE_LOOKBACK = timedelta(hours=24)
 # Younger gaps are still being filled.
 EXCUSED_MS = 60 * MINUTE_MS
 # Counts of a validation, in bars.
-VERDICTS = ("agreed", "disagree", "unverified", "no_trade_proved", "lost_proved", "rows_restored")
+VERDICTS = ("agreed", "disagree", "silent", "unverified", "no_trade_proved", "lost_proved", "rows_restored")
 
 Row = Mapping[str, Any]
 

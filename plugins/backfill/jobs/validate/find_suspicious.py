@@ -39,7 +39,7 @@ def find_suspicious(
     if _find_jumps(check, span, candles, comparison):
         candles = check.candles(_around(check, span))
     _find_breaks(check, span, candles, comparison)
-    _find_quantities(check, span)
+    _find_quantities(check, span, candles)
 
 
 def _around(check: ValidationContext, span: Interval) -> Interval:
@@ -128,7 +128,7 @@ def _find_breaks(
     if len(breaks):
         first_ms = breaks["open_ms"].to_numpy()
         bars = bar_intervals(np.unique([first_ms - step_ms, first_ms]), step_ms)
-        if check.ask_primary_again(difference(bars, check.known("continuity", span))):
+        if check.ask_primary_again(difference(bars, [*check.known("continuity", span), *check.told])):
             breaks = unexplained(check.candles(_around(check, span)))
     found = [
         check.primary_finding(
@@ -146,19 +146,18 @@ def _find_breaks(
     _replace(check, "continuity", span, found)
 
 
-def _find_quantities(check: ValidationContext, span: Interval) -> None:
+def _find_quantities(check: ValidationContext, span: Interval, candles: pd.DataFrame) -> None:
     """Bars whose two volumes do not fit their prices: swapped columns, another unit."""
     step_ms = check.timeframe.step_ms
 
-    def unfit() -> pd.DataFrame:
-        candles = check.candles(span)
+    def unfit(candles: pd.DataFrame) -> pd.DataFrame:
         return candles[unfitting(candles)]
 
-    bars = unfit()
+    bars = unfit(candles[candles["open_ms"].between(*span, inclusive="left")])
     if len(bars) and check.ask_primary_again(
         difference(bar_intervals(bars["open_ms"].to_numpy(), step_ms), check.known("quantities", span))
     ):
-        bars = unfit()
+        bars = unfit(check.candles(span))
     paid = bars.set_index("open_ms")
     found = []
     for run in bar_intervals(bars["open_ms"].to_numpy(), step_ms):

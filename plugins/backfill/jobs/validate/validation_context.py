@@ -61,6 +61,8 @@ class ValidationContext:
         self.counts: Counter[str] = Counter()
         # By source: the size of a fault that shows beside its candles.
         self.resolves: dict[str, float] = {}
+        # What the primary source has answered for in this run.
+        self.told: list[Interval] = []
         self.errors: list[BaseException] = []
         self._health = health
         # Each failure lasts until its client gives up, with the series locked.
@@ -153,6 +155,7 @@ class ValidationContext:
         self.tell(asked.errors)
         source_id = self.store.source_id(source.name)
         if asked.has_answered:
+            self.told += bars
             self._health.has_answered(source_id)
         elif error := next((e for e in asked.errors if isinstance(e, ExchangeError)), None):
             self._health.has_failed(source_id, error)
