@@ -68,6 +68,7 @@ test-airflow2: ## the Dags' tests and `airflow dags backfill` on Airflow 2.11, i
 bench: install ## print the figures of benchmarks/, in about twelve minutes
 	@$(VENV)/bin/python benchmarks/store_candles.py
 	@$(VENV)/bin/python benchmarks/detect_gaps.py
+	@$(VENV)/bin/python benchmarks/conditions.py
 	@$(VENV)/bin/python benchmarks/compare_candles.py
 	@$(VENV)/bin/python benchmarks/first_fill.py
 	@$(VENV)/bin/python benchmarks/find_corruptions.py
