@@ -72,6 +72,7 @@ bench: install ## print the figures of benchmarks/, in about twelve minutes
 	@$(VENV)/bin/python benchmarks/read_page.py
 	@$(VENV)/bin/python benchmarks/detect_gaps.py
 	@$(VENV)/bin/python benchmarks/many_series.py
+	@$(VENV)/bin/python benchmarks/conditions.py
 	@$(VENV)/bin/python benchmarks/compare_candles.py
 	@$(VENV)/bin/python benchmarks/first_fill.py
 	@$(VENV)/bin/python benchmarks/find_corruptions.py

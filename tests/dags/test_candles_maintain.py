@@ -72,17 +72,23 @@ def test_it_follows_the_list_prunes_audits_and_looks_for_outages(dag):
     }
 
 
-def test_findings_are_told_and_fail_nothing_and_a_repair_is_asked_for_in_the_form(db, series_id, run):
+def test_what_the_audit_finds_fails_nothing_and_is_asked_for_again_and_a_repair_is_asked_for_in_the_form(
+    db, series_id, run
+):
     insert(db, series_id, NOON, high=1.0)
+    broken = "SELECT count(*) AS n FROM candles WHERE high < low"
 
     states, said = run()
     assert set(states.values()) == {"success"}
     assert said["audit"]["remaining"] > 0
     assert said["find_outages"] == 0
-    assert db.execute("SELECT count(*) AS n FROM candles").fetchone()["n"] == 1
+    assert db.execute(broken).fetchone()["n"] == 0, "the primary source has given the bar again"
+    still_open = [row["kind"] for row in db.execute("SELECT kind FROM findings WHERE status = 'open'")]
+    assert "broken_candle" not in still_open, still_open
 
+    db.execute("UPDATE candles SET high = 1.0 WHERE open_time = %s", (NOON,))
     states, said = run({"repair": True})
-    assert (said["audit"]["remaining"], db.execute("SELECT count(*) AS n FROM candles").fetchone()["n"]) == (0, 0)
+    assert (said["audit"]["remaining"], db.execute(broken).fetchone()["n"]) == (0, 0)
     assert run()[1]["audit"] == {"found": 0, "mended": 0, "remaining": 0}
 
 

@@ -140,14 +140,15 @@ def test_it_fails_where_the_universe_says_so_and_the_report_names_the_series(
 
 def test_the_universe_says_what_coverage_is_good_enough(validate, filled, declare_validation):
     lose(filled, "BTC-USDT", 30)
-    declare_validation("{on_failure: fail, objective_pct: 90}")
+    declare_validation("{on_failure: fail, objective_pct: 90, max_gap_minutes: 30}")
     (told,) = validate(symbol="BTC-USDT")
     assert (told["problems"], told["objective_pct"]) == ([], 90.0)
 
 
-def test_its_own_objective_and_its_own_way_to_fail_outrank_the_universe(validate, filled):
+def test_its_own_objective_and_its_own_way_to_fail_outrank_the_universe(validate, filled, declare_validation):
     from airflow.providers.common.compat.sdk import AirflowFailException
 
+    declare_validation("{max_gap_minutes: 30}")
     lose(filled, "BTC-USDT", 30)
     (told,) = validate(symbol="BTC-USDT", objective_pct=90)
     assert (told["problems"], told["objective_pct"]) == ([], 90)
@@ -226,5 +227,12 @@ def test_a_series_that_fails_its_validation_fails_the_run_and_no_other_series(
     assert (run.tasks["validate BTC-USDT"], run.tasks["validate ETH-USDT"]) == ("success", "failed")
     reported = str(run.errors[-1])
     assert "ETH-USDT 1m failed: " in reported
-    assert "1 rows in quarantine; decide with `backfill quarantine list --symbols ETH-USDT`" in reported
+    assert "1 are missing" in reported
     assert "BTC-USDT" not in reported
+
+
+def test_a_universe_that_switches_validation_off_checks_nothing_after_a_fill(declare_validation, validate, db):
+    declare_validation("{enabled: false}")
+
+    assert validate(symbol="BTC-USDT,ETH-USDT") == []
+    assert validations(db, "symbol") == []

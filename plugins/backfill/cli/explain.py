@@ -153,6 +153,8 @@ def _source(source: Row, as_of: datetime) -> str:
         said = f"its listing is refused: {listings[0]['reason']}"
     elif source["absent_until"] is None:
         said = "has not been found to lack it"
+    elif source["grade"] == "refused":
+        said = f"gave only rows that broke a rule, and is asked again from {_at(source['absent_until'])} on"
     elif source["absent_until"] > as_of:
         said = f"has answered that it has none, believed until {_at(source['absent_until'])}"
     else:

@@ -80,7 +80,7 @@ def test_the_whole_story_of_a_bar_is_one_document(
             "verdict": "agree", "of_this_candle": True}  # fmt: skip
     counts = {"compared": 60, "agreed": 60, "only_stored": 0, "only_other": 0}
     lists = {**LISTED, "checked_at": ANY}
-    unknown = {"absent_until": None, "confirmations": None}
+    unknown = {"absent_until": None, "confirmations": None, "grade": None}
     assert said.document == {
         "command": "explain",
         "version": ANY,

@@ -144,3 +144,19 @@ def test_what_a_removed_bar_was_is_still_told(cli: Cli, store: CandleStore, wind
     assert (
         "2. blofin: open 100, high 101, low 99, close 100, volume 2.5, quote volume 250; removed without a" in said.out
     )
+
+
+def test_a_bar_whose_only_rows_broke_a_rule_is_refused(cli: Cli, store: CandleStore, window: SeriesWindow) -> None:
+    bar = Interval(BAR_MS, BAR_MS + MINUTE_MS)
+    with store.page_transaction():
+        store.store_page(
+            window,
+            store.source_id("blofin"),
+            candles([]),
+            bars=[],
+            refused=[bar],
+            quarantined=[QuarantinedRow(BAR_MS, "high_is_not_highest", BROKEN)],
+        )
+
+    assert story(cli)["state"] == "refused"
+    assert "blofin: gave only rows that broke a rule" in cli("explain", "BTC-USDT", "1m", BAR).out

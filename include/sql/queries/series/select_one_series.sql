@@ -1,5 +1,6 @@
 -- One series, and what its ledger says of one bar as of a moment. In ms: the window (NULL: there is none), the listing at
 -- the primary source, the start of retention, the end of the last closed bar. `absent`: every source confirms it absent.
+-- `refused`: one source has only rows that broke a rule.
 SELECT s.id AS series_id, s.wanted, s.source_ids,
        ARRAY (SELECT src.name
               FROM unnest(s.source_ids) WITH ORDINALITY AS ranked (source_id, place)
@@ -7,6 +8,8 @@ SELECT s.id AS series_id, s.wanted, s.source_ids,
               ORDER BY ranked.place) AS sources,
        s.held @> bar.ms AS held, s.settled @> bar.ms AS settled, s.no_trade @> bar.ms AS no_trade, s.lost @> bar.ms AS lost,
        (SELECT absent @> bar.ms FROM absent_everywhere(s.id, s.source_ids, %(at)s)) AS absent,
+       EXISTS (SELECT FROM absences AS a
+               WHERE a.series_id = s.id AND a.source_id = ANY (s.source_ids) AND a.grade = 'refused' AND a.absent @> bar.ms) AS refused,
        w.start_ms, w.end_ms,
        CASE WHEN prime.describes THEN grid_floor(epoch_ms(i.list_time), s.step_ms, s.anchor_ms) END AS listed_from_ms,
        CASE WHEN prime.describes

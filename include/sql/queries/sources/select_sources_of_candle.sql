@@ -1,7 +1,7 @@
 -- The sources of a series, best first, with how each lists the instrument and until when it is believed to lack one bar.
 -- A source that the series does not name comes last, if it has a listing.
 SELECT src.name AS source, array_position(s.source_ids, src.id) AS rank,
-       coalesce(known.listings, '[]') AS listings, said.absent_until, said.confirmations
+       coalesce(known.listings, '[]') AS listings, said.absent_until, said.confirmations, said.grade
 FROM series AS s
 JOIN sources AS src ON src.id = ANY (s.source_ids)
      OR EXISTS (SELECT FROM listings AS l WHERE l.instrument_id = s.instrument_id AND l.source_id = src.id)
@@ -14,7 +14,7 @@ LEFT JOIN LATERAL (
     FROM listings AS l WHERE l.instrument_id = s.instrument_id AND l.source_id = src.id
 ) AS known ON true
 LEFT JOIN LATERAL (
-    SELECT a.expires_at AS absent_until, a.confirmations
+    SELECT a.expires_at AS absent_until, a.confirmations, a.grade
     FROM absences AS a
     WHERE a.series_id = s.id AND a.source_id = src.id AND a.absent @> %(open_ms)s::bigint
 ) AS said ON true

@@ -139,6 +139,11 @@ def _no_candle(series: Mapping[str, Any], bars: Timeframe, open_ms: int) -> tupl
             f"{primary} lost it: its coarser bars count its trades. It stays a gap, to be asked for",
         ),
         (series["no_trade"], "no_trade", f"no trade: coarser bars of {primary} are whole without it"),
+        (
+            series["refused"],
+            "refused",
+            "its only rows broke a rule and are in quarantine; a later answer or a person's decision settles it",
+        ),
         (series["absent"], "absent", "every source that may be asked has answered, and none has it"),
         (True, "gap", "a source is still to be asked for it"),
     )
