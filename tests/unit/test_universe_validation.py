@@ -44,6 +44,16 @@ def objectives(universe) -> dict[tuple[str, str], float]:
     return {(one.symbol, one.timeframe): one.objective_pct for one in universe.series()}
 
 
+def test_symbols_share_a_task_by_their_work_unless_a_number_is_given(universe, problems):
+    assert universe(MINIMAL).symbols_per_task is None
+    assert universe(MINIMAL + "symbols_per_task: auto\n").symbols_per_task is None
+    assert universe(MINIMAL + "symbols_per_task: 20\n").symbols_per_task == 20
+    for wrong in ("0", "many", "1.5"):
+        (problem,) = problems(MINIMAL + f"symbols_per_task: {wrong}\n")
+        assert "symbols_per_task" in problem
+        assert wrong in problem
+
+
 def test_without_the_section_a_thousandth_may_be_missing_and_problems_are_warned_of(universe):
     assert universe(MINIMAL).validation == Validation()
     validation = load_universe(DEFAULT).validation

@@ -32,6 +32,7 @@ from backfill.domain.timeframes import DAY_MS, HOUR_MS, MINUTE_MS, TIMEFRAMES, t
 from backfill.errors import ConfigurationError, UnknownTimeframe
 
 ALL = "all"
+AUTO = "auto"
 # A 200-bar average is the longest in common use.
 READY_BARS = 200
 UNIT_MS = {"m": MINUTE_MS, "h": HOUR_MS, "d": DAY_MS, "w": 7 * DAY_MS}
@@ -150,6 +151,16 @@ def _all_or_list(value: object, as_list: ValidatorFunctionWrapHandler) -> tuple[
     return names
 
 
+def _auto_or_number(value: object, as_number: ValidatorFunctionWrapHandler) -> int | None:
+    """None stands for as many as make even tasks."""
+    if value == AUTO:
+        return None
+    if type(value) is not int or value < 1:
+        raise ValueError(f"{value!r} is neither a number from 1 on nor {AUTO}")
+    number: int = as_number(value)
+    return number
+
+
 def _rule_from_short_form(value: object) -> object:
     """``1m: 7d`` is short for ``1m: {history: 7d}``."""
     return value if isinstance(value, dict) else {"history": value}
@@ -260,6 +271,7 @@ class Universe(_Section):
     spot_proxy: StrictBool = False
     roll_up: StrictBool = False
     ready_bars: Bars = READY_BARS
+    symbols_per_task: Annotated[Bars | None, WrapValidator(_auto_or_number)] = None
     validation: Validation = Validation()
     overrides: dict[Symbol, Override] = Field(default_factory=dict)
 

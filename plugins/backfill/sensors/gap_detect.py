@@ -30,7 +30,8 @@ class GapDetectSensor(BaseSensorOperator):
     :param sources: only gaps to ask these for (list or comma list).
     :param recheck: count bars confirmed absent too.
     :param plan_only: log the plan, ask no source and return an empty list.
-    :param symbols_per_task: symbols in an item; None: one while they are few or their work is large, else even batches.
+    :param symbols_per_task: symbols in an item; None: as the universe says, which is by default one while they are few
+        or their work is large, else even batches.
     :param most_items: the most items to return: Airflow maps at most 1024 (``core.max_map_length``).
     """
 
@@ -115,6 +116,7 @@ class GapDetectSensor(BaseSensorOperator):
                 end=as_moment("end", self.end),
                 ask=not plan_only,
             )
+            per_task = self.symbols_per_task or runtime.universe.symbols_per_task
             abandoned = runtime.store.run_log.abandon_dead_runs()
             if sources or recheck or plan_only:
                 plan = plan_fill(runtime, which, only=sources, recheck=recheck)
@@ -127,7 +129,7 @@ class GapDetectSensor(BaseSensorOperator):
             for line in plan.lines():
                 self.log.info(line)
             return PokeReturnValue(is_done=True, xcom_value=[])
-        found = symbols_with_gaps(gaps, self.most_items, self.symbols_per_task)
+        found = symbols_with_gaps(gaps, self.most_items, per_task)
         self.log.info(
             "%d candles are missing and %d may be had from their primary source, in %d series of %d items",
             sum(gap.missing_candles for gap in gaps), sum(gap.restorable_candles for gap in gaps),
