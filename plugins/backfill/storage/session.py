@@ -212,11 +212,19 @@ class Session:
         raise AssertionError
 
     def _execute_alone(self, sql: Any, params: Any) -> psycopg.Cursor[TupleRow]:
+        self.ready()
         if not self.pooled:
-            self.ready()
             return self._raw.execute(sql, params)
-        with self.transaction():
-            return self._raw.execute(sql, params)
+        try:
+            # Not in a pipeline: psycopg would choose how to read times before it hears of our DateStyle.
+            self._raw.execute(f"BEGIN; {_SET_LOCAL}")
+            cursor = self._raw.execute(sql, params)
+            self._raw.execute("COMMIT")
+        except BaseException:
+            if not self._raw.closed:
+                self._raw.rollback()
+            raise
+        return cursor
 
     def _open(self, patience_s: float, passing: re.Pattern[str] | None = None) -> None:
         """Try until ``patience_s``; with ``passing`` only after errors that match it."""
