@@ -31,6 +31,11 @@ class Said(NamedTuple):
     def document(self) -> Any:
         return json.loads(self.out)
 
+    @property
+    def result(self) -> Any:
+        """The document without what every command says."""
+        return {name: value for name, value in self.document.items() if name not in ("command", "version")}
+
 
 Cli = Callable[..., Said]
 

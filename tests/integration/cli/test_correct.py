@@ -276,7 +276,7 @@ def test_yes_is_an_answer_and_json_without_one_is_refused_on_a_terminal(
     monkeypatch.setattr("sys.stdin", Terminal(""))
 
     refused = correct(line(3, 100, 102, 99, 101.5, 2.5, 251))
-    assert (refused.code, refused.out) == (2, "")
+    assert (refused.code, refused.document["exit_code"]) == (2, 2)
     assert "add --yes or --dry-run" in refused.err
     assert correct(line(3, 100, 102, 99, 101.5, 2.5, 251), options=("--json", "--yes")).document["applied"] is True
 
@@ -302,7 +302,7 @@ def test_one_fault_anywhere_and_nothing_is_written(correct: Any, store: CandleSt
         line(3, *AS_HELD),
     )
 
-    assert (said.code, said.out) == (2, "")
+    assert (said.code, said.document["error"]["type"]) == (2, "CorrectionsInvalid")
     assert said.err.splitlines()[1:] == [
         "  line 3, high: high_is_not_highest (open 100, high 99, low 98, close 101)",
         "  line 3, quote_volume: 'x' is no finite decimal number",

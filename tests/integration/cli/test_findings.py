@@ -77,7 +77,7 @@ def test_what_is_dismissed_says_why_and_stays_so_when_seen_again(
 
     said = cli("findings", "dismiss", str(told), "--reason", "their feed was late", "--json")
 
-    assert (said.code, said.document) == (0, {"dismissed": [told]})
+    assert (said.code, said.result) == (0, {"dismissed": [told]})
     (kept,) = cli("findings", "--status", "dismissed", "--json").document["findings"]
     assert kept["detail"] == {"says": "a", "dismissed": "their feed was late"}
     log.record([finding])

@@ -219,7 +219,7 @@ def test_a_released_row_is_stored_as_it_came_and_the_next_page_that_brings_it_is
 
     said = cli("quarantine", "release", str(row["id"]), "--reason", "seen on the tape", "--json")
 
-    assert (said.code, said.document) == (
+    assert (said.code, said.result) == (
         0, {"released": [row["id"]], "inserted": 1, "revised": 0, "unchanged": 0, "findings_settled": 0}
     )  # fmt: skip
     told = row["payload"]

@@ -100,8 +100,22 @@ LINE = f"BTC-USDT,1m,2026-03-10T11:00Z,{BAR}"
         ",".join(f'"{cell}"' for cell in HEADER.split(",")).encode() + f'\n"{LINE}"\n'.replace(",", '","').encode(),
         b"volume,quote_volume,symbol,close,low,high,open,open_time,timeframe\n"
         b"10,15,BTC-USDT,1.5,0.5,2,1,2026-03-10T11:00Z,1m\n",
+        f"{HEADER.title()}\n{LINE}\n".encode(),
+        b"symbol;timeframe;open_time;open;high;low;close;volume;quote_volume\n"
+        b"BTC-USDT;1m;2026-03-10T11:00Z;1;2,0;0,5;1,5;10;15\n",
+        f"{HEADER}\n{LINE}\n".replace(",", "\t").encode(),
     ],
-    ids=["byte order mark and CRLF", "no last end of line", "CR", "blank lines", "quotes", "another order"],
+    ids=[
+        "byte order mark and CRLF",
+        "no last end of line",
+        "CR",
+        "blank lines",
+        "quotes",
+        "another order",
+        "capitals",
+        "semicolons",
+        "tabs",
+    ],
 )
 def test_a_spreadsheets_ways_of_writing_change_nothing(path, content):
     candle = read(path, content).candles.iloc[0]
@@ -225,8 +239,8 @@ def test_a_line_is_counted_as_an_editor_counts_it(path):
     [
         ("", [f"line 1, {name}: no such column in the header" for name in HEADER.split(",")[:-1]]),
         (HEADER.replace("low,", ""), ["line 1, low: no such column in the header"]),
-        (HEADER.replace("close", "Close"), ["line 1, close: no such column in the header",
-                                            "line 1, 'Close' is no column of a correction"]),
+        (HEADER.replace("close", "clos"), ["line 1, close: no such column in the header",
+                                           "line 1, 'clos' is no column of a correction"]),
         (HEADER + ",source", ["line 1, 'source' is no column of a correction"]),
         (HEADER + ",close", ["line 1, close: the header names it twice"]),
     ],

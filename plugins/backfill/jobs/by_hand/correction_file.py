@@ -57,8 +57,8 @@ class _Table(NamedTuple):
 def read_corrections(path: Path, series: Sequence[SeriesWindow]) -> CorrectionFile:
     """Read bars, which must be within the windows of ``series``.
 
-    UTF-8, with or without byte order mark, columns in any order. Raises :class:`CorrectionsInvalid`, which lists every
-    fault by line and column.
+    UTF-8, with or without byte order mark; columns in any order, capitals or not; commas, semicolons or tabs. Raises
+    :class:`CorrectionsInvalid`, which lists every fault by line and column.
     """
     faults: list[Fault] = []
     table = _table(path, faults)
@@ -73,14 +73,17 @@ def _table(path: Path, faults: list[Fault]) -> _Table:
     rows: list[list[str]] = []
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.reader(file, strict=True)
-            header = next(reader, [])
+            first = file.readline()
+            file.seek(0)
+            delimiter = max(",;\t", key=first.count)
+            reader = csv.reader(file, delimiter=delimiter, strict=True)
+            header = [name.strip().lower() for name in next(reader, [])]
             _check_header(path, header)
             try:
                 for row in reader:
                     if len(row) == len(header):
                         lines.append(reader.line_num)
-                        rows.append(row)
+                        rows.append(_decimal_points(header, row) if delimiter == ";" else row)
                     elif row:
                         faults.append(Fault(reader.line_num, f"{len(row)} fields: the header has {len(header)}"))
             except csv.Error as error:  # the rest may be misread
@@ -93,6 +96,11 @@ def _table(path: Path, faults: list[Fault]) -> _Table:
         raise CorrectionsInvalid(str(path), [f"it cannot be read: {getattr(error, 'strerror', error)}"]) from error
     columns = zip(*rows, strict=True) if rows else ([] for _ in header)
     return _Table(dict(zip(header, columns, strict=True)), lines)
+
+
+def _decimal_points(header: Sequence[str], row: Sequence[str]) -> list[str]:
+    """Where semicolons stand between the fields, a comma may be the decimal point."""
+    return [cell if name in KEYS else cell.replace(",", ".") for name, cell in zip(header, row, strict=True)]
 
 
 def _check_header(path: Path, header: Sequence[str]) -> None:

@@ -182,7 +182,8 @@ class _FileImport:
         proof = prove(ours, theirs)
         if proof.overlap_bars >= MIN_OVERLAP_BARS and not proof.ok:
             raise self._refusal(f"{proof.reason} (at most {MAX_CLOSE_RATIO_OFF:.0%} off is believed)")
-        fault = diagnose(sound, held, step_ms=self._bars.step_ms)
+        is_beside = proof.overlap_bars >= MIN_OVERLAP_BARS
+        fault = diagnose(sound, held, step_ms=self._bars.step_ms) if is_beside else None
         # Spot follows its perpetual at a distance.
         if fault is not None and not (self._is_spot and fault.fault == "wrong_instrument"):
             raise self._refusal(f"{fault.fault}, beside what is held: {fault.reason}")
