@@ -41,6 +41,8 @@ Limit = Annotated[int, Query(ge=1, le=200)]
 Offset = Annotated[int, Query(ge=0, le=1_000_000)]
 Sort = Literal["severity", "symbol", "timeframe", "coverage", "missing", "newest"]
 
+NOT_KEPT: dict[int | str, dict[str, Any]] = {404: {"model": answers.Problem, "description": "No such series"}}
+
 router = APIRouter()
 
 
@@ -137,13 +139,13 @@ def heat(
     return answers.Heat(first_day=first_day, rows=[answers.SeriesDays.model_validate(row) for row in rows])
 
 
-@router.get("/api/series/{symbol}/{timeframe}")
+@router.get("/api/series/{symbol}/{timeframe}", responses=NOT_KEPT)
 def series(reader: Reader, symbol: Text, timeframe: Text) -> answers.SeriesHead:
     """One series: its window, its sources, how much of it is held."""
     return answers.SeriesHead.model_validate(reader.head(symbol, timeframe))
 
 
-@router.get("/api/chart/{symbol}/{timeframe}")
+@router.get("/api/chart/{symbol}/{timeframe}", responses=NOT_KEPT)
 def chart(
     reader: Reader,
     symbol: Text,
@@ -177,7 +179,7 @@ def chart(
 @router.get(
     "/api/candles/{symbol}/{timeframe}",
     response_model=answers.StoredCandles,
-    responses={200: {"content": {"text/csv": {"schema": {"type": "string"}}}}},
+    responses={**NOT_KEPT, 200: {"content": {"text/csv": {"schema": {"type": "string"}}}}},
 )
 def candles(
     reader: Reader,
@@ -198,7 +200,7 @@ def candles(
     return answers.StoredCandles(symbol=symbol, timeframe=timeframe, rows=rows, next=following)
 
 
-@router.get("/api/explain/{symbol}/{timeframe}")
+@router.get("/api/explain/{symbol}/{timeframe}", responses=NOT_KEPT)
 def explain(reader: Reader, symbol: Text, timeframe: Text, open_time: Moment) -> answers.Story:
     """The story of the bar that opens at ``open_time``."""
     reader.head(symbol, timeframe)
