@@ -207,7 +207,7 @@ def explain(reader: Reader, symbol: Text, timeframe: Text, open_time: Moment) ->
     try:
         story = explain_candle(reader.store, symbol, timeframe, open_time, settle_ms=reader.as_of.settle_ms)
     except ConfigurationError as error:  # the time is not on the grid
-        raise HTTPException(422, str(error)) from error
+        raise _wrong("open_time", str(error)) from error
     return answers.Story.model_validate(vars(story))
 
 
@@ -311,8 +311,13 @@ def _span_ms(head: dict[str, Any], at: datetime, start: datetime | None, end: da
     end_ms = _ms(end) or max((one for one in ends if one is not None), default=_ms(at) or 0)
     start_ms = _ms(start) or min((one for one in starts if one is not None), default=end_ms - head["step_ms"])
     if start_ms >= end_ms:
-        raise HTTPException(422, f"from ({utc(start_ms):%FT%TZ}) must be before to ({utc(end_ms):%FT%TZ})")
+        raise _wrong("from", f"{utc(start_ms):%FT%TZ} must be before to, {utc(end_ms):%FT%TZ}")
     return start_ms, end_ms
+
+
+def _wrong(name: str, message: str) -> HTTPException:
+    """As FastAPI refuses a value itself."""
+    return HTTPException(422, [{"type": "value_error", "loc": ["query", name], "msg": message}])
 
 
 def _ms(at: datetime | None) -> int | None:

@@ -17,7 +17,12 @@ from backfill.ui.api import Reader
 Marked = Annotated[str, Header(alias="X-Candles", pattern="^decide$")]
 Id = Annotated[int, Field(ge=1, lt=2**63)]
 
-router = APIRouter(responses={409: {"model": Problem, "description": "It cannot be applied; nothing was changed"}})
+router = APIRouter(
+    responses={
+        400: {"model": Problem, "description": "Not JSON"},
+        409: {"model": Problem, "description": "It cannot be applied; nothing was changed"},
+    }
+)
 
 
 class Decision(BaseModel):
