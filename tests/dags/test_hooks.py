@@ -131,3 +131,13 @@ def test_the_setting_goes_before_the_connection(db, exchange, monkeypatch):
     with open_runtime("candles_db", "blofin_default") as runtime:
         markets = runtime.new_client("blofin").markets()
     assert len(markets) == 32
+
+
+def test_the_button_test_of_the_connection_asks_blofin_and_says_what_is_wrong(db, exchange, monkeypatch):
+    from backfill.hooks.blofin_hook import BlofinHook
+
+    assert BlofinHook().test_connection() == (True, "Blofin answers and lists 32 instruments")
+    monkeypatch.setenv("AIRFLOW_CONN_BLOFIN_DEFAULT", "blofin://http://127.0.0.1:1")
+    works, why = BlofinHook().test_connection()
+    assert not works
+    assert why.startswith("blofin: ")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from typing import Any
 
 from airflow.providers.common.compat.sdk import AirflowNotFoundException, BaseHook
@@ -41,3 +42,18 @@ class BlofinHook(BaseHook):
         except AirflowNotFoundException:
             return SourceConnection()
         return source_connection(self.blofin_conn_id, connection)
+
+    def test_connection(self) -> tuple[bool, str]:
+        """Ask for the instruments once, within the shared rate budget; Airflow's form shows the answer."""
+        from backfill.errors import BackfillError
+        from backfill.hooks.candle_store_hook import CANDLES_CONN_ID
+        from backfill.hooks.runtime_hook import open_runtime
+
+        try:
+            with (
+                open_runtime(CANDLES_CONN_ID, self.blofin_conn_id) as runtime,
+                closing(runtime.new_client(self.conn_type, tries=1)) as client,
+            ):
+                return True, f"Blofin answers and lists {len(client.markets())} instruments"
+        except BackfillError as error:
+            return False, str(error)

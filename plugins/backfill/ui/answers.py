@@ -275,3 +275,15 @@ class Decided(BaseModel):
     """How many rows a decision was about."""
 
     decided: int
+
+
+class Problem(BaseModel):
+    """Why there is no answer; of a wrong value FastAPI's own list of errors stands in ``detail``."""
+
+    detail: str
+
+
+class Unavailable(BaseModel):
+    """Postgres does not answer, or a setting must be mended."""
+
+    error: str

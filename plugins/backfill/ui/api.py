@@ -41,6 +41,8 @@ Limit = Annotated[int, Query(ge=1, le=200)]
 Offset = Annotated[int, Query(ge=0, le=1_000_000)]
 Sort = Literal["severity", "symbol", "timeframe", "coverage", "missing", "newest"]
 
+NOT_KEPT: dict[int | str, dict[str, Any]] = {404: {"model": answers.Problem, "description": "No such series"}}
+
 router = APIRouter()
 
 
@@ -137,13 +139,13 @@ def heat(
     return answers.Heat(first_day=first_day, rows=[answers.SeriesDays.model_validate(row) for row in rows])
 
 
-@router.get("/api/series/{symbol}/{timeframe}")
+@router.get("/api/series/{symbol}/{timeframe}", responses=NOT_KEPT)
 def series(reader: Reader, symbol: Text, timeframe: Text) -> answers.SeriesHead:
     """One series: its window, its sources, how much of it is held."""
     return answers.SeriesHead.model_validate(reader.head(symbol, timeframe))
 
 
-@router.get("/api/chart/{symbol}/{timeframe}")
+@router.get("/api/chart/{symbol}/{timeframe}", responses=NOT_KEPT)
 def chart(
     reader: Reader,
     symbol: Text,
@@ -177,7 +179,7 @@ def chart(
 @router.get(
     "/api/candles/{symbol}/{timeframe}",
     response_model=answers.StoredCandles,
-    responses={200: {"content": {"text/csv": {"schema": {"type": "string"}}}}},
+    responses={**NOT_KEPT, 200: {"content": {"text/csv": {"schema": {"type": "string"}}}}},
 )
 def candles(
     reader: Reader,
@@ -198,14 +200,14 @@ def candles(
     return answers.StoredCandles(symbol=symbol, timeframe=timeframe, rows=rows, next=following)
 
 
-@router.get("/api/explain/{symbol}/{timeframe}")
+@router.get("/api/explain/{symbol}/{timeframe}", responses=NOT_KEPT)
 def explain(reader: Reader, symbol: Text, timeframe: Text, open_time: Moment) -> answers.Story:
     """The story of the bar that opens at ``open_time``."""
     reader.head(symbol, timeframe)
     try:
         story = explain_candle(reader.store, symbol, timeframe, open_time, settle_ms=reader.as_of.settle_ms)
     except ConfigurationError as error:  # the time is not on the grid
-        raise HTTPException(422, str(error)) from error
+        raise _wrong("open_time", str(error)) from error
     return answers.Story.model_validate(vars(story))
 
 
@@ -309,8 +311,13 @@ def _span_ms(head: dict[str, Any], at: datetime, start: datetime | None, end: da
     end_ms = _ms(end) or max((one for one in ends if one is not None), default=_ms(at) or 0)
     start_ms = _ms(start) or min((one for one in starts if one is not None), default=end_ms - head["step_ms"])
     if start_ms >= end_ms:
-        raise HTTPException(422, f"from ({utc(start_ms):%FT%TZ}) must be before to ({utc(end_ms):%FT%TZ})")
+        raise _wrong("from", f"{utc(start_ms):%FT%TZ} must be before to, {utc(end_ms):%FT%TZ}")
     return start_ms, end_ms
+
+
+def _wrong(name: str, message: str) -> HTTPException:
+    """As FastAPI refuses a value itself."""
+    return HTTPException(422, [{"type": "value_error", "loc": ["query", name], "msg": message}])
 
 
 def _ms(at: datetime | None) -> int | None:

@@ -12,7 +12,7 @@ from fastapi.responses import FileResponse, JSONResponse
 
 from backfill.errors import BackfillError, ConfigurationError
 from backfill.ui import api, decisions
-from backfill.ui.answers import Rights
+from backfill.ui.answers import Problem, Rights, Unavailable
 from backfill.ui.api import Pages
 
 STATIC = Path(__file__).parent / "static"
@@ -60,6 +60,11 @@ def coverage_app(
         docs_url=None,
         redoc_url=None,
         openapi_url=None,
+        responses={
+            401: {"model": Problem, "description": "Not signed in"},
+            403: {"model": Problem, "description": "Not allowed"},
+            503: {"model": Unavailable, "description": "Postgres does not answer, or a setting must be mended"},
+        },
     )
     app.state.pages = pages
 

@@ -10,14 +10,19 @@ from pydantic import BaseModel, Field
 from backfill.errors import DecisionRefused, SeriesBusy
 from backfill.jobs.by_hand import quarantine
 from backfill.jobs.by_hand.dismiss_findings import dismiss_findings
-from backfill.ui.answers import Decided
+from backfill.ui.answers import Decided, Problem
 from backfill.ui.api import Reader
 
 # Another site's page cannot send it without asking us first, which we do not answer.
 Marked = Annotated[str, Header(alias="X-Candles", pattern="^decide$")]
 Id = Annotated[int, Field(ge=1, lt=2**63)]
 
-router = APIRouter()
+router = APIRouter(
+    responses={
+        400: {"model": Problem, "description": "Not JSON"},
+        409: {"model": Problem, "description": "It cannot be applied; nothing was changed"},
+    }
+)
 
 
 class Decision(BaseModel):

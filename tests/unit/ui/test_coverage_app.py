@@ -115,6 +115,15 @@ def test_the_description_of_the_api_names_every_route_but_the_files() -> None:
     assert described == {route.path for route in app.routes if isinstance(route, APIRoute)} - files
 
 
+def test_every_route_describes_its_refusals() -> None:
+    paths = call(coverage_app(unreachable, everybody), "/openapi.json").json()["paths"]
+    described = {(path, method): set(one["responses"]) for path, of in paths.items() for method, one in of.items()}
+    assert all(codes >= {"200", "401", "403", "503"} for codes in described.values())
+    of_series = {path for (path, _), codes in described.items() if "404" in codes}
+    assert of_series == {f"/api/{name}/{{symbol}}/{{timeframe}}" for name in ("series", "chart", "candles", "explain")}
+    assert {method for (_, method), codes in described.items() if "409" in codes} == {"post"}
+
+
 def test_the_pages_ask_only_for_files_of_this_app() -> None:
     html = (STATIC / "coverage.html").read_text()
     asked = re.findall(r"""(?:href|src)="(static/[^"]+)""", html) + re.findall(r'from "\./([^"]+)"', SCRIPTS)
