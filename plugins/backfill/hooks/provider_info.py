@@ -37,6 +37,8 @@ OPERATORS = (
     "audit",
     "blofin_candles",
     "ccxt_fallback",
+    "export_segments",
+    "leftovers",
     "maintain",
     "primary_candles",
     "report",

@@ -65,7 +65,7 @@ OPEN_PATIENCE_S = 3.0
 REOPEN_PATIENCE_S = 60.0
 
 
-class Opened(NamedTuple):
+class OpenedSession(NamedTuple):
     """A checked connection; ``pooled``: each transaction may meet another server session."""
 
     raw: Raw
@@ -242,9 +242,9 @@ class Session:
                 self.opens += 1
                 return
 
-    def _opened(self) -> Opened:
+    def _opened(self) -> OpenedSession:
         if self._known_pooled:
-            return Opened(self._connected(None), pooled=True)
+            return OpenedSession(self._connected(None), pooled=True)
         try:
             raw = self._connected(_OPTIONS)
         except psycopg.OperationalError as error:
@@ -252,7 +252,7 @@ class Session:
                 raise
             raw = self._connected(None)  # pgbouncer takes no options
         try:
-            return Opened(raw, pooled=self._checked(raw))
+            return OpenedSession(raw, pooled=self._checked(raw))
         except BaseException:
             raw.close()
             raise
