@@ -127,4 +127,4 @@ def _distance_from_last_close(candles: pd.DataFrame) -> pd.Series:
     before = candles["close"].shift()
     with np.errstate(divide="ignore", invalid="ignore"):
         outside = np.maximum(candles["low"] / before - 1, 1 - candles["high"] / before)
-    return pd.Series(np.maximum(outside.to_numpy(), 0))
+    return pd.Series(np.maximum(np.asarray(outside), 0))
