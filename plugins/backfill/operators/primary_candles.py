@@ -40,7 +40,7 @@ class PrimaryCandlesOperator(FillOperator):
         with open_runtime(self.candles_conn_id, self.blofin_conn_id) as runtime:
             windows = with_primary_among(runtime.store, self.windows(runtime), wanted or sources)
             if not windows:
-                named = " or ".join(wanted or sources)
+                named = " or ".join(wanted or sources or ())
                 raise AirflowSkipException(f"the primary source of {self.symbol} is another than {named}")
             runtime.store.run_log.abandon_dead_runs()  # such as an earlier try of this task
             reports = list(
