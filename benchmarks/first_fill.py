@@ -22,7 +22,7 @@ import requests
 from throw_away import Stopwatch, spread, throw_away_home
 
 from backfill.config.settings import load_settings
-from backfill.config.universe_file import declared_series
+from backfill.config.universe_file import declared_series, load_universe
 from backfill.domain.timeframes import DAY_MS, MINUTE_MS
 from backfill.errors import LocalStackFailed
 from backfill.local.embedded_postgres import EmbeddedPostgres
@@ -50,7 +50,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3, choices=range(1, 11), metavar="1..10")
     parser.add_argument("--walked", type=int, default=2, choices=range(1, 9), metavar="1..8", help="symbols walked")
     arguments = parser.parse_args()
-    symbols = [wish.symbol for wish in declared_series(load_settings({}))]
+    symbols = [wish.symbol for wish in declared_series(load_universe(load_settings({}).universe))]
     walked = symbols[: arguments.walked]
     watch = Stopwatch()
     asked: dict[str, int] = {}
