@@ -4,6 +4,7 @@ UPDATE listings SET proved_by = 'primary' WHERE proved_by = 'home';
 
 COMMENT ON COLUMN instruments.list_time IS 'The earliest listing time that the primary source ever gave: a hint, not on the grid.';
 COMMENT ON COLUMN instruments.list_time_told IS 'The listing time that the primary source gave last.';
+COMMENT ON COLUMN instruments.last_listed_at IS 'When the primary source''s list named it last; while its state is `unlisted`, windows end here, or after its last candle. NULL: never.';
 COMMENT ON COLUMN instruments.refreshed_at IS 'When the primary source last described the instrument; NULL: never yet.';
 COMMENT ON COLUMN listings.proved_by IS 'Whose candles the overlap was with: `primary`, or another source while the primary source has none; `identity`: no overlap was needed.';
 COMMENT ON COLUMN series.source_ids IS 'The sources that may supply it, best first. The first is its primary source.';

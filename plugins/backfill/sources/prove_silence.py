@@ -87,6 +87,10 @@ class SilenceProof:
         """The source's longer timeframes, nearest first."""
         return [one for one in coarser(self._window.timeframe) if venue(self._source.name).serves(one.name)]
 
+    def _unstored(self) -> list[Timeframe]:
+        """Those of which no series is kept, so that a page must be requested."""
+        return [one for one in self._published() if one.name not in self._kept]
+
     def _prove_by_stored(self, longer: Timeframe) -> None:
         rows = max(1, CHUNK_BARS * self._timeframe.step_ms // longer.step_ms)
         for page in plan_pages(self._buckets(longer, self._doubtful()), longer.step_ms, rows):
@@ -102,7 +106,7 @@ class SilenceProof:
                 asked_ms = longer.step_ms
                 self._narrow_down(longer)
                 continue
-            nearest = next(one for one in self._published() if one.name not in self._kept)
+            nearest = self._unstored()[0]
             if not asked_ms and nearest != longer:
                 self._prove_by_pages(nearest, self._doubtful())
             return
@@ -112,27 +116,18 @@ class SilenceProof:
 
         A longer bar decides if something traded in it: where it is absent too, only one that is still longer can.
         """
-        silence = self._silences.of(self._window, self._source_id)
-        if not silence.doubtful or self._pages_left() <= 0:
+        if self._pages_left() <= 0:
             return None
-
-        def decides_ms(one: Timeframe) -> int:
+        silence = self._silences.of(self._window, self._source_id)
+        options = []
+        for one in self._unstored():
+            pages = len(self._pages(one, silence.doubtful))
             traded = union([Interval(one.floor(start), one.ceil(end)) for start, end in silence.held])
-            return total_ms(intersection(silence.doubtful, traded))
-
-        longer = [
-            one
-            for one in self._published()
-            if one.step_ms > beyond_ms and one.name not in self._kept and self._pages(one, silence.doubtful)
-        ]
-        if beyond_ms:
-            longer = [one for one in longer if decides_ms(one)]
-        narrow = [one for one in longer if one.step_ms <= MAX_BARS_IN_ONE * self._timeframe.step_ms] or longer[:1]
-        return min(
-            narrow,
-            key=lambda one: (-decides_ms(one), len(self._pages(one, silence.doubtful)), one.step_ms),
-            default=None,
-        )
+            decides_ms = total_ms(intersection(silence.doubtful, traded))
+            if one.step_ms > beyond_ms and pages and (decides_ms or not beyond_ms):
+                options.append((-decides_ms, pages, one.step_ms, one))
+        narrow = [option for option in options if option[2] <= MAX_BARS_IN_ONE * self._timeframe.step_ms]
+        return min(narrow or options[:1])[-1] if options else None
 
     def _narrow_down(self, longer: Timeframe) -> None:
         """A bar that does not add up calls all silence in it lost. A page of nearer ones may show which part was."""

@@ -49,8 +49,9 @@ class WishList:
             "wishes": Jsonb([_as_row(wish, source_id) for wish in wishes]),
             "dropped": Jsonb([{"symbol": symbol, "timeframe": timeframe} for symbol, timeframe in sorted(dropped)]),
         }
+        symbols = list({wish.symbol for wish in wishes})
         with translated_errors(), self._connection.transaction():
-            self._connection.execute(query("instruments/name_instruments"), params)
+            self._connection.execute(query("instruments/name_instruments"), {"symbols": symbols})
             self._connection.execute(query("series/declare_series"), params)
             names = {name for wish in wishes for name in wish.sources}
             reaches = [{"id": source_id(name), "reach_bars": venue(name).serves_bars} for name in sorted(names)]

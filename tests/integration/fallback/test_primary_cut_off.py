@@ -119,7 +119,7 @@ def test_a_bar_that_the_primary_denies_keeps_its_stand_in(store: CandleStore, ve
     assert sources_stored(store, window) == {"blofin": 300, "okx": 60}
     venues.forget_counts()
     (again,) = run(venues, [window])
-    # Another source has those bars, so they are in doubt for the primary source, and asked of nobody else.
+    # Another source has those bars, so they are in doubt for the primary source, and no other is asked.
     assert (again.status, again.rows_inserted, again.requests) == ("complete", 0, venues.asked("blofin"))
     assert sources_stored(store, window) == {"blofin": 300, "okx": 60}
 
@@ -146,7 +146,7 @@ def test_a_series_the_primary_has_given_nothing_of_is_proved_by_two_others_and_a
 
 
 def test_others_that_disagree_with_each_other_prove_nothing(store: CandleStore, venues: Venues, opened: Open) -> None:
-    """Under this name one of them has another coin; without the primary source nobody can tell which."""
+    """Under this name one of them has another coin; without the primary source nothing shows which."""
     venues.replace("okx", opened("okx", traps=["collision"]))
     window = want(store, "WIF-USDT", sources=("blofin", "okx", "bybit"))
 

@@ -27,7 +27,7 @@ def bars(replayed: ReplayedMarket, opens_ms: Sequence[int]) -> list[tuple[float,
 def test_holes_punched_in_one_real_venue_are_healed_from_another(
     store: CandleStore, venues: Venues, opened: Open, market: Market, tmp_path: Path
 ) -> None:
-    """Single bars and stretches; some the primary source lacks, some it gave and somebody lost while it is down."""
+    """Single bars and stretches; some the primary source lacks, some it gave and that were lost while it is down."""
     folder = market.folder([PRIMARY_FILE, OTHER_FILE], tmp_path)
     primary = ReplayedMarket(folder, PRIMARY_FILE, now_ms=PRIMARY_ENDS_MS)
     other = ReplayedMarket(folder, OTHER_FILE, now_ms=OTHER_ENDS_MS)

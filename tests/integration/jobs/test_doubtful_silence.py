@@ -14,6 +14,7 @@ from backfill.domain.timeframes import TIMEFRAMES, utc
 from backfill.domain.timeframes import timeframe as timeframe_named
 from backfill.jobs.fill.fill_gaps import fill_gaps
 from backfill.jobs.validate.validate_series import validate_series
+from backfill.paper.bars import grouped
 from backfill.paper.given_market import GivenMarket
 from backfill.paper.market import CANDLE, Candles
 from backfill.sources.blofin_source import BlofinSource
@@ -148,27 +149,13 @@ def test_a_young_instrument_that_is_asked_before_its_start_is_not_asked_for_ever
     assert rows(store.connection, "SELECT DISTINCT grade FROM backfill.absences") == [("reported",)]
 
 
-def made_longer(shorter: Candles, step_ms: int) -> Candles:
-    """The longer bars that a venue makes of the same trades."""
-    opens_ms = shorter["open_ms"] // step_ms * step_ms
-    firsts = np.flatnonzero(np.diff(opens_ms, prepend=-1))
-    lasts = np.append(firsts[1:], len(shorter)) - 1
-    bars = shorter[firsts].copy()
-    bars["open_ms"] = opens_ms[firsts]
-    bars["close"] = shorter["close"][lasts]
-    bars["high"] = np.maximum.reduceat(shorter["high"], firsts)
-    bars["low"] = np.minimum.reduceat(shorter["low"], firsts)
-    for name in ("base_volume", "quote_volume"):
-        bars[name] = np.add.reduceat(shorter[name], firsts)
-    return bars
-
-
 def thin_market(window: SeriesWindow, without: Collection[int] = ()) -> dict[str, Candles]:
     """Minutes of which half rest, but for the last; the longer bars know of those in ``without`` too."""
     dice = random.Random(9)
     traded = [ms for ms in range(window.start_ms, window.end_ms, MINUTE_MS) if dice.random() < 0.5]
     true = bars_of(sorted({*traded, *without, window.end_ms - MINUTE_MS}))
-    longer = {name: made_longer(true, bar.step_ms) for name, bar in TIMEFRAMES.items() if bar.step_ms > MINUTE_MS}
+    instrument = GivenMarket({(SYMBOL, "1m"): true}).instrument(SYMBOL)
+    longer = {name: grouped(true, bar, instrument) for name, bar in TIMEFRAMES.items() if bar.step_ms > MINUTE_MS}
     return {"1m": true[~np.isin(true["open_ms"], list(without))], **longer}
 
 

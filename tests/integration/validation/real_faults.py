@@ -70,7 +70,7 @@ def fake_bars_beside_another_venue(keeper: Keeper) -> list[Line]:
 
 
 def fake_bars_of_a_lone_home(keeper: Keeper) -> list[Line]:
-    """The same outage in minutes of FIL, with nobody to compare; then the primary source tells other bars."""
+    """The same outage in minutes of FIL, with nobody to compare; then the primary source returns other bars."""
     primary = keeper.read("binance__FIL-USDT-PERP__1m__202410", "2024-10-24")
     flat = np.flatnonzero(primary["base_volume"] == 0)
     keeper.source_has(PRIMARY, {("FIL-USDT", "1m"): primary})
@@ -89,7 +89,7 @@ def fake_bars_of_a_lone_home(keeper: Keeper) -> list[Line]:
     return [
         Line("minutes found", minutes, len(flat)),
         Line("suspects, since nobody else says anything", sorted({one["verdict"] for one in found}), ["suspect"]),
-        Line("replaced once the primary source tells others", keeper.revisions(), {"provider_correction": len(flat)}),
+        Line("replaced once the primary source returns others", keeper.revisions(), {"provider_correction": len(flat)}),
         Line("by those", keeper.candles(window) == _rows(mended), True),
         Line("and settled", keeper.kinds().get("flat_bars", 0), 0),
     ]
@@ -308,7 +308,7 @@ def spot_filed_as_the_perpetual(keeper: Keeper) -> list[Line]:
 
 
 def stamps_an_hour_late(keeper: Keeper) -> list[Line]:
-    """A download that wrote local time, beside a true one; then the primary source tells the true one."""
+    """A download that wrote local time, beside a true one; then the primary source returns the true one."""
     late, true = keeper.read("bittrex__ADA-BTC__5m__20180115tzlate1h"), keeper.read("bittrex__ADA-BTC__5m__20180110")
     late = late[late["open_ms"] <= true["open_ms"][-1]]
     keeper.source_has(PRIMARY, {("ADA-USDT", "5m"): late})
@@ -329,7 +329,7 @@ def stamps_an_hour_late(keeper: Keeper) -> list[Line]:
         Line("named, with its lag", sorted(lags), [("hour_shift", HOUR_MS)]),
         Line("once for each page", (len(found), len(found) < 10), (len(pages), True)),
         Line(
-            "replaced once the primary source tells the true bars",
+            "replaced once the primary source returns the true bars",
             [bar for bar in stored if bar != right.get(bar[0])],
             [],
         ),

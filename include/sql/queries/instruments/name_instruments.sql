@@ -2,8 +2,7 @@
 -- other instead of blocking each other. A process that comes second waits until the first has committed: a statement of
 -- its own after this one sees every row.
 INSERT INTO instruments (symbol)
-SELECT DISTINCT w.symbol
-FROM jsonb_to_recordset(%(wishes)s::jsonb) AS w (symbol text)
-WHERE NOT EXISTS (SELECT FROM instruments AS i WHERE i.symbol = w.symbol)
-ORDER BY w.symbol
+SELECT wished FROM unnest(%(symbols)s::text[]) AS wished
+WHERE NOT EXISTS (SELECT FROM instruments AS i WHERE i.symbol = wished)
+ORDER BY wished
 ON CONFLICT (symbol) DO NOTHING

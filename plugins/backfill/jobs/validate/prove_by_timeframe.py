@@ -55,7 +55,7 @@ def prove_by_timeframe(check: ValidationContext, *, sample: bool) -> None:
         due += fresh
     for chunk in prover.chunks(due):
         # Without usable coarser bars, a second answer is the best evidence.
-        if not prover.tells(chunk) and not (sample and check.ask_primary_again(intersection(fresh, [chunk]))):
+        if not prover.decides(chunk) and not (sample and check.ask_primary_again(intersection(fresh, [chunk]))):
             break
     _confirm_silence(check)
     check.store.silences.settle_lost_bars(check.window)
@@ -118,7 +118,7 @@ class _Prover:
         pages = plan_pages(intersection(buckets, [Interval(first, max(first, over))]), coarse.step_ms, rows)
         return [Interval(page.reach_ms, page.after_ms) for page in pages][:MOST_PAGES]
 
-    def tells(self, chunk: Interval) -> bool:
+    def decides(self, chunk: Interval) -> bool:
         """Prove one span; whether coarser bars decided anything."""
         try:
             proof = self._prove(chunk)
