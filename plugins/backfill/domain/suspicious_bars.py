@@ -127,5 +127,5 @@ def _distance_from_last_close(candles: pd.DataFrame) -> NDArray[np.float64]:
     before = candles["close"].shift().to_numpy(np.float64)
     low, high = candles["low"].to_numpy(np.float64), candles["high"].to_numpy(np.float64)
     with np.errstate(divide="ignore", invalid="ignore"):
-        outside = np.maximum(low / before - 1, 1 - high / before)
-    return np.maximum(outside, 0.0)
+        outside: NDArray[np.float64] = np.maximum(np.maximum(low / before - 1, 1 - high / before), 0.0)
+    return outside
