@@ -40,7 +40,7 @@ BASIS = 10 * BP
 LASTING_BASIS, LASTING_MS = 2.5 * BP, 10 * DAY_MS
 # Closes around a steady basis scatter by at most this share of it; if by less than LOCKED, no market made it.
 STEADY, LOCKED = 0.5, 0.1
-# A spot market trades less than this, beside another venue's perpetual.
+# A spot market trades less than this, beside another venue's perpetual; either of the two may be it.
 SPOT_VOLUME = 0.3
 # Candles of one market stay within these.
 OWN_BASIS = 1 * BP
@@ -237,7 +237,8 @@ def _another_market(evidence: _Evidence, scattered: bool, ceiling: float) -> str
     if abs(evidence.basis) < least or not evidence.is_steady:
         return None
     is_locked = abs(evidence.basis) >= BASIS and evidence.scatter < LOCKED * abs(evidence.basis)
-    if not is_locked and (evidence.volume_ratio is None or evidence.volume_ratio >= SPOT_VOLUME):
+    ratio = evidence.volume_ratio
+    if not is_locked and (ratio is None or SPOT_VOLUME <= ratio <= 1 / SPOT_VOLUME):
         return None
     volumes = "" if evidence.volume_ratio is None else f" and {evidence.volume_ratio:.2g} times the volume"
     basis = f"{evidence.basis / BP:+,.1f} bp"

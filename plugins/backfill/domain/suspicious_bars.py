@@ -122,9 +122,10 @@ def price_jumps(candles: pd.DataFrame, step_ms: int) -> pd.DataFrame:
     return pd.DataFrame({name: column[beyond] for name, column in columns.items()})
 
 
-def _distance_from_last_close(candles: pd.DataFrame) -> pd.Series:
+def _distance_from_last_close(candles: pd.DataFrame) -> NDArray[np.float64]:
     """From the last close to a bar's range, relative; 0 inside."""
-    before = candles["close"].shift()
+    before = candles["close"].shift().to_numpy(np.float64)
+    low, high = candles["low"].to_numpy(np.float64), candles["high"].to_numpy(np.float64)
     with np.errstate(divide="ignore", invalid="ignore"):
-        outside = np.maximum(candles["low"] / before - 1, 1 - candles["high"] / before)
-    return pd.Series(np.maximum(np.asarray(outside), 0))
+        outside: NDArray[np.float64] = np.maximum(np.maximum(low / before - 1, 1 - high / before), 0.0)
+    return outside

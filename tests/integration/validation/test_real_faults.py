@@ -108,4 +108,5 @@ def test_venues_in_good_health_hardly_disagree(keeper: Keeper, pair: Pair) -> No
 @pytest.mark.parametrize("pair", SPOT_AND_PERPETUAL[:2], ids=lambda pair: f"{pair.primary} beside {pair.other}")
 def test_spot_beside_a_perpetual_is_named_though_no_bar_disagrees(keeper: Keeper, pair: Pair) -> None:
     outcome = compare_pair(keeper, pair)
-    assert (outcome.disputes, set(outcome.kinds)) == ([], {"wrong_instrument"})
+    # A leap of the made market at a full hour breaks a joint.
+    assert (outcome.disputes, set(outcome.kinds) - {"continuity"}) == ([], {"wrong_instrument"})
