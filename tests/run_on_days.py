@@ -43,6 +43,7 @@ ASK_THE_CLOCK = (
 ASK_IT_ANY_DAY = (
     "integration/jobs/test_doubtful_silence.py",
     "integration/cli/test_explain_missing.py",
+    "integration/cli/test_lost_postgres.py",
     "integration/cli/test_processes.py",
     "integration/cli/test_validate.py",
     "integration/fallback/test_broken_sources.py",
@@ -54,6 +55,7 @@ ASK_IT_ANY_DAY = (
     "integration/jobs/test_prune.py",
     "integration/jobs/test_report_run.py",
     "integration/jobs/test_roll_up_revised.py",
+    "integration/pooler/test_pooled_fills.py",
     "integration/storage/test_absences.py",
     "integration/storage/test_database.py",
     "integration/storage/test_server.py",
