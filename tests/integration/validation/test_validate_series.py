@@ -22,9 +22,21 @@ from backfill.storage.series import SeriesWindow
 from integration.exchange import punch
 from integration.fallback.conftest import Open, Venues
 from integration.fallback.fills import run, want
-from integration.helpers import HOUR_MS, MINUTE_MS, NOON_MS, NOW_MS, candles, one, opens, rows, store_bars
+from integration.helpers import (
+    ADVISORY_LOCKS,
+    HOUR_MS,
+    MINUTE_MS,
+    NOON_MS,
+    NOW_MS,
+    candles,
+    one,
+    opens,
+    rows,
+    store_bars,
+)
 from integration.validation.test_prove_by_timeframe import QuietMarket
 from integration.validation.validations import insert_native, validate
+from waiting import wait_for
 
 WHO = RunIdentity("a_dag", "a_run", "validate")
 MINUTES = 360
@@ -216,6 +228,7 @@ def test_a_validation_that_is_killed_is_abandoned_and_no_failed_attempt_to_fill(
     with connect(database_uri) as doomed, closing(_killing(doomed)) as others, pytest.raises(DatabaseError):
         validate_series(CandleStore(doomed), iter(()), others, window, WHO, Validation(), at=utc(NOW_MS))
 
+    wait_for("the server to notice", lambda: rows(store.connection, ADVISORY_LOCKS) == [])
     assert GapFillLog(store.connection).abandon_dead_runs() == 1
     assert runs(store, "status, validation") == [("complete", None), ("abandoned", {})]
     (failure,) = report_run(store, "a_dag", "a_run", ["BTC-USDT"], 6).failures
