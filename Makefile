@@ -74,6 +74,7 @@ bench: install ## print the figures of benchmarks/, in about twelve minutes
 	@$(VENV)/bin/python benchmarks/real_faults.py
 	@$(VENV)/bin/python benchmarks/deep_history.py --scale 20
 	@$(VENV)/bin/python benchmarks/long_series.py
+	@$(VENV)/bin/python benchmarks/pages.py
 
 lint: install-dev ## ruff and the direction of imports
 	@$(VENV)/bin/ruff check --quiet .
