@@ -79,6 +79,7 @@ bench: install ## print the figures of benchmarks/, in about twelve minutes
 	@$(VENV)/bin/python benchmarks/real_faults.py
 	@$(VENV)/bin/python benchmarks/deep_history.py --scale 20
 	@$(VENV)/bin/python benchmarks/long_series.py
+	@$(VENV)/bin/python benchmarks/pages.py
 
 bench-run: install ## print the anatomy of Airflow runs: tasks, seconds, CPU
 	@$(VENV)/bin/python benchmarks/dag_run.py

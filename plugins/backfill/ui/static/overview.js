@@ -67,7 +67,7 @@ export function overview(_, settings) {
     { title: "48 hours", cell: (row) => hours(row) },
     { title: "Success", number: true, cell: (row) => share(row.answers_24h, row.answers_24h + row.errors_24h), tip: "of the last day's requests" },
     { title: "Candles", number: true, cell: (row) => share(row.rows_24h, row.all_rows), tip: "share of the candles of the last day" },
-    { title: "Why", long: true, cell: (row) => (row.state === "closed" && !row.paused_until ? "" : `${row.last_error ?? "paused"}; asked again ${moment(row.paused_until ?? row.open_until)}`) },
+    { title: "Why", long: true, cell: (row) => (row.state === "closed" && !row.paused_until ? "" : `${row.last_error ?? "paused"}; asked again after ${moment(row.paused_until ?? row.open_until)}`) },
   ], { caption: "Sources" });
   const place = el("div");
   const pages = el("div");
