@@ -37,14 +37,13 @@ class Migration(NamedTuple):
 
 
 def known_migrations(files: list[Path] | None = None) -> list[Migration]:
-    """The schema files, each with a number of its own, in their order."""
+    """The schema files, numbered 1, 2, 3, ... without a gap."""
     migrations = [
         Migration(int(file.name.split("_")[0]), file.stem, file.read_text(encoding="utf-8"))
         for file in (schema_files() if files is None else files)
     ]
-    versions = [m.version for m in migrations]
-    if versions != sorted(set(versions)):
-        raise DatabaseError(f"schema files are not numbered in their order: {[m.name for m in migrations]}")
+    if [m.version for m in migrations] != list(range(1, len(migrations) + 1)):
+        raise DatabaseError(f"schema files are not numbered 1, 2, 3, ...: {[m.name for m in migrations]}")
     return migrations
 
 
