@@ -146,8 +146,9 @@ BEGIN ATOMIC
     ) AS q;
 END;
 
--- A source gave rows for `these` bars that all broke a rule. The next run asks once more; refused again, the bars rest for
--- an hour, then for as long as it has been so, at most a week. What a person has discarded counts as reported absent.
+-- A source gave rows for `these` bars that all broke a rule. The next runs ask again; refused still ten minutes later, the
+-- bars rest for an hour, then for as long as it has been so, at most a week. What a person has discarded counts as reported
+-- absent.
 CREATE FUNCTION record_refusal(of_series integer, of_source smallint, these int8multirange, of_run bigint) RETURNS void
 LANGUAGE plpgsql SET search_path = backfill, pg_temp AS $$
 DECLARE
@@ -163,8 +164,9 @@ BEGIN
         PERFORM remove_absence(of_series, of_source, '{refused}', earlier.absent * these);
         PERFORM add_absence(
             of_series, of_source, 'refused', least(earlier.confirmations + 1, 1000)::smallint,
-            date_trunc('hour', now() + interval '1 hour'
-                       + least(greatest(now() - earlier.first_seen_at, interval '1 hour'), interval '7 days')),
+            CASE WHEN now() - earlier.first_seen_at < interval '10 minutes' THEN date_trunc('minute', now())
+                 ELSE date_trunc('hour', now() + interval '1 hour'
+                                 + least(greatest(now() - earlier.first_seen_at, interval '1 hour'), interval '7 days')) END,
             earlier.first_seen_at, of_run, earlier.absent * these - discarded);
     END LOOP;
     PERFORM add_absence(of_series, of_source, 'refused', 1::smallint, date_trunc('minute', now()),

@@ -22,7 +22,7 @@ from backfill.domain.candle_rules import (
     open_time_was_not_asked_for,
     sift,
 )
-from backfill.domain.intervals import Interval, intersection, union
+from backfill.domain.intervals import Interval, difference, intersection, union
 from backfill.domain.markets import Market
 from backfill.domain.page_order import out_of_order
 from backfill.domain.page_plan import PlannedPage
@@ -171,12 +171,18 @@ def silent_in(page: CandlePage, span: Interval, timeframe: Timeframe) -> list[In
 
 
 def refused_in(page: CandlePage, span: Interval, timeframe: Timeframe) -> list[Interval]:
-    """The bars of ``span`` whose only rows on the page broke a rule."""
-    refused = {
-        row.open_ms for row in page.broken if row.open_ms is not None and row.rule not in RULES_WITHOUT_A_BAR
-    } - set(page.candles["open_ms"].tolist())
-    bars = union(Interval(ms, ms + timeframe.step_ms) for ms in refused if timeframe.floor(ms) == ms)
-    return intersection(bars, [span])
+    """The bars of ``span`` whose only rows on the page broke a rule; none where a row may belong to another bar."""
+    if page.covers is None:
+        return []
+    known = set(page.candles["open_ms"].tolist())
+    broken = [row.open_ms for row in page.broken if row.open_ms is not None and row.rule not in RULES_WITHOUT_A_BAR]
+    refused = union(Interval(ms, ms + timeframe.step_ms) for ms in set(broken) - known if timeframe.floor(ms) == ms)
+    if not page.is_clean:
+        only_doubled = all(row.rule not in RULES_WITHOUT_A_BAR and row.open_ms is not None for row in page.broken)
+        given = union([*bar_intervals(page.candles["open_ms"], timeframe.step_ms), *refused])
+        if not only_doubled or difference([page.covers], given):
+            return []  # a row that was moved onto another's bar has left a hole
+    return intersection(refused, [span])
 
 
 def sift_page(

@@ -205,7 +205,7 @@ class SourceFetch:
         inside = page.candles.rows(is_inside)
         bars = bar_intervals(inside["open_ms"], self._timeframe.step_ms)
         silent = difference(silent_in(page, span, self._timeframe), answer.given) if answer.is_clean else []
-        refused = difference(refused_in(page, span, self._timeframe), answer.given)
+        refused = difference(refused_in(page, span, self._timeframe), answer.given) if not answer.contested else []
         self._write(page, inside, bars, silent, refused)
         self._outcomes["candles" if page.rows else "absent"] += 1
         self._latency_ms += page.latency_ms
