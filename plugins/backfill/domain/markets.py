@@ -31,6 +31,14 @@ class Market:
     state: str | None = None
     tick_size: float | None = None
     expires_ms: int | None = None
+    is_readable: bool = True
+
+    @classmethod
+    def unreadable(cls, venue_symbol: str) -> Market:
+        """A row that is left out, by its name; an empty name if not even that can be read."""
+        unknown = {"base": "", "quote": "", "settle": None, "contract_size": None, "is_active": None, "listed_ms": None}
+        kinds = dict.fromkeys(("is_swap", "is_spot", "is_linear", "is_inverse"), False)
+        return cls(venue_symbol, venue_symbol, told={}, is_readable=False, **unknown, **kinds)  # type: ignore[arg-type]
 
     def as_dict(self) -> dict[str, Any]:
         """As a dict for a cache; ``Market(**kept)`` restores it."""

@@ -135,20 +135,23 @@ class BlofinClient:
 
 
 def markets_of(instruments: Sequence[Any]) -> list[Market]:
-    """Markets from "Get Instruments", without rows that cannot be read; raises :class:`BadPayload` if none can."""
+    """Markets from "Get Instruments"; raises :class:`BadPayload` if no row can be read."""
     if not instruments:
         raise BadPayload(SOURCE, "lists no instrument at all")
     markets: list[Market] = []
-    unreadable: list[BadPayload] = []
+    errors: list[BadPayload] = []
     for instrument in instruments:
         try:
             markets.append(_market_of(instrument))
         except BadPayload as error:  # noqa: PERF203 - a list is a few hundred rows
-            unreadable.append(error)
-    if not markets:
-        raise unreadable[0]
-    if unreadable:
-        log.warning("%d of %d instruments are left out: %s", len(unreadable), len(instruments), unreadable[0])
+            errors.append(error)
+            name = instrument.get("instId") if isinstance(instrument, dict) else None
+            if not isinstance(name, str) or is_instrument_name(name):
+                markets.append(Market.unreadable(name if isinstance(name, str) else ""))
+    if len(errors) == len(instruments):
+        raise errors[0]
+    if errors:
+        log.warning("%d of %d instruments are left out: %s", len(errors), len(instruments), errors[0])
     return markets
 
 

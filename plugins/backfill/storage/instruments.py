@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import datetime
@@ -90,19 +90,29 @@ class Instruments:
             yield
 
     def describe(
-        self, source_id: int, described: Sequence[InstrumentDescription], wished: set[str], asked_at: datetime
+        self,
+        source_id: int,
+        described: Sequence[InstrumentDescription],
+        wished: set[str],
+        asked_at: datetime,
+        unreadable: Collection[str] = (),
     ) -> None:
-        """Store a source's list; instruments missing from it, ``wished`` or known, become unlisted."""
+        """Store a source's list; instruments missing from it, ``wished`` or known, become unlisted.
+
+        What is known of ``unreadable`` ones stays. While one of those has no name, no instrument is called missing.
+        """
         rows = [_as_row(one) for one in described]
         self._connection.execute(
             query("instruments/upsert_instruments"),
             {"instruments": Jsonb(rows), "asked_at": asked_at, "source_id": source_id},
         )
+        if "" in unreadable:
+            return
         self._connection.execute(
             query("instruments/mark_unlisted_instruments"),
             {
                 "wished": sorted(wished),
-                "listed": [one.symbol for one in described],
+                "listed": [*(one.symbol for one in described), *unreadable],
                 "asked_at": asked_at,
                 "source_id": source_id,
             },

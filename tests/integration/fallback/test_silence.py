@@ -47,7 +47,8 @@ def believed_absent(store: CandleStore, window: SeriesWindow) -> list[Interval]:
     found = rows(
         store.connection,
         "SELECT unnest(no_trade) FROM backfill.series WHERE id = %(id)s UNION ALL "
-        "SELECT unnest(absent) FROM backfill.absences WHERE series_id = %(id)s AND grade NOT IN ('doubtful', 'refused')",
+        "SELECT unnest(absent) FROM backfill.absences "
+        "WHERE series_id = %(id)s AND grade NOT IN ('doubtful', 'refused')",
         {"id": window.series_id},
     )
     return [Interval(span.lower, span.upper) for (span,) in found]

@@ -345,24 +345,37 @@ def test_an_exchange_that_is_offline_leaves_the_old_listing_and_a_warning(
         [{"symbol": "BTC-USDT"}],
         [{"instId": None}],
         [{"instId": 7}],
-        [told("BTC-USDT", listTime="soon")],
-        [told("BTC-USDT", listTime="9" * 30)],
         [told("BTC-USDT", contractValue="NaN")],
         [told("BTC-USDT", tickSize="1e999")],
         [told("BTC-USDT", contractValue=["1"])],
     ],
 )
-def test_a_listing_that_cannot_be_read_is_no_listing(
+def test_of_a_row_that_cannot_be_read_what_is_known_stays(
     store: CandleStore, universe: Callable[[str], Settings], exchange: Exchange, listing: list[Any]
 ) -> None:
     declare_universe(store, universe(TWO_COINS), exchange)
     let_listings_age(store)
-    before = rows(store.connection, "SELECT * FROM backfill.instruments ORDER BY id")
-    exchange.instruments = [told("AAA-USDT"), *listing] if listing else []
+    before = rows(store.connection, "SELECT * FROM backfill.instruments WHERE symbol = 'BTC-USDT'")
+    exchange.instruments = [told("ETH-USDT", tickSize="7"), *listing] if listing else []
 
     assert len(declare_universe(store, universe(TWO_COINS), exchange)) == 4
 
-    assert rows(store.connection, "SELECT * FROM backfill.instruments ORDER BY id") == before
+    assert rows(store.connection, "SELECT * FROM backfill.instruments WHERE symbol = 'BTC-USDT'") == before
+    tick = one(store.connection, "SELECT tick_size FROM backfill.instruments WHERE symbol = 'ETH-USDT'")
+    assert (tick == 7) == bool(listing), "the rows that can be read are believed"
+
+
+def test_beside_a_row_that_names_itself_another_that_is_gone_is_unlisted(
+    store: CandleStore, universe: Callable[[str], Settings], exchange: Exchange
+) -> None:
+    declare_universe(store, universe(TWO_COINS), exchange)
+    let_listings_age(store)
+    exchange.instruments = [told("AAA-USDT"), told("BTC-USDT", tickSize="none")]
+
+    declare_universe(store, universe(TWO_COINS), exchange)
+
+    states = dict(rows(store.connection, "SELECT symbol, state FROM backfill.instruments"))
+    assert (states["BTC-USDT"], states["ETH-USDT"]) == ("live", "unlisted")
 
 
 def test_an_instrument_told_twice_counts_once(

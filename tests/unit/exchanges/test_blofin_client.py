@@ -435,7 +435,10 @@ def test_a_row_that_cannot_be_read_is_left_out_with_a_warning_and_the_others_sta
         listed(instId="SOL-USDT"),
     ]
 
-    assert [market.venue_symbol for market in markets_of(rows)] == ["BTC-USDT", "SOL-USDT"]
+    markets = markets_of(rows)
+
+    assert [market.venue_symbol for market in markets if market.is_readable] == ["BTC-USDT", "SOL-USDT"]
+    assert [market.venue_symbol for market in markets if not market.is_readable] == ["ETH-USDT", ""]
 
     assert "3 of 5 instruments are left out" in caplog.text
 

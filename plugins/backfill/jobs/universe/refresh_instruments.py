@@ -33,13 +33,15 @@ def refresh_instruments(
     under its own names, except those to ``leave`` to other sources.
     """
     asked_at = store.now()
-    markets = ask(venue.source)
+    asked = ask(venue.source)
+    markets = [market for market in asked if market.is_readable]
+    unreadable = {market.venue_symbol for market in asked if not market.is_readable}
     described_all = _described(venue, markets, wished, keep_all=keep_all)
     rows = {one.symbol: one for one in described_all if one.symbol not in leave}
     instruments = store.instruments
     with instruments.one_refresh_at_a_time():
         last_id = instruments.last_log_id()
-        instruments.describe(store.source_id(venue.source), list(rows.values()), set(wished), asked_at)
+        instruments.describe(store.source_id(venue.source), list(rows.values()), set(wished), asked_at, unreadable)
         if renamed := _renamed(instruments.logged_after(last_id)):
             instruments.log_renamed(renamed)
 
