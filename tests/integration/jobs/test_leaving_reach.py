@@ -134,7 +134,7 @@ def test_series_with_leaving_bars_come_first(store: CandleStore, window: SeriesW
 
     found = find_gaps(store, Selection(utc(NOW_MS)))
 
-    assert symbols_with_gaps(found) == ["XRP-USDT", "BTC-USDT", "ETH-USDT", "SOL-USDT"]
+    assert symbols_with_gaps(found, 1024) == ["XRP-USDT", "BTC-USDT", "ETH-USDT", "SOL-USDT"]
     assert [one_gap.missing_candles for one_gap in found] == [5] * 4, "a series with two sources is counted once"
 
 

@@ -6,7 +6,9 @@ import os
 import shutil
 import socket
 import subprocess
+import tempfile
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -20,14 +22,15 @@ PGBOUNCER = shutil.which("pgbouncer", path="/usr/sbin:/usr/bin")
 
 
 @pytest.fixture(scope="session")
-def pooler_port(postgres_server: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
+def pooler_port(postgres_server: EmbeddedPostgres) -> Iterator[int]:
     """The port of a pgbouncer whose pool holds four server sessions a database."""
     if PGBOUNCER is None:
         pytest.skip("pgbouncer is not here: tests/install_pgbouncer.sh")
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         port = unused.getsockname()[1]
-    settings = tmp_path_factory.mktemp("pgbouncer") / "pgbouncer.ini"
+    folder = Path(tempfile.mkdtemp(prefix="pgbouncer-"))  # one that the server's account can reach
+    settings = folder / "pgbouncer.ini"
     settings.write_text(
         f"[databases]\n* = host={postgres_server.socket} user=postgres\n"
         f"[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {port}\nunix_socket_dir =\nauth_type = any\n"
@@ -35,8 +38,7 @@ def pooler_port(postgres_server: EmbeddedPostgres, tmp_path_factory: pytest.Temp
     )
     account = postgres_server.socket.stat()
     as_account: dict[str, Any] = {"user": account.st_uid, "group": account.st_gid} if os.geteuid() == 0 else {}
-    for folder in (settings.parent, *settings.parent.parents[:2]):
-        folder.chmod(0o755)
+    folder.chmod(0o755)
     settings.chmod(0o644)
     log = settings.with_suffix(".log")
     with log.open("wb") as said:
@@ -55,6 +57,7 @@ def pooler_port(postgres_server: EmbeddedPostgres, tmp_path_factory: pytest.Temp
     finally:
         process.terminate()
         process.wait(timeout=PATIENCE_S)
+        shutil.rmtree(folder)
 
 
 @pytest.fixture
