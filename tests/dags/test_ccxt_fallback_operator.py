@@ -106,6 +106,21 @@ def test_broken_sources_fail_no_task(fall_back, filled, bybit, okx):
     assert report["error"].count("not served in this country") == 2
 
 
+def test_the_failure_of_a_series_only_source_is_tried_again(fall_back, filled, bybit, tmp_path):
+    from backfill.errors import ExchangeUnreachable
+
+    (tmp_path / "universe.yaml").write_text(UNIVERSE.replace("[blofin, bybit, okx]", "[bybit]"))
+    lose(filled, "BTC-USDT", 30)
+    lose(filled, "ETH-USDT", 30)
+    bybit.faults.on("error_503")
+    with pytest.raises(ExchangeUnreachable, match="bybit"):
+        fall_back(symbol="BTC-USDT")
+    bybit.faults.off()
+    filled.execute("UPDATE source_health SET open_until = now() WHERE open_until IS NOT NULL")
+    reports = fall_back(symbol="ETH-USDT")
+    assert [(report["symbol"], report["status"]) for report in reports] == [("ETH-USDT", "complete")]
+
+
 def test_when_all_external_sources_have_failed_for_hours_the_notifiers_are_told(fall_back, filled, bybit, okx, context):
     from airflow.providers.common.compat.sdk import AirflowFailException
 

@@ -19,7 +19,7 @@ class CcxtFallbackOperator(FillOperator):
 
     Broken sources are skipped; unproved listings give nothing. The primary's candles later replace those of others.
     With nothing left the task skips itself. It may be cleared, retried or killed at any time. A source's failure does
-    not fail it: `report` judges the run by what is missing.
+    not fail it, unless the series has no other: `report` judges the run by what is missing.
 
     Parameters are those of :class:`FillOperator` (``sources`` are asked in their order), and
 
@@ -58,4 +58,5 @@ class CcxtFallbackOperator(FillOperator):
                 )
             )
             runtime.stop.check()
+            self.raise_cause_of_lone(left.windows, reports)
             return [report.as_dict() for report in reports]

@@ -53,8 +53,5 @@ class PrimaryCandlesOperator(FillOperator):
                 )
             )
         runtime.stop.check()
-        # Airflow retries only series without other sources.
-        alone = {(window.symbol, window.timeframe) for window in windows if len(window.source_ids) == 1}
-        if cause := next((r.cause for r in reports if r.cause and (r.symbol, r.timeframe) in alone), None):
-            raise cause
+        self.raise_cause_of_lone(windows, reports)
         return [report.as_dict() for report in reports]

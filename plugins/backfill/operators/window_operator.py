@@ -13,6 +13,7 @@ from backfill.hooks.candle_store_hook import CANDLES_CONN_ID
 from backfill.operators.page_links import GapsPageLink, SeriesPageLink
 
 if TYPE_CHECKING:
+    from backfill.jobs.fill.fill_gaps import FillReport
     from backfill.sources.runtime import Runtime
     from backfill.storage.series import SeriesWindow
 
@@ -104,3 +105,10 @@ class FillOperator(WindowOperator):
         super().__init__(symbol=symbol, **kwargs)
         self.recheck = recheck
         self.until = until
+
+    @staticmethod
+    def raise_cause_of_lone(windows: Sequence[SeriesWindow], reports: Sequence[FillReport]) -> None:
+        """Raise what failed a series that has one source only, so that Airflow tries again."""
+        alone = {(window.symbol, window.timeframe) for window in windows if len(window.source_ids) == 1}
+        if cause := next((r.cause for r in reports if r.cause and (r.symbol, r.timeframe) in alone), None):
+            raise cause
