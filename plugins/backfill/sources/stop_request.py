@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,6 +11,7 @@ from backfill.errors import Stopped
 # How long an answer on its way, and a series at work, may take after the request.
 ANSWER_GRACE_S = 0.7
 SERIES_GRACE_S = 1.5
+SLICE_S = 0.1
 
 
 class StopRequest:
@@ -20,7 +20,6 @@ class StopRequest:
     def __init__(self) -> None:
         self.reason: str | None = None
         self._asked_at = 0.0
-        self._event = threading.Event()
         self._heeded = 0
 
     @property
@@ -37,8 +36,6 @@ class StopRequest:
         """End, for ``reason``."""
         if self.reason is None:
             self._asked_at, self.reason = time.monotonic(), reason
-            # A signal's handler may have interrupted a thread that holds the event's lock.
-            threading.Thread(target=self._event.set).start()
 
     def is_over(self, grace_s: float) -> bool:
         """Whether it was asked at least ``grace_s`` ago."""
@@ -50,9 +47,15 @@ class StopRequest:
             raise Stopped(self.reason)
 
     def sleep(self, seconds: float) -> None:
-        """Sleep, or raise :class:`Stopped` as soon as asked."""
-        self._event.wait(seconds)
+        """Sleep, or raise :class:`Stopped` soon after being asked.
+
+        In slices: a signal's handler may interrupt a thread that holds the lock of an event.
+        """
+        over_at = time.monotonic() + seconds
         self.check()
+        while (left_s := over_at - time.monotonic()) > 0:
+            time.sleep(min(left_s, SLICE_S))
+            self.check()
 
     @contextmanager
     def heeded(self) -> Iterator[None]:
