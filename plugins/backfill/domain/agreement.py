@@ -282,21 +282,25 @@ def _noise(everything: InCommon, both: InCommon, difference: Floats, offset: Flo
     known = known[:: -(-len(known) // BARS_TO_LEARN_FROM)]
     departure = difference[known] - offset[known, None]
     departures = np.abs(np.column_stack((departure, departure.mean(axis=1))))
-    noise = _least_quantile(departures)
+    half_tick = float(np.median(_coarser_tick(both)[known])) / 2
+    halves = np.array([half_tick] * len(PRICES) + [half_tick / len(PRICES)])
+    noise = _least_quantile(departures, halves)
     if (noise <= MEASURED_NOISE).all():
         return _Noise.none()
     departures /= _activity(both)[known, None]
     for _ in range(LEARNING_ROUNDS):
-        noise = _least_quantile(departures)
+        noise = _least_quantile(departures, halves)
         departures = departures[(departures <= TIMES_TO_LEARN * noise).all(axis=1)]
     noise[noise <= MEASURED_NOISE] = 0.0
     return _Noise(noise[:-1], float(noise[-1]))
 
 
-def _least_quantile(departures: Floats) -> Floats:
+def _least_quantile(departures: Floats, half_tick: Floats) -> Floats:
+    """Departures are rounded to ticks: a quantile of 0 says no more than that it is less than half a tick."""
     shares, factors = np.array(NOISE_QUANTILES).T
-    noise: Floats = (np.quantile(departures, shares, axis=0) * factors[:, None]).min(axis=0)
-    return noise
+    quantiles = np.quantile(departures, shares, axis=0)
+    noise: Floats = (np.maximum(quantiles, half_tick) * factors[:, None]).min(axis=0)
+    return np.where(quantiles[0] < half_tick, 0.0, noise)
 
 
 def _noise_of_a_thin_pair(everything: InCommon) -> _Noise:

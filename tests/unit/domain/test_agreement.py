@@ -186,3 +186,25 @@ def test_a_third_source_without_the_bar_is_missing_and_not_on_a_side() -> None:
     third.loc[90, "high"] = math.nan  # of another field: the low still counts
     assert votes(disagreements, third)["vote"].tolist() == ["other", "missing"]
     assert votes(disagreements, market(0))["vote"].tolist() == ["missing", "missing"]
+
+
+def on_a_grid(candles: pd.DataFrame, tick: float) -> pd.DataFrame:
+    """Prices as the venue shows them, high and low around the others."""
+    prices = (candles[PRICES] / tick).round() * tick
+    return candles.assign(open=prices["open"], close=prices["close"], high=prices.max(axis=1), low=prices.min(axis=1))
+
+
+@pytest.mark.parametrize("tick_bp", [0.5, 2, 4, 12])
+def test_prices_that_are_rounded_to_a_coarse_tick_are_no_disagreement(tick_bp: float) -> None:
+    market_prices = market(3000, move=4 * BP)
+    tick = 50_000 * tick_bp * BP
+    stored = on_a_grid(market_prices, tick)
+    rng = np.random.default_rng(3)
+    heavy = 1.5 * BP * rng.standard_t(6, (len(stored), 1))
+    other = on_a_grid(market_prices.assign(**(market_prices[PRICES] * (1 + heavy))), tick)
+    found = compare(stored, other, step_ms=STEP)
+    assert found.share_agreeing > 0.999
+
+    wrong = changed(stored, 1500, open=1.009, high=1.009, low=1.009, close=1.009)
+    found_wrong = {bar for bar, _ in told(compare(wrong, other, step_ms=STEP).disagreements)}
+    assert 1500 in found_wrong
