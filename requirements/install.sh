@@ -2,8 +2,8 @@
 # Makes VENV hold exactly what is locked, and this project; does nothing where that is so already.
 #     requirements/install.sh VENV [dev | airflow2]
 # dev adds what `make test` needs; airflow2 builds on the older line of Airflow, with pytest.
-# PYTHON names the interpreter to build on; otherwise the first that suits. uv is used where it is on PATH,
-# else venv and pip, whose own settings (mirror, proxy) then hold.
+# PYTHON names the interpreter to build on; otherwise the first that suits. uv installs: the one on PATH, else pip brings
+# the locked one into VENV, and pip's own settings (index, links, certificates) hold for it too. Where uv cannot, pip does.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 venv=$1
@@ -18,6 +18,8 @@ say() { printf '%s\n' "$*" >&2; }
 fail() { say "error: $*"; exit 1; }
 suits() { "$1" -c "import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, $newest_python))" 2>/dev/null; }
 have_uv() { command -v uv >/dev/null 2>&1; }
+# A setting of pip's, from its files or its environment; empty if there is none.
+pip_setting() { "$venv/bin/python" -m pip config list 2>/dev/null | sed -n "s/^[^=]*\.$1='\(.*\)'\$/\1/p" | tail -n 1; }
 # What the arguments' files and the text on standard input add up to.
 fingerprint() { { cat; cat "$@"; } | cksum; }
 
@@ -51,9 +53,26 @@ create_venv() {
 pip_install() {
     if have_uv; then
         VIRTUAL_ENV=$PWD/$venv uv pip install --quiet "$@"
+    elif bring_uv && with_pips_settings "$venv/bin/uv" pip install --quiet --python "$venv/bin/python" "$@"; then
+        :
     else
-        "$venv/bin/python" -m pip install --quiet --quiet --no-input "$@"
+        say "uv cannot install here; pip does, which takes a minute or more"
+        by_pip "$@"
     fi
+}
+
+by_pip() { "$venv/bin/python" -m pip install --quiet --quiet --no-input "$@"; }
+
+bring_uv() { [ -x "$venv/bin/uv" ] || by_pip --require-hashes --requirement requirements/uv.lock; }
+
+with_pips_settings() { # with_pips_settings COMMAND...: uv reads other names
+    local value settings=(UV_INDEX_STRATEGY=unsafe-best-match) # like pip: the hashes say which file is right
+    value=$(pip_setting index-url); [ -z "$value" ] || settings+=("UV_DEFAULT_INDEX=$value")
+    value=$(pip_setting extra-index-url); [ -z "$value" ] || settings+=("UV_INDEX=$value")
+    value=$(pip_setting find-links); [ -z "$value" ] || settings+=("UV_FIND_LINKS=${value// /,}")
+    value=$(pip_setting cert); [ -z "$value" ] || settings+=("SSL_CERT_FILE=$value")
+    value=$(pip_setting proxy); [ -z "$value" ] || settings+=("HTTPS_PROXY=$value" "HTTP_PROXY=$value")
+    env ${settings[@]+"${settings[@]}"} "$@"
 }
 
 step() { # step NAME KEY COMMAND...: runs the command unless it was done for this key
@@ -65,7 +84,7 @@ step() { # step NAME KEY COMMAND...: runs the command unless it was done for thi
 }
 
 install_locked() {
-    say "Installing the locked dependencies into $venv (a minute at most with pip, seconds with uv) ..."
+    say "Installing the locked dependencies into $venv ..."
     create_venv
     pip_install --require-hashes --requirement "$lock"
 }
