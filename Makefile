@@ -77,6 +77,7 @@ bench: install ## print the figures of benchmarks/, in about twelve minutes
 	@$(VENV)/bin/python benchmarks/first_fill.py
 	@$(VENV)/bin/python benchmarks/find_corruptions.py
 	@$(VENV)/bin/python benchmarks/real_faults.py
+	@$(VENV)/bin/python benchmarks/thorough_validation.py
 	@$(VENV)/bin/python benchmarks/deep_history.py --scale 20
 	@$(VENV)/bin/python benchmarks/long_series.py
 	@$(VENV)/bin/python benchmarks/pages.py
