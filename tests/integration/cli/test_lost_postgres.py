@@ -120,6 +120,7 @@ def test_a_fill_lives_with_the_servers_time_limits(
 
     def hold_a_lock() -> None:
         with connect(own_server.uri()) as person, person.transaction():
+            person.execute("SET LOCAL idle_in_transaction_session_timeout = 0")
             person.execute("SELECT FROM series FOR UPDATE")
             threading.Event().wait(0.08)
 

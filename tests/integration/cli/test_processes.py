@@ -13,6 +13,7 @@ from subprocess import Popen
 import pytest
 
 from backfill.paper.coins import LIQUID_COINS
+from backfill.sources.stop_request import SERIES_GRACE_S
 from backfill.storage.candle_store import CandleStore
 from backfill.storage.series import Selection
 from integration.cli.conftest import Cli
@@ -134,7 +135,8 @@ def test_a_signal_ends_a_fill_without_waiting_for_answers_and_keeps_what_has_arr
 
     _, err = process.communicate(timeout=PATIENCE_S)
 
-    assert time.monotonic() - began < 6, "less than an answer that hangs takes; 2 s on an idle machine"
+    took_s = time.monotonic() - began
+    assert took_s < 6, "less than an answer that hangs takes; 2 s on an idle machine"
     assert process.returncode == 1
     assert f"interrupted ({number.name}); what was stored stays stored" in err
     assert "Traceback" not in err
@@ -142,7 +144,10 @@ def test_a_signal_ends_a_fill_without_waiting_for_answers_and_keeps_what_has_arr
     unfinished = rows(store.connection, "SELECT status, error FROM backfill.gap_fill_runs WHERE status <> 'complete'")
     assert unfinished
     for status, error in unfinished:
-        assert (status, error.partition(":")[0]) == ("partial", f"stopped by {number.name}")
+        # A machine that is too busy for a series to end within its grace leaves it to the next fill.
+        assert (status, error.partition(":")[0]) == ("partial", f"stopped by {number.name}") or (
+            status == "abandoned" and took_s > SERIES_GRACE_S
+        )
     assert_held_is_true(store.connection)
     live_exchange.behave(now_ms=None)
     assert cli("fill", *span).code == 0

@@ -13,6 +13,7 @@ from backfill.paper.coins import LIQUID_COINS, MULTIPLIED_COINS
 from backfill.paper.limits import NO_LIMITS
 from backfill.paper.synthetic_market import SyntheticMarket
 from backfill.paper.venues import TRAPS, paper_exchange
+from waiting import PATIENCE_S
 
 MARKET = SyntheticMarket(coins=[*LIQUID_COINS, *MULTIPLIED_COINS], quiet_share=0.1)
 WALKED_MINUTES = 3000
@@ -124,7 +125,7 @@ def test_our_client_gets_the_week_that_it_asks_for_first(running, name, unified)
     exchange, _ = running(name)
     week = timeframe_named("1w")
     since_ms = week.floor(exchange.clock()) - 20 * week.step_ms
-    client = CcxtClient(venue(name), base_url=exchange.url)
+    client = CcxtClient(venue(name), base_url=exchange.url, timeout_s=PATIENCE_S)
     answer = client.candles(unified, "1w", since_ms, 10)
     client.close()
     assert sorted(row.open_ms for row in answer.rows) == [since_ms + k * week.step_ms for k in range(10)]
