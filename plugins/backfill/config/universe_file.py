@@ -22,6 +22,7 @@ from backfill.config.universe_model import (
     UniverseFile,
     Validation,
 )
+from backfill.domain.symbols import is_pair_name
 from backfill.domain.timeframes import HOUR_MS, TIMEFRAMES
 from backfill.errors import UniverseInvalid, UnknownSymbol, UnknownTimeframe
 
@@ -150,6 +151,10 @@ def _provider_faults(universe: Universe) -> Iterator[Fault]:
 def _class_faults(universe: Universe) -> Iterator[Fault]:
     class_of: dict[str, str] = {}
     for name, one in universe.classes.items():
+        if one.kind == "stocks" and one.calendar is None:
+            yield ("classes", name), "has stocks and no `calendar`; name their exchange's, such as XNYS"
+        if one.splits is not None and one.kind != "stocks":
+            yield ("classes", name, "splits"), f"{one.kind} has no splits"
         for loc, message in _primary_faults(one.sources, spot_proxy=universe.spot_proxy):
             yield ("classes", name, *loc), message
         for index, symbol in enumerate(one.instruments):
@@ -157,6 +162,10 @@ def _class_faults(universe: Universe) -> Iterator[Fault]:
                 yield ("classes", name, "instruments", index), f"{symbol} is not among the instruments"
             if class_of.setdefault(symbol, name) != name:
                 yield ("classes", name, "instruments", index), f"{symbol} is of the class {class_of[symbol]} already"
+    for index, symbol in enumerate(universe.instruments or ()):
+        own = universe.class_of(symbol)
+        if not is_pair_name(symbol) and (own is None or own.kind == "crypto"):
+            yield ("instruments", index), f"{symbol} is no BASE-QUOTE; name it in a class of `kind: stocks` or `forex`"
 
 
 def _override_faults(universe: Universe, symbol: str, override: Override) -> Iterator[Fault]:

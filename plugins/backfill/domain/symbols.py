@@ -24,6 +24,10 @@ _SUFFIXED = re.compile(r"([A-Z][A-Z0-9]*[A-Z])(10{3,9})")
 _K_PREFIXED = re.compile(r"k([A-Z][A-Z0-9]+)")
 # BASE-QUOTE, a dated contract BASE-QUOTE-YYMMDD. A base has letters of any script, digits and dots.
 _NAME = re.compile(r"(?P<base>[^\W_](?:[^\W_]|\.)*)-[A-Z0-9]+(?:-[0-9]{6})?")
+# A stock AAPL, BRK.B, 0700.HK; a currency pair EUR_USD. BTCUSDT is BTC-USDT mistyped.
+_TICKER = re.compile(r"(?!.+USD[TC]?$)[A-Z0-9]{1,12}(?:\.[A-Z0-9]{1,4})?|[A-Z0-9]{2,12}_[A-Z]{3}")
+# What may stand in a form, a file's name, an address.
+SYMBOL_PATTERN = "[A-Z0-9]+(?:[-_.][A-Z0-9]+)?"
 MAX_NAME = 40
 # Not coins, on Blofin (2026-03-18): elsewhere other things have these names.
 NO_TWIN_ELSEWHERE = frozenset(
@@ -41,8 +45,13 @@ MAX_CLOSE_RATIO_OFF = 0.02
 def is_instrument_name(text: str) -> bool:
     """Whether an instrument may be called so: safe in a terminal, a file name, a page and a spreadsheet.
 
-    kPEPE-USDT, but not btc-usdt, which is BTC-USDT mistyped.
+    kPEPE-USDT, AAPL and EUR_USD, but not btc-usdt, which is BTC-USDT mistyped.
     """
+    return is_pair_name(text) or (len(text) <= MAX_NAME and _TICKER.fullmatch(text) is not None)
+
+
+def is_pair_name(text: str) -> bool:
+    """Whether it is BASE-QUOTE, as crypto is called."""
     found = _NAME.fullmatch(text) if len(text) <= MAX_NAME else None
     return found is not None and not (found["base"].isascii() and found["base"].islower())
 

@@ -16,7 +16,7 @@ import urllib3.exceptions
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
 from backfill.domain.markets import Market
-from backfill.domain.symbols import is_instrument_name
+from backfill.domain.symbols import is_pair_name
 from backfill.domain.timeframes import utc
 from backfill.domain.venues import venue
 from backfill.errors import (
@@ -146,7 +146,7 @@ def markets_of(instruments: Sequence[Any]) -> list[Market]:
         except BadPayload as error:  # noqa: PERF203 - a list is a few hundred rows
             errors.append(error)
             name = instrument.get("instId") if isinstance(instrument, dict) else None
-            if not isinstance(name, str) or is_instrument_name(name):
+            if not isinstance(name, str) or is_pair_name(name):
                 markets.append(Market.unreadable(name if isinstance(name, str) else ""))
     if len(errors) == len(instruments):
         raise errors[0]
@@ -185,7 +185,7 @@ def _market_of(instrument: Any) -> Market:
 
 
 def _name(symbol: Any) -> str:
-    if not isinstance(symbol, str) or not is_instrument_name(symbol):
+    if not isinstance(symbol, str) or not is_pair_name(symbol):
         raise ValueError("its name is none that an instrument may have")
     return symbol
 

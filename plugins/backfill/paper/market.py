@@ -56,12 +56,12 @@ class PaperInstrument:
     @property
     def base(self) -> str:
         """The coin: ``BTC`` of ``BTC-USDT``."""
-        return self.symbol.split("-")[0]
+        return self.symbol.partition("-")[0]
 
     @property
     def quote(self) -> str:
-        """The quote currency: ``USDT`` of ``BTC-USDT``."""
-        return self.symbol.split("-")[1]
+        """The quote currency: ``USDT`` of ``BTC-USDT``; dollars of a stock."""
+        return self.symbol.partition("-")[2].partition("-")[0] or "USD"
 
     @property
     def settle(self) -> str:

@@ -19,6 +19,7 @@ from backfill.jobs.fill.each_series import each_series
 from backfill.jobs.fill.fill_gaps import HURRIED_PATIENCE_S, PATIENCE_S, FillReport, fill_gaps, leave_to_another
 from backfill.jobs.fill.find_gaps import selection
 from backfill.jobs.fill.roll_up import in_turn, reaching_back
+from backfill.jobs.universe.close_markets import close_markets
 from backfill.jobs.universe.declare_universe import declare
 from backfill.sources.candle_source import CandleSource
 from backfill.sources.choose_sources import sources_of
@@ -55,7 +56,9 @@ def select_declared(
             known = list(dict.fromkeys(wish.symbol for wish in wishes))
             raise UnknownSymbol(error.symbol, known, str(runtime.settings.universe)) from None
 
-    declare(runtime, ask=ask, check=check)
+    wishes = declare(runtime, ask=ask, check=check)
+    if which.from_ms is not None:
+        close_markets(runtime.store, wishes, which.from_ms)
     return which
 
 

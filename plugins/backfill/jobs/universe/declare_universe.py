@@ -11,6 +11,7 @@ from backfill.config.universe_model import SeriesWish, Universe
 from backfill.domain.markets import Market
 from backfill.domain.venues import VENUES, Venue, venue
 from backfill.errors import ExchangeError
+from backfill.jobs.universe.close_markets import close_markets
 from backfill.jobs.universe.refresh_instruments import AskForMarkets, refresh_instruments
 from backfill.sources.runtime import Runtime
 from backfill.sources.venue_markets import load_markets
@@ -80,6 +81,7 @@ def compare_universe(runtime: Runtime) -> Declaration:
 def write_declaration(store: CandleStore, declaration: Declaration, *, drop: bool) -> None:
     """Write the wishes; without ``drop``, undeclared listed series stay wanted, with a warning."""
     dropped = declaration.undeclared if drop else declaration.unlisted
+    close_markets(store, declaration.wishes)
     store.wishes.declare(declaration.wishes, store.source_id, dropped)
     if kept := declaration.undeclared - dropped:
         log.warning(
