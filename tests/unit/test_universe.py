@@ -387,6 +387,7 @@ def test_a_timeframe_says_how_far_back_in_one_clear_way(problems, rule, problem)
             "instruments: all\nspot_proxy: true\nsources: [kraken]\noverrides: {A-USDT: {spot_proxy: false}}",
             "overrides.A-USDT.sources[0]: kraken has spot only and comes first",
         ),
+        ("instruments: [A-USDT.mark]\nsources: [gate]", "instruments[0]: gate comes first and has no mark prices"),
         ("instruments: [A-USDT, AAPL]", "instruments[1]: AAPL is no BASE-QUOTE; name it in a class of `kind: stocks`"),
         (
             "instruments: all\nclasses: {m: {instruments: [AAPL], sources: [okx], kind: stocks}}",

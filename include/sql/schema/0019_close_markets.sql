@@ -1,4 +1,4 @@
--- Markets that close (docs/decisions/0031-closed-markets.md). A bar that opens while its market is closed cannot exist: it is no
+-- Markets that close (docs/decisions/0031-hours-and-prices.md). A bar that opens while its market is closed cannot exist: it is no
 -- gap, and no source is asked about it, so it is not absent either.
 
 CREATE TABLE closures (

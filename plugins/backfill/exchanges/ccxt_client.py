@@ -17,6 +17,7 @@ import requests
 from requests.adapters import BaseAdapter, HTTPAdapter
 
 from backfill.domain.markets import Market
+from backfill.domain.price_kinds import TRADE
 from backfill.domain.venues import Venue
 from backfill.errors import BackfillError, BadPayload, ExchangeError, RateLimited, RequestRefused, SymbolNotListed
 from backfill.exchanges.ccxt_errors import as_ours
@@ -125,7 +126,9 @@ class CcxtClient:
         limit = min(limit, self.venue.rows(timeframe))
         until_ms = since_ms + limit * step_ms
         early = 0 if self.venue.since_inclusive else 1
-        params = {"until": until_ms - 1} if self.venue.sends_until else {}
+        params: dict[str, Any] = {"until": until_ms - 1} if self.venue.sends_until else {}
+        if self.venue.kind != TRADE:
+            params["price"] = self.venue.kind
         with self._in_our_words(f"{venue_symbol} {timeframe}"):
             rows = exchange.fetch_ohlcv(venue_symbol, timeframe, since_ms - early * step_ms, limit + early, params)
         answer = self._wire.last_answer

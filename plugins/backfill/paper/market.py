@@ -74,6 +74,20 @@ class PaperInstrument:
         return SATOSHI if self.kind == "inverse" else self.lot_size * self.contract_value
 
 
+# What mark and index prices are of the trades', so that nothing takes one for another.
+PRICE_SHARES = {"mark": 1.0004, "index": 0.9996}
+
+
+def prices_of(candles: Candles, kind: str, tick_size: Decimal) -> Candles:
+    """The bars' mark or index prices, on the tick, without volumes."""
+    priced = candles.copy()
+    decimals = max(0, -int(tick_size.normalize().as_tuple().exponent))
+    for name in ("open", "high", "low", "close"):
+        priced[name] = np.round(candles[name] * PRICE_SHARES[kind], decimals)
+    priced["base_volume"] = priced["quote_volume"] = np.nan
+    return priced
+
+
 class PaperMarket(ABC):
     """A function of time: the same question at the same ``now_ms`` has the same answer.
 

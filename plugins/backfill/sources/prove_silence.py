@@ -15,6 +15,7 @@ from backfill.domain.answers import LATE_MS, bar_intervals
 from backfill.domain.intervals import Interval, difference, intersection, total_ms, union
 from backfill.domain.next_timeframe import coarser, prove
 from backfill.domain.page_plan import PlannedPage, plan_pages
+from backfill.domain.price_kinds import TRADE, kind_of
 from backfill.domain.timeframes import Timeframe, timeframe
 from backfill.domain.venues import venue
 from backfill.errors import ExchangeError, PaginationStalled
@@ -80,7 +81,7 @@ class SilenceProof:
 
     def _fills_silence(self) -> bool:
         """Whether bars without trade exist at the source."""
-        known = venue(self._source.name).fills_no_trade
+        known = venue(self._source.name).fills_no_trade or kind_of(self._window.symbol) != TRADE
         return known or self._silences.has_flat_bars(self._window, self._source_id)
 
     def _published(self) -> list[Timeframe]:

@@ -380,6 +380,8 @@ def test_two_percent_is_the_line(off, ok):
         "BRK.B",
         "0700.HK",
         "EUR_USD",
+        "BTC-USDT.mark",
+        "kPEPE-USDT.index",
     ],
 )
 def test_a_name_that_an_exchange_may_use_is_one(name):
@@ -393,6 +395,8 @@ def test_a_name_that_an_exchange_may_use_is_one(name):
         "BTCUSDT",
         "aapl",
         "EUR_usd",
+        "BTC-USDT.last",
+        "BTC.mark",
         "BTC-usdt",
         "BTC/USDT",
         ".BTC-USDT",

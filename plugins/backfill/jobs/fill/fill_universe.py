@@ -13,6 +13,7 @@ from typing import NamedTuple
 from backfill.config.parameters import our_name
 from backfill.config.universe_file import select_series
 from backfill.config.universe_model import SeriesWish
+from backfill.domain.price_kinds import kind_of
 from backfill.domain.venues import venue
 from backfill.errors import DatabaseUnreachable, ExchangeError, SeriesBusy, UnknownSymbol
 from backfill.jobs.fill.each_series import each_series
@@ -252,5 +253,5 @@ def _share(runtime: Runtime, store: CandleStore, window: SeriesWindow, until: da
         primary=primary,
         until=until,
         limits_per_period_s=venue(primary).limits_per_period_s,
-        rows_per_page=runtime.rows_per_page(primary, window.timeframe),
+        rows_per_page=runtime.rows_per_page(primary, window.timeframe, kind_of(window.symbol)),
     )

@@ -6,9 +6,11 @@ import logging
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from backfill.config.source_names import has_kind
 from backfill.config.universe_file import declared_series
 from backfill.config.universe_model import SeriesWish, Universe
 from backfill.domain.markets import Market
+from backfill.domain.price_kinds import TRADE, kind_of
 from backfill.domain.venues import VENUES, Venue, venue
 from backfill.errors import ExchangeError
 from backfill.jobs.universe.close_markets import close_markets
@@ -166,7 +168,9 @@ def _wishes_of_all(refresh: _Refresh, universe: Universe, lookback_hours: int | 
     listed = sorted(
         symbol
         for symbol, known in refresh.known().items()
-        if known.is_live_usdt_perpetual and known.described_by == refresh.store.source_id(main)
+        if known.is_live_usdt_perpetual
+        and kind_of(symbol) == TRADE
+        and known.described_by == refresh.store.source_id(main)
     )
     if failure and not listed:
         raise failure
@@ -243,7 +247,8 @@ def _no_longer_listed(store: CandleStore, universe: Universe, undeclared: set[Se
 def _sources_that_have_it(wish: SeriesWish) -> list[str]:
     """Others that never answer for the timeframe would keep gaps open."""
     primary, *others = wish.sources
-    return [primary, *(name for name in others if _serves(name, wish.timeframe))]
+    kind = kind_of(wish.symbol)
+    return [primary, *(name for name in others if _serves(name, wish.timeframe) and has_kind(name, kind))]
 
 
 def _serves(name: str, timeframe: str) -> bool:
