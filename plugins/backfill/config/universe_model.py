@@ -293,6 +293,7 @@ class Universe(_Section):
     ready_bars: Bars = READY_BARS
     symbols_per_task: Annotated[Bars | None, WrapValidator(_auto_or_number)] = None
     validation: Validation = Validation()
+    funding: Annotated[DurationMs | None, BeforeValidator(_false_is_off)] = None
     overrides: dict[Symbol, Override] = Field(default_factory=dict)
 
     def series(self, listed: Sequence[str] | None = None) -> list[SeriesWish]:

@@ -70,6 +70,10 @@ class Venue:
     # -- mark and index prices: rows without volumes, on pages of their own. None: it has none, or no source says so.
     price_rows: int | None = None
     price_confirm_at: int | None = None
+    # -- funding: payments on a page, and the parameter that ends it. None: none, or no source says how to page back.
+    funding_rows: int | None = None
+    funding_before: str = ""
+    funding_is_inclusive: bool = False
     kind: PriceKind = TRADE  # what this row is about; see of_kind
 
     # -- limits, per address; codes in the body. Requests: where weights count, by that of our page.
@@ -155,6 +159,8 @@ _VENUES = (
         confirm_at=8,  # docs
         price_rows=1440,  # docs: ts, o, h, l, c, confirm
         price_confirm_at=5,
+        funding_rows=100,  # docs
+        funding_before="after",
         # docs: above 500 a minute suspended for 5 minutes, above 1500 in 5 minutes for an hour.
         limits_per_period_s=((500, 60), (1500, 300)),
         spacing_ms=0,
@@ -179,6 +185,8 @@ _VENUES = (
         confirm_at=8,  # docs
         price_rows=100,  # ccxt #20756: ts, o, h, l, c, confirm
         price_confirm_at=5,
+        funding_rows=100,  # docs; three months
+        funding_before="after",
         # 20 per 2 s (second-hand: ccxt #20756, nautilus_trader).
         limits_per_period_s=((600, 60),),
         spacing_ms=110,
@@ -200,6 +208,9 @@ _VENUES = (
         rows_at=("result", "list"),
         quote_volume_at=6,  # docs
         price_rows=1000,  # docs: start, o, h, l, c
+        funding_rows=200,  # docs: `endTime` alone gives the newest up to it
+        funding_before="endTime",
+        funding_is_inclusive=True,
         # docs: 600 per 5 s and address, and not to run at the edge; 75 %. Above: 403, wait 10 minutes.
         limits_per_period_s=((450, 5),),
         spacing_ms=11,

@@ -97,6 +97,11 @@ class BlofinClient:
             {"instId": inst_id, "bar": bar, "after": str(after_ms), "limit": str(limit)},
         )
 
+    def funding(self, inst_id: str, before_ms: int) -> BlofinAnswer:
+        """Payments before ``before_ms``, newest first: `fundingTime` in ms and `fundingRate`, as text."""
+        params = {"instId": inst_id, "after": str(before_ms), "limit": str(VENUE.funding_rows)}
+        return self._get("/api/v1/market/funding-rate-history", params)
+
     def markets(self) -> list[Market]:
         """Every listed contract, without delisted ones; raises :class:`BadPayload` if there are none."""
         answer = self._get("/api/v1/market/instruments", {})

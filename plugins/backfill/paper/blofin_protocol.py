@@ -45,6 +45,7 @@ HOUSE_RULES = HouseRules(
 
 CANDLES = "/api/v1/market/candles"
 MARK, INDEX = "/api/v1/market/mark-price-candles", "/api/v1/market/index-candles"
+FUNDING, MAX_FUNDING = "/api/v1/market/funding-rate-history", 100
 WIRE = CandleWire((CANDLES,), lambda query: timeframe(BARS[query.get("bar") or "1m"]), lambda body: body["data"])
 
 
@@ -107,6 +108,14 @@ def _price_candles(kind: str) -> Callable[[PaperMarket, Query, int], object]:
         return [(*row[:5], row[-1]) for row in rows]
 
     return candles
+
+
+def _funding(market: PaperMarket, query: Query, now_ms: int) -> list[dict[str, str]]:
+    """Newest first, before ``after`` (Get Funding Rate History)."""
+    instrument = market.instrument(_required(query, "instId"))
+    end_ms = min(_whole_number(query, "after", FOREVER_MS), now_ms + 1)
+    paid = market.funding(instrument.symbol, 0, end_ms)[::-1][: _whole_number(query, "limit", MAX_FUNDING)]
+    return [{"instId": instrument.symbol, "fundingRate": f"{rate:.6f}", "fundingTime": str(ms)} for ms, rate in paid]
 
 
 def _page(market: PaperMarket, query: Query, now_ms: int) -> tuple[Candles, PaperInstrument, Timeframe]:
@@ -193,6 +202,7 @@ def _whole_number(query: Query, name: str, default: int) -> int:
 
 _ROUTES: dict[str, Callable[[PaperMarket, Query, int], object]] = {
     CANDLES: _candles,
+    FUNDING: _funding,
     MARK: _price_candles("mark"),
     INDEX: _price_candles("index"),
     "/api/v1/market/instruments": _instruments,

@@ -31,6 +31,7 @@ from backfill.paper.protocol import (
 
 KLINE, INSTRUMENTS, TIME = "/v5/market/kline", "/v5/market/instruments-info", "/v5/market/time"
 PRICE_KLINES = {"/v5/market/mark-price-kline": "mark", "/v5/market/index-price-kline": "index"}
+FUNDING, MAX_FUNDING = "/v5/market/funding/history", 200
 DEFAULT_LIMIT, MAX_LIMIT = 200, 1000
 DEFAULT_INSTRUMENTS, MAX_INSTRUMENTS = 500, 1000
 
@@ -60,11 +61,13 @@ class BybitProtocol(PlainRequests):
 
     def answer(self, market: PaperMarket, method: str, path: str, query: Query, now_ms: int) -> Answer:
         """Answer klines, instruments and time; errors have a ``retCode``."""
-        if method != "GET" or path not in (KLINE, INSTRUMENTS, TIME, *PRICE_KLINES):
+        if method != "GET" or path not in (KLINE, INSTRUMENTS, TIME, FUNDING, *PRICE_KLINES):
             return html_answer(404, "404 page not found")
         try:
             if path == KLINE or path in PRICE_KLINES:
                 return _kline(market, query, now_ms, PRICE_KLINES.get(path))
+            if path == FUNDING:
+                return _success(_funding(market, query, now_ms), now_ms)
             if path == INSTRUMENTS:
                 return _success(_instruments(market, query), now_ms)
             return _success({"timeSecond": str(now_ms // 1000), "timeNano": str(now_ms * 1_000_000)}, now_ms)
@@ -101,6 +104,18 @@ def _kline(market: PaperMarket, query: Query, now_ms: int, price: str | None = N
         rows = [row[:5] for row in _rows(prices_of(page[::-1], price, instrument.tick_size), instrument)]
     result = {"category": category, "symbol": _symbol(instrument), "list": rows}
     return _success(result, now_ms, instrument.symbol)
+
+
+def _funding(market: PaperMarket, query: Query, now_ms: int) -> dict[str, object]:
+    """Newest first, up to ``endTime`` (Get Funding Rate History)."""
+    category, symbol = _category(query), query.get("symbol", "")
+    instrument = spelled(market, lambda i: _symbol(i) if i.kind == KINDS[category] else None).get(symbol)
+    if instrument is None:
+        raise _BybitError("Not supported symbols")
+    end_ms = min(_whole_number(query, "endTime", FOREVER_MS), now_ms) + 1
+    paid = market.funding(instrument.symbol, 0, end_ms)[::-1][: _whole_number(query, "limit", MAX_FUNDING)]
+    rows = [{"symbol": symbol, "fundingRate": f"{rate:.6f}", "fundingRateTimestamp": str(ms)} for ms, rate in paid]
+    return {"category": category, "list": rows}
 
 
 def _rows(candles: Candles, instrument: PaperInstrument) -> list[tuple[str, ...]]:

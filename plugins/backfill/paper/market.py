@@ -11,6 +11,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from backfill.domain.timeframes import HOUR_MS
 from backfill.domain.timeframes import timeframe as timeframe_named
 from backfill.errors import UnknownSymbol
 
@@ -95,6 +96,8 @@ class PaperMarket(ABC):
     """
 
     shows_running_bars: bool = True
+    # From when on which interval holds between funding payments, oldest first.
+    funding_intervals: Sequence[tuple[int, int]] = ((0, 8 * HOUR_MS),)
 
     def __init__(self, instruments: Sequence[PaperInstrument]) -> None:
         self._instruments = {instrument.symbol: instrument for instrument in instruments}
@@ -110,6 +113,18 @@ class PaperMarket(ABC):
             return self._instruments[symbol]
         except KeyError:
             raise UnknownSymbol(symbol, list(self._instruments)) from None
+
+    def funding(self, symbol: str, start_ms: int, end_ms: int) -> list[tuple[int, float]]:
+        """The payments in [start_ms, end_ms), oldest first: ms and rate."""
+        start_ms = max(start_ms, self.instrument(symbol).listed_ms + 1)
+        ends = [since_ms for since_ms, _ in self.funding_intervals[1:]] + [end_ms]
+        return [
+            (paid_ms, ((paid_ms // HOUR_MS) % 17 - 6) / 100_000)
+            for (since_ms, interval_ms), until_ms in zip(self.funding_intervals, ends, strict=True)
+            for paid_ms in range(
+                -(-max(since_ms, start_ms) // interval_ms) * interval_ms, min(until_ms, end_ms), interval_ms
+            )
+        ]
 
     @abstractmethod
     def candles(self, symbol: str, timeframe: str, start_ms: int, end_ms: int, now_ms: int | None = None) -> Candles:

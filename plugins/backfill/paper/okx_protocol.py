@@ -43,6 +43,7 @@ PRICE_PATHS = {
     for history in ("", "history-")
 }
 MAX_PRICE_ROWS = 100
+FUNDING, MAX_FUNDING = "/api/v5/public/funding-rate-history", 100
 HONG_KONG_MS = 8 * HOUR_MS
 
 UTC_BARS = {name if name.endswith("m") else name.upper(): bar for name, bar in TIMEFRAMES.items() if name != "8h"}
@@ -109,13 +110,15 @@ class OkxProtocol(PlainRequests):
 
     def answer(self, market: PaperMarket, method: str, path: str, query: Query, now_ms: int) -> Answer:
         """Answer candles, history, instruments and time, with OKX's error codes."""
-        if method != "GET" or path not in (CANDLES, HISTORY, INSTRUMENTS, TIME, *PRICE_PATHS):
+        if method != "GET" or path not in (CANDLES, HISTORY, INSTRUMENTS, TIME, FUNDING, *PRICE_PATHS):
             return html_answer(404, "404 Not Found")
         try:
             if path == TIME:
                 return _success([{"ts": str(now_ms)}])
             if path == INSTRUMENTS:
                 return _success(self._instruments(market, query))
+            if path == FUNDING:
+                return _success(_funding(market, query, now_ms))
             return self._candles(market, path, query, now_ms)
         except UnknownSymbol:
             return _failure(_OkxError("51001", "Instrument ID, Instrument ID code, or Spread ID doesn't exist.", 200))
@@ -171,6 +174,18 @@ class OkxProtocol(PlainRequests):
             listed.append(PREOPEN[wanted])
         inst_id = query.get("instId")
         return [fields for fields in listed if inst_id in (None, "", fields["instId"])]
+
+
+def _funding(market: PaperMarket, query: Query, now_ms: int) -> list[dict[str, str]]:
+    """Newest first, before ``after`` (Get funding rate history)."""
+    inst_id = _required(query, "instId")
+    end_ms = min(_whole_number(query, "after", FOREVER_MS), now_ms + 1)
+    limit = min(_whole_number(query, "limit", MAX_FUNDING), MAX_FUNDING)
+    return [
+        {"instId": inst_id, "instType": "SWAP", "fundingTime": str(ms), "fundingRate": text, "realizedRate": text}
+        for ms, rate in market.funding(_symbol(inst_id), 0, end_ms)[::-1][:limit]
+        for text in [f"{rate:.6f}"]
+    ]
 
 
 def _symbol(inst_id: str) -> str:

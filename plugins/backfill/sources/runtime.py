@@ -5,7 +5,8 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from functools import cached_property
+from functools import cached_property, partial
+from typing import Any
 
 import requests
 from requests.adapters import HTTPAdapter
@@ -28,6 +29,7 @@ from backfill.sources.archive_source import ArchiveSource
 from backfill.sources.blofin_source import BlofinSource
 from backfill.sources.candle_source import CandleSource, MarketClient
 from backfill.sources.ccxt_source import CcxtSource
+from backfill.sources.funding_source import AskForFunding
 from backfill.sources.stop_request import StopRequest
 from backfill.storage.candle_store import CandleStore
 from backfill.storage.database import connect
@@ -117,6 +119,14 @@ class Runtime:
         client = self._ccxt_client(of_venue, [market] if market else ())
         return CcxtSource(client, listing, bars, self.settle_ms, rows_per_page=rows, stands_in=stands_in)
 
+    def ask_for_funding(self, of_venue: Venue, listing: Listing, market: Market | None) -> AskForFunding:
+        """How the payments of ``listing`` are asked for."""
+        if of_venue.client == "blofin":
+            return partial(_blofin_funding, self._blofin_client(), listing.venue_symbol)
+        client = self._ccxt_client(of_venue, [market] if market else ())
+        self._opened.callback(client.close)
+        return partial(client.funding, listing.venue_symbol)
+
     def _ccxt_client(self, of_venue: Venue, markets: Sequence[Market] = (), *, tries: int = TRIES) -> CcxtClient:
         """Loads no markets if given some."""
         connection, budget = self._connection_of(of_venue.source), self._budget(of_venue.source)
@@ -194,3 +204,9 @@ class Runtime:
             return store.pause_check(source)
         spacing_ms = max(of_venue.spacing_ms, self.settings.request_sleep_ms)
         return store.rate_budget(source, of_venue.limits_per_period_s, spacing_ms=spacing_ms)
+
+
+def _blofin_funding(client: BlofinClient, inst_id: str, before_ms: int) -> tuple[list[tuple[Any, Any]], int | None]:
+    answer = client.funding(inst_id, before_ms)
+    rows = [row if isinstance(row, dict) else {} for row in answer.data]
+    return [(row.get("fundingTime"), row.get("fundingRate")) for row in rows], answer.server_ms

@@ -24,6 +24,7 @@ from backfill.storage.binary_copy import CANDLE_WIRE_TYPES, candle_columns, pack
 from backfill.storage.closures import Closures
 from backfill.storage.database import Connection, fetch_one, repeated, translated_errors
 from backfill.storage.findings import FindingsLog
+from backfill.storage.funding import FundingLedger
 from backfill.storage.gap_fill_log import GapFillLog
 from backfill.storage.imports import ImportLog
 from backfill.storage.instruments import Instruments
@@ -97,6 +98,11 @@ class CandleStore:
     def closures(self) -> Closures:
         """When markets are closed."""
         return Closures(self.connection)
+
+    @cached_property
+    def funding(self) -> FundingLedger:
+        """Funding payments."""
+        return FundingLedger(self.connection)
 
     @cached_property
     def findings(self) -> FindingsLog:

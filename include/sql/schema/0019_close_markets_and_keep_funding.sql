@@ -459,3 +459,35 @@ END
 $$;
 CREATE TRIGGER note_other_calendar AFTER UPDATE OF calendar ON series
 FOR EACH ROW WHEN (OLD.calendar IS DISTINCT FROM NEW.calendar) EXECUTE FUNCTION note_other_calendar();
+
+-- Funding is a series of events, not of bars: the exchange moves its interval.
+CREATE TABLE funding_rates (
+    instrument_id integer NOT NULL REFERENCES instruments (id),
+    source_id     smallint NOT NULL REFERENCES sources (id),
+    funding_time  timestamptz NOT NULL,
+    rate          double precision NOT NULL,
+    stored_at     timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (instrument_id, source_id, funding_time)
+);
+COMMENT ON TABLE funding_rates IS 'Funding payments of perpetuals, as each source lists them.';
+
+CREATE TABLE funding_spans (
+    instrument_id integer NOT NULL REFERENCES instruments (id),
+    source_id     smallint NOT NULL REFERENCES sources (id),
+    whole         int8multirange NOT NULL,
+    PRIMARY KEY (instrument_id, source_id)
+);
+COMMENT ON TABLE funding_spans IS 'Between which moments the source has listed every payment. What is left of a window is asked for.';
+
+CREATE VIEW funding AS
+SELECT i.symbol, f.funding_time, f.rate, src.name AS source,
+       CASE WHEN w.whole @> int8range(epoch_ms(p.before), epoch_ms(f.funding_time)) THEN f.funding_time - p.before END AS interval
+FROM funding_rates AS f
+JOIN instruments AS i ON i.id = f.instrument_id
+JOIN sources AS src ON src.id = f.source_id
+LEFT JOIN funding_spans AS w ON w.instrument_id = f.instrument_id AND w.source_id = f.source_id
+LEFT JOIN LATERAL (
+    SELECT max(e.funding_time) AS before FROM funding_rates AS e
+    WHERE e.instrument_id = f.instrument_id AND e.source_id = f.source_id AND e.funding_time < f.funding_time
+) AS p ON true;
+COMMENT ON VIEW funding IS 'Funding payments. interval: since the one before; NULL where one between them may be missing.';
