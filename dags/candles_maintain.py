@@ -1,6 +1,6 @@
 """Every day: what is listed now, what is past its retention, and is all that is said of the candles true?
 
-refresh_instruments; prune -> audit -> validate -> find_outages
+refresh_instruments -> keep_funding; prune -> audit -> validate -> find_outages
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from airflow.providers.common.compat.sdk import Param, dag
 
 from backfill.dag_parts.defaults import TASK_ARGS
 from backfill.operators.audit import AuditOperator, FindOutagesOperator
-from backfill.operators.maintain import PruneOperator, RefreshInstrumentsOperator
+from backfill.operators.maintain import FundingOperator, PruneOperator, RefreshInstrumentsOperator
 from backfill.operators.validate import ValidateOperator
 
 
@@ -32,7 +32,10 @@ from backfill.operators.validate import ValidateOperator
     },
 )
 def candles_maintain() -> None:
-    RefreshInstrumentsOperator(task_id="refresh_instruments")
+    (
+        RefreshInstrumentsOperator(task_id="refresh_instruments")
+        >> FundingOperator(task_id="keep_funding", trigger_rule="all_done")
+    )
     # all_done: each task checks what is there now. `thorough` asks for the primary source's coarser bars even where
     # nothing is missing. Market-wide findings become one outage.
     (

@@ -60,12 +60,14 @@ def test_it_follows_the_list_prunes_audits_and_looks_for_outages(dag):
     types = {task.task_id: task.task_type for task in dag.tasks}
     assert types == {
         "refresh_instruments": "RefreshInstrumentsOperator",
+        "keep_funding": "FundingOperator",
         "prune": "PruneOperator",
         "audit": "AuditOperator",
         "validate": "ValidateOperator",
         "find_outages": "FindOutagesOperator",
     }
     assert {task.task_id: sorted(task.upstream_task_ids) for task in dag.tasks if task.upstream_task_ids} == {
+        "keep_funding": ["refresh_instruments"],
         "audit": ["prune"],
         "validate": ["audit"],
         "find_outages": ["validate"],

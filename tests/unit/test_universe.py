@@ -387,6 +387,20 @@ def test_a_timeframe_says_how_far_back_in_one_clear_way(problems, rule, problem)
             "instruments: all\nspot_proxy: true\nsources: [kraken]\noverrides: {A-USDT: {spot_proxy: false}}",
             "overrides.A-USDT.sources[0]: kraken has spot only and comes first",
         ),
+        ("instruments: [A-USDT.mark]\nsources: [gate]", "instruments[0]: gate comes first and has no mark prices"),
+        ("instruments: [A-USDT, AAPL]", "instruments[1]: AAPL is no BASE-QUOTE; name it in a class of `kind: stocks`"),
+        (
+            "instruments: all\nclasses: {m: {instruments: [AAPL], sources: [okx], kind: stocks}}",
+            "classes.m: has stocks and no `calendar`; name their exchange's, such as XNYS",
+        ),
+        (
+            "instruments: all\nclasses: {m: {instruments: [A-USDT], sources: [okx], splits: raw}}",
+            "classes.m.splits: crypto has no splits",
+        ),
+        (
+            "instruments: all\nclasses: {m: {instruments: [A-USDT], sources: [okx], kind: bonds}}",
+            "classes.m.kind: Input should be 'crypto', 'stocks' or 'forex'",
+        ),
         ("instruments: all\nspot_proxy: sometimes", "spot_proxy: is neither true nor false"),
         ("instruments: all\ninstrument: BTC-USDT", "instrument: unknown key; did you mean instruments?"),
         ("instruments: all\nxyz: 1", "xyz: unknown key; known are instruments, exclude, timeframes, sources"),
@@ -411,6 +425,19 @@ def test_a_timeframe_says_how_far_back_in_one_clear_way(problems, rule, problem)
 def test_every_key_is_checked_and_named_by_its_path(problems, text, problem):
     (found,) = problems(f"timeframes: {{1m: 7d}}\n{text}\n")
     assert re.sub(r"^line \d+: ", "", found).startswith(problem)
+
+
+def test_a_class_gives_its_series_the_hours_of_their_market(universe):
+    wishes = universe(
+        "instruments: [A-USDT, AAPL, EUR_USD]\ntimeframes: {1h: 7d}\nsources: [blofin]\nclasses:\n"
+        "  shares: {kind: stocks, instruments: [AAPL], sources: [okx], calendar: XNYS, splits: raw}\n"
+        "  pairs: {kind: forex, instruments: [EUR_USD], sources: [okx]}\n"
+    ).series()
+    assert [(one.symbol, one.calendar, one.splits) for one in wishes] == [
+        ("A-USDT", None, None),
+        ("AAPL", "XNYS", "raw"),
+        ("EUR_USD", "forex", None),
+    ]
 
 
 def test_an_unknown_timeframe_is_named_with_the_known_ones(problems):

@@ -14,8 +14,8 @@ from backfill.storage.conditions import USABLE, conditions
 
 ALL_USABLE, SOME_UNUSABLE = 0, 3
 COLUMNS = (
-    "timeframe", "day", "condition", "expected", "held", "stand_in", "proved_absent", "reported_absent", "refused",
-    "doubtful", "missing", "sources", "agreed", "changed_at", "leaves_reach_at", "reason", "would_change",
+    "timeframe", "day", "condition", "expected", "held", "stand_in", "proved_absent", "reported_absent", "closed",
+    "refused", "doubtful", "missing", "sources", "agreed", "changed_at", "leaves_reach_at", "reason", "would_change",
 )  # fmt: skip
 
 

@@ -9,6 +9,7 @@ from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
+from backfill.domain.price_kinds import TRADE, PriceKind
 from backfill.domain.venues import VENUES
 from backfill.errors import ConfigurationError
 
@@ -21,6 +22,11 @@ def is_source(name: object) -> bool:
     return name in SOURCES or (
         isinstance(name, str) and re.fullmatch(r"[a-z][a-z0-9]+", name) is not None and _ccxt_has(name)
     )
+
+
+def has_kind(name: str, kind: PriceKind) -> bool:
+    """Whether a source has candles of trades, or mark or index prices."""
+    return kind == TRADE or (name in VENUES and VENUES[name].has_kind(kind))
 
 
 def why_no_source(name: object) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from backfill.config.located_yaml import LocatedYaml, read_yaml
-from backfill.config.source_names import SPOT_ONLY_SOURCES
+from backfill.config.source_names import SPOT_ONLY_SOURCES, has_kind
 from backfill.config.universe_model import (
     ALL,
     AssetClass,
@@ -22,6 +22,8 @@ from backfill.config.universe_model import (
     UniverseFile,
     Validation,
 )
+from backfill.domain.price_kinds import contract_of, kind_of
+from backfill.domain.symbols import is_pair_name
 from backfill.domain.timeframes import HOUR_MS, TIMEFRAMES
 from backfill.errors import UniverseInvalid, UnknownSymbol, UnknownTimeframe
 
@@ -117,6 +119,7 @@ def _contradictions(universe: Universe) -> Iterator[Fault]:
     """Faults between keys that are valid alone."""
     yield from _rule_faults(universe.timeframes, spot_proxy=universe.spot_proxy)
     yield from _class_faults(universe)
+    yield from _symbol_faults(universe)
     yield from _primary_faults(universe.sources, spot_proxy=universe.spot_proxy)
     yield from _provider_faults(universe)
     if universe.instruments is not None:
@@ -150,6 +153,10 @@ def _provider_faults(universe: Universe) -> Iterator[Fault]:
 def _class_faults(universe: Universe) -> Iterator[Fault]:
     class_of: dict[str, str] = {}
     for name, one in universe.classes.items():
+        if one.kind == "stocks" and one.calendar is None:
+            yield ("classes", name), "has stocks and no `calendar`; name their exchange's, such as XNYS"
+        if one.splits is not None and one.kind != "stocks":
+            yield ("classes", name, "splits"), f"{one.kind} has no splits"
         for loc, message in _primary_faults(one.sources, spot_proxy=universe.spot_proxy):
             yield ("classes", name, *loc), message
         for index, symbol in enumerate(one.instruments):
@@ -157,6 +164,18 @@ def _class_faults(universe: Universe) -> Iterator[Fault]:
                 yield ("classes", name, "instruments", index), f"{symbol} is not among the instruments"
             if class_of.setdefault(symbol, name) != name:
                 yield ("classes", name, "instruments", index), f"{symbol} is of the class {class_of[symbol]} already"
+
+
+def _symbol_faults(universe: Universe) -> Iterator[Fault]:
+    """Names that need a class, or a primary source that has such prices."""
+    for index, symbol in enumerate(universe.instruments or ()):
+        kind, primaries = kind_of(symbol), {universe.sources_of(symbol, name)[0] for name in universe.timeframes}
+        for primary in sorted(primaries):
+            if not has_kind(primary, kind):
+                yield ("instruments", index), f"{primary} comes first and has no {kind} prices"
+        own = universe.class_of(symbol)
+        if not is_pair_name(contract_of(symbol)) and (own is None or own.kind == "crypto"):
+            yield ("instruments", index), f"{symbol} is no BASE-QUOTE; name it in a class of `kind: stocks` or `forex`"
 
 
 def _override_faults(universe: Universe, symbol: str, override: Override) -> Iterator[Fault]:

@@ -27,6 +27,7 @@ from pydantic import (
 
 from backfill.config.parameters import our_name
 from backfill.config.source_names import SPOT_ONLY_SOURCES, is_source, why_no_source
+from backfill.domain.market_hours import ALWAYS_OPEN, FOREX
 from backfill.domain.symbols import is_instrument_name
 from backfill.domain.timeframes import DAY_MS, HOUR_MS, MINUTE_MS, TIMEFRAMES, timeframe
 from backfill.errors import ConfigurationError, UnknownTimeframe
@@ -42,7 +43,7 @@ UNIT_MS = {"m": MINUTE_MS, "h": HOUR_MS, "d": DAY_MS, "w": 7 * DAY_MS}
 class SeriesWish:
     """One series that must exist; times in ms. Either history or since is given.
 
-    ``until_ms`` (exclusive) ends the window, else the last closed bar.
+    ``until_ms`` (exclusive) ends the window, else the last closed bar. ``calendar`` None: its market never closes.
     """
 
     symbol: str
@@ -56,6 +57,8 @@ class SeriesWish:
     objective_pct: float = 99.9
     roll_up: bool = False
     ready_bars: int = READY_BARS
+    calendar: str | None = None
+    splits: str | None = None
 
     def window_start_ms(self, now_ms: int, settle_ms: int = 0) -> int:
         """The start of the window that ends with the last bar closed by ``now_ms - settle_ms``.
@@ -245,10 +248,27 @@ RuleOrOff = Annotated[KeptRule | None, BeforeValidator(_false_is_off)]
 
 
 class AssetClass(_Section):
-    """Instruments with sources of their own."""
+    """Instruments with sources of their own, and the hours of their market.
+
+    ``calendar``: a name of ``exchange_calendars``, `forex` or `24/7`. ``splits``: what a source's prices are asked for.
+    """
 
     instruments: Symbols
     sources: Sources
+    kind: Literal["crypto", "stocks", "forex"] = "crypto"
+    calendar: Annotated[str, Field(pattern=r"^[A-Za-z0-9_/]{3,30}$", strict=True)] | None = None
+    splits: Literal["adjusted", "raw"] | None = None
+
+    @property
+    def hours(self) -> str | None:
+        """The calendar whose closed bars do not exist; None: its market never closes."""
+        named = self.calendar or (FOREX if self.kind == "forex" else ALWAYS_OPEN)
+        return None if named == ALWAYS_OPEN else named
+
+    @property
+    def split_prices(self) -> str | None:
+        """`adjusted` or `raw`; None: there are no splits."""
+        return (self.splits or "adjusted") if self.kind == "stocks" else None
 
 
 class Override(_Section):
@@ -273,6 +293,7 @@ class Universe(_Section):
     ready_bars: Bars = READY_BARS
     symbols_per_task: Annotated[Bars | None, WrapValidator(_auto_or_number)] = None
     validation: Validation = Validation()
+    funding: Annotated[DurationMs | None, BeforeValidator(_false_is_off)] = None
     overrides: dict[Symbol, Override] = Field(default_factory=dict)
 
     def series(self, listed: Sequence[str] | None = None) -> list[SeriesWish]:
@@ -303,9 +324,13 @@ class Universe(_Section):
             (own_rule and own_rule.sources)
             or override.sources
             or (rule and rule.sources)
-            or next((one.sources for one in self.classes.values() if symbol in one.instruments), None)
+            or ((own_class := self.class_of(symbol)) and own_class.sources)
             or self.sources
         )
+
+    def class_of(self, symbol: str) -> AssetClass | None:
+        """The class that names ``symbol``; there is one at most."""
+        return next((one for one in self.classes.values() if symbol in one.instruments), None)
 
     def rolls_up(self, symbol: str, timeframe: str) -> bool:
         """Whether bars may be made of finer ones: the narrowest setting. See decision 19."""
@@ -319,6 +344,7 @@ class Universe(_Section):
         override = self.overrides.get(symbol, Override())
         rules = {**self.timeframes, **override.timeframes}
         spot_proxy = self.spot_proxy if override.spot_proxy is None else override.spot_proxy
+        own_class = self.class_of(symbol)
         for name in TIMEFRAMES:
             if (rule := rules.get(name)) is not None:
                 yield SeriesWish(
@@ -337,6 +363,8 @@ class Universe(_Section):
                     objective_pct=self.validation.objective_pct if rule.objective_pct is None else rule.objective_pct,
                     ready_bars=self.ready_bars if rule.ready_bars is None else rule.ready_bars,
                     roll_up=self.rolls_up(symbol, name),
+                    calendar=own_class.hours if own_class else None,
+                    splits=own_class.split_prices if own_class else None,
                 )
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import AirflowSkipException, BaseOperator, Param, chain
 
+from backfill.domain.symbols import SYMBOL_PATTERN
 from backfill.domain.timeframes import TIMEFRAMES
 from backfill.operators.announce import AnnounceOperator
 from backfill.operators.blofin_candles import BlofinCandlesOperator
@@ -35,7 +36,7 @@ def window_form(unset_start: str, unset_end: str) -> dict[str, Param]:
         "symbols": Param(
             None,
             type=["null", "array"],
-            items={"type": "string", "pattern": "^[A-Z0-9]+-[A-Z0-9]+$"},
+            items={"type": "string", "pattern": f"^{SYMBOL_PATTERN}$"},
             description="Only these instruments, such as BTC-USDT; none: the whole universe.",
         ),
         "timeframes": Param(

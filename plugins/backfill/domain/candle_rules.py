@@ -28,12 +28,13 @@ SMALLEST, LARGEST = 1e-50, 1e50
 class Asked(NamedTuple):
     """What was asked, in ms: bars that open before ``before_ms``, at ``now_ms`` by the source's clock.
 
-    Infinite means no bound, or an unknown time.
+    Infinite means no bound, or an unknown time. ``has_volume``: false for mark and index prices.
     """
 
     timeframe: Timeframe
     before_ms: float = math.inf
     now_ms: float = math.inf
+    has_volume: bool = True
 
 
 Mask = NDArray[np.bool_]
@@ -98,8 +99,8 @@ def low_is_not_lowest(candles: CandleColumns, asked: Asked) -> Mask:
 
 
 def volume_is_missing(candles: CandleColumns, asked: Asked) -> Mask:
-    """Every source gives the base volume."""
-    return np.isnan(_column(candles, "volume"))
+    """Every source gives the base volume of trades."""
+    return np.isnan(_column(candles, "volume")) & asked.has_volume
 
 
 def volume_is_negative(candles: CandleColumns, asked: Asked) -> Mask:
@@ -155,10 +156,15 @@ RULES: tuple[Rule, ...] = (
 
 
 def sift(
-    candles: CandleFrame, timeframe: Timeframe, before_ms: float = math.inf, now_ms: float = math.inf
+    candles: CandleFrame,
+    timeframe: Timeframe,
+    before_ms: float = math.inf,
+    now_ms: float = math.inf,
+    *,
+    has_volume: bool = True,
 ) -> tuple[CandleFrame, list[BrokenRow]]:
     """The sound rows (oldest first, unique, ``open_ms`` int64) and the broken ones; see :class:`Asked`."""
-    asked = Asked(timeframe, before_ms, now_ms)
+    asked = Asked(timeframe, before_ms, now_ms, has_volume)
     broken: list[BrokenRow] = []
     sound, places = candles, np.arange(len(candles))
     for rule in RULES:

@@ -8,6 +8,7 @@ from datetime import datetime, timezone
 from typing import NamedTuple
 
 from backfill.domain.intervals import Interval
+from backfill.domain.symbols import SYMBOL_PATTERN
 from backfill.domain.timeframes import DAY_MS, TIMEFRAMES, Timeframe, utc
 from backfill.errors import ConfigurationError
 
@@ -19,7 +20,7 @@ COLUMNS = ("ts_ms", "open", "high", "low", "close", "volume", "quote_volume", "s
 # A month's file of a timeframe with fewer bars in a day.
 DAYS_FROM_BARS = 24
 
-_SYMBOL = r"[A-Z0-9]+-[A-Z0-9]+"
+_SYMBOL = SYMBOL_PATTERN
 _NAME = re.compile(
     rf"({_SYMBOL})__([0-9]+[mhdw])__t([0-9]{{1,14}})_t([0-9]{{1,14}})(?:__r([0-9]{{1,6}}))?\.(csv|parquet)"
 )
@@ -40,7 +41,9 @@ class SegmentName(NamedTuple):
 
     def __str__(self) -> str:
         if not re.fullmatch(_SYMBOL, self.symbol):
-            raise ConfigurationError(f"{self.symbol!r} cannot be part of a file's name: only A-Z, 0-9 and one '-' can")
+            raise ConfigurationError(
+                f"{self.symbol!r} cannot be part of a file's name: only A-Z, 0-9 and one of - _ . can"
+            )
         revision = f"__r{self.revision}" if self.revision > 1 else ""
         return f"{self.symbol}__{self.timeframe}__t{self.start_ms}_t{self.end_ms}{revision}.{self.suffix}"
 

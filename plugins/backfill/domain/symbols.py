@@ -15,6 +15,7 @@ from statistics import median
 from typing import Literal
 
 from backfill.domain.markets import Market
+from backfill.domain.price_kinds import contract_of
 from backfill.domain.venues import Venue
 
 # Powers of ten from 1000 on, beside at least two characters: 1INCH, 42, 0G, C98, LUNA2, BANANAS31 and 1000X are plain
@@ -24,6 +25,10 @@ _SUFFIXED = re.compile(r"([A-Z][A-Z0-9]*[A-Z])(10{3,9})")
 _K_PREFIXED = re.compile(r"k([A-Z][A-Z0-9]+)")
 # BASE-QUOTE, a dated contract BASE-QUOTE-YYMMDD. A base has letters of any script, digits and dots.
 _NAME = re.compile(r"(?P<base>[^\W_](?:[^\W_]|\.)*)-[A-Z0-9]+(?:-[0-9]{6})?")
+# A stock AAPL, BRK.B, 0700.HK; a currency pair EUR_USD. BTCUSDT is BTC-USDT mistyped.
+_TICKER = re.compile(r"(?!.+USD[TC]?$)[A-Z0-9]{1,12}(?:\.[A-Z0-9]{1,4})?|[A-Z0-9]{2,12}_[A-Z]{3}")
+# What may stand in a form, a file's name, an address.
+SYMBOL_PATTERN = r"[A-Z0-9]+(?:[-_.][A-Z0-9]+)?(?:\.(?:mark|index))?"
 MAX_NAME = 40
 # Not coins, on Blofin (2026-03-18): elsewhere other things have these names.
 NO_TWIN_ELSEWHERE = frozenset(
@@ -41,8 +46,13 @@ MAX_CLOSE_RATIO_OFF = 0.02
 def is_instrument_name(text: str) -> bool:
     """Whether an instrument may be called so: safe in a terminal, a file name, a page and a spreadsheet.
 
-    kPEPE-USDT, but not btc-usdt, which is BTC-USDT mistyped.
+    kPEPE-USDT, BTC-USDT.mark, AAPL and EUR_USD, but not btc-usdt, which is BTC-USDT mistyped.
     """
+    return is_pair_name(contract_of(text)) or (len(text) <= MAX_NAME and _TICKER.fullmatch(text) is not None)
+
+
+def is_pair_name(text: str) -> bool:
+    """Whether it is BASE-QUOTE, as crypto is called."""
     found = _NAME.fullmatch(text) if len(text) <= MAX_NAME else None
     return found is not None and not (found["base"].isascii() and found["base"].islower())
 
@@ -60,7 +70,7 @@ class Instrument:
     @classmethod
     def named(cls, symbol: str) -> Instrument:
         """Known by name only: BTC-USDT is linear, settled in USDT."""
-        base, _, quote = symbol.partition("-")
+        base, _, quote = contract_of(symbol).partition("-")
         return cls(symbol, base, quote, contract_type="inverse" if quote == "USD" else "linear")
 
     @property

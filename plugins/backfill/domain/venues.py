@@ -8,9 +8,10 @@ Formats, timeframes, page sizes and codes without a note are ccxt 4.5.90's (``fe
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
+from backfill.domain.price_kinds import TRADE, PriceKind
 from backfill.errors import ConfigurationError
 
 DAY_S = 24 * 3600
@@ -66,6 +67,15 @@ class Venue:
     quote_volume_at: int | str | None = None  # place in a raw row
     confirm_at: int | None = None  # place in a raw row: "1" closed, "0" running
 
+    # -- mark and index prices: rows without volumes, on pages of their own. None: it has none, or no source says so.
+    price_rows: int | None = None
+    price_confirm_at: int | None = None
+    # -- funding: payments on a page, and the parameter that ends it. None: none, or no source says how to page back.
+    funding_rows: int | None = None
+    funding_before: str = ""
+    funding_is_inclusive: bool = False
+    kind: PriceKind = TRADE  # what this row is about; see of_kind
+
     # -- limits, per address; codes in the body. Requests: where weights count, by that of our page.
     limits_per_period_s: tuple[tuple[int, int], ...] = ((60, 60),)
     spacing_ms: int = 1000
@@ -80,6 +90,23 @@ class Venue:
     # -- ccxt's options that limit `load_markets` to perpetuals, or to perpetuals and spot
     options: Mapping[str, Any] = field(default_factory=dict)
     spot_options: Mapping[str, Any] = field(default_factory=dict)
+
+    def has_kind(self, kind: PriceKind) -> bool:
+        """Whether it has such candles."""
+        return kind == TRADE or self.price_rows is not None
+
+    def of_kind(self, kind: PriceKind) -> Venue:
+        """The venue as it is asked for candles of ``kind``."""
+        if kind == TRADE or self.price_rows is None:
+            return self
+        return replace(
+            self,
+            kind=kind,
+            rows_per_page=self.price_rows,
+            fewer_rows={},
+            quote_volume_at=None,
+            confirm_at=self.price_confirm_at,
+        )
 
     def rows(self, timeframe: str) -> int:
         """The most rows on a page of ``timeframe``."""
@@ -130,6 +157,10 @@ _VENUES = (
         volume="base",  # column 6, volCurrency
         quote_volume_at=7,  # docs
         confirm_at=8,  # docs
+        price_rows=1440,  # docs: ts, o, h, l, c, confirm
+        price_confirm_at=5,
+        funding_rows=100,  # docs
+        funding_before="after",
         # docs: above 500 a minute suspended for 5 minutes, above 1500 in 5 minutes for an hour.
         limits_per_period_s=((500, 60), (1500, 300)),
         spacing_ms=0,
@@ -152,6 +183,10 @@ _VENUES = (
         rows_at=("data",),
         quote_volume_at=7,  # docs
         confirm_at=8,  # docs
+        price_rows=100,  # ccxt #20756: ts, o, h, l, c, confirm
+        price_confirm_at=5,
+        funding_rows=100,  # docs; three months
+        funding_before="after",
         # 20 per 2 s (second-hand: ccxt #20756, nautilus_trader).
         limits_per_period_s=((600, 60),),
         spacing_ms=110,
@@ -172,6 +207,10 @@ _VENUES = (
         volume="base",
         rows_at=("result", "list"),
         quote_volume_at=6,  # docs
+        price_rows=1000,  # docs: start, o, h, l, c
+        funding_rows=200,  # docs: `endTime` alone gives the newest up to it
+        funding_before="endTime",
+        funding_is_inclusive=True,
         # docs: 600 per 5 s and address, and not to run at the edge; 75 %. Above: 403, wait 10 minutes.
         limits_per_period_s=((450, 5),),
         spacing_ms=11,
@@ -194,6 +233,7 @@ _VENUES = (
         volume="base",  # contractSize 1
         rows_at=(),
         quote_volume_at=7,  # docs
+        price_rows=1000,  # docs: as klines, with zeros for volumes; the same weight
         # docs: weight 2400 a minute and address, 5 a page of 500 to 1000 rows.
         limits_per_period_s=_by_weight(2400, 5, 60),
         spacing_ms=50,

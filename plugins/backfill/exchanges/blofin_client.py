@@ -16,7 +16,8 @@ import urllib3.exceptions
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
 from backfill.domain.markets import Market
-from backfill.domain.symbols import is_instrument_name
+from backfill.domain.price_kinds import TRADE, PriceKind
+from backfill.domain.symbols import is_pair_name
 from backfill.domain.timeframes import utc
 from backfill.domain.venues import venue
 from backfill.errors import (
@@ -39,6 +40,11 @@ BARS = {
     "1m": "1m", "3m": "3m", "5m": "5m", "15m": "15m", "30m": "30m", "1h": "1H", "2h": "2H", "4h": "4H",
     "6h": "6H", "8h": "8H", "12h": "12H", "1d": "1D", "1w": "1W",
 }  # fmt: skip
+CANDLES_OF: dict[PriceKind, str] = {
+    "trade": "/api/v1/market/candles",
+    "mark": "/api/v1/market/mark-price-candles",
+    "index": "/api/v1/market/index-candles",
+}
 # A page of 1440 rows is 150 kB.
 MAX_ANSWER_BYTES = 8 * 1024 * 1024
 TRIES = 3
@@ -78,16 +84,23 @@ class BlofinClient:
         self._timeout_s = timeout_s
         self._sleep = sleep
 
-    def candles(self, inst_id: str, bar: str, after_ms: int, limit: int = VENUE.rows_per_page) -> BlofinAnswer:
+    def candles(
+        self, inst_id: str, bar: str, after_ms: int, limit: int = VENUE.rows_per_page, kind: PriceKind = TRADE
+    ) -> BlofinAnswer:
         """Up to ``limit`` raw rows that open before ``after_ms``, newest first.
 
         ``after`` is exclusive. Rows are nine strings: open time in ms, open, high, low, close, contracts, base
-        volume, quote volume, ``confirm`` ("1" closed, "0" forming).
+        volume, quote volume, ``confirm`` ("1" closed, "0" forming); of mark and index prices without the volumes.
         """
         return self._get(
-            "/api/v1/market/candles",
+            CANDLES_OF[kind],
             {"instId": inst_id, "bar": bar, "after": str(after_ms), "limit": str(limit)},
         )
+
+    def funding(self, inst_id: str, before_ms: int) -> BlofinAnswer:
+        """Payments before ``before_ms``, newest first: `fundingTime` in ms and `fundingRate`, as text."""
+        params = {"instId": inst_id, "after": str(before_ms), "limit": str(VENUE.funding_rows)}
+        return self._get("/api/v1/market/funding-rate-history", params)
 
     def markets(self) -> list[Market]:
         """Every listed contract, without delisted ones; raises :class:`BadPayload` if there are none."""
@@ -146,7 +159,7 @@ def markets_of(instruments: Sequence[Any]) -> list[Market]:
         except BadPayload as error:  # noqa: PERF203 - a list is a few hundred rows
             errors.append(error)
             name = instrument.get("instId") if isinstance(instrument, dict) else None
-            if not isinstance(name, str) or is_instrument_name(name):
+            if not isinstance(name, str) or is_pair_name(name):
                 markets.append(Market.unreadable(name if isinstance(name, str) else ""))
     if len(errors) == len(instruments):
         raise errors[0]
@@ -185,7 +198,7 @@ def _market_of(instrument: Any) -> Market:
 
 
 def _name(symbol: Any) -> str:
-    if not isinstance(symbol, str) or not is_instrument_name(symbol):
+    if not isinstance(symbol, str) or not is_pair_name(symbol):
         raise ValueError("its name is none that an instrument may have")
     return symbol
 

@@ -17,6 +17,7 @@ import requests
 from requests.adapters import BaseAdapter, HTTPAdapter
 
 from backfill.domain.markets import Market
+from backfill.domain.price_kinds import TRADE
 from backfill.domain.venues import Venue
 from backfill.errors import BackfillError, BadPayload, ExchangeError, RateLimited, RequestRefused, SymbolNotListed
 from backfill.exchanges.ccxt_errors import as_ours
@@ -125,7 +126,9 @@ class CcxtClient:
         limit = min(limit, self.venue.rows(timeframe))
         until_ms = since_ms + limit * step_ms
         early = 0 if self.venue.since_inclusive else 1
-        params = {"until": until_ms - 1} if self.venue.sends_until else {}
+        params: dict[str, Any] = {"until": until_ms - 1} if self.venue.sends_until else {}
+        if self.venue.kind != TRADE:
+            params["price"] = self.venue.kind
         with self._in_our_words(f"{venue_symbol} {timeframe}"):
             rows = exchange.fetch_ohlcv(venue_symbol, timeframe, since_ms - early * step_ms, limit + early, params)
         answer = self._wire.last_answer
@@ -135,6 +138,20 @@ class CcxtClient:
         self._check_that_rows_were_told(answer.document, rows, f"{venue_symbol} {timeframe}")
         span = covered(self.venue, rows, since_ms, until_ms, step_ms)
         return CcxtAnswer(rows, span, answer.server_ms, answer.latency_ms)
+
+    def funding(self, venue_symbol: str, before_ms: int) -> tuple[list[tuple[Any, Any]], int | None]:
+        """Times and rates of the newest page of payments before ``before_ms``, and the venue's clock."""
+        exchange, venue = self._loaded(), self.venue
+        if venue_symbol not in exchange.markets:
+            raise SymbolNotListed(venue.source, venue_symbol)
+        params = {venue.funding_before: before_ms - venue.funding_is_inclusive}
+        what = f"funding of {venue_symbol}"
+        with self._in_our_words(what):
+            paid = exchange.fetch_funding_rate_history(venue_symbol, None, venue.funding_rows, params)
+        answer = self._wire.last_answer
+        if answer is None or rows_told(answer.document, venue.rows_at or ()) != len(paid):
+            raise BadPayload(venue.source, f"{what}: no list of payments, or one that ccxt cannot read")
+        return [(one["timestamp"], one["fundingRate"]) for one in paid], answer.server_ms
 
     def _check_that_rows_were_told(self, document: Any, rows: Sequence[CcxtRow], what: str) -> None:
         """Needed since ccxt treats a missing list as empty."""

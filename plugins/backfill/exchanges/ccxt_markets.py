@@ -42,5 +42,13 @@ def market_of(described: Mapping[str, Any]) -> Market:
         contract_size=float(size) if size else None,
         is_active=described.get("active"),
         listed_ms=int(created) if created else None,
-        told={key: described[key] for key in _NEEDED if described.get(key) is not None},
+        told=_told(described),
     )
+
+
+def _told(described: Mapping[str, Any]) -> dict[str, Any]:
+    told = {key: described[key] for key in _NEEDED if described.get(key) is not None}
+    info = described.get("info")
+    if isinstance(info, Mapping) and info.get("instFamily"):  # what ccxt asks OKX's index prices by
+        told["info"] = {"instFamily": info["instFamily"]}
+    return told

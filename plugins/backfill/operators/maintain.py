@@ -1,4 +1,4 @@
-"""Operators that refresh instruments and prune old bars."""
+"""Operators that refresh instruments, keep funding rates and prune old bars."""
 
 from __future__ import annotations
 
@@ -45,6 +45,38 @@ class RefreshInstrumentsOperator(BaseOperator):
         with open_runtime(self.candles_conn_id, self.blofin_conn_id) as runtime:
             report = refresh_universe(runtime)
         _tell(self, report.lines)
+        return report.totals()
+
+
+class FundingOperator(BaseOperator):
+    """Keeps the funding rates of perpetuals whole, as far back as the universe's ``funding`` says.
+
+    Does nothing where it says nothing. What may be missing is logged and asked for again the next day.
+    """
+
+    ui_color = "#d8d5ee"
+
+    def __init__(
+        self,
+        *,
+        candles_conn_id: str = CANDLES_CONN_ID,
+        blofin_conn_id: str = BlofinHook.default_conn_name,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.candles_conn_id = candles_conn_id
+        self.blofin_conn_id = blofin_conn_id
+
+    def execute(self, context: Context) -> dict[str, int]:
+        """Ask for what is missing, and log a line per history that is not whole."""
+        from backfill.hooks.run_conf import check_run_conf
+        from backfill.hooks.runtime_hook import open_runtime
+        from backfill.jobs.maintain.keep_funding import keep_funding
+
+        check_run_conf(context)
+        with open_runtime(self.candles_conn_id, self.blofin_conn_id) as runtime:
+            report = keep_funding(runtime, str(context["run_id"]))
+        _tell(self, report.left)
         return report.totals()
 
 

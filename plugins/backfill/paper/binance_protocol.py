@@ -5,7 +5,8 @@ answers. Klines come oldest first. ``startTime`` gives the oldest from it, or fr
 alone the newest up to it. Requests have weights. Asking on after a 429 brings a 418 ban, longer each time, up to three
 days. (That the tenth refusal brings it is made up. Binance counts by clock minute, here it is any 60 seconds.)
 
-Not served: mark, index and premium klines, delivery contracts, bars of 1s, 3d and a month.
+Mark and index price klines of USD-M have zeros for volumes, those of the index take ``pair`` (Mark Price Kline, Index
+Price Kline). Not served: premium klines, those of COIN-M, delivery contracts, bars of 1s, 3d and a month.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import numpy as np
 
 from backfill.domain.timeframes import DAY_MS, MINUTE_MS, TIMEFRAMES, Timeframe
 from backfill.paper.limits import Ban, HouseRules, PaperRefusal, RequestWindow
-from backfill.paper.market import Candles, Kind, PaperInstrument, PaperMarket
+from backfill.paper.market import Candles, Kind, PaperInstrument, PaperMarket, prices_of
 from backfill.paper.protocol import (
     FOREVER_MS,
     Answer,
@@ -68,6 +69,10 @@ HOUSE_RULES = HouseRules(
 )
 
 
+# Endpoints of USD-M, and the price that they are about.
+PRICE_KLINES = {"markPriceKlines": "mark", "indexPriceKlines": "index"}
+
+
 class _BinanceError(Exception):
     def __init__(self, code: int, message: str) -> None:
         super().__init__(message)
@@ -86,8 +91,8 @@ class BinanceProtocol:
         if family is None or method != "GET":
             return html_answer(404, "404 Not Found")
         try:
-            if endpoint == "klines":
-                return _klines(market, family, query, now_ms)
+            if endpoint == "klines" or (endpoint in PRICE_KLINES and family.kind == "linear"):
+                return _klines(market, family, query, now_ms, PRICE_KLINES.get(endpoint))
             if endpoint == "exchangeInfo":
                 return json_answer(_exchange_info(market, family, now_ms))
             if endpoint == "time":
@@ -112,7 +117,7 @@ class BinanceProtocol:
     def weight(self, path: str, query: Query) -> int:
         """The documented weight; futures klines weigh by ``limit``."""
         family, endpoint = _family(path)
-        if family is None or endpoint not in ("klines", "exchangeInfo"):
+        if family is None or endpoint not in ("klines", "exchangeInfo", *PRICE_KLINES):
             return 1
         if family.kind == "spot":
             return 2 if endpoint == "klines" else 20
@@ -131,8 +136,8 @@ def _family(path: str) -> tuple[_Family | None, str]:
     return next((family for family in FAMILIES if family.root == root), None), endpoint
 
 
-def _klines(market: PaperMarket, family: _Family, query: Query, now_ms: int) -> Answer:
-    symbol = query.get("symbol")
+def _klines(market: PaperMarket, family: _Family, query: Query, now_ms: int, price: str | None = None) -> Answer:
+    symbol = query.get("pair" if price == "index" else "symbol")
     if not symbol:
         raise _BinanceError(-1102, "Mandatory parameter 'symbol' was not sent, was empty/null, or malformed.")
     instrument = spelled(market, lambda i: _symbol(i) if i.kind == family.kind else None).get(symbol)
@@ -150,6 +155,9 @@ def _klines(market: PaperMarket, family: _Family, query: Query, now_ms: int) -> 
         limit=_limit(query, family),
         now_ms=now_ms,
     )
+    if price:
+        candles = prices_of(candles, price, instrument.tick_size)
+        candles["base_volume"] = candles["quote_volume"] = 0
     return json_answer(_rows(candles, instrument, TIMEFRAMES[interval]), symbol=instrument.symbol)
 
 

@@ -3,7 +3,8 @@
 After Blofin's documentation (index.md at e3600b7: Get Candlesticks, Get Instruments, Rate Limits) and its error table:
 every error but the rate limit's has HTTP 200 and a ``code`` other than "0", unknown paths included.
 
-Not served: index and mark price candles, bars ``3D`` and ``1M`` (a bad parameter here: their grids are not documented).
+Index and mark price candles have six columns (Get Index Candlesticks, Get Mark Price Candlesticks). Not served: bars
+``3D`` and ``1M`` (a bad parameter here: their grids are not documented).
 """
 
 from __future__ import annotations
@@ -11,10 +12,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from decimal import Decimal
 
-from backfill.domain.timeframes import MINUTE_MS, TIMEFRAMES, timeframe
+from backfill.domain.timeframes import MINUTE_MS, TIMEFRAMES, Timeframe, timeframe
 from backfill.errors import UnknownSymbol
 from backfill.paper.limits import HouseRules, PaperRefusal, RequestWindow
-from backfill.paper.market import Candles, PaperInstrument, PaperMarket
+from backfill.paper.market import Candles, PaperInstrument, PaperMarket, prices_of
 from backfill.paper.protocol import (
     FOREVER_MS,
     Answer,
@@ -43,6 +44,8 @@ HOUSE_RULES = HouseRules(
 
 
 CANDLES = "/api/v1/market/candles"
+MARK, INDEX = "/api/v1/market/mark-price-candles", "/api/v1/market/index-candles"
+FUNDING, MAX_FUNDING = "/api/v1/market/funding-rate-history", 100
 WIRE = CandleWire((CANDLES,), lambda query: timeframe(BARS[query.get("bar") or "1m"]), lambda body: body["data"])
 
 
@@ -92,6 +95,30 @@ def _candles(market: PaperMarket, query: Query, now_ms: int) -> list[tuple[str, 
 
     ``before`` alone gives the latest page, not the one next to it.
     """
+    page, instrument, bar = _page(market, query, now_ms)
+    return _rows(page, instrument, bar.step_ms, now_ms)
+
+
+def _price_candles(kind: str) -> Callable[[PaperMarket, Query, int], object]:
+    """Mark or index prices: ts, open, high, low, close, confirm."""
+
+    def candles(market: PaperMarket, query: Query, now_ms: int) -> list[tuple[str, ...]]:
+        page, instrument, bar = _page(market, query, now_ms)
+        rows = _rows(prices_of(page, kind, instrument.tick_size), instrument, bar.step_ms, now_ms)
+        return [(*row[:5], row[-1]) for row in rows]
+
+    return candles
+
+
+def _funding(market: PaperMarket, query: Query, now_ms: int) -> list[dict[str, str]]:
+    """Newest first, before ``after`` (Get Funding Rate History)."""
+    instrument = market.instrument(_required(query, "instId"))
+    end_ms = min(_whole_number(query, "after", FOREVER_MS), now_ms + 1)
+    paid = market.funding(instrument.symbol, 0, end_ms)[::-1][: _whole_number(query, "limit", MAX_FUNDING)]
+    return [{"instId": instrument.symbol, "fundingRate": f"{rate:.6f}", "fundingTime": str(ms)} for ms, rate in paid]
+
+
+def _page(market: PaperMarket, query: Query, now_ms: int) -> tuple[Candles, PaperInstrument, Timeframe]:
     instrument = market.instrument(_required(query, "instId"))
     bar = query.get("bar") or "1m"
     if bar not in BARS:
@@ -107,7 +134,7 @@ def _candles(market: PaperMarket, query: Query, now_ms: int) -> list[tuple[str, 
         limit=limit,
         now_ms=now_ms,
     )
-    return _rows(page[::-1], instrument, timeframe(BARS[bar]).step_ms, now_ms)
+    return page[::-1], instrument, timeframe(BARS[bar])
 
 
 def _rows(candles: Candles, instrument: PaperInstrument, step_ms: int, now_ms: int) -> list[tuple[str, ...]]:
@@ -175,5 +202,8 @@ def _whole_number(query: Query, name: str, default: int) -> int:
 
 _ROUTES: dict[str, Callable[[PaperMarket, Query, int], object]] = {
     CANDLES: _candles,
+    FUNDING: _funding,
+    MARK: _price_candles("mark"),
+    INDEX: _price_candles("index"),
     "/api/v1/market/instruments": _instruments,
 }

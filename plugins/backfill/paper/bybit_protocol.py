@@ -5,7 +5,8 @@ always answers with HTTP 200; ``retCode`` marks errors. ``start`` alone gives th
 it (ro-soku #3), or from the listing if later (pybit #186); with ``end`` the newest in between. A ``limit`` above 1000
 is cut to 1000. (The last two and the error texts are not verified.)
 
-Not served: mark, index and premium index klines, options, futures, bars of a month.
+Mark and index price klines have five columns (Get Mark Price Kline, Get Index Price Kline). Not served: premium index
+klines, options, futures, bars of a month.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from collections.abc import Sequence
 
 from backfill.domain.timeframes import MINUTE_MS, TIMEFRAMES
 from backfill.paper.limits import HouseRules, PaperRefusal, RequestWindow
-from backfill.paper.market import Candles, Kind, PaperInstrument, PaperMarket
+from backfill.paper.market import Candles, Kind, PaperInstrument, PaperMarket, prices_of
 from backfill.paper.protocol import (
     FOREVER_MS,
     Answer,
@@ -29,6 +30,8 @@ from backfill.paper.protocol import (
 )
 
 KLINE, INSTRUMENTS, TIME = "/v5/market/kline", "/v5/market/instruments-info", "/v5/market/time"
+PRICE_KLINES = {"/v5/market/mark-price-kline": "mark", "/v5/market/index-price-kline": "index"}
+FUNDING, MAX_FUNDING = "/v5/market/funding/history", 200
 DEFAULT_LIMIT, MAX_LIMIT = 200, 1000
 DEFAULT_INSTRUMENTS, MAX_INSTRUMENTS = 500, 1000
 
@@ -58,11 +61,13 @@ class BybitProtocol(PlainRequests):
 
     def answer(self, market: PaperMarket, method: str, path: str, query: Query, now_ms: int) -> Answer:
         """Answer klines, instruments and time; errors have a ``retCode``."""
-        if method != "GET" or path not in (KLINE, INSTRUMENTS, TIME):
+        if method != "GET" or path not in (KLINE, INSTRUMENTS, TIME, FUNDING, *PRICE_KLINES):
             return html_answer(404, "404 page not found")
         try:
-            if path == KLINE:
-                return _kline(market, query, now_ms)
+            if path == KLINE or path in PRICE_KLINES:
+                return _kline(market, query, now_ms, PRICE_KLINES.get(path))
+            if path == FUNDING:
+                return _success(_funding(market, query, now_ms), now_ms)
             if path == INSTRUMENTS:
                 return _success(_instruments(market, query), now_ms)
             return _success({"timeSecond": str(now_ms // 1000), "timeNano": str(now_ms * 1_000_000)}, now_ms)
@@ -77,7 +82,7 @@ class BybitProtocol(PlainRequests):
         return html_answer(refused.status, str(refused.status))
 
 
-def _kline(market: PaperMarket, query: Query, now_ms: int) -> Answer:
+def _kline(market: PaperMarket, query: Query, now_ms: int, price: str | None = None) -> Answer:
     """Newest first, the running bar included and not marked."""
     category = _category(query)
     listed = spelled(market, lambda i: _symbol(i) if i.kind == KINDS[category] else None)
@@ -94,8 +99,23 @@ def _kline(market: PaperMarket, query: Query, now_ms: int) -> Answer:
     end_ms = _whole_number(query, "end", FOREVER_MS) + 1
     page_of = market.oldest if query.get("start") and not query.get("end") else market.newest
     page = page_of(instrument.symbol, bar.name, start_ms, end_ms, limit, now_ms)
-    result = {"category": category, "symbol": _symbol(instrument), "list": _rows(page[::-1], instrument)}
+    rows: list[tuple[str, ...]] = _rows(page[::-1], instrument)
+    if price:
+        rows = [row[:5] for row in _rows(prices_of(page[::-1], price, instrument.tick_size), instrument)]
+    result = {"category": category, "symbol": _symbol(instrument), "list": rows}
     return _success(result, now_ms, instrument.symbol)
+
+
+def _funding(market: PaperMarket, query: Query, now_ms: int) -> dict[str, object]:
+    """Newest first, up to ``endTime`` (Get Funding Rate History)."""
+    category, symbol = _category(query), query.get("symbol", "")
+    instrument = spelled(market, lambda i: _symbol(i) if i.kind == KINDS[category] else None).get(symbol)
+    if instrument is None:
+        raise _BybitError("Not supported symbols")
+    end_ms = min(_whole_number(query, "endTime", FOREVER_MS), now_ms) + 1
+    paid = market.funding(instrument.symbol, 0, end_ms)[::-1][: _whole_number(query, "limit", MAX_FUNDING)]
+    rows = [{"symbol": symbol, "fundingRate": f"{rate:.6f}", "fundingRateTimestamp": str(ms)} for ms, rate in paid]
+    return {"category": category, "list": rows}
 
 
 def _rows(candles: Candles, instrument: PaperInstrument) -> list[tuple[str, ...]]:

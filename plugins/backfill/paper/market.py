@@ -11,6 +11,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from backfill.domain.timeframes import HOUR_MS
 from backfill.domain.timeframes import timeframe as timeframe_named
 from backfill.errors import UnknownSymbol
 
@@ -56,12 +57,12 @@ class PaperInstrument:
     @property
     def base(self) -> str:
         """The coin: ``BTC`` of ``BTC-USDT``."""
-        return self.symbol.split("-")[0]
+        return self.symbol.partition("-")[0]
 
     @property
     def quote(self) -> str:
-        """The quote currency: ``USDT`` of ``BTC-USDT``."""
-        return self.symbol.split("-")[1]
+        """The quote currency: ``USDT`` of ``BTC-USDT``; dollars of a stock."""
+        return self.symbol.partition("-")[2].partition("-")[0] or "USD"
 
     @property
     def settle(self) -> str:
@@ -74,6 +75,20 @@ class PaperInstrument:
         return SATOSHI if self.kind == "inverse" else self.lot_size * self.contract_value
 
 
+# What mark and index prices are of the trades', so that nothing takes one for another.
+PRICE_SHARES = {"mark": 1.0004, "index": 0.9996}
+
+
+def prices_of(candles: Candles, kind: str, tick_size: Decimal) -> Candles:
+    """The bars' mark or index prices, on the tick, without volumes."""
+    priced = candles.copy()
+    decimals = max(0, -int(tick_size.normalize().as_tuple().exponent))
+    for name in ("open", "high", "low", "close"):
+        priced[name] = np.round(candles[name] * PRICE_SHARES[kind], decimals)
+    priced["base_volume"] = priced["quote_volume"] = np.nan
+    return priced
+
+
 class PaperMarket(ABC):
     """A function of time: the same question at the same ``now_ms`` has the same answer.
 
@@ -81,6 +96,8 @@ class PaperMarket(ABC):
     """
 
     shows_running_bars: bool = True
+    # From when on which interval holds between funding payments, oldest first.
+    funding_intervals: Sequence[tuple[int, int]] = ((0, 8 * HOUR_MS),)
 
     def __init__(self, instruments: Sequence[PaperInstrument]) -> None:
         self._instruments = {instrument.symbol: instrument for instrument in instruments}
@@ -96,6 +113,18 @@ class PaperMarket(ABC):
             return self._instruments[symbol]
         except KeyError:
             raise UnknownSymbol(symbol, list(self._instruments)) from None
+
+    def funding(self, symbol: str, start_ms: int, end_ms: int) -> list[tuple[int, float]]:
+        """The payments in [start_ms, end_ms), oldest first: ms and rate."""
+        start_ms = max(start_ms, self.instrument(symbol).listed_ms + 1)
+        ends = [since_ms for since_ms, _ in self.funding_intervals[1:]] + [end_ms]
+        return [
+            (paid_ms, ((paid_ms // HOUR_MS) % 17 - 6) / 100_000)
+            for (since_ms, interval_ms), until_ms in zip(self.funding_intervals, ends, strict=True)
+            for paid_ms in range(
+                -(-max(since_ms, start_ms) // interval_ms) * interval_ms, min(until_ms, end_ms), interval_ms
+            )
+        ]
 
     @abstractmethod
     def candles(self, symbol: str, timeframe: str, start_ms: int, end_ms: int, now_ms: int | None = None) -> Candles:

@@ -5,8 +5,9 @@ answers. ``candles`` holds the newest 1440 bars, the running one included; ``his
 ``limit`` than the page is cut silently. (Not verified, nor is the errors' HTTP status.) Rate limits are by path,
 without suspension.
 
-Plain bars from 6H on open at midnight UTC+8 (Hong Kong); those on UTC end in ``utc``. Not served: mark and index price
-candles, bars of 1s, 2D, 3D and months.
+Plain bars from 6H on open at midnight UTC+8 (Hong Kong); those on UTC end in ``utc``. Mark and index prices have
+pages of 100 rows of six columns; an index is asked for by the pair, without -SWAP. Not served: bars of 1s, 2D, 3D and
+months.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from backfill.domain.timeframes import HOUR_MS, TIMEFRAMES, Timeframe
 from backfill.errors import UnknownSymbol
 from backfill.paper.bars import grouped
 from backfill.paper.limits import HouseRules, PaperRefusal, RequestWindow
-from backfill.paper.market import Candles, Kind, PaperInstrument, PaperMarket
+from backfill.paper.market import Candles, Kind, PaperInstrument, PaperMarket, prices_of
 from backfill.paper.protocol import (
     FOREVER_MS,
     Answer,
@@ -35,6 +36,14 @@ CANDLES, HISTORY = "/api/v5/market/candles", "/api/v5/market/history-candles"
 INSTRUMENTS, TIME = "/api/v5/public/instruments", "/api/v5/public/time"
 DEFAULT_LIMIT, MAX_LIMIT = 100, 300
 RECENT_BARS = 1440
+# Recent candles and history of each price.
+PRICE_PATHS = {
+    f"/api/v5/market/{history}{words}": (price, HISTORY if history else CANDLES)
+    for price, words in (("mark", "mark-price-candles"), ("index", "index-candles"))
+    for history in ("", "history-")
+}
+MAX_PRICE_ROWS = 100
+FUNDING, MAX_FUNDING = "/api/v5/public/funding-rate-history", 100
 HONG_KONG_MS = 8 * HOUR_MS
 
 UTC_BARS = {name if name.endswith("m") else name.upper(): bar for name, bar in TIMEFRAMES.items() if name != "8h"}
@@ -53,6 +62,7 @@ HOUSE_RULES = HouseRules(
         RequestWindow(40, span_ms=2000, path=CANDLES),
         RequestWindow(20, span_ms=2000, path=HISTORY),
         RequestWindow(20, span_ms=2000, path=INSTRUMENTS),
+        *(RequestWindow(20, span_ms=2000, path=path) for path in PRICE_PATHS),
         RequestWindow(10, span_ms=2000, path=TIME),
     )
 )
@@ -100,13 +110,15 @@ class OkxProtocol(PlainRequests):
 
     def answer(self, market: PaperMarket, method: str, path: str, query: Query, now_ms: int) -> Answer:
         """Answer candles, history, instruments and time, with OKX's error codes."""
-        if method != "GET" or path not in (CANDLES, HISTORY, INSTRUMENTS, TIME):
+        if method != "GET" or path not in (CANDLES, HISTORY, INSTRUMENTS, TIME, FUNDING, *PRICE_PATHS):
             return html_answer(404, "404 Not Found")
         try:
             if path == TIME:
                 return _success([{"ts": str(now_ms)}])
             if path == INSTRUMENTS:
                 return _success(self._instruments(market, query))
+            if path == FUNDING:
+                return _success(_funding(market, query, now_ms))
             return self._candles(market, path, query, now_ms)
         except UnknownSymbol:
             return _failure(_OkxError("51001", "Instrument ID, Instrument ID code, or Spread ID doesn't exist.", 200))
@@ -124,7 +136,9 @@ class OkxProtocol(PlainRequests):
 
         ``before`` alone gives the latest page, not the one next to it.
         """
-        instrument = market.instrument(_symbol(_required(query, "instId")))
+        price, path = PRICE_PATHS.get(path, (None, path))
+        inst_id = _required(query, "instId")
+        instrument = market.instrument(inst_id if price == "index" else _symbol(inst_id))
         name = query.get("bar") or "1m"
         bar = UTC_BARS.get(name) or HONG_KONG_BARS.get(name)
         if bar is None:
@@ -134,6 +148,8 @@ class OkxProtocol(PlainRequests):
         limit = _whole_number(query, "limit", DEFAULT_LIMIT)
         if limit < 1:
             raise _OkxError("51000", "Parameter limit error")
+        if price:
+            limit = min(limit, MAX_PRICE_ROWS)
         if path == HISTORY:
             end_ms = min(end_ms, bar.floor(now_ms))
             limit = min(limit, self.history_limit)
@@ -144,6 +160,9 @@ class OkxProtocol(PlainRequests):
             page = _regrouped(market, instrument, bar, start_ms, end_ms, limit, now_ms)
         else:
             page = market.newest(instrument.symbol, bar.name, start_ms, end_ms, limit, now_ms)
+        if price:
+            rows = _rows(prices_of(page[::-1], price, instrument.tick_size), instrument, bar.step_ms, now_ms)
+            return _success([(*row[:5], row[-1]) for row in rows], instrument.symbol)
         return _success(_rows(page[::-1], instrument, bar.step_ms, now_ms), instrument.symbol)
 
     def _instruments(self, market: PaperMarket, query: Query) -> list[dict[str, str]]:
@@ -155,6 +174,18 @@ class OkxProtocol(PlainRequests):
             listed.append(PREOPEN[wanted])
         inst_id = query.get("instId")
         return [fields for fields in listed if inst_id in (None, "", fields["instId"])]
+
+
+def _funding(market: PaperMarket, query: Query, now_ms: int) -> list[dict[str, str]]:
+    """Newest first, before ``after`` (Get funding rate history)."""
+    inst_id = _required(query, "instId")
+    end_ms = min(_whole_number(query, "after", FOREVER_MS), now_ms + 1)
+    limit = min(_whole_number(query, "limit", MAX_FUNDING), MAX_FUNDING)
+    return [
+        {"instId": inst_id, "instType": "SWAP", "fundingTime": str(ms), "fundingRate": text, "realizedRate": text}
+        for ms, rate in market.funding(_symbol(inst_id), 0, end_ms)[::-1][:limit]
+        for text in [f"{rate:.6f}"]
+    ]
 
 
 def _symbol(inst_id: str) -> str:

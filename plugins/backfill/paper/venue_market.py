@@ -64,6 +64,10 @@ class VenueMarket(PaperMarket):
         listed = {symbol: {"of": listing.of, "units": str(listing.units)} for symbol, listing in self._listings.items()}
         return {"kind": "venue", "venue": self.venue, "listings": listed, "of": self.market.describe()}
 
+    def funding(self, symbol: str, start_ms: int, end_ms: int) -> list[tuple[int, float]]:
+        """See :meth:`PaperMarket.funding`."""
+        return self.market.funding(self._listings[self.instrument(symbol).symbol].of, start_ms, end_ms)
+
     def candles(self, symbol: str, timeframe: str, start_ms: int, end_ms: int, now_ms: int | None = None) -> Candles:
         """See :meth:`PaperMarket.candles`."""
         listing = self._listings[self.instrument(symbol).symbol]

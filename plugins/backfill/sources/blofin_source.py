@@ -6,6 +6,7 @@ import math
 
 from backfill.domain.candle_rules import open_time_was_not_asked_for
 from backfill.domain.intervals import Interval
+from backfill.domain.price_kinds import TRADE, PriceKind
 from backfill.domain.symbols import Listing
 from backfill.domain.timeframes import Timeframe
 from backfill.exchanges.blofin_client import BARS, SOURCE, VENUE, BlofinClient
@@ -14,7 +15,7 @@ from backfill.sources.candle_source import CandlePage, is_over, sift_page
 
 
 class BlofinSource:
-    """Requests the instrument of ``listing``; None: the one given to ``ask``."""
+    """Requests prices of ``kind`` of the instrument of ``listing``; None: the one given to ``ask``."""
 
     name = SOURCE
     counts_forward = False
@@ -25,11 +26,13 @@ class BlofinSource:
         rows_per_page: int = VENUE.rows_per_page,
         settle_ms: int = 0,
         listing: Listing | None = None,
+        kind: PriceKind = TRADE,
     ) -> None:
         self.rows_per_page = rows_per_page
         self._client = client
         self._settle_ms = settle_ms
         self._listing = listing
+        self._kind = kind
 
     @property
     def requests_made(self) -> int:
@@ -46,11 +49,14 @@ class BlofinSource:
     def ask(self, symbol: str, timeframe: Timeframe, after_ms: int) -> CandlePage:
         """The newest page of bars that open before ``after_ms``."""
         listing = self._listing or Listing(symbol, "perpetual", 1.0, 1.0)
-        answer = self._client.candles(listing.venue_symbol, BARS[timeframe.name], after_ms, self.rows_per_page)
-        frame = blofin_frame(answer.data, listing.price_scale, listing.volume_scale)
+        answer = self._client.candles(
+            listing.venue_symbol, BARS[timeframe.name], after_ms, self.rows_per_page, self._kind
+        )
+        has_volume = self._kind == TRADE
+        frame = blofin_frame(answer.data, listing.price_scale, listing.volume_scale, has_volume=has_volume)
         now_ms = math.inf if answer.server_ms is None else answer.server_ms
         # "after: records earlier than the requested ts" (Blofin docs).
-        sound, broken, is_clean = sift_page(frame, timeframe, before_ms=after_ms, now_ms=now_ms)
+        sound, broken, is_clean = sift_page(frame, timeframe, after_ms, now_ms, has_volume=has_volume)
         open_ms = sound["open_ms"]
         over = is_over(sound, timeframe, answer.server_ms, self._settle_ms)
         # A page with only newer bars is readable, but does not lead back.

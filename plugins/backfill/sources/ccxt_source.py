@@ -8,6 +8,7 @@ import time
 from backfill.domain.candle_columns import CandleFrame
 from backfill.domain.candle_rules import open_time_was_not_asked_for
 from backfill.domain.intervals import Interval
+from backfill.domain.price_kinds import TRADE
 from backfill.domain.symbols import Listing
 from backfill.domain.timeframes import Timeframe
 from backfill.exchanges.ccxt_client import CcxtClient
@@ -61,10 +62,12 @@ class CcxtSource:
         """The page of bars just before ``after_ms``."""
         since_ms = after_ms - self.rows_per_page * timeframe.step_ms
         answer = self._client.candles(self._listing.venue_symbol, timeframe.name, since_ms, self.rows_per_page)
-        frame = ccxt_frame(answer.rows, self._listing.price_scale, self._listing.volume_scale)
+        has_volume = self._client.venue.kind == TRADE
+        scales = (self._listing.price_scale, self._listing.volume_scale)
+        frame = ccxt_frame(answer.rows, *scales, has_volume=has_volume)
         # Few venues mark the running bar, so a clock is needed.
         now_ms = answer.server_ms if answer.server_ms is not None else round(time.time() * 1000)
-        sound, broken, is_clean = sift_page(frame, timeframe, self._before_ms(after_ms), now_ms)
+        sound, broken, is_clean = sift_page(frame, timeframe, self._before_ms(after_ms), now_ms, has_volume=has_volume)
         if strangers := self._strangers(sound, since_ms):
             sound, broken = refuse_times(frame, sound, broken, strangers, open_time_was_not_asked_for.__name__)
         over = is_over(sound, timeframe, now_ms, self._settle_ms)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterator, Sequence
 
+from backfill.domain.price_kinds import kind_of
 from backfill.domain.symbols import Refusal
 from backfill.domain.venues import venue
 from backfill.errors import ExchangeError, SourceSkipped, SymbolNotListed
@@ -36,7 +37,7 @@ def sources_of(
         if name not in allowed:
             yield SymbolNotListed(name, window.symbol, "the universe does not name this source for it")
             continue
-        if not venue(name).serves(window.timeframe):
+        if not venue(name).serves(window.timeframe) or not venue(name).has_kind(kind_of(window.symbol)):
             continue
         source_id = store.source_id(name)
         if not health.may_ask(source_id):
@@ -66,9 +67,8 @@ def _with_a_listing(
     if isinstance(found, Refusal):
         yield SymbolNotListed(name, window.symbol, found.reason)
         return
-    source = runtime.candle_source(
-        venue(name), found.listing, found.market, window.timeframe, stands_in=name != allowed[0]
-    )
+    asked = venue(name).of_kind(kind_of(window.symbol))
+    source = runtime.candle_source(asked, found.listing, found.market, window.timeframe, stands_in=name != allowed[0])
     try:
         yield source
     finally:

@@ -12,7 +12,7 @@ import numpy as np
 
 from backfill.domain.answers import bar_intervals
 from backfill.domain.candle_columns import CandleFrame
-from backfill.domain.intervals import Interval, difference, intersection, union
+from backfill.domain.intervals import Interval, difference, intersection
 from backfill.domain.page_plan import PlannedPage, plan_pages
 from backfill.domain.silence import longest_plausible_run
 from backfill.domain.timeframes import DAY_MS, HOUR_MS, Timeframe, timeframe, utc
@@ -158,7 +158,7 @@ class SourceFetch:
         for start, end in intersection(doubtful, askable):
             margin_ms = min(end - start, most_ms)
             beside.append(Interval(start - margin_ms, end + margin_ms))
-        return union([*askable, *intersection(beside, [self._span])])
+        return difference([*askable, *intersection(beside, [self._span])], self._window.closed)
 
     def _page_walk(self, askable: Sequence[Interval], known: Silence) -> PageWalk:
         return PageWalk(
@@ -170,6 +170,7 @@ class SourceFetch:
             askable,
             known.given,
             longest_plausible_run(known.held, known.silent, self._timeframe.step_ms),
+            self._window.closed,
             counts_forward=self._source.counts_forward,
         )
 
@@ -204,7 +205,8 @@ class SourceFetch:
             is_inside &= ~np.isin(open_ms, list(answer.contested))
         inside = page.candles.rows(is_inside)
         bars = bar_intervals(inside["open_ms"], self._timeframe.step_ms)
-        silent = difference(silent_in(page, span, self._timeframe), answer.given) if answer.is_clean else []
+        silent = silent_in(page, span, self._timeframe) if answer.is_clean else []
+        silent = difference(silent, [*answer.given, *self._window.closed])
         refused = difference(refused_in(page, span, self._timeframe), answer.given) if not answer.contested else []
         self._write(page, inside, bars, silent, refused)
         self._outcomes["candles" if page.rows else "absent"] += 1
@@ -227,7 +229,8 @@ class SourceFetch:
                 )
                 return
         for span, page in self._exhausted:
-            self._write(page, page.candles, [], intersection([span], [Interval(span.start, page.after_ms)]))
+            silent = difference([Interval(span.start, min(span.end, page.after_ms))], self._window.closed)
+            self._write(page, page.candles, [], silent)
             self._outcomes["absent"] += 1
 
     def _is_contradicted(self, page: CandlePage) -> bool:

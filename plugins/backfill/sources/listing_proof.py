@@ -13,6 +13,7 @@ from functools import cached_property
 from typing import NamedTuple
 
 from backfill.domain.markets import Market
+from backfill.domain.price_kinds import contract_of, kind_of
 from backfill.domain.symbols import MIN_OVERLAP_BARS, Instrument, Listing, ListingProof, Refusal, find_listing, prove
 from backfill.domain.timeframes import timeframe
 from backfill.domain.venues import VENUES, Venue
@@ -73,7 +74,7 @@ class ListingProver:
         is_primary = self._source_id(venue) == self._window.source_ids[0]
         by_identity = is_primary or self._is_vouched_for(venue)
         if is_primary and venue.names_are_ours:
-            return ProvedListing(Listing(self._window.symbol, "perpetual", 1.0, 1.0), None)
+            return ProvedListing(Listing(contract_of(self._window.symbol), "perpetual", 1.0, 1.0), None)
         known = self._known(venue)
         if known is not None and known.same_contract:
             if self._still_holds(known, by_identity=by_identity):
@@ -124,7 +125,9 @@ class ListingProver:
         if proof.median_ratio is not None:
             return proof, PRIMARY
         for venue in others:
-            if not venue.serves(self._window.timeframe) or not self._health.is_well(self._source_id(venue)):
+            if not venue.serves(self._window.timeframe) or not venue.has_kind(kind_of(self._window.symbol)):
+                continue
+            if not self._health.is_well(self._source_id(venue)):
                 continue
             try:
                 other = self._candidate(venue)
@@ -153,7 +156,8 @@ class ListingProver:
         if isinstance(found, Refusal):
             return found
         listing, market = found
-        page = self._page(venue, self._runtime.candle_source(venue, listing, market, self._window.timeframe))
+        asked = venue.of_kind(kind_of(self._window.symbol))
+        page = self._page(venue, self._runtime.candle_source(asked, listing, market, self._window.timeframe))
         closes = dict(zip(page.candles["open_ms"].tolist(), page.candles["close"].tolist(), strict=True))
         return Candidate(venue.source, listing, market, closes)
 

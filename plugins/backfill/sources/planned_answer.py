@@ -47,7 +47,7 @@ class PageWalk:
     """How to request planned pages of a series; stateless, used by several threads.
 
     ``wanted``: spans to request. ``held``: given before. ``max_run``: longest usual silent run in bars; None:
-    unknown.
+    unknown. ``closed``: bars outside the market's hours, silent anyway.
     """
 
     def __init__(
@@ -60,6 +60,7 @@ class PageWalk:
         wanted: Sequence[Interval],
         held: Sequence[Interval],
         max_run: int | None,
+        closed: Sequence[Interval] = (),
         *,
         counts_forward: bool,
     ) -> None:
@@ -72,6 +73,7 @@ class PageWalk:
         self.wanted = union(wanted)
         self.held = union(held)
         self.max_run = max_run
+        self.closed = closed
         self.counts_forward = counts_forward
 
     def answer(self, planned: PlannedPage) -> PlannedAnswer:
@@ -149,7 +151,7 @@ class _Walk:
         """A silent run to check: bars that the source gave before, or too long."""
         step_ms = self._way.timeframe.step_ms
         silent = [run for page in self._pages for run in silent_in(page, self._span, self._way.timeframe)]
-        runs = difference(silent, [*self._given, *self._probed])
+        runs = difference(silent, [*self._given, *self._probed, *self._way.closed])
         gone = intersection(runs, self._way.held)
         new = [run for run in intersection(runs, self._way.wanted) if run != self._span]  # not the same request again
         if gone or not new:

@@ -15,6 +15,7 @@ from backfill.domain.answers import LATE_MS, bar_intervals
 from backfill.domain.intervals import Interval, difference, intersection, total_ms, union
 from backfill.domain.next_timeframe import coarser, prove
 from backfill.domain.page_plan import PlannedPage, plan_pages
+from backfill.domain.price_kinds import TRADE, kind_of
 from backfill.domain.timeframes import Timeframe, timeframe
 from backfill.domain.venues import venue
 from backfill.errors import ExchangeError, PaginationStalled
@@ -80,7 +81,7 @@ class SilenceProof:
 
     def _fills_silence(self) -> bool:
         """Whether bars without trade exist at the source."""
-        known = venue(self._source.name).fills_no_trade
+        known = venue(self._source.name).fills_no_trade or kind_of(self._window.symbol) != TRADE
         return known or self._silences.has_flat_bars(self._window, self._source_id)
 
     def _published(self) -> list[Timeframe]:
@@ -183,7 +184,8 @@ class SilenceProof:
         )
         theirs = fine["source_id"] != self._source_id
         foreign = bar_intervals(fine[theirs]["open_ms"].to_numpy(), self._timeframe.step_ms)
-        proof = prove(fine[~theirs], bars, self._timeframe, longer, covers, silence.silent, foreign)
+        absent = [*silence.silent, *self._window.closed]
+        proof = prove(fine[~theirs], bars, self._timeframe, longer, covers, absent, foreign)
         open_bars = union([*silence.doubtful, *self._lost])
         no_trade = [] if self._fills_silence() else intersection(proof.no_trade, open_bars)
         lost = intersection(proof.lost, open_bars)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from functools import cached_property
+from functools import cached_property, partial
+from typing import Any
 
 import requests
 from requests.adapters import HTTPAdapter
@@ -15,6 +16,7 @@ from backfill.config.settings import MAX_BATCH_LIMIT, Settings
 from backfill.config.universe_file import load_universe
 from backfill.config.universe_model import Universe
 from backfill.domain.markets import Market
+from backfill.domain.price_kinds import TRADE, PriceKind
 from backfill.domain.symbols import Listing
 from backfill.domain.timeframes import timeframe
 from backfill.domain.venues import Venue, venue
@@ -27,6 +29,7 @@ from backfill.sources.archive_source import ArchiveSource
 from backfill.sources.blofin_source import BlofinSource
 from backfill.sources.candle_source import CandleSource, MarketClient
 from backfill.sources.ccxt_source import CcxtSource
+from backfill.sources.funding_source import AskForFunding
 from backfill.sources.stop_request import StopRequest
 from backfill.storage.candle_store import CandleStore
 from backfill.storage.database import connect
@@ -88,9 +91,12 @@ class Runtime:
         """The universe file, read once."""
         return load_universe(self.settings.universe, self.settings.profile)
 
-    def rows_per_page(self, source: str, timeframe_name: str | None = None) -> int:
+    def rows_per_page(self, source: str, timeframe_name: str | None = None, kind: PriceKind = TRADE) -> int:
         """Rows per request: the source's, or fewer by BACKFILL_BATCH_LIMIT."""
-        of_venue, limit = venue(source), self.settings.batch_limit
+        return self._rows_of(venue(source).of_kind(kind), timeframe_name)
+
+    def _rows_of(self, of_venue: Venue, timeframe_name: str | None) -> int:
+        limit = self.settings.batch_limit
         rows = of_venue.rows_per_page if timeframe_name is None else of_venue.rows(timeframe_name)
         return rows if limit == MAX_BATCH_LIMIT else min(rows, limit)
 
@@ -99,23 +105,31 @@ class Runtime:
         kind = venue(source).client
         if kind == "archive":
             return self._archive_client(source)
-        return self._blofin_client() if kind == "blofin" else self._ccxt_client(source, tries=tries)
+        return self._blofin_client() if kind == "blofin" else self._ccxt_client(venue(source), tries=tries)
 
     def candle_source(
         self, of_venue: Venue, listing: Listing, market: Market | None, timeframe_name: str, *, stands_in: bool = True
     ) -> CandleSource:
         """A source for ``listing``; the caller closes it."""
-        bars, rows = timeframe(timeframe_name), self.rows_per_page(of_venue.source, timeframe_name)
+        bars, rows = timeframe(timeframe_name), self._rows_of(of_venue, timeframe_name)
         if of_venue.client == "blofin":
-            return BlofinSource(self._blofin_client(), rows, self.settle_ms, listing)
+            return BlofinSource(self._blofin_client(), rows, self.settle_ms, listing, of_venue.kind)
         if of_venue.client == "archive":
             return ArchiveSource(self._archive_client(of_venue.source), listing, bars)
-        client = self._ccxt_client(of_venue.source, [market] if market else ())
+        client = self._ccxt_client(of_venue, [market] if market else ())
         return CcxtSource(client, listing, bars, self.settle_ms, rows_per_page=rows, stands_in=stands_in)
 
-    def _ccxt_client(self, source: str, markets: Sequence[Market] = (), *, tries: int = TRIES) -> CcxtClient:
+    def ask_for_funding(self, of_venue: Venue, listing: Listing, market: Market | None) -> AskForFunding:
+        """How the payments of ``listing`` are asked for."""
+        if of_venue.client == "blofin":
+            return partial(_blofin_funding, self._blofin_client(), listing.venue_symbol)
+        client = self._ccxt_client(of_venue, [market] if market else ())
+        self._opened.callback(client.close)
+        return partial(client.funding, listing.venue_symbol)
+
+    def _ccxt_client(self, of_venue: Venue, markets: Sequence[Market] = (), *, tries: int = TRIES) -> CcxtClient:
         """Loads no markets if given some."""
-        connection, of_venue, budget = self._connection_of(source), venue(source), self._budget(source)
+        connection, budget = self._connection_of(of_venue.source), self._budget(of_venue.source)
         return CcxtClient(
             of_venue,
             base_url=connection.base_url,
@@ -190,3 +204,9 @@ class Runtime:
             return store.pause_check(source)
         spacing_ms = max(of_venue.spacing_ms, self.settings.request_sleep_ms)
         return store.rate_budget(source, of_venue.limits_per_period_s, spacing_ms=spacing_ms)
+
+
+def _blofin_funding(client: BlofinClient, inst_id: str, before_ms: int) -> tuple[list[tuple[Any, Any]], int | None]:
+    answer = client.funding(inst_id, before_ms)
+    rows = [row if isinstance(row, dict) else {} for row in answer.data]
+    return [(row.get("fundingTime"), row.get("fundingRate")) for row in rows], answer.server_ms

@@ -21,8 +21,10 @@ from backfill.domain.intervals import Interval
 from backfill.domain.timeframes import utc
 from backfill.errors import SeriesBusy
 from backfill.storage.binary_copy import CANDLE_WIRE_TYPES, candle_columns, packed, page_arrays, unpacked
+from backfill.storage.closures import Closures
 from backfill.storage.database import Connection, fetch_one, repeated, translated_errors
 from backfill.storage.findings import FindingsLog
+from backfill.storage.funding import FundingLedger
 from backfill.storage.gap_fill_log import GapFillLog
 from backfill.storage.imports import ImportLog
 from backfill.storage.instruments import Instruments
@@ -91,6 +93,16 @@ class CandleStore:
     def wishes(self) -> WishList:
         """The wanted series."""
         return WishList(self.connection)
+
+    @cached_property
+    def closures(self) -> Closures:
+        """When markets are closed."""
+        return Closures(self.connection)
+
+    @cached_property
+    def funding(self) -> FundingLedger:
+        """Funding payments."""
+        return FundingLedger(self.connection)
 
     @cached_property
     def findings(self) -> FindingsLog:
@@ -191,7 +203,8 @@ class CandleStore:
 
     def windows(self, selection: Selection) -> list[SeriesWindow]:
         """The selected series and their windows."""
-        return [SeriesWindow(**row) for row in self.rows("series/select_series", selection)]
+        rows = self.rows("series/select_series", selection)
+        return [SeriesWindow(**{**row, "closed": to_intervals(row["closed"])}) for row in rows]
 
     def open_work(self, window: SeriesWindow, source_id: int | None = None, *, recheck: bool = False) -> OpenWork:
         """What ``window`` lacks, and what ``source_id`` (None: any) has yet to be asked for."""

@@ -9,8 +9,8 @@ from backfill.storage.database import fetch_one, translated_errors
 from backfill.storage.named_queries import query
 from backfill.storage.series import Selection
 
-# Whole days, best first.
-USABLE = ("available", "repaired", "degraded")
+# Whole days, best first; of a day that its market is closed, nothing is lacking.
+USABLE = ("available", "repaired", "degraded", "closed")
 
 
 class CountedDays(NamedTuple):

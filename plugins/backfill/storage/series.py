@@ -39,7 +39,7 @@ class Selection:
 class SeriesWindow(NamedTuple):
     """A series and the half-open span that must be complete (ms, on its grid).
 
-    ``is_pruned``: a retention removes what lies before.
+    ``is_pruned``: a retention removes what lies before. ``closed``: bars outside the market's hours.
     """
 
     series_id: int
@@ -54,6 +54,7 @@ class SeriesWindow(NamedTuple):
     objective_pct: float = 99.9
     roll_up: bool = False
     is_pruned: bool = False
+    closed: Sequence[Interval] = ()
 
 
 class OpenWork(NamedTuple):

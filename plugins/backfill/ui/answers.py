@@ -112,7 +112,7 @@ class SeriesHead(BaseModel):
 
 
 class Band(BaseModel):
-    """What is no candle: `missing`, `doubtful`, `lost`, `pending`, `proved` or `reported`, rounded out to buckets."""
+    """What is no candle: `missing`, `doubtful`, `lost`, `pending`, `proved`, `reported`, `closed`, rounded out."""
 
     kind: str
     candles: int

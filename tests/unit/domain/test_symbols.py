@@ -367,7 +367,22 @@ def test_two_percent_is_the_line(off, ok):
 
 
 @pytest.mark.parametrize(
-    "name", ["BTC-USDT", "kPEPE-USDT", "1000BONK-USDT", "BRK.B-USDT", "币安人生-USDT", "BTC-USDT-261225", "BTC-USD"]
+    "name",
+    [
+        "BTC-USDT",
+        "kPEPE-USDT",
+        "1000BONK-USDT",
+        "BRK.B-USDT",
+        "币安人生-USDT",
+        "BTC-USDT-261225",
+        "BTC-USD",
+        "AAPL",
+        "BRK.B",
+        "0700.HK",
+        "EUR_USD",
+        "BTC-USDT.mark",
+        "kPEPE-USDT.index",
+    ],
 )
 def test_a_name_that_an_exchange_may_use_is_one(name):
     assert is_instrument_name(name)
@@ -377,7 +392,11 @@ def test_a_name_that_an_exchange_may_use_is_one(name):
     "name",
     [
         "btc-usdt",
-        "BTC",
+        "BTCUSDT",
+        "aapl",
+        "EUR_usd",
+        "BTC-USDT.last",
+        "BTC.mark",
         "BTC-usdt",
         "BTC/USDT",
         ".BTC-USDT",

@@ -1,7 +1,9 @@
 -- Candles of a span that break a rule of domain/candle_rules.py, counted by series and rule, oldest first. With `repair`
 -- they leave for the quarantine, if they are still as they were seen. What a person has written or released stays.
 WITH grid AS MATERIALIZED (
-    SELECT id, step_ms, step_ms * interval '1 ms' AS step, from_epoch_ms(anchor_ms) AS anchor FROM series
+    SELECT s.id, s.step_ms, s.step_ms * interval '1 ms' AS step, from_epoch_ms(s.anchor_ms) AS anchor,
+           i.symbol !~ '[.](mark|index)$' AS has_volume
+    FROM series AS s JOIN instruments AS i ON i.id = s.instrument_id
 ), offending AS MATERIALIZED (
     SELECT c.series_id, c.open_time, c.source_id, c AS candle, broke.rule, s.step_ms
     FROM candles AS c
@@ -21,7 +23,7 @@ WITH grid AS MATERIALIZED (
             WHEN least(c.open, c.high, c.low, c.close) <= 0 THEN 'price_is_not_positive'
             WHEN c.high < greatest(c.open, c.low, c.close) THEN 'high_is_not_highest'
             WHEN c.low > least(c.open, c.high, c.close) THEN 'low_is_not_lowest'
-            WHEN c.volume IS NULL THEN 'volume_is_missing'
+            WHEN c.volume IS NULL AND s.has_volume THEN 'volume_is_missing'
             WHEN least(c.volume, c.quote_volume) < 0 THEN 'volume_is_negative'
         END AS rule
     ) AS broke

@@ -1,10 +1,10 @@
 -- What is due for a check in a window of one series, as sets of ms: `held` bars; the `native` ones of the primary source;
 -- those of them that it has not returned or confirmed absent since they settled; missing bars; those that the primary
--- source lacks; those of them without a proof (tried lately or found) and not reported as lost; what has been compared with
+-- source lacks, or that its market's hours leave out; those of them without a proof (tried lately or found) and not reported as lost; what has been compared with
 -- another source (or found to be nowhere else), what could not be, and what longer bars have proved, these three since a
 -- moment. A check of a bar that was replaced later does not count.
 WITH span AS (
-    SELECT s.*, int8multirange(int8range(%(start_ms)s, %(end_ms)s)) AS asked FROM series AS s WHERE s.id = %(series_id)s
+    SELECT s.*, closed_of(s.calendar, s.timeframe) AS closed, int8multirange(int8range(%(start_ms)s, %(end_ms)s)) AS asked FROM series AS s WHERE s.id = %(series_id)s
 ), said AS (
     SELECT coalesce(range_agg(a.absent), '{}') AS absent,
            coalesce(range_agg(a.absent) FILTER (WHERE a.grade <> 'refused'), '{}') AS silent,
@@ -33,8 +33,8 @@ WITH span AS (
     WHERE f.kind = 'lost_bars'
 )
 SELECT (asked * held)::text AS held, (asked * (held - stand_in))::text AS native,
-       (asked * (held - stand_in - settled - absent))::text AS unsettled, (asked - held)::text AS missing,
-       ((asked * silent) - held)::text AS denied,
-       ((asked * doubtful) - held - no_trade - lost * reported - proved_lately)::text AS unexplained,
+       (asked * (held - stand_in - settled - absent))::text AS unsettled, (asked - held - closed)::text AS missing,
+       ((asked * (silent + closed)) - held)::text AS denied,
+       ((asked * doubtful) - held - no_trade - lost * reported - proved_lately - closed)::text AS unexplained,
        (asked * compared)::text AS compared, (asked * unverified)::text AS unverified, (asked * proved)::text AS proved
 FROM span, said, checked, found

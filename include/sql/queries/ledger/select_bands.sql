@@ -1,15 +1,17 @@
 -- What a chart of one series shades in a window, rounded out to its buckets so that there are never more bands than buckets:
--- `missing` gaps, those that are `doubtful` or `lost`, bars `proved` or `reported` absent, and what is `pending`.
+-- `missing` gaps, those that are `doubtful` or `lost`, bars `proved` or `reported` absent, what is
+-- `pending`, and where the market is `closed`.
 WITH span AS MATERIALIZED (
-    SELECT s.*, int8multirange(int8range(%(from_ms)s, %(to_ms)s)) AS shown,
+    SELECT s.*, closed_of(s.calendar, s.timeframe) AS closed, int8multirange(int8range(%(from_ms)s, %(to_ms)s)) AS shown,
            int8multirange(int8range(w.start_ms, w.end_ms)) AS asked
     FROM series AS s
     JOIN windows_at(%(at)s, %(settle_ms)s) AS w ON w.series_id = s.id
     WHERE s.id = %(series_id)s
 ), parts AS MATERIALIZED (
-    SELECT span.shown * span.asked - span.held - (said.absent + span.no_trade - span.lost) AS gaps,
-           span.shown * (span.no_trade + proof.proved) - span.held - span.lost AS proved,
-           span.shown * said.absent - span.no_trade - proof.proved - span.held - span.lost AS reported,
+    SELECT span.shown * span.asked - span.held - (said.absent + span.no_trade - span.lost) - span.closed AS gaps,
+           span.shown * (span.no_trade + proof.proved) - span.held - span.lost - span.closed AS proved,
+           span.shown * said.absent - span.no_trade - proof.proved - span.held - span.lost - span.closed AS reported,
+           span.shown * span.asked * span.closed - span.held AS closed,
            nowhere.silent, span.lost, int8multirange(int8range(NULL, %(due_ms)s)) AS due
     FROM span
     CROSS JOIN LATERAL absent_everywhere(span.id, span.source_ids, %(at)s) AS said
@@ -22,7 +24,7 @@ WITH span AS MATERIALIZED (
     SELECT kind, intervals
     FROM parts CROSS JOIN LATERAL (VALUES
         ('missing', gaps * due - silent - lost), ('doubtful', gaps * due * silent - lost), ('lost', gaps * due * lost),
-        ('pending', gaps - due), ('proved', proved), ('reported', reported)) AS of_kind (kind, intervals)
+        ('pending', gaps - due), ('proved', proved), ('reported', reported), ('closed', closed)) AS of_kind (kind, intervals)
 ), rounded AS (
     SELECT kind, range_agg(int8range(grid_floor(lower(one), %(bucket_ms)s, 345600000),
                                      grid_ceil(upper(one), %(bucket_ms)s, 345600000))) AS bands,

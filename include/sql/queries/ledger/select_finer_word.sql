@@ -16,7 +16,8 @@ WITH coarse AS (
     SELECT coalesce(range_agg(known.rest), '{}') AS rest
     FROM fine
     CROSS JOIN LATERAL (
-        SELECT fine.asked * (fine.no_trade + coalesce(range_agg(a.absent), '{}') - fine.lost - fine.held) AS rest
+        SELECT fine.asked * (fine.no_trade + coalesce(range_agg(a.absent), '{}') - fine.lost - fine.held
+                             + closed_of(fine.calendar, fine.timeframe)) AS rest
         FROM absences AS a
         WHERE a.series_id = fine.id AND a.source_id = fine.source_ids[1] AND a.grade IN ('proved', 'reported') AND a.expires_at > now()
     ) AS known

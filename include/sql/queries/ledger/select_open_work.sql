@@ -1,7 +1,7 @@
 -- What one series lacks in a window, as of a moment: the gaps anybody may still fill, and what is left to ask of one
 -- source. Of the primary source that is also what others stand in for. With recheck no earlier answer of the source is believed.
 WITH span AS (
-    SELECT s.id, s.source_ids, s.step_ms, s.held, s.no_trade, s.lost,
+    SELECT s.id, s.source_ids, s.step_ms, s.held, s.no_trade, s.lost, closed_of(s.calendar, s.timeframe) AS closed,
            CASE WHEN s.source_ids[1] = %(source_id)s THEN s.stand_in ELSE '{}' END AS restorable,
            int8multirange(int8range(%(start_ms)s, %(end_ms)s)) AS wanted
     FROM series AS s WHERE s.id = %(series_id)s
@@ -11,8 +11,8 @@ WITH span AS (
     WHERE series_id = %(series_id)s AND source_id = %(source_id)s
       AND expires_at > now() AND NOT %(recheck)s
 ), counted AS (
-    SELECT span.*, span.wanted - span.held - (nowhere.absent + span.no_trade - span.lost) AS gaps,
-           span.wanted - (span.held - span.restorable) - said.absent
+    SELECT span.*, span.wanted - span.held - (nowhere.absent + span.no_trade - span.lost) - span.closed AS gaps,
+           span.wanted - (span.held - span.restorable) - said.absent - span.closed
            - CASE WHEN %(recheck)s THEN '{}' ELSE span.no_trade END AS askable
     FROM span, said, absent_everywhere(span.id, span.source_ids, now()) AS nowhere
 )

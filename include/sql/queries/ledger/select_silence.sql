@@ -3,7 +3,7 @@
 -- anybody or explained (no_trade, lost). `held`: what shows how often the series trades;
 -- `given`: what is surely this source's.
 WITH span AS (
-    SELECT s.*, int8multirange(int8range(%(start_ms)s, %(end_ms)s)) AS asked FROM series AS s WHERE s.id = %(series_id)s
+    SELECT s.*, closed_of(s.calendar, s.timeframe) AS closed, int8multirange(int8range(%(start_ms)s, %(end_ms)s)) AS asked FROM series AS s WHERE s.id = %(series_id)s
 ), said AS (
     SELECT coalesce(range_agg(a.absent) FILTER (WHERE a.source_id = %(source_id)s), '{}') AS silent,
            coalesce(range_agg(a.absent) FILTER (WHERE a.source_id = %(source_id)s AND a.grade = 'doubtful'), '{}') AS doubtful,
@@ -19,8 +19,8 @@ WITH span AS (
                 WHEN cardinality(source_ids) = 2 THEN span.stand_in ELSE '{}' END AS his
     FROM span, said
 )
-SELECT (asked * given)::text AS held, (asked * his)::text AS given, (asked * (silent + no_trade) - given)::text AS silent,
-       (asked * doubtful - given - no_trade - lost)::text AS doubtful,
-       (asked * confirmed - given - no_trade - lost)::text AS confirmed,
-       (asked * doubtful * elsewhere - held - no_trade - lost)::text AS elsewhere
+SELECT (asked * given)::text AS held, (asked * his)::text AS given, (asked * (silent + no_trade) - given - closed)::text AS silent,
+       (asked * doubtful - given - no_trade - lost - closed)::text AS doubtful,
+       (asked * confirmed - given - no_trade - lost - closed)::text AS confirmed,
+       (asked * doubtful * elsewhere - held - no_trade - lost - closed)::text AS elsewhere
 FROM mine

@@ -11,7 +11,7 @@ CROSS JOIN LATERAL (
 CROSS JOIN LATERAL absent_everywhere(s.id, s.source_ids, %(at)s) AS everywhere
 CROSS JOIN LATERAL (
     SELECT int8multirange(int8range(lower(registered.bars), upper(registered.bars)))
-           - registered.bars - (everywhere.absent + s.no_trade - s.lost - s.held) AS bars
+           - registered.bars - (everywhere.absent + s.no_trade - s.lost - s.held) - closed_of(s.calendar, s.timeframe) AS bars
 ) AS left_over
 WHERE s.id = %(series_id)s AND registered.bars IS NOT NULL
 ON CONFLICT (name) DO UPDATE SET position = excluded.position, moved_at = now() WHERE w.position < excluded.position

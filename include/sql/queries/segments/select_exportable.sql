@@ -1,8 +1,8 @@
 -- What of one series may be handed on: what is held; what may still come (gaps); of that, what no source has, which is
 -- not believed; and where an open finding says that a bar may be wrong.
 SELECT s.held,
-       span.bars - s.held - (everywhere.absent + s.no_trade - s.lost) AS gaps,
-       span.bars * nowhere.silent - s.held - (everywhere.absent + s.no_trade) - s.lost AS doubtful,
+       span.bars - s.held - (everywhere.absent + s.no_trade - s.lost) - closed_of(s.calendar, s.timeframe) AS gaps,
+       span.bars * nowhere.silent - s.held - (everywhere.absent + s.no_trade) - s.lost - closed_of(s.calendar, s.timeframe) AS doubtful,
        coalesce((
            SELECT range_agg(int8range(grid_floor(epoch_ms(f.start_time), s.step_ms, s.anchor_ms),
                                       greatest(epoch_ms(f.end_time),

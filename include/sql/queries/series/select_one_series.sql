@@ -6,7 +6,7 @@ SELECT s.id AS series_id, s.wanted, s.source_ids,
               FROM unnest(s.source_ids) WITH ORDINALITY AS ranked (source_id, place)
               JOIN sources AS src ON src.id = ranked.source_id
               ORDER BY ranked.place) AS sources,
-       s.held @> bar.ms AS held, s.settled @> bar.ms AS settled, s.no_trade @> bar.ms AS no_trade, s.lost @> bar.ms AS lost,
+       s.held @> bar.ms AS held, s.settled @> bar.ms AS settled, s.no_trade @> bar.ms AS no_trade, closed_of(s.calendar, s.timeframe) @> bar.ms AS closed, s.lost @> bar.ms AS lost,
        (SELECT absent @> bar.ms FROM absent_everywhere(s.id, s.source_ids, %(at)s)) AS absent,
        EXISTS (SELECT FROM absences AS a
                WHERE a.series_id = s.id AND a.source_id = ANY (s.source_ids) AND a.grade = 'refused' AND a.absent @> bar.ms) AS refused,

@@ -3,12 +3,15 @@
 -- doubtful (no source has what is overdue, which is not believed yet), pending or whole.
 -- It asks less than sync_status does: of a series that is whole no more than that, and of the run log only the page's.
 WITH wanted AS MATERIALIZED (
-    SELECT s.id AS series_id, i.symbol, i.list_time, s.timeframe, s.step_ms, s.held, s.stand_in, s.no_trade, s.lost, s.source_ids, w.start_ms, w.end_ms,
+    SELECT s.id AS series_id, i.symbol, i.list_time, s.timeframe, s.step_ms, s.held, s.stand_in, s.no_trade, s.lost, s.source_ids, w.start_ms, w.end_ms, market.closed,
            CASE WHEN int8range(w.start_ms, w.end_ms) <@ s.held OR w.start_ms IS NULL THEN '{}'::int8multirange
-                ELSE int8multirange(int8range(w.start_ms, w.end_ms)) - s.held END AS lacking
+                ELSE int8multirange(int8range(w.start_ms, w.end_ms)) - s.held - market.closed END AS lacking
     FROM series AS s
     JOIN instruments AS i ON i.id = s.instrument_id
     LEFT JOIN windows_at(%(at)s, %(settle_ms)s) AS w ON w.series_id = s.id
+    CROSS JOIN LATERAL (
+        SELECT CASE WHEN s.calendar IS NULL THEN '{}' ELSE closed_of(s.calendar, s.timeframe) END AS closed OFFSET 0
+    ) AS market
     WHERE s.wanted AND (%(search)s::text IS NULL OR strpos(lower(i.symbol), lower(%(search)s)) > 0)
       AND (%(timeframes)s::text[] IS NULL OR s.timeframe = ANY (%(timeframes)s))
 ), counted AS MATERIALIZED (
@@ -17,7 +20,9 @@ WITH wanted AS MATERIALIZED (
            CASE WHEN w.held <> '{}' THEN from_epoch_ms(upper(w.held) - w.step_ms) END AS newest_data,
            covered_ms(w.held) / w.step_ms AS total_candles,
            CASE WHEN w.stand_in = '{}' THEN 0 ELSE covered_ms(w.stand_in) / w.step_ms END AS stand_in_candles,
-           coalesce((w.end_ms - w.start_ms) / w.step_ms, 0) AS window_candles, n.*
+           coalesce((w.end_ms - w.start_ms) / w.step_ms, 0)
+           - CASE WHEN isempty(w.closed) OR w.start_ms IS NULL THEN 0
+                  ELSE covered_ms(int8multirange(int8range(w.start_ms, w.end_ms)) * w.closed - w.held) / w.step_ms END AS window_candles, n.*
     FROM wanted AS w
     CROSS JOIN LATERAL (
         SELECT CASE WHEN isempty(w.lacking) THEN '{}'::int8multirange

@@ -8,10 +8,10 @@ WITH coarse AS (
     FROM series AS s WHERE s.id = %(series_id)s AND s.roll_up
 )
 SELECT fine.id AS series_id, fine.timeframe,
-       coarse.asked - coarse.held AS missing,
+       coarse.asked - coarse.held - closed_of(coarse.calendar, coarse.timeframe) AS missing,
        made.stale,
        coarse.asked * (fine.held - fine.stand_in) AS held,
-       coarse.asked * (fine.no_trade - fine.held) AS silent,
+       coarse.asked * (fine.no_trade + closed_of(fine.calendar, fine.timeframe) - fine.held) AS silent,
        coarse.asked * fine.settled AS settled,
        ARRAY (SELECT id FROM sources WHERE name LIKE 'derived:%%') || coarse.source_ids[1] AS trusted,
        told.replaced, told.contradicted

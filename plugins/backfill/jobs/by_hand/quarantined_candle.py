@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from backfill.domain.price_kinds import TRADE, kind_of
 from backfill.domain.timeframes import timeframe, utc
 from backfill.domain.venues import VENUES
 from backfill.exchanges.ccxt_rows import row_of
@@ -116,6 +117,6 @@ def _broken(rule: str, candle: pd.DataFrame, window: SeriesWindow) -> list[str]:
     """Its rule, plus any high/low violation."""
     from backfill.domain.candle_rules import Asked, high_is_not_highest, low_is_not_lowest
 
-    asked = Asked(timeframe(window.timeframe))
+    asked = Asked(timeframe(window.timeframe), has_volume=kind_of(window.symbol) == TRADE)
     also = [one.__name__ for one in (high_is_not_highest, low_is_not_lowest) if one(candle, asked).any()]
     return list(dict.fromkeys([rule, *also]))

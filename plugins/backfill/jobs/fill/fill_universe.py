@@ -13,12 +13,14 @@ from typing import NamedTuple
 from backfill.config.parameters import our_name
 from backfill.config.universe_file import select_series
 from backfill.config.universe_model import SeriesWish
+from backfill.domain.price_kinds import kind_of
 from backfill.domain.venues import venue
 from backfill.errors import DatabaseUnreachable, ExchangeError, SeriesBusy, UnknownSymbol
 from backfill.jobs.fill.each_series import each_series
 from backfill.jobs.fill.fill_gaps import HURRIED_PATIENCE_S, PATIENCE_S, FillReport, fill_gaps, leave_to_another
 from backfill.jobs.fill.find_gaps import selection
 from backfill.jobs.fill.roll_up import in_turn, reaching_back
+from backfill.jobs.universe.close_markets import close_markets
 from backfill.jobs.universe.declare_universe import declare
 from backfill.sources.candle_source import CandleSource
 from backfill.sources.choose_sources import sources_of
@@ -55,7 +57,9 @@ def select_declared(
             known = list(dict.fromkeys(wish.symbol for wish in wishes))
             raise UnknownSymbol(error.symbol, known, str(runtime.settings.universe)) from None
 
-    declare(runtime, ask=ask, check=check)
+    wishes = declare(runtime, ask=ask, check=check)
+    if which.from_ms is not None:
+        close_markets(runtime.store, wishes, which.from_ms)
     return which
 
 
@@ -249,5 +253,5 @@ def _share(runtime: Runtime, store: CandleStore, window: SeriesWindow, until: da
         primary=primary,
         until=until,
         limits_per_period_s=venue(primary).limits_per_period_s,
-        rows_per_page=runtime.rows_per_page(primary, window.timeframe),
+        rows_per_page=runtime.rows_per_page(primary, window.timeframe, kind_of(window.symbol)),
     )

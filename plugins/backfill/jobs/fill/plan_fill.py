@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from backfill.domain.intervals import Interval, difference, intersection, union
 from backfill.domain.page_plan import plan_pages
+from backfill.domain.price_kinds import kind_of
 from backfill.domain.timeframes import timeframe
 from backfill.domain.venues import Venue, venue
 from backfill.errors import ConfigurationError
@@ -108,7 +109,7 @@ def _plan_series(
             continue
         work = store.open_work(window, store.source_id(name), recheck=recheck)
         askable = _within_reach(work.askable, window, venue(name))
-        rows_per_page = runtime.rows_per_page(name, window.timeframe)
+        rows_per_page = runtime.rows_per_page(name, window.timeframe, kind_of(window.symbol))
         if name == allowed[0]:
             will_be_held[window.series_id] = union([*asked_before, *askable])
         theirs = difference(askable, asked_before)

@@ -133,6 +133,7 @@ def _no_candle(series: Mapping[str, Any], bars: Timeframe, open_ms: int) -> tupl
         (start_ms is None, "outside_window", "the series has no window now"),
         (_before(open_ms, start_ms), "outside_window", f"the declared history begins at {_utc(start_ms)}"),
         (_before(series["end_ms"], end_ms), "outside_window", f"the window ends at {_utc(series['end_ms'])}"),
+        (series["closed"], "closed", "its market is closed then"),
         (
             series["lost"],
             "lost",

@@ -6,11 +6,14 @@ import logging
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from backfill.config.source_names import has_kind
 from backfill.config.universe_file import declared_series
 from backfill.config.universe_model import SeriesWish, Universe
 from backfill.domain.markets import Market
+from backfill.domain.price_kinds import TRADE, kind_of
 from backfill.domain.venues import VENUES, Venue, venue
 from backfill.errors import ExchangeError
+from backfill.jobs.universe.close_markets import close_markets
 from backfill.jobs.universe.refresh_instruments import AskForMarkets, refresh_instruments
 from backfill.sources.runtime import Runtime
 from backfill.sources.venue_markets import load_markets
@@ -80,6 +83,7 @@ def compare_universe(runtime: Runtime) -> Declaration:
 def write_declaration(store: CandleStore, declaration: Declaration, *, drop: bool) -> None:
     """Write the wishes; without ``drop``, undeclared listed series stay wanted, with a warning."""
     dropped = declaration.undeclared if drop else declaration.unlisted
+    close_markets(store, declaration.wishes)
     store.wishes.declare(declaration.wishes, store.source_id, dropped)
     if kept := declaration.undeclared - dropped:
         log.warning(
@@ -164,7 +168,9 @@ def _wishes_of_all(refresh: _Refresh, universe: Universe, lookback_hours: int | 
     listed = sorted(
         symbol
         for symbol, known in refresh.known().items()
-        if known.is_live_usdt_perpetual and known.described_by == refresh.store.source_id(main)
+        if known.is_live_usdt_perpetual
+        and kind_of(symbol) == TRADE
+        and known.described_by == refresh.store.source_id(main)
     )
     if failure and not listed:
         raise failure
@@ -241,7 +247,8 @@ def _no_longer_listed(store: CandleStore, universe: Universe, undeclared: set[Se
 def _sources_that_have_it(wish: SeriesWish) -> list[str]:
     """Others that never answer for the timeframe would keep gaps open."""
     primary, *others = wish.sources
-    return [primary, *(name for name in others if _serves(name, wish.timeframe))]
+    kind = kind_of(wish.symbol)
+    return [primary, *(name for name in others if _serves(name, wish.timeframe) and has_kind(name, kind))]
 
 
 def _serves(name: str, timeframe: str) -> bool:

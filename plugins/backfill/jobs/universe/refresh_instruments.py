@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
 from backfill.domain.markets import Market
+from backfill.domain.price_kinds import contract_of
 from backfill.domain.symbols import Instrument, InstrumentDescription, Refusal, described, find_listing, readings
 from backfill.domain.venues import Venue
 from backfill.storage.candle_store import CandleStore
@@ -58,8 +59,8 @@ def _described(
                 yield described(symbol, market)
     for symbol, spot_proxy in wished.items():
         if venue.names_are_ours:
-            if symbol in by_symbol:
-                yield described(symbol, by_symbol[symbol])
+            if contract_of(symbol) in by_symbol:
+                yield described(symbol, by_symbol[contract_of(symbol)])
             continue
         listing = find_listing(Instrument.named(symbol), venue, markets, spot_proxy=spot_proxy)
         if not isinstance(listing, Refusal):

@@ -15,6 +15,7 @@ from backfill.domain.intervals import Interval, difference, intersection, total_
 from backfill.domain.misfiled import diagnose
 from backfill.domain.next_timeframe import TimeframeProof, aggregate, coarser, prove
 from backfill.domain.page_plan import plan_pages
+from backfill.domain.price_kinds import TRADE, kind_of
 from backfill.domain.silence import plausible
 from backfill.domain.timeframes import DAY_MS, Timeframe
 from backfill.domain.venues import venue
@@ -97,7 +98,7 @@ class _Prover:
         self._coarse = next((one for one in options if one.name in kept), next(published, None))
         self.stored_series_id = kept.get(self._coarse.name) if self._coarse else None
         # A source that sends bars without trades has lost missing ones, whatever adds up.
-        known = venue(primary).fills_no_trade
+        known = venue(primary).fills_no_trade or kind_of(check.window.symbol) != TRADE
         self._fills_silence = known or check.store.silences.has_flat_bars(check.window, check.primary_id)
 
     def chunks(self, due: Sequence[Interval]) -> list[Interval]:
@@ -161,6 +162,8 @@ class _Prover:
         fine = fine[fine["source_id"] == check.primary_id]
         denied = check.to_check().denied
         proof = prove(fine, coarse_bars, check.timeframe, coarse, covers, denied, union(excluded))
+        closed = check.window.closed
+        proof = proof._replace(no_trade=difference(proof.no_trade, closed), lost=difference(proof.lost, closed))
         return fine, proof._replace(no_trade=[]) if self._fills_silence else proof
 
     def _fault(

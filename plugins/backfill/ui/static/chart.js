@@ -14,6 +14,7 @@ export const KINDS = {
   reported: ["#8b97a6", "no trade, reported"],
   proved: ["#5f6b7a", "no trade, proved"],
   pending: ["#6f9ce8", "pending"],
+  closed: ["#b9c2cc", "market closed"],
 };
 const MARKS = { finding: ["#d0493e", "F"], revision: ["#3b7dd8", "R"], quarantine: ["#b8860b", "Q"] };
 const STAND_INS = ["#3b7dd8", "#c27c1c", "#8f56c9", "#2a9d9d", "#b0508f"];

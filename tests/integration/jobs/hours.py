@@ -1,0 +1,95 @@
+"""Markets that close, and what their bars are, worked out without any calendar of ours."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import date, datetime, time, timedelta
+from zoneinfo import ZoneInfo
+
+import numpy as np
+
+from backfill.domain.timeframes import TIMEFRAMES
+from backfill.paper.given_market import GivenMarket
+from backfill.paper.market import CANDLE, Candles
+from integration.helpers import DAY_MS, MINUTE_MS, ms
+
+NEW_YORK = ZoneInfo("America/New_York")
+HOLIDAYS = {date(2025, 11, 27), date(2025, 12, 25), date(2026, 1, 1), date(2026, 1, 19), date(2026, 2, 16)}
+HALF_DAYS = {date(2025, 11, 28), date(2025, 12, 24)}
+UNIVERSE = """
+instruments: [BTC-USDT, AAPL, EUR_USD]
+sources: [blofin]
+classes:
+  shares: {{kind: stocks, instruments: [AAPL], sources: [blofin], calendar: XNYS}}
+  pairs: {{kind: forex, instruments: [EUR_USD], sources: [blofin]}}
+timeframes:
+  1m: {{since: {since}, until: {until}}}
+  15m: {{since: {since}, until: {until}}}
+  1h: {{since: {since}, until: {until}}}
+  1d: {{since: {since}, until: {until}}}
+"""
+
+
+def days(since: str, until: str) -> list[date]:
+    first, past = date.fromisoformat(since), date.fromisoformat(until)
+    return [first + timedelta(days=n) for n in range((past - first).days)]
+
+
+def new_york_ms(day: date, hour: int, minute: int = 0) -> int:
+    return round(datetime.combine(day, time(hour, minute), tzinfo=NEW_YORK).timestamp() * 1000)
+
+
+def traded_minutes(symbol: str, since: str, until: str) -> set[int]:
+    """The open times of the minutes in which something can trade."""
+    start_ms, end_ms = ms(since), ms(until)
+    every = range(start_ms, end_ms, MINUTE_MS)
+    if symbol == "AAPL":
+        return {
+            open_ms
+            for day in days(since, until)
+            if day.weekday() < 5 and day not in HOLIDAYS
+            for open_ms in range(new_york_ms(day, 9, 30), new_york_ms(day, 13 if day in HALF_DAYS else 16), MINUTE_MS)
+        }
+    if symbol == "EUR_USD":
+        sundays = [day for day in days("2025-09-07", "2026-04-01") if day.weekday() == 6]
+        weeks = [(new_york_ms(day, 17), new_york_ms(day + timedelta(days=5), 17)) for day in sundays]
+        return {open_ms for first, past in weeks for open_ms in range(first, past, MINUTE_MS)} & set(every)
+    return set(every)
+
+
+def opens_of(symbol: str, timeframe: str, since: str, until: str) -> list[int]:
+    """The bars that exist: those in which a minute trades; a stock's day is its session's date, which is UTC's too."""
+    bars = TIMEFRAMES[timeframe]
+    return sorted({bars.floor(open_ms) for open_ms in traded_minutes(symbol, since, until)})
+
+
+def given(opens_ms: Sequence[int]) -> Candles:
+    bars = np.zeros(len(opens_ms), dtype=CANDLE)
+    bars["open_ms"] = opens_ms
+    for name, value in (("open", 100.0), ("high", 101.0), ("low", 99.0), ("close", 100.0), ("base_volume", 2.5)):
+        bars[name] = value
+    bars["quote_volume"] = 250.0
+    return bars
+
+
+def market_of(since: str, until: str) -> GivenMarket:
+    return GivenMarket(
+        {
+            (symbol, name): given(opens_of(symbol, name, since, until))
+            for symbol in ("BTC-USDT", "AAPL", "EUR_USD")
+            for name in ("1m", "15m", "1h", "1d")
+        }
+    )
+
+
+def fewest_pages(opens_ms: Iterable[int], step_ms: int, rows_per_page: int) -> int:
+    """How many pages of so many bars of the grid the bars need at least, each page's end put on the newest one left."""
+    pages, reach_ms = 0, None
+    for open_ms in sorted(opens_ms, reverse=True):
+        if reach_ms is None or open_ms < reach_ms:
+            pages, reach_ms = pages + 1, open_ms + step_ms - rows_per_page * step_ms
+    return pages
+
+
+def is_weekend(day_ms: int) -> bool:
+    return (day_ms // DAY_MS + 3) % 7 > 4
