@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from backfill.domain.price_kinds import kind_of
 from backfill.domain.symbols import Listing, ListingProof
 from backfill.domain.timeframes import utc
 from backfill.jobs.universe.refresh_universe import _sentence
@@ -156,3 +157,16 @@ def test_the_log_says_it_in_a_sentence():
     assert _sentence(change) == (
         f"{NAME} name reused (settled in USDC): what it was before is kept as {NAME}.until-20260101000000"
     )
+
+
+def test_its_mark_and_index_prices_begin_anew_with_it_and_stay_prices_of_their_kind(store, now_ms):
+    wished = {f"{NAME}.mark", f"{NAME}.index"}
+    refresh_instruments(store, Exchange(listed_at(now_ms - 30 * DAY_MS)), wished)
+    store.connection.execute("UPDATE backfill.instruments SET last_listed_at = %s", (utc(now_ms - 10 * DAY_MS),))
+    refresh_instruments(store, Exchange(listed_at(now_ms - 2 * DAY_MS)), wished)
+    kept_as = NAME + utc(now_ms - 10 * DAY_MS).strftime(".until-%Y%m%d%H%M%S")
+    assert {symbol for symbol, _ in rows(store.connection, SYMBOLS)} == {
+        *(NAME, *wished),
+        *(kept_as, f"{kept_as}.mark", f"{kept_as}.index"),
+    }
+    assert [kind_of(f"{kept_as}{suffix}") for suffix in ("", ".mark", ".index")] == ["trade", "mark", "index"]

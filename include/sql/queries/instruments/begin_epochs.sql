@@ -1,13 +1,15 @@
 -- Names that a source uses for another listing than before: once traded, and listed later than the name was last seen listed
--- (what is announced may be put off); or in another currency, or as another kind of contract. The instrument so far keeps its candles under another name, and its series ask for
--- nothing more; bars that it was given since the new listing began are not its own. A newer description of another worker stays.
+-- (what is announced may be put off); or in another currency, or as another kind of contract. The instrument so far keeps its
+-- candles under another name; bars that it was given since the new listing began are not its own. A newer description of
+-- another worker stays.
 WITH told AS (
     SELECT DISTINCT ON (symbol) *
     FROM jsonb_to_recordset(%(instruments)s::jsonb) AS t (
         symbol text, base_currency text, quote_currency text, settle_currency text, contract_type text, list_time timestamptz)
     ORDER BY symbol
 ), changed AS (
-    SELECT i.id, i.symbol, i.symbol || '.until-' || to_char(i.last_listed_at AT TIME ZONE 'UTC', 'YYYYMMDDHH24MISS') AS kept_as,
+    SELECT i.id, i.symbol, regexp_replace(i.symbol, '(\.(mark|index))?$',
+                          to_char(i.last_listed_at AT TIME ZONE 'UTC', '".until-"YYYYMMDDHH24MISS') || '\1') AS kept_as,
            later.later AS is_later, t.list_time,
            concat_ws(', ',
                CASE WHEN later.later
