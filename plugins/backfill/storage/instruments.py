@@ -99,13 +99,18 @@ class Instruments:
     ) -> None:
         """Store a source's list; instruments missing from it, ``wished`` or known, become unlisted.
 
+        A name that is another listing's now begins anew: what it was before is kept under another name.
+
         What is known of ``unreadable`` ones stays. While one of those has no name, no instrument is called missing.
         """
-        rows = [_as_row(one) for one in described]
-        self._connection.execute(
-            query("instruments/upsert_instruments"),
-            {"instruments": Jsonb(rows), "asked_at": asked_at, "source_id": source_id},
-        )
+        told = {
+            "instruments": Jsonb([_as_row(one) for one in described]),
+            "asked_at": asked_at,
+            "source_id": source_id,
+        }
+        if ended := self._connection.execute(query("instruments/begin_epochs"), told).fetchall():
+            self._connection.execute(query("series/end_series"), {"instrument_ids": [row[0] for row in ended]})
+        self._connection.execute(query("instruments/upsert_instruments"), told)
         if "" in unreadable:
             return
         self._connection.execute(

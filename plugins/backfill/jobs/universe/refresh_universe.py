@@ -46,5 +46,11 @@ def refresh_universe(runtime: Runtime) -> RefreshReport:
 
 def _sentence(change: InstrumentChange) -> str:
     what = change.what.replace("_", " ")
-    details = {"listed": "", "delisted": "", "relisted": "", "renamed": f" to {change.new}"}
+    details = {
+        "listed": "",
+        "delisted": "",
+        "relisted": "",
+        "renamed": f" to {change.new}",
+        "name_reused": f" ({change.new}): what it was before is kept as {change.old}",
+    }
     return f"{change.instrument} {what}" + details.get(change.what, f": {change.old} -> {change.new}")
