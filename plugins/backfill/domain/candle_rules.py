@@ -155,13 +155,23 @@ RULES: tuple[Rule, ...] = (
 
 
 def sift(
-    candles: CandleFrame, timeframe: Timeframe, before_ms: float = math.inf, now_ms: float = math.inf
+    candles: CandleFrame,
+    timeframe: Timeframe,
+    before_ms: float = math.inf,
+    now_ms: float = math.inf,
+    *,
+    has_volume: bool = True,
 ) -> tuple[CandleFrame, list[BrokenRow]]:
-    """The sound rows (oldest first, unique, ``open_ms`` int64) and the broken ones; see :class:`Asked`."""
+    """The sound rows (oldest first, unique, ``open_ms`` int64) and the broken ones; see :class:`Asked`.
+
+    ``has_volume``: whether the source gives volumes.
+    """
     asked = Asked(timeframe, before_ms, now_ms)
     broken: list[BrokenRow] = []
     sound, places = candles, np.arange(len(candles))
     for rule in RULES:
+        if rule is volume_is_missing and not has_volume:
+            continue
         bad = rule(sound, asked)
         if bad.any():
             broken += map(_broken_row, places[bad].tolist(), sound["open_ms"][bad].tolist(), repeat(rule.__name__))

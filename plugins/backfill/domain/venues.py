@@ -7,10 +7,12 @@ Formats, timeframes, page sizes and codes without a note are ccxt 4.5.90's (``fe
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from backfill.domain.markets import Market
+from backfill.domain.registered_sources import is_registered, registered_source
 from backfill.errors import ConfigurationError
 
 DAY_S = 24 * 3600
@@ -40,9 +42,15 @@ class Venue:
     """One exchange. The defaults are safe for an unknown one."""
 
     source: str
-    client: Literal["blofin", "ccxt", "archive"] = "ccxt"
+    client: Literal["blofin", "ccxt", "archive", "registered"] = "ccxt"
     # As a primary source it needs no listing.
     names_are_ours: bool = False
+    # Its market of an instrument, by our name, where that needs no list; None: it has no such market.
+    market_named: Callable[[str], Market | None] | None = None
+    # False: its candles are compared with others', and never stored.
+    fills: bool = True
+    # Whether it needs a key, the password of its Airflow connection.
+    needs_key: bool = False
     ccxt_id: str = ""
     archive_of: str = ""  # the source whose bars its files have
     # Linear perpetuals, spot stand-ins.
@@ -60,7 +68,8 @@ class Venue:
     fills_no_trade: bool | None = None  # no trade gives a flat bar without volume (true) or no bar (false)
 
     # -- rows
-    volume: Literal["base", "contracts"] = "contracts"  # of perpetuals in ccxt; spot is always base
+    # Of perpetuals in ccxt; spot is always base. none: it has no volume, or counts something else.
+    volume: Literal["base", "contracts", "none"] = "contracts"
     k_is_thousand: bool = False  # kPEPE is 1000 PEPE
     rows_at: tuple[str, ...] | None = None  # path to the rows in the JSON; () is its root
     quote_volume_at: int | str | None = None  # place in a raw row
@@ -90,6 +99,10 @@ class Venue:
         if self.timeframes is None:
             return timeframe not in ZONED_TIMEFRAMES
         return timeframe in self.timeframes
+
+    def may_fill(self, timeframe: str) -> bool:
+        """Whether its candles of the timeframe may be stored."""
+        return self.fills and self.serves(timeframe)
 
     @property
     def serves_bars(self) -> int | None:
@@ -390,9 +403,22 @@ _VENUES = (
 VENUES: dict[str, Venue] = {venue.source: venue for venue in _VENUES}
 
 
+def known_venue(source: str) -> Venue | None:
+    """The row of the table, or of a registered source; None: at most an exchange that ccxt has."""
+    if source in VENUES or not is_registered(source):
+        return VENUES.get(source)
+    row = getattr(registered_source(source), "venue", None)
+    if not isinstance(row, Venue) or row.source != source or row.client != "registered":
+        raise ConfigurationError(
+            f"source {source!r}: what its entry point names has no `venue`, a Venue(source={source!r}, "
+            'client="registered"); see docs/write_a_source.md'
+        )
+    return row
+
+
 def venue(source: str) -> Venue:
-    """The exchange called ``source``: of the table, or any other in ccxt, with defaults."""
-    if known := VENUES.get(source):
+    """The source called ``source``: of the table, registered, or any other in ccxt, with defaults."""
+    if known := known_venue(source):
         return known
     import ccxt  # seconds of CPU
 

@@ -41,9 +41,10 @@ def wall_clock_ms() -> int:
 
 @dataclass
 class Counts:
-    """Requests since the last reset: all, refused, admitted by path, our symbol and fault."""
+    """Requests since the last reset: all, their weight, refused, admitted by path, our symbol and fault."""
 
     total: int = 0
+    weight: int = 0
     refused: int = 0
     by_route: Counter[str] = field(default_factory=Counter)
     by_symbol: Counter[str] = field(default_factory=Counter)
@@ -119,6 +120,7 @@ class PaperExchange:
         address = request.client.host if request.client else ""
         self.requests.total += 1
         weight = self.protocol.weight(path, request.query_params)
+        self.requests.weight += weight
         refused = self.doorkeeper.refusal(address, now_ms, path, weight)
         fault = None
         if refused is not None:

@@ -186,10 +186,10 @@ def refused_in(page: CandlePage, span: Interval, timeframe: Timeframe) -> list[I
 
 
 def sift_page(
-    frame: CandleFrame, timeframe: Timeframe, before_ms: float, now_ms: float
+    frame: CandleFrame, timeframe: Timeframe, before_ms: float, now_ms: float, *, has_volume: bool = True
 ) -> tuple[CandleFrame, list[BrokenRow], bool]:
     """The sound rows in order, the broken ones, and whether all times are credible."""
-    sound, broken = sift(frame, timeframe, before_ms, now_ms)
+    sound, broken = sift(frame, timeframe, before_ms, now_ms, has_volume=has_volume)
     refused = [row.place for row in broken if row.rule in TIME_RULES and row.rule != open_time_is_told_twice.__name__]
     is_told = ~np.isnan(frame["open_ms"])
     is_told[refused] = False

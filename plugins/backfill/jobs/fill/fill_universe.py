@@ -194,7 +194,8 @@ def fill_series(
 
     def sources(store: CandleStore, window: SeriesWindow) -> Generator[CandleSource | ExchangeError, None, None]:
         allowed = store.source_names(window.source_ids[:1]) if primary_only else only
-        return sources_of(runtime, store, window, who.run_id, allowed, (leave_out or {}).get(window.series_id, ()))
+        left_out = {*(leave_out or {}).get(window.series_id, ()), *_that_only_compare(store, window)}
+        return sources_of(runtime, store, window, who.run_id, allowed, left_out)
 
     def fill(store: CandleStore, window: SeriesWindow) -> FillReport:
         """Fill one window, in a new attempt if Postgres was lost in the middle of one."""
@@ -251,3 +252,7 @@ def _share(runtime: Runtime, store: CandleStore, window: SeriesWindow, until: da
         limits_per_period_s=venue(primary).limits_per_period_s,
         rows_per_page=runtime.rows_per_page(primary, window.timeframe),
     )
+
+
+def _that_only_compare(store: CandleStore, window: SeriesWindow) -> list[str]:
+    return [name for name in store.source_names(window.source_ids) if not venue(name).fills]

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from backfill.config.universe_file import declared_series
 from backfill.config.universe_model import SeriesWish, Universe
 from backfill.domain.markets import Market
-from backfill.domain.venues import VENUES, Venue, venue
+from backfill.domain.venues import Venue, known_venue, venue
 from backfill.errors import ExchangeError
 from backfill.jobs.universe.refresh_instruments import AskForMarkets, refresh_instruments
 from backfill.sources.runtime import Runtime
@@ -246,4 +246,4 @@ def _sources_that_have_it(wish: SeriesWish) -> list[str]:
 
 def _serves(name: str, timeframe: str) -> bool:
     """Without importing ccxt for a name not in the table."""
-    return (VENUES.get(name) or Venue(source=name, ccxt_id=name)).serves(timeframe)
+    return (known_venue(name) or Venue(source=name, ccxt_id=name)).serves(timeframe)
