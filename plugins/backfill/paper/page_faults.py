@@ -140,14 +140,14 @@ class FaultyPage:
         """The rows in the exchange's wire format."""
         body = json.loads(self.true.body)
         rows = [row.cells for row in self.rows]
-        self.wire.rows_in(body)[:] = rows[::-1] if self.wire.newest_first else rows
+        self.wire.replace_rows(body, rows[::-1] if self.wire.newest_first else rows)
         return self.true._replace(body=json_answer(body).body)
 
 
 def sound_page(question: Question, answer: Answer | None = None) -> FaultyPage | None:
     """The undamaged page, from ``answer`` if known; None if it holds no candles."""
     protocol, market, path, query, now_ms = question
-    if path not in protocol.wire.paths:
+    if not protocol.wire.serves(path):
         return None
     answer = answer or protocol.answer(market, "GET", path, query, now_ms)
     if answer.symbol is None or answer.status != 200:

@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,8 +37,9 @@ class CandleWire:
     """Where an exchange's answers carry candles, so that page faults work in every format.
 
     ``paths`` serve candles of the query's ``timeframe``. ``rows_in`` returns the row list of a decoded body, not a
-    copy. ``times`` are the time columns in ``unit_ms``, the open time first; ``numbers`` those of open, high, low,
-    close and a volume. ``has_cursor``: whether a query can ask for an older page.
+    copy unless ``put_rows`` writes such a list into the body. ``times`` are the time columns in ``unit_ms``, the open
+    time first; ``numbers`` those of open, high, low, close and a volume. ``has_cursor``: whether a query can ask for an
+    older page.
     """
 
     paths: tuple[str, ...]
@@ -49,6 +50,18 @@ class CandleWire:
     numbers: tuple[int, ...] = (1, 2, 3, 4, 5)
     unit_ms: int = 1
     has_cursor: bool = True
+    put_rows: Callable[[Any, list[Cells]], None] | None = None
+
+    def serves(self, path: str) -> bool:
+        """Whether the path's answers carry candles; a path that ends in * stands for all that begin so."""
+        return any(path.startswith(own[:-1]) if own.endswith("*") else path == own for own in self.paths)
+
+    def replace_rows(self, body: Any, rows: list[Cells]) -> None:
+        """Give a decoded body these rows."""
+        if self.put_rows is None:
+            self.rows_in(body)[:] = rows
+        else:
+            self.put_rows(body, rows)
 
     def open_ms(self, cells: Cells) -> int:
         """The open time of a row in ms."""
@@ -80,6 +93,14 @@ class ExchangeProtocol(Protocol):
 
     def usage_headers(self, path: str, used: int) -> Mapping[str, str]:
         """Headers that report how much of the limit is used."""
+
+
+@runtime_checkable
+class ChecksKeys(Protocol):
+    """A source that is served to those with a key."""
+
+    def key_refusal(self, headers: Query, query: Query) -> Answer | None:
+        """The answer to a request without the right key; None: it has it."""
 
 
 class PlainRequests:

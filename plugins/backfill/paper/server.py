@@ -27,7 +27,7 @@ from backfill.paper.faults import ANSWERS
 from backfill.paper.limits import Doorkeeper, HouseRules
 from backfill.paper.market import PaperMarket
 from backfill.paper.page_faults import Question, damaged_page, sound_page
-from backfill.paper.protocol import Answer, ExchangeProtocol, Query
+from backfill.paper.protocol import Answer, ChecksKeys, ExchangeProtocol, Query
 from backfill.paper.switchboard import Clock, Switchboard, Switched
 
 HOST = "127.0.0.1"
@@ -129,7 +129,9 @@ class PaperExchange:
         else:
             self.requests.by_route[path] += 1
             market = self.faults.seen(self.market)
-            answer = self.protocol.answer(market, request.method, path, request.query_params, now_ms)
+            answer = self._key_refusal(request) or self.protocol.answer(
+                market, request.method, path, request.query_params, now_ms
+            )
             if answer.symbol is not None:
                 self.requests.by_symbol[answer.symbol] += 1
             fault = self.faults.befalling(path, answer.symbol)
@@ -141,6 +143,11 @@ class PaperExchange:
                 answer = ANSWERS[fault.name](self.protocol, answer)
         usage = self.protocol.usage_headers(path, self.doorkeeper.used(address, path, now_ms))
         return Response(answer.body, answer.status, {**usage, **answer.headers}, answer.media_type), fault
+
+    def _key_refusal(self, request: Request) -> Answer | None:
+        if not isinstance(self.protocol, ChecksKeys):
+            return None
+        return self.protocol.key_refusal(request.headers, request.query_params)
 
     def _with_page_faults(self, market: PaperMarket, answer: Answer, path: str, query: Query, now_ms: int) -> Answer:
         if not self.faults.has_page_faults():

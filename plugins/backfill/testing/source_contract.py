@@ -238,7 +238,8 @@ class SourceContract:
         after_ms = self.step.floor(NOW_MS) - 30 * self.step.step_ms
         with self.source(bench) as source:
             page = self.ask(source, after_ms)
-        self.assert_same(page.candles, self.true_bars(bench, after_ms - PAGE * self.step.step_ms, after_ms))
+            start_ms = after_ms - source.rows_per_page * self.step.step_ms
+        self.assert_same(page.candles, self.true_bars(bench, start_ms, after_ms))
 
     def test_a_full_page_has_all_the_rows_that_the_source_promises(self, bench: Bench) -> None:
         """``rows_per_page`` is true: a page of that many bars comes whole."""
