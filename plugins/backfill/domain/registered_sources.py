@@ -17,6 +17,7 @@ from backfill.errors import ConfigurationError
 GROUP = "backfill.sources"
 # As entry points, which a tree that was only copied does not have.
 BUILT_IN: Mapping[str, str] = {
+    "alphavantage": "backfill.exchanges.alphavantage_client:SOURCE",
     "oanda": "backfill.exchanges.oanda_client:SOURCE",
 }
 
