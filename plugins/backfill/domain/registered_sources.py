@@ -19,6 +19,7 @@ GROUP = "backfill.sources"
 BUILT_IN: Mapping[str, str] = {
     "alphavantage": "backfill.exchanges.alphavantage_client:SOURCE",
     "oanda": "backfill.exchanges.oanda_client:SOURCE",
+    "yfinance": "backfill.exchanges.yfinance_client:SOURCE",
 }
 
 
