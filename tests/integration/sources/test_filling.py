@@ -109,7 +109,7 @@ def test_with_the_days_quota_used_up_the_next_source_fills_and_the_first_restore
         asked = venues.asked("paid")
         store.connection.execute(
             "UPDATE backfill.rate_budgets "
-            "SET recent_ms = (SELECT array_agg(backfill.epoch_ms(now())) FROM generate_series(1, 25))"
+            "SET recent_ms = (SELECT array_agg(backfill.epoch_ms(clock_timestamp())) FROM generate_series(1, 25))"
         )
 
         (without,) = run(venues, [window])
