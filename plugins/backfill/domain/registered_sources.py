@@ -16,7 +16,10 @@ from backfill.errors import ConfigurationError
 
 GROUP = "backfill.sources"
 # As entry points, which a tree that was only copied does not have.
-BUILT_IN: Mapping[str, str] = {}
+BUILT_IN: Mapping[str, str] = {
+    "polygon": "backfill.exchanges.polygon:SOURCE",
+    "oanda": "backfill.exchanges.oanda:SOURCE",
+}
 
 
 @cache
