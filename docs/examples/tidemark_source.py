@@ -13,7 +13,7 @@ from backfill.domain.timeframes import Timeframe
 from backfill.domain.venues import StatusRules, Venue
 from backfill.errors import BadPayload, ExchangeError, ExchangeUnreachable, RequestRefused, SymbolNotListed
 from backfill.exchanges.http_client import HttpClient
-from backfill.exchanges.source_contract import Bar, BarsAnswer, RegisteredSource
+from backfill.exchanges.source_contract import UNREADABLE_BAR, Bar, BarsAnswer, RegisteredSource
 
 TIDEMARK = Venue(
     source="tidemark",
@@ -76,7 +76,7 @@ class TidemarkClient(HttpClient):
 def _bar(row: Any) -> Bar:
     """Seconds, open, high, low, close, contracts; another shape is refused as a row, not as a page."""
     if not isinstance(row, list) or len(row) != 6 or not isinstance(row[0], int):
-        return Bar(*["broken row"] * 6)
+        return UNREADABLE_BAR
     return Bar(row[0] * 1000, *row[1:])
 
 

@@ -18,8 +18,9 @@ GROUP = "backfill.sources"
 # As entry points, which a tree that was only copied does not have.
 BUILT_IN: Mapping[str, str] = {
     "alphavantage": "backfill.exchanges.alphavantage_client:SOURCE",
-    "oanda": "backfill.exchanges.oanda_client:SOURCE",
     "yfinance": "backfill.exchanges.yfinance_client:SOURCE",
+    "polygon": "backfill.exchanges.polygon:SOURCE",
+    "oanda": "backfill.exchanges.oanda:SOURCE",
 }
 
 

@@ -17,9 +17,9 @@ from collections.abc import Callable, Mapping
 from datetime import datetime, timezone
 from typing import Any, ClassVar
 
+from backfill.domain.asset_names import asset_of, named_market
 from backfill.domain.intervals import Interval
 from backfill.domain.markets import Market
-from backfill.domain.named_markets import named_market, ticker_of
 from backfill.domain.timeframes import DAY_MS, Timeframe
 from backfill.domain.venues import DAY_S, StatusRules, Venue
 from backfill.errors import BadPayload, ExchangeError, RateLimited, RequestRefused, SymbolNotListed
@@ -39,8 +39,8 @@ _PREMIUM = re.compile(r"\bis a premium (endpoint|feature)\b")
 
 def stock(symbol: str) -> Market | None:
     """The stock of our name: ``AAPL``."""
-    ticker = ticker_of(symbol)
-    return None if ticker is None else named_market(ticker, ticker, "USD")
+    asset = asset_of(symbol)
+    return named_market(asset, symbol) if asset is not None and asset.kind == "stock" else None
 
 
 VENUE = Venue(

@@ -40,17 +40,24 @@ class Bar(NamedTuple):
     closed: bool = True
 
 
+# For a row whose shape is none: it is refused as a row, and its page is not.
+UNREADABLE_BAR = Bar("broken row", "broken row", "broken row", "broken row", "broken row", "broken row")
+
+
 class BarsAnswer(NamedTuple):
     """The bars of one window, in the source's order, strangers and malformed ones included.
 
     ``server_ms``: the source's clock; None: unknown. In ``covers`` a bar without a row does not exist at the source;
-    None: in the whole window. An answer that may have been cut short covers less.
+    None: in the whole window. An answer that may have been cut short covers less. ``decided_ms``: bars that open from
+    then on may still come, as at a source that is delayed. ``has_volume``: False if it has none, or counts otherwise.
     """
 
     bars: Sequence[Bar]
     server_ms: int | None
     latency_ms: float
     covers: Interval | None = None
+    decided_ms: int | None = None
+    has_volume: bool = True
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -19,9 +19,9 @@ from datetime import datetime, timezone
 from typing import Any, ClassVar, NamedTuple
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from backfill.domain.asset_names import asset_of, named_market
 from backfill.domain.intervals import Interval
 from backfill.domain.markets import Market
-from backfill.domain.named_markets import named_market, ticker_of
 from backfill.domain.timeframes import DAY_MS, Timeframe
 from backfill.domain.venues import StatusRules, Venue
 from backfill.errors import BadPayload, ExchangeError, RateLimited, RequestRefused, SymbolNotListed
@@ -36,10 +36,10 @@ CHART = "/v8/finance/chart/"
 
 def american_stock(symbol: str) -> Market | None:
     """``AAPL``; ``BRK.B`` is Yahoo's BRK-B. Other suffixes are exchanges whose currency is another."""
-    ticker = ticker_of(symbol)
-    if ticker is None or re.fullmatch(r"[^.]+(\.[ABC])?", ticker) is None:
+    asset = asset_of(symbol)
+    if asset is None or asset.kind != "stock" or re.fullmatch(r"[^.]+(\.[ABC])?", symbol) is None:
         return None
-    return named_market(ticker.replace(".", "-"), ticker, "USD")
+    return named_market(asset, symbol.replace(".", "-"))
 
 
 VENUE = Venue(

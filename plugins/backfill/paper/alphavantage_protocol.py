@@ -82,14 +82,12 @@ class AlphaVantageProtocol(PlainRequests):
         self.key = key
         self.premium = premium
 
-    def key_refusal(self, headers: Query, query: Query) -> Answer | None:
-        """An ``Error Message`` without the key."""
-        return None if query.get("apikey") == self.key else json_answer({"Error Message": NO_KEY})
-
     def answer(self, market: PaperMarket, method: str, path: str, query: Query, now_ms: int) -> Answer:
         """Answer days and weeks, newest first, the running one included."""
         if method != "GET" or path != QUERY:
             return html_answer(404, "404 Not Found")
+        if query.get("apikey") != self.key:
+            return json_answer({"Error Message": NO_KEY})
         function = query.get("function", "")
         if function not in SERIES:
             return json_answer({"Error Message": "This API function does not exist."})

@@ -27,7 +27,7 @@ from backfill.paper.faults import ANSWERS
 from backfill.paper.limits import Doorkeeper, HouseRules
 from backfill.paper.market import PaperMarket
 from backfill.paper.page_faults import Question, damaged_page, sound_page
-from backfill.paper.protocol import Answer, ChecksKeys, ExchangeProtocol, Query
+from backfill.paper.protocol import Answer, ExchangeProtocol, Query
 from backfill.paper.switchboard import Clock, Switchboard, Switched
 
 HOST = "127.0.0.1"
@@ -116,10 +116,10 @@ class PaperExchange:
 
     def _respond(self, request: Request) -> tuple[Response, Switched | None]:
         now_ms = self.clock()
-        path = request.url.path
+        path, query = request.url.path, self._query(request)
         address = request.client.host if request.client else ""
         self.requests.total += 1
-        weight = self.protocol.weight(path, request.query_params)
+        weight = self.protocol.weight(path, query)
         self.requests.weight += weight
         refused = self.doorkeeper.refusal(address, now_ms, path, weight)
         fault = None
@@ -129,14 +129,12 @@ class PaperExchange:
         else:
             self.requests.by_route[path] += 1
             market = self.faults.seen(self.market)
-            answer = self._key_refusal(request) or self.protocol.answer(
-                market, request.method, path, request.query_params, now_ms
-            )
+            answer = self.protocol.answer(market, request.method, path, query, now_ms)
             if answer.symbol is not None:
                 self.requests.by_symbol[answer.symbol] += 1
             fault = self.faults.befalling(path, answer.symbol)
             if fault is None or fault.name not in ANSWERS:
-                answer = self._with_page_faults(market, answer, path, request.query_params, now_ms)
+                answer = self._with_page_faults(market, answer, path, query, now_ms)
         if fault is not None:
             self.requests.by_fault[fault.name] += 1
             if fault.name in ANSWERS:
@@ -144,10 +142,12 @@ class PaperExchange:
         usage = self.protocol.usage_headers(path, self.doorkeeper.used(address, path, now_ms))
         return Response(answer.body, answer.status, {**usage, **answer.headers}, answer.media_type), fault
 
-    def _key_refusal(self, request: Request) -> Answer | None:
-        if not isinstance(self.protocol, ChecksKeys):
-            return None
-        return self.protocol.key_refusal(request.headers, request.query_params)
+    def _query(self, request: Request) -> Query:
+        """The query, with the headers that the protocol reads under their names and a colon."""
+        read: tuple[str, ...] = getattr(self.protocol, "read_headers", ())
+        if not read:
+            return request.query_params
+        return {**request.query_params, **{f"{name}:": request.headers.get(name, "") for name in read}}
 
     def _with_page_faults(self, market: PaperMarket, answer: Answer, path: str, query: Query, now_ms: int) -> Answer:
         if not self.faults.has_page_faults():

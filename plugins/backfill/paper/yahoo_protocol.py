@@ -55,7 +55,7 @@ def _put(body: Any, rows: list[Cells]) -> None:
 
 
 WIRE = CandleWire(
-    (f"{CHART}*",),
+    (CHART,),
     lambda query: BARS[query.get("interval", "1d")],
     _flat,
     newest_first=False,

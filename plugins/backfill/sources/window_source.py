@@ -64,9 +64,7 @@ class WindowSource:
         rows = [list(bar) for bar in answer.bars]
         frame = bar_frame(rows, self._listing.price_scale, self._listing.volume_scale)
         now_ms = answer.server_ms if answer.server_ms is not None else round(time.time() * 1000)
-        sound, broken, is_clean = sift_page(
-            frame, timeframe, window.end, now_ms, has_volume=self._venue.volume != "none"
-        )
+        sound, broken, is_clean = sift_page(frame, timeframe, window.end, now_ms, has_volume=answer.has_volume)
         strangers = sound["open_ms"][sound["open_ms"] < window.start].tolist()
         sound, broken = refuse_times(frame, sound, broken, strangers, open_time_was_not_asked_for.__name__)
         over = is_over(sound, timeframe, now_ms, self._settle_ms)
@@ -74,6 +72,7 @@ class WindowSource:
             traded = sound["volume"] > 0  # a flat spot bar is no evidence about the instrument
             sound, over = sound.rows(traded), over[traded]
         covers = window if answer.covers is None else answer.covers
+        undecided = range(min(window.end, answer.decided_ms or window.end), window.end, timeframe.step_ms)
         return CandlePage(
             after_ms=after_ms,
             rows=rows,
@@ -83,7 +82,7 @@ class WindowSource:
             newest_ms=int(sound["open_ms"].max()) if len(sound) else covers.start - timeframe.step_ms,
             server_ms=answer.server_ms,
             latency_ms=answer.latency_ms,
-            running_ms=sound["open_ms"][~over].tolist(),
+            running_ms=[*sound["open_ms"][~over].tolist(), *undecided],
             covers=covers,
             is_clean=is_clean and not strangers,
         )

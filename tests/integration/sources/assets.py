@@ -1,4 +1,4 @@
-"""A pair and a stock for the paper exchanges, which trade round the clock here."""
+"""Instruments of paper exchanges for stocks, which trade round the clock here."""
 
 from __future__ import annotations
 
@@ -11,7 +11,3 @@ from backfill.paper.market import PaperInstrument
 def asset(symbol: str, tick: str, price: float, turnover: float = 5e9, listed_ms: int = FIRST_LISTING_MS) -> Coin:
     """An instrument whose volumes are whole units."""
     return Coin(PaperInstrument(symbol, Decimal(1), Decimal(1), Decimal(tick), listed_ms), price, 0.006, turnover)
-
-
-EUR_USD = asset("EUR_USD", "0.00001", 1.0842)
-AAPL = asset("AAPL", "0.01", 228.5)

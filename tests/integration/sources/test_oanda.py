@@ -1,117 +1,102 @@
-"""OANDA after its documentation: the kit, and what is its own."""
+"""OANDA on paper: the kit, sides of the price, hosts, tokens, and weekends."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
-import requests
 
 from backfill.domain.intervals import Interval
-from backfill.domain.timeframes import timeframe
+from backfill.domain.timeframes import DAY_MS, HOUR_MS, MINUTE_MS, TIMEFRAMES
 from backfill.errors import ConfigurationError, RequestRefused
-from backfill.exchanges.oanda_client import HOSTS, SOURCE, OandaClient, pair
-from backfill.exchanges.source_contract import SourceAccess
+from backfill.exchanges.oanda import HOSTS, OANDA, SOURCE
+from backfill.paper.coins import STOCKS_AND_CURRENCIES
+from backfill.paper.given_market import GivenMarket
 from backfill.paper.market import PaperMarket
 from backfill.paper.oanda_protocol import OandaProtocol
-from backfill.paper.protocol import ExchangeProtocol
+from backfill.paper.protocol import Answer, json_answer
 from backfill.paper.synthetic_market import SyntheticMarket
-from backfill.testing.source_contract import KEY, NOW_MS, Bench, SourceContract
-from integration.sources.assets import EUR_USD
+from backfill.sources.candle_source import silent_in
+from backfill.testing.source_contract import NOW_MS, SourceContract
 
-WRONG = "another-token"
-MINUTE = timeframe("1m")
-WINDOW = Interval(MINUTE.floor(NOW_MS) - 100 * 60_000, MINUTE.floor(NOW_MS) - 90 * 60_000)
-
-
-def protocol() -> ExchangeProtocol:
-    return OandaProtocol(token=KEY)
+MARKET = SyntheticMarket(coins=STOCKS_AND_CURRENCIES)
+END_MS = NOW_MS - NOW_MS % MINUTE_MS - 30 * MINUTE_MS
+MINUTE = TIMEFRAMES["1m"]
+# 2026-03-06T22:00Z, a Friday, to 2026-03-08T21:00Z: the daylight saving of New York begins in it.
+WEEKEND = Interval(1_772_834_400_000, 1_773_003_600_000)
 
 
-class TestOanda(SourceContract):
+class TestPair(SourceContract):
     registered = SOURCE
-    protocol: Callable[[], ExchangeProtocol] = staticmethod(protocol)
+    protocol = OandaProtocol
     symbol = "EUR_USD"
     unlisted = "NOS_UCH"
 
     def market(self) -> PaperMarket:
-        return SyntheticMarket(coins=[EUR_USD])
-
-    @pytest.mark.parametrize(("price", "steps"), [("mid", 0), ("bid", -1), ("ask", 1)])
-    def test_prices_are_those_of_the_option(self, bench: Bench, price: str, steps: int) -> None:
-        bars = OandaClient(bench.access(options={"price": price})).bars("EUR_USD", MINUTE, WINDOW).bars
-        true = bench.exchange.market.candles("EUR_USD", "1m", WINDOW.start, WINDOW.end, NOW_MS)
-        assert [float(bar.close) for bar in bars] == pytest.approx((true["close"] + steps * 0.00001).tolist(), abs=1e-9)
-
-    def test_the_running_bar_is_marked_as_such(self, bench: Bench) -> None:
-        running_ms = MINUTE.floor(NOW_MS)
-        answer = OandaClient(bench.access()).bars("EUR_USD", MINUTE, Interval(running_ms - 60_000, running_ms + 60_000))
-        assert [bar.closed for bar in answer.bars][:1] == [True]
-
-    def test_a_refused_token_is_an_error_that_does_not_show_it(self, bench: Bench) -> None:
-        client = OandaClient(bench.access(api_secret=WRONG))
-        with pytest.raises(RequestRefused, match="token is refused") as raised:
-            client.bars("EUR_USD", MINUTE, WINDOW)
-        assert WRONG not in str(raised.value)
-
-    def test_the_bar_after_the_window_is_not_asked_for(self, bench: Bench) -> None:
-        bars = OandaClient(bench.access()).bars("EUR_USD", MINUTE, WINDOW).bars
-        assert [bar.open_ms for bar in bars] == list(range(WINDOW.start, WINDOW.end, 60_000))
-
-    def test_a_page_fault_of_the_paper_server_reaches_the_rules(self, bench: Bench) -> None:
-        bench.exchange.faults.on("garbled", value="text", requests=1)
-        with self.source(bench) as source:
-            page = self.ask(source, WINDOW.end)
-        assert [row.rule for row in page.broken] == ["field_is_malformed"]
-        bench.exchange.faults.on("moved", by="-17s", requests=1)
-        with self.source(bench) as source:
-            page = self.ask(source, WINDOW.end)
-        assert [row.rule for row in page.broken] == ["open_time_is_off_the_grid"]
+        return MARKET
 
 
-class Recorder(requests.Session):
-    """Answers with one bar of another instrument, and keeps what was asked."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.asked: list[str] = []
-
-    def get(self, url: Any, **_: Any) -> Any:
-        self.asked.append(url)
-        raise requests.ConnectionError("nobody there")
+def bars(kit: SourceContract, window: Interval, **access: Any) -> Any:
+    with kit.bench_at() as bench:
+        return SOURCE.open(bench.access(**access)).bars("EUR_USD", MINUTE, window)
 
 
-@pytest.mark.parametrize("environment", HOSTS)
-def test_practice_and_live_are_two_hosts(environment: str) -> None:
-    session = Recorder()
-    access = SourceAccess(session=session, api_secret=KEY, options={"environment": environment}, tries=1)
-    with pytest.raises(Exception, match="nobody there"):
-        OandaClient(access).bars("EUR_USD", MINUTE, WINDOW)
-    assert session.asked == [f"{HOSTS[environment]}/v3/instruments/EUR_USD/candles"]
+def test_bid_and_ask_stand_on_both_sides_of_mid() -> None:
+    window = Interval(END_MS - 50 * MINUTE_MS, END_MS)
+    bid, mid, ask = ([float(bar.close) for bar in bars(TestPair(), window, options={"price": side}).bars]
+                     for side in ("bid", "mid", "ask"))  # fmt: skip
+    assert len(mid) == 50
+    assert all(low < middle < high for low, middle, high in zip(bid, mid, ask, strict=True))
 
 
-def test_other_options_are_refused_before_anything_is_asked() -> None:
-    with pytest.raises(ConfigurationError, match="price is mid, bid, ask"):
-        OandaClient(SourceAccess(session=requests.Session(), options={"price": "last"}))
+def test_practice_is_its_host_unless_the_connection_says_live() -> None:
+    with TestPair().bench_at() as bench:
+        for options, host in (({}, "practice"), ({"environment": "live"}, "live")):
+            client = SOURCE.open(bench.access(options=options))
+            assert type(client).__name__ == "OandaClient"
+            assert client.public_url == HOSTS[host]  # type: ignore[attr-defined]
+        with pytest.raises(ConfigurationError, match=r"extra\.options\.environment is one of practice, live"):
+            SOURCE.open(bench.access(options={"environment": "demo"}))
 
 
-def test_names_of_pairs_are_oandas_own() -> None:
-    found = pair("EUR_USD")
-    assert found is not None
-    assert (found.venue_symbol, found.base, found.quote) == ("EUR_USD", "EUR", "USD")
-    assert [pair(name) for name in ("BTC-USDT", "AAPL", "eur_usd", "EUR_USD/../x")] == [None] * 4
+class WrongToken(OandaProtocol):
+    def answer(self, *_: Any) -> Answer:
+        return json_answer({"errorMessage": "Insufficient authorization to perform request."}, 401)
 
 
-def test_a_bar_that_is_no_candle_is_handed_on_for_the_rules_to_refuse() -> None:
-    client = OandaClient(SourceAccess(session=requests.Session()))
-    assert client._bar({"time": "yesterday", "mid": None}).open_ms == "yesterday"
-    assert client._bar(None).closed is False
+def test_a_wrong_token_is_refused_with_the_likely_cause() -> None:
+    class Wrong(TestPair):
+        protocol = WrongToken
+
+    with pytest.raises(RequestRefused, match="practice is none of live"):
+        bars(Wrong(), Interval(END_MS - 5 * MINUTE_MS, END_MS))
 
 
-def test_a_window_that_has_not_begun_costs_no_request() -> None:
-    session = Recorder()
-    client = OandaClient(SourceAccess(session=session, api_secret=KEY), clock=lambda: NOW_MS / 1000)
-    start_ms = MINUTE.ceil(NOW_MS)
-    assert client.bars("EUR_USD", MINUTE, Interval(start_ms, start_ms + 60_000)).bars == []
-    assert session.asked == []
+class Closed(TestPair):
+    """The weekend has no bars."""
+
+    def market(self) -> PaperMarket:
+        true = MARKET.candles("EUR_USD", "1m", WEEKEND.start - DAY_MS, WEEKEND.end + DAY_MS)
+        is_open = (true["open_ms"] < WEEKEND.start) | (true["open_ms"] >= WEEKEND.end)
+        return GivenMarket({("EUR_USD", "1m"): true[is_open]})
+
+
+def test_a_weekend_is_silence_of_exactly_its_length() -> None:
+    """A page by count reaches beyond its window then; what is beyond is not taken for rows that nobody asked for."""
+    kit = Closed()
+    with kit.bench_at() as bench, kit.source(bench, rows=None) as source:
+        page = source.ask("EUR_USD", MINUTE, WEEKEND.end + HOUR_MS)
+    assert page.is_clean
+    assert not page.broken
+    assert page.covers is not None
+    silent = silent_in(page, page.covers, MINUTE)
+    assert WEEKEND in silent
+    assert int(page.candles["open_ms"].max()) == WEEKEND.end + HOUR_MS - MINUTE_MS
+    assert np.isnan(page.candles["volume"]).all()
+
+
+def test_only_pairs_of_currencies_are_its_instruments() -> None:
+    assert OANDA.market_named is not None
+    assert OANDA.market_named("EUR_USD") is not None
+    assert OANDA.market_named("AAPL") is OANDA.market_named("BTC-USDT") is None

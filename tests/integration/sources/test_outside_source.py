@@ -108,8 +108,8 @@ def test_its_outage_opens_the_breaker_and_its_limit_pauses_the_budget(store: Can
     venues["tidemark"].faults.on("limited_7s")
     (lost,) = run(venues, [want(store, "ETH-USDT", sources=("tidemark",))])
     assert lost.missing_after == 360
-    reason = one(store.connection, "SELECT pause_reason FROM backfill.rate_budgets WHERE paused_until > clock_timestamp()")
-    assert "tidemark" in reason
+    paused = "SELECT pause_reason FROM backfill.rate_budgets WHERE paused_until > clock_timestamp()"
+    assert "tidemark" in one(store.connection, paused)
 
 
 def test_a_row_that_it_sends_broken_goes_to_quarantine(store: CandleStore, venues: Venues) -> None:

@@ -13,7 +13,7 @@ from typing import NamedTuple
 from backfill.config.parameters import our_name
 from backfill.config.universe_file import select_series
 from backfill.config.universe_model import SeriesWish
-from backfill.domain.venues import venue
+from backfill.domain.venues import known_venue, venue
 from backfill.errors import DatabaseUnreachable, ExchangeError, SeriesBusy, UnknownSymbol
 from backfill.jobs.fill.each_series import each_series
 from backfill.jobs.fill.fill_gaps import HURRIED_PATIENCE_S, PATIENCE_S, FillReport, fill_gaps, leave_to_another
@@ -255,4 +255,5 @@ def _share(runtime: Runtime, store: CandleStore, window: SeriesWindow, until: da
 
 
 def _that_only_compare(store: CandleStore, window: SeriesWindow) -> list[str]:
-    return [name for name in store.source_names(window.source_ids) if not venue(name).fills]
+    rows = map(known_venue, store.source_names(window.source_ids))
+    return [row.source for row in rows if row is not None and not row.fills]

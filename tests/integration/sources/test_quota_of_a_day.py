@@ -1,4 +1,4 @@
-"""Stocks and pairs are filled by the same jobs, budget and breaker as coins."""
+"""A source whose quota of a day is used up: the next fills, the first restores, and the quota holds for all."""
 
 from __future__ import annotations
 
@@ -15,7 +15,6 @@ from backfill.errors import RateLimited
 from backfill.exchanges.alphavantage_client import VENUE
 from backfill.paper.alphavantage_protocol import AlphaVantageProtocol
 from backfill.paper.limits import NO_LIMITS
-from backfill.paper.oanda_protocol import OandaProtocol
 from backfill.paper.protocol import ExchangeProtocol
 from backfill.paper.server import PaperExchange
 from backfill.paper.synthetic_market import SyntheticMarket
@@ -23,16 +22,15 @@ from backfill.paper.yahoo_protocol import YahooProtocol
 from backfill.sources.runtime import Runtime
 from backfill.storage.candle_store import CandleStore
 from backfill.testing.source_contract import KEY
-from integration.exchange import candles_in_database, candles_in_market
 from integration.fallback.conftest import Venues
 from integration.fallback.fills import run, sources_stored, want
 from integration.helpers import NOW_MS
-from integration.sources.assets import EUR_USD, asset
+from integration.sources.assets import asset
 from integration.sources.outside import installed
 from waiting import PATIENCE_S
 
 APPLE = asset("AAPL", "0.01", 228.5, listed_ms=NOW_MS - 300 * DAY_MS)
-MARKET = SyntheticMarket(coins=[EUR_USD, APPLE])
+MARKET = SyntheticMarket(coins=[APPLE])
 
 
 class Keyed(Venues):
@@ -76,24 +74,6 @@ def stocks(database_uri: str, av: ExchangeProtocol) -> Iterator[Keyed]:
         PaperExchange(MARKET, YahooProtocol(), clock=lambda: NOW_MS) as yahoo,
     ):
         yield Keyed(database_uri, {"alphavantage": alphavantage, "paid": alphavantage, "yfinance": yahoo})
-
-
-@contextmanager
-def served(database_uri: str, protocol: ExchangeProtocol, source: str) -> Iterator[Keyed]:
-    with PaperExchange(MARKET, protocol, clock=lambda: NOW_MS) as exchange:
-        yield Keyed(database_uri, {source: exchange})
-
-
-def test_a_pair_is_whole_after_one_request_and_has_no_volume(store: CandleStore, database_uri: str) -> None:
-    window = want(store, "EUR_USD", sources=("oanda",))
-    with served(database_uri, OandaProtocol(KEY), "oanda") as venues:
-        (report,) = run(venues, [window])
-        assert venues.asked("oanda") == 1
-    assert report.missing_after == 0
-    assert sources_stored(store, window) == {"oanda": 360}
-    stored, true = candles_in_database(store, window), candles_in_market(MARKET, window)
-    assert [row[:5] for row in stored] == [bar[:5] for bar in true]
-    assert {row[5:] for row in stored} == {(None, None)}
 
 
 def test_with_the_days_quota_used_up_the_next_source_fills_and_the_first_restores_later(
