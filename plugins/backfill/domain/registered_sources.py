@@ -17,6 +17,7 @@ from backfill.errors import ConfigurationError
 GROUP = "backfill.sources"
 # As entry points, which a tree that was only copied does not have.
 BUILT_IN: Mapping[str, str] = {
+    "coingecko": "backfill.exchanges.coingecko_client:SOURCE",
     "alphavantage": "backfill.exchanges.alphavantage_client:SOURCE",
     "yfinance": "backfill.exchanges.yfinance_client:SOURCE",
     "polygon": "backfill.exchanges.polygon:SOURCE",
