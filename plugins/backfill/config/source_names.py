@@ -1,4 +1,4 @@
-"""Valid sources: those whose limits we know, and ccxt's other exchanges."""
+"""Valid sources: those whose limits we know, registered ones, and ccxt's other exchanges."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from backfill.domain.price_kinds import TRADE, PriceKind
+from backfill.domain.registered_sources import is_registered, registered_names
 from backfill.domain.venues import VENUES
 from backfill.errors import ConfigurationError
 
@@ -19,7 +20,7 @@ SPOT_ONLY_SOURCES = tuple(name for name, known in VENUES.items() if not known.pe
 
 def is_source(name: object) -> bool:
     """Whether ``name`` is a source; outside SOURCES, one asked with great caution."""
-    return name in SOURCES or (
+    return (name in SOURCES or is_registered(name)) or (
         isinstance(name, str) and re.fullmatch(r"[a-z][a-z0-9]+", name) is not None and _ccxt_has(name)
     )
 
@@ -31,8 +32,9 @@ def has_kind(name: str, kind: PriceKind) -> bool:
 
 def why_no_source(name: object) -> str:
     """Error text for an unknown source, with the likely one."""
-    close = difflib.get_close_matches(str(name), SOURCES, n=1)
-    advice = f"did you mean {close[0]}?" if close else f"known are {', '.join(SOURCES)}, and ccxt's other exchanges"
+    known = (*SOURCES, *registered_names())
+    close = difflib.get_close_matches(str(name), known, n=1)
+    advice = f"did you mean {close[0]}?" if close else f"known are {', '.join(known)}, and ccxt's other exchanges"
     return f"unknown source {name!r}; {advice}"
 
 

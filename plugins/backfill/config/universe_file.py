@@ -25,6 +25,7 @@ from backfill.config.universe_model import (
 from backfill.domain.price_kinds import contract_of, kind_of
 from backfill.domain.symbols import is_pair_name
 from backfill.domain.timeframes import HOUR_MS, TIMEFRAMES
+from backfill.domain.venues import known_venue
 from backfill.errors import UniverseInvalid, UnknownSymbol, UnknownTimeframe
 
 __all__ = ["SeriesWish", "Universe", "declared_series", "load_universe", "select_series"]
@@ -225,6 +226,9 @@ def _rule_fault(rule: Rule, step_ms: int) -> str | None:
 def _primary_faults(sources: Sequence[str], *, spot_proxy: bool) -> Iterator[Fault]:
     if sources[:1] and sources[0] in SPOT_ONLY_SOURCES and not spot_proxy:
         yield ("sources", 0), f"{sources[0]} has spot only and comes first; that needs `spot_proxy: true`"
+    row = known_venue(sources[0]) if sources else None
+    if row is not None and not row.fills:
+        yield ("sources", 0), f"{sources[0]} is only compared with, since its candles are too coarse; name it last"
 
 
 def _line(located: LocatedYaml, loc: Loc) -> int | None:

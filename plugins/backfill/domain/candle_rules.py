@@ -163,7 +163,10 @@ def sift(
     *,
     has_volume: bool = True,
 ) -> tuple[CandleFrame, list[BrokenRow]]:
-    """The sound rows (oldest first, unique, ``open_ms`` int64) and the broken ones; see :class:`Asked`."""
+    """The sound rows (oldest first, unique, ``open_ms`` int64) and the broken ones; see :class:`Asked`.
+
+    ``has_volume``: whether the source gives volumes.
+    """
     asked = Asked(timeframe, before_ms, now_ms, has_volume)
     broken: list[BrokenRow] = []
     sound, places = candles, np.arange(len(candles))

@@ -170,8 +170,10 @@ def find_listing(
     """The venue's market for an instrument, still to be proved, or why there is none.
 
     It is a linear perpetual settled in the instrument's quote currency; with ``spot_proxy``, dollar spot may
-    replace it.
+    replace it. A venue that names its markets is given at most the one of that name.
     """
+    if venue.market_named is not None:
+        return _by_name(instrument, venue, markets, spot_proxy=spot_proxy)
     if not instrument.is_linear:
         return Refusal(f"{instrument.symbol} is no linear contract settled in its quote currency")
     if instrument.base in NO_TWIN_ELSEWHERE:
@@ -184,6 +186,29 @@ def find_listing(
             if found := _match(instrument, venue, books, "spot_proxy"):
                 break
     return found or Refusal(_nothing_found(instrument, venue, spot_proxy))
+
+
+def named_markets(symbol: str, venue: Venue) -> list[Market] | None:
+    """The venue's one market of that name, or none; None: it must be asked for its list."""
+    if venue.market_named is None:
+        return None
+    market = venue.market_named(symbol)
+    return [] if market is None else [market]
+
+
+def _by_name(instrument: Instrument, venue: Venue, markets: Sequence[Market], *, spot_proxy: bool) -> Listing | Refusal:
+    """A stock or a pair is itself, spot of a coin only stands in for it."""
+    if not markets:
+        return Refusal(f"{venue.source} has no market for {instrument.symbol}")
+    (market,) = markets
+    if not market.is_spot:
+        return Listing(market.venue_symbol, "perpetual", 1.0, 1.0)
+    if instrument.base in NO_TWIN_ELSEWHERE:
+        return Refusal(f"{instrument.base} is a stock, a metal or an index: elsewhere the name means something else")
+    if not (venue.spot and spot_proxy):
+        return Refusal(f"{venue.source} has spot only, and {instrument.symbol} allows no stand-in")
+    scale = _price_scale(instrument.base, market.base, k_is_thousand=venue.k_is_thousand) or 1.0
+    return Listing(market.venue_symbol, "spot_proxy", scale, 1 / scale)
 
 
 def prove(our_closes: Mapping[int, float], their_scaled_closes: Mapping[int, float]) -> ListingProof:

@@ -7,11 +7,14 @@ Formats, timeframes, page sizes and codes without a note are ccxt 4.5.90's (``fe
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
+from backfill.domain.markets import Market
 from backfill.domain.price_kinds import TRADE, PriceKind
+from backfill.domain.registered_sources import is_registered, registered_source
+from backfill.domain.timeframes import timeframe
 from backfill.errors import ConfigurationError
 
 DAY_S = 24 * 3600
@@ -41,9 +44,15 @@ class Venue:
     """One exchange. The defaults are safe for an unknown one."""
 
     source: str
-    client: Literal["blofin", "ccxt", "archive"] = "ccxt"
+    client: Literal["blofin", "ccxt", "archive", "registered"] = "ccxt"
     # As a primary source it needs no listing.
     names_are_ours: bool = False
+    # Its market of an instrument, by our name, where that needs no list; None: it has no such market.
+    market_named: Callable[[str], Market | None] | None = None
+    # False: its candles are compared with others', and never stored.
+    fills: bool = True
+    # Whether it needs a key, the password of its Airflow connection.
+    needs_key: bool = False
     ccxt_id: str = ""
     archive_of: str = ""  # the source whose bars its files have
     # Linear perpetuals, spot stand-ins.
@@ -54,6 +63,7 @@ class Venue:
     rows_per_page: int = 100
     fewer_rows: Mapping[str, int] = field(default_factory=dict)  # by timeframe
     reach_bars: int | None = None  # bars back from now; None: to the listing, or unknown
+    reach_days: Mapping[str, int] = field(default_factory=dict)  # the same in days, by timeframe
     timeframes: tuple[str, ...] | None = None  # on our UTC grid; None: ccxt's except ZONED_TIMEFRAMES
     since_inclusive: bool = True  # false: without the bar at `since`
     sends_until: bool = False  # ccxt needs the window's end
@@ -61,7 +71,8 @@ class Venue:
     fills_no_trade: bool | None = None  # no trade gives a flat bar without volume (true) or no bar (false)
 
     # -- rows
-    volume: Literal["base", "contracts"] = "contracts"  # of perpetuals in ccxt; spot is always base
+    # Of perpetuals in ccxt; spot is always base. none: it has no volume, or counts something else.
+    volume: Literal["base", "contracts", "none"] = "contracts"
     k_is_thousand: bool = False  # kPEPE is 1000 PEPE
     rows_at: tuple[str, ...] | None = None  # path to the rows in the JSON; () is its root
     quote_volume_at: int | str | None = None  # place in a raw row
@@ -118,6 +129,10 @@ class Venue:
             return timeframe not in ZONED_TIMEFRAMES
         return timeframe in self.timeframes
 
+    def may_fill(self, timeframe: str) -> bool:
+        """Whether its candles of the timeframe may be stored."""
+        return self.fills and self.serves(timeframe)
+
     @property
     def serves_bars(self) -> int | None:
         """Bars back from now worth requesting; None: to the listing, or unknown."""
@@ -125,9 +140,11 @@ class Venue:
 
     def oldest_open_ms(self, step_ms: int, now_ms: int) -> int | None:
         """The oldest open time worth requesting, in ms; None: unknown."""
-        if self.serves_bars is None:
-            return None
-        return now_ms - now_ms % step_ms - self.serves_bars * step_ms
+        bars = self.serves_bars
+        for name, days in self.reach_days.items():
+            if timeframe(name).step_ms == step_ms:
+                bars = days * DAY_S * 1000 // step_ms - REACH_MARGIN_BARS
+        return None if bars is None else now_ms - now_ms % step_ms - bars * step_ms
 
 
 BINANCE_WEIGHT = "X-MBX-USED-WEIGHT-1M"
@@ -430,9 +447,22 @@ _VENUES = (
 VENUES: dict[str, Venue] = {venue.source: venue for venue in _VENUES}
 
 
+def known_venue(source: str) -> Venue | None:
+    """The row of the table, or of a registered source; None: at most an exchange that ccxt has."""
+    if source in VENUES or not is_registered(source):
+        return VENUES.get(source)
+    row = getattr(registered_source(source), "venue", None)
+    if not isinstance(row, Venue) or row.source != source or row.client != "registered":
+        raise ConfigurationError(
+            f"source {source!r}: what its entry point names has no `venue`, a Venue(source={source!r}, "
+            'client="registered"); see docs/write_a_source.md'
+        )
+    return row
+
+
 def venue(source: str) -> Venue:
-    """The exchange called ``source``: of the table, or any other in ccxt, with defaults."""
-    if known := VENUES.get(source):
+    """The source called ``source``: of the table, registered, or any other in ccxt, with defaults."""
+    if known := known_venue(source):
         return known
     import ccxt  # seconds of CPU
 

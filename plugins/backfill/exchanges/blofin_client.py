@@ -9,6 +9,7 @@ import logging
 import math
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 import requests
@@ -137,7 +138,7 @@ class BlofinClient:
             with self._session.get(
                 self._base_url + path, params=params, timeout=self._timeout_s, stream=True, allow_redirects=False
             ) as response:
-                _raise_for_http_status(response, path)  # even if the body is cut short
+                _raise_for_http_status(response, path, began + 3 * self._timeout_s)
                 body = read_until(response, began + 3 * self._timeout_s, MAX_ANSWER_BYTES)
         except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
             raise ExchangeUnreachable(SOURCE, f"{path}: {reason(error)}") from error
@@ -220,9 +221,16 @@ def _time_ms(ms: Any) -> int | None:
         return None
 
 
-def _raise_for_http_status(response: requests.Response, path: str) -> None:
-    """Blofin's errors have status 200, except for its rate limit and firewall."""
-    if error := status_error(SOURCE, response, path, VENUE.rules):
+def _raise_for_http_status(response: requests.Response, path: str, deadline: float) -> None:
+    """Blofin's errors have status 200, except for its rate limit and firewall.
+
+    Only a refusal's page tells a geo-block from a ban; it may be cut short.
+    """
+    body = b""
+    if response.status_code in (403, 418):
+        with suppress(requests.RequestException, urllib3.exceptions.HTTPError):
+            body = read_until(response, deadline, MAX_ANSWER_BYTES)
+    if error := status_error(SOURCE, response, path, VENUE.rules, body):
         raise error
     if response.is_redirect:  # to a captive portal
         raise BadPayload(SOURCE, f"{path}: sent on to {response.headers['Location']!r:.100}")

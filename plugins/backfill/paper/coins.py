@@ -128,3 +128,18 @@ def _mocks(as_of_ms: int, seed: int) -> Iterator[Coin]:
             volatility_pct=float(rng.uniform(4, 8)),
             turnover_millions=float(rng.uniform(0.5, 5)),
         )
+
+
+def _asset(symbol: str, tick_size: str, lot_size: str, price: float, volatility_pct: float, millions: float) -> Coin:
+    instrument = PaperInstrument(
+        symbol, Decimal(1), Decimal(lot_size), Decimal(tick_size), FIRST_LISTING_MS, kind="spot"
+    )
+    return Coin(instrument, price, volatility_pct / 100, millions * 1e6)
+
+
+# A stock and two pairs of currencies, for sources of such; traded around the clock.
+STOCKS_AND_CURRENCIES: tuple[Coin, ...] = (
+    _asset("AAPL", "0.01", "1", 260, 1.6, 9_000),
+    _asset("EUR_USD", "0.00001", "1000", 1.16, 0.5, 200_000),
+    _asset("USD_JPY", "0.001", "1000", 155, 0.6, 150_000),
+)

@@ -31,6 +31,7 @@ import json
 import random
 import re
 from collections.abc import Callable, Sequence
+from copy import copy
 from dataclasses import dataclass, replace
 from typing import Any, Literal, NamedTuple
 
@@ -118,7 +119,7 @@ class FaultyPage:
     @property
     def bar(self) -> Timeframe:
         """The timeframe that the query names."""
-        return self.wire.timeframe(self.question.query)
+        return self.wire.bar(self.question.path, self.question.query)
 
     @property
     def true_rows(self) -> dict[int, Cells]:
@@ -140,14 +141,14 @@ class FaultyPage:
         """The rows in the exchange's wire format."""
         body = json.loads(self.true.body)
         rows = [row.cells for row in self.rows]
-        self.wire.rows_in(body)[:] = rows[::-1] if self.wire.newest_first else rows
+        self.wire.replace_rows(body, rows[::-1] if self.wire.newest_first else rows)
         return self.true._replace(body=json_answer(body).body)
 
 
 def sound_page(question: Question, answer: Answer | None = None) -> FaultyPage | None:
     """The undamaged page, from ``answer`` if known; None if it holds no candles."""
     protocol, market, path, query, now_ms = question
-    if path not in protocol.wire.paths:
+    if not protocol.wire.has(path):
         return None
     answer = answer or protocol.answer(market, "GET", path, query, now_ms)
     if answer.symbol is None or answer.status != 200:
@@ -315,7 +316,7 @@ def _duplicated(rows: list[PageRow], scene: _Scene) -> list[PageRow]:
 def _garbled(rows: list[PageRow], scene: _Scene) -> list[PageRow]:
     changed = {}
     for place in scene.chosen(rows):
-        cells = list(rows[place].cells)
+        cells = copy(rows[place].cells)
         column = scene.dice.choice(scene.page.wire.numbers)
         kind = scene.damage.value or scene.dice.choice(GARBLED)
         instead: dict[str, Any] = {"text": "n/a", "nan": "NaN", "empty": "", "null": None}

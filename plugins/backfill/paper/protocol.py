@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from copy import copy
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, NamedTuple, Protocol
@@ -29,15 +30,16 @@ class Answer(NamedTuple):
     headers: Mapping[str, str] = {}
 
 
-Cells = list[Any]  # one row of an answer
+Cells = Any  # one row of an answer: a list, or an object by name
 
 
 @dataclass(frozen=True)
 class CandleWire:
     """Where an exchange's answers carry candles, so that page faults work in every format.
 
-    ``paths`` serve candles of the query's ``timeframe``. ``rows_in`` returns the row list of a decoded body, not a
-    copy. ``times`` are the time columns in ``unit_ms``, the open time first; ``numbers`` those of open, high, low,
+    ``paths`` serve candles of the query's ``timeframe``; one that ends in a slash begins others, ``timeframe_in`` reads
+    those. ``rows_in`` returns the row list of a decoded body, not a copy unless ``put_rows`` writes such a list into
+    the body. ``times`` are the time columns in ``unit_ms``, the open time first; ``numbers`` those of open, high, low,
     close and a volume. ``has_cursor``: whether a query can ask for an older page.
     """
 
@@ -45,20 +47,37 @@ class CandleWire:
     timeframe: Callable[[Query], Timeframe]
     rows_in: Callable[[Any], list[Cells]]
     newest_first: bool = True
-    times: tuple[int, ...] = (0,)
-    numbers: tuple[int, ...] = (1, 2, 3, 4, 5)
+    times: tuple[int | str, ...] = (0,)
+    numbers: tuple[int | str, ...] = (1, 2, 3, 4, 5)
     unit_ms: int = 1
     has_cursor: bool = True
+    timeframe_in: Callable[[str], Timeframe] | None = None
+    put_rows: Callable[[Any, list[Cells]], None] | None = None
+
+    def has(self, path: str) -> bool:
+        """Whether candles are served there."""
+        return any(path == one or (one.endswith("/") and path.startswith(one)) for one in self.paths)
+
+    def bar(self, path: str, query: Query) -> Timeframe:
+        """The timeframe of a request."""
+        return self.timeframe(query) if self.timeframe_in is None else self.timeframe_in(path)
+
+    def replace_rows(self, body: Any, rows: list[Cells]) -> None:
+        """Give a decoded body these rows."""
+        if self.put_rows is None:
+            self.rows_in(body)[:] = rows
+        else:
+            self.put_rows(body, rows)
 
     def open_ms(self, cells: Cells) -> int:
         """The open time of a row in ms."""
-        return int(cells[self.times[0]]) * self.unit_ms
+        return round(float(cells[self.times[0]]) * self.unit_ms)
 
     def moved(self, cells: Cells, by_ms: int) -> Cells:
         """The row with its times moved, rounded down to ``unit_ms``."""
-        moved = list(cells)
+        moved = copy(cells)
         for column in self.times:
-            moved_ms = int(cells[column]) * self.unit_ms + by_ms
+            moved_ms = round(float(cells[column]) * self.unit_ms) + by_ms
             moved[column] = type(cells[column])(moved_ms // self.unit_ms)
         return moved
 

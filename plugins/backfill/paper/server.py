@@ -41,9 +41,10 @@ def wall_clock_ms() -> int:
 
 @dataclass
 class Counts:
-    """Requests since the last reset: all, refused, admitted by path, our symbol and fault."""
+    """Requests since the last reset: all, their weight, refused, admitted by path, our symbol and fault."""
 
     total: int = 0
+    weight: int = 0
     refused: int = 0
     by_route: Counter[str] = field(default_factory=Counter)
     by_symbol: Counter[str] = field(default_factory=Counter)
@@ -115,10 +116,11 @@ class PaperExchange:
 
     def _respond(self, request: Request) -> tuple[Response, Switched | None]:
         now_ms = self.clock()
-        path = request.url.path
+        path, query = request.url.path, self._query(request)
         address = request.client.host if request.client else ""
         self.requests.total += 1
-        weight = self.protocol.weight(path, request.query_params)
+        weight = self.protocol.weight(path, query)
+        self.requests.weight += weight
         refused = self.doorkeeper.refusal(address, now_ms, path, weight)
         fault = None
         if refused is not None:
@@ -127,18 +129,25 @@ class PaperExchange:
         else:
             self.requests.by_route[path] += 1
             market = self.faults.seen(self.market)
-            answer = self.protocol.answer(market, request.method, path, request.query_params, now_ms)
+            answer = self.protocol.answer(market, request.method, path, query, now_ms)
             if answer.symbol is not None:
                 self.requests.by_symbol[answer.symbol] += 1
             fault = self.faults.befalling(path, answer.symbol)
             if fault is None or fault.name not in ANSWERS:
-                answer = self._with_page_faults(market, answer, path, request.query_params, now_ms)
+                answer = self._with_page_faults(market, answer, path, query, now_ms)
         if fault is not None:
             self.requests.by_fault[fault.name] += 1
             if fault.name in ANSWERS:
                 answer = ANSWERS[fault.name](self.protocol, answer)
         usage = self.protocol.usage_headers(path, self.doorkeeper.used(address, path, now_ms))
         return Response(answer.body, answer.status, {**usage, **answer.headers}, answer.media_type), fault
+
+    def _query(self, request: Request) -> Query:
+        """The query, with the headers that the protocol reads under their names and a colon."""
+        read: tuple[str, ...] = getattr(self.protocol, "read_headers", ())
+        if not read:
+            return request.query_params
+        return {**request.query_params, **{f"{name}:": request.headers.get(name, "") for name in read}}
 
     def _with_page_faults(self, market: PaperMarket, answer: Answer, path: str, query: Query, now_ms: int) -> Answer:
         if not self.faults.has_page_faults():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Collection, Generator, Iterator, Sequence
 
 from backfill.domain.price_kinds import kind_of
 from backfill.domain.symbols import Refusal
@@ -22,7 +22,7 @@ def sources_of(
     window: SeriesWindow,
     run: str,
     only: Sequence[str] | None = None,
-    leave_out: Sequence[str] = (),
+    leave_out: Collection[str] = (),
 ) -> Generator[CandleSource | ExchangeError, None, None]:
     """The sources of ``window``, or of ``only``, in order; an error for one that cannot be asked.
 

@@ -14,7 +14,16 @@ from typing import NamedTuple
 
 from backfill.domain.markets import Market
 from backfill.domain.price_kinds import contract_of, kind_of
-from backfill.domain.symbols import MIN_OVERLAP_BARS, Instrument, Listing, ListingProof, Refusal, find_listing, prove
+from backfill.domain.symbols import (
+    MIN_OVERLAP_BARS,
+    Instrument,
+    Listing,
+    ListingProof,
+    Refusal,
+    find_listing,
+    named_markets,
+    prove,
+)
 from backfill.domain.timeframes import timeframe
 from backfill.domain.venues import VENUES, Venue
 from backfill.domain.venues import venue as venue_named
@@ -142,9 +151,11 @@ class ListingProver:
 
     def _found(self, venue: Venue) -> tuple[Listing, Market] | Refusal:
         instrument = self._instrument
-        if not instrument.is_linear:
-            return Refusal(f"{instrument.symbol} is no linear contract settled in its quote currency")
-        markets = self._markets.of(venue)
+        markets = named_markets(instrument.symbol, venue)
+        if markets is None:
+            if not instrument.is_linear:
+                return Refusal(f"{instrument.symbol} is no linear contract settled in its quote currency")
+            markets = self._markets.of(venue)
         found = find_listing(instrument, venue, markets, spot_proxy=self._window.spot_proxy)
         if isinstance(found, Refusal):
             return found

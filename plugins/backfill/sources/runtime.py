@@ -17,20 +17,24 @@ from backfill.config.universe_file import load_universe
 from backfill.config.universe_model import Universe
 from backfill.domain.markets import Market
 from backfill.domain.price_kinds import TRADE, PriceKind
+from backfill.domain.registered_sources import registered_source
 from backfill.domain.symbols import Listing
 from backfill.domain.timeframes import timeframe
 from backfill.domain.venues import Venue, venue
+from backfill.errors import ConfigurationError
 from backfill.exchanges.archive_client import ArchiveClient
 from backfill.exchanges.blofin_client import BASE_URL, BlofinClient
 from backfill.exchanges.blofin_client import SOURCE as BLOFIN
 from backfill.exchanges.ccxt_client import CcxtClient
 from backfill.exchanges.ccxt_wire import TRIES
+from backfill.exchanges.source_contract import CandleClient, RegisteredSource, SourceAccess
 from backfill.sources.archive_source import ArchiveSource
 from backfill.sources.blofin_source import BlofinSource
 from backfill.sources.candle_source import CandleSource, MarketClient
 from backfill.sources.ccxt_source import CcxtSource
 from backfill.sources.funding_source import AskForFunding
 from backfill.sources.stop_request import StopRequest
+from backfill.sources.window_source import WindowSource
 from backfill.storage.candle_store import CandleStore
 from backfill.storage.database import connect
 from backfill.storage.rate_budget import PauseCheck
@@ -105,6 +109,8 @@ class Runtime:
         kind = venue(source).client
         if kind == "archive":
             return self._archive_client(source)
+        if kind == "registered":
+            return self._registered_client(source, tries=tries)
         return self._blofin_client() if kind == "blofin" else self._ccxt_client(venue(source), tries=tries)
 
     def candle_source(
@@ -116,6 +122,9 @@ class Runtime:
             return BlofinSource(self._blofin_client(), rows, self.settle_ms, listing, of_venue.kind)
         if of_venue.client == "archive":
             return ArchiveSource(self._archive_client(of_venue.source), listing, bars)
+        if of_venue.client == "registered":
+            asked = self._registered_client(of_venue.source)
+            return WindowSource(of_venue, asked, listing, bars, self.settle_ms, rows_per_page=rows, stands_in=stands_in)
         client = self._ccxt_client(of_venue, [market] if market else ())
         return CcxtSource(client, listing, bars, self.settle_ms, rows_per_page=rows, stands_in=stands_in)
 
@@ -173,6 +182,24 @@ class Runtime:
             on_ban=budget.pause,
             timeout_s=connection.timeout_s or self.settings.http_timeout_s,
         )
+
+    def _registered_client(self, source: str, *, tries: int = TRIES) -> CandleClient:
+        connection, budget, registered = self._connection_of(source), self._budget(source), registered_source(source)
+        if not isinstance(registered, RegisteredSource):
+            raise ConfigurationError(f"source {source!r}: its entry point names no RegisteredSource")
+        access = SourceAccess(
+            session=self._session(source, connection),
+            base_url=connection.base_url,
+            api_key=connection.api_key,
+            api_secret=connection.api_secret,
+            options=connection.options,
+            timeout_s=connection.timeout_s or self.settings.http_timeout_s,
+            before_request=self._turns(budget),
+            on_limit=budget.pause,
+            sleep=self.stop.sleep,
+            tries=tries,
+        )
+        return registered.open(access)
 
     @cached_property
     def _blofin(self) -> SourceConnection:

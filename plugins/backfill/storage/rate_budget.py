@@ -5,8 +5,11 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from datetime import timedelta
 from typing import NamedTuple
+
+from psycopg import Rollback
 
 from backfill.errors import RateLimited
 from backfill.storage.database import Connection, fetch_one, translated_errors
@@ -18,6 +21,9 @@ from backfill.storage.named_queries import query
 PERIOD_MARGIN_MS = 6_000
 MARGIN_PERCENT = 10
 SPARE_PERCENT = 1
+# A limit of so long a period is a quota. Who would wait longer for it is refused: the next source fills meanwhile.
+QUOTA_PERIOD_S = 12 * 3600
+QUOTA_WAIT_S = 600
 
 
 class _Turn(NamedTuple):
@@ -79,6 +85,7 @@ class RateBudget(PauseCheck):
         periods_ms = [period_s * 1000 for _, period_s in limits_per_period_s]
         margins_ms = [default_margin_ms(period_ms) if margin_ms is None else margin_ms for period_ms in periods_ms]
         self._late_ms = min(margins_ms) // 2
+        self._has_quota = max(periods_ms) >= QUOTA_PERIOD_S * 1000
         self._sleep = sleep
         params = {
             "source_id": source_id,
@@ -90,9 +97,9 @@ class RateBudget(PauseCheck):
             connection.execute(query("sources/upsert_rate_budget"), params)
 
     def take_turn(self) -> None:
-        """Wait until one request may be sent, at most the longest period.
+        """Wait until one request may be sent.
 
-        Raises :class:`RateLimited` during a pause: up to an hour, too long to wait.
+        Raises :class:`RateLimited` during a pause and where the wait is too long; then no turn is taken.
         """
         while True:
             turn = self._reserve()
@@ -116,8 +123,14 @@ class RateBudget(PauseCheck):
     def _reserve(self) -> _Turn:
         params = {"source_id": self._source_id, "wanted": 1}
         while True:
-            with self._lock, translated_errors():
+            undoable = self._connection.transaction() if self._has_quota else nullcontext()
+            with self._lock, translated_errors(), undoable:
                 waits_ms, now_ms, resumed_ms = fetch_one(self._connection, query("sources/reserve_requests"), params)
+                is_used_up = self._has_quota and waits_ms[0] > QUOTA_WAIT_S * 1000
+                if is_used_up:
+                    raise Rollback  # the turn is not taken
+            if is_used_up:
+                raise RateLimited(self._source, "its quota is used up", waits_ms[0] / 1000)
             if waits_ms[0] >= 0:
                 return _Turn(now_ms + waits_ms[0], waits_ms[0], resumed_ms)
             self._look_unless_paused()  # if the pause has just ended, reserve again

@@ -71,6 +71,7 @@ def test_requests_are_counted_by_route_and_instrument(exchange, session):
     session.get(exchange.url + "/nowhere", timeout=PATIENCE_S)
     assert session.get(exchange.url + "/paper/stats", timeout=PATIENCE_S).json() == {
         "total": 4,
+        "weight": 4,
         "refused": 0,
         "by_route": {CANDLES: 3, "/nowhere": 1},
         "by_symbol": {"BTC-USDT": 2, "ETH-USDT": 1},

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from backfill.domain.price_kinds import TRADE, kind_of
+from backfill.domain.registered_sources import is_registered
 from backfill.domain.timeframes import timeframe, utc
 from backfill.domain.venues import VENUES
 from backfill.exchanges.ccxt_rows import row_of
@@ -51,7 +52,17 @@ class QuarantineReader:
             from backfill.frames.blofin_frame import blofin_frame
 
             return blofin_frame([row["payload"]]).to_pandas()
+        if is_registered(row["source"]):
+            return self._registered_frame(row)
         return self._ccxt_frame(row)
+
+    def _registered_frame(self, row: Row) -> pd.DataFrame | str:
+        from backfill.frames.bar_frame import bar_frame
+
+        listings = self._listings(row)
+        if len(listings) != 1 or listings[0].status != "proved":
+            return _no_scale(row)
+        return bar_frame([row["payload"]], listings[0].price_scale, listings[0].volume_scale).to_pandas()
 
     def _ccxt_frame(self, row: Row) -> pd.DataFrame | str:
         from backfill.frames.ccxt_frame import ccxt_frame
@@ -62,7 +73,7 @@ class QuarantineReader:
             return f"a payload that can be read as a row of {row['source']}"
         listings = self._listings(row)
         if len(listings) != 1 or listings[0].status != "proved":
-            return f"one proved listing of {row['symbol']} at {row['source']} to know its scale"
+            return _no_scale(row)
         (listing,) = listings
         market = (listing.market or {})["told"]
         parsed = row_of(self._exchange(row["source"]), VENUES[row["source"]], row["payload"], market)
@@ -79,6 +90,10 @@ class QuarantineReader:
 
             self._exchanges[source] = getattr(ccxt, VENUES[source].ccxt_id)()
         return self._exchanges[source]
+
+
+def _no_scale(row: Row) -> str:
+    return f"one proved listing of {row['symbol']} at {row['source']} to know its scale"
 
 
 def what_is_missing(candle: pd.DataFrame, window: SeriesWindow) -> list[str]:

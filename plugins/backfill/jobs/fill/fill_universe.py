@@ -14,7 +14,7 @@ from backfill.config.parameters import our_name
 from backfill.config.universe_file import select_series
 from backfill.config.universe_model import SeriesWish
 from backfill.domain.price_kinds import kind_of
-from backfill.domain.venues import venue
+from backfill.domain.venues import known_venue, venue
 from backfill.errors import DatabaseUnreachable, ExchangeError, SeriesBusy, UnknownSymbol
 from backfill.jobs.fill.each_series import each_series
 from backfill.jobs.fill.fill_gaps import HURRIED_PATIENCE_S, PATIENCE_S, FillReport, fill_gaps, leave_to_another
@@ -198,7 +198,8 @@ def fill_series(
 
     def sources(store: CandleStore, window: SeriesWindow) -> Generator[CandleSource | ExchangeError, None, None]:
         allowed = store.source_names(window.source_ids[:1]) if primary_only else only
-        return sources_of(runtime, store, window, who.run_id, allowed, (leave_out or {}).get(window.series_id, ()))
+        left_out = {*(leave_out or {}).get(window.series_id, ()), *_that_only_compare(store, window)}
+        return sources_of(runtime, store, window, who.run_id, allowed, left_out)
 
     def fill(store: CandleStore, window: SeriesWindow) -> FillReport:
         """Fill one window, in a new attempt if Postgres was lost in the middle of one."""
@@ -255,3 +256,8 @@ def _share(runtime: Runtime, store: CandleStore, window: SeriesWindow, until: da
         limits_per_period_s=venue(primary).limits_per_period_s,
         rows_per_page=runtime.rows_per_page(primary, window.timeframe, kind_of(window.symbol)),
     )
+
+
+def _that_only_compare(store: CandleStore, window: SeriesWindow) -> list[str]:
+    rows = map(known_venue, store.source_names(window.source_ids))
+    return [row.source for row in rows if row is not None and not row.fills]

@@ -105,7 +105,7 @@ def _plan_series(
     asked_before = will_be_made(store, window, will_be_held)
     will_be_held[window.series_id] = asked_before
     for name in allowed if only is None else only:
-        if name not in allowed or not venue(name).serves(window.timeframe):
+        if name not in allowed or not venue(name).may_fill(window.timeframe):
             continue
         work = store.open_work(window, store.source_id(name), recheck=recheck)
         askable = _within_reach(work.askable, window, venue(name))

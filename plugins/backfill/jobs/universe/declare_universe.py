@@ -11,7 +11,7 @@ from backfill.config.universe_file import declared_series
 from backfill.config.universe_model import SeriesWish, Universe
 from backfill.domain.markets import Market
 from backfill.domain.price_kinds import TRADE, kind_of
-from backfill.domain.venues import VENUES, Venue, venue
+from backfill.domain.venues import Venue, known_venue, venue
 from backfill.errors import ExchangeError
 from backfill.jobs.universe.close_markets import close_markets
 from backfill.jobs.universe.refresh_instruments import AskForMarkets, refresh_instruments
@@ -253,4 +253,4 @@ def _sources_that_have_it(wish: SeriesWish) -> list[str]:
 
 def _serves(name: str, timeframe: str) -> bool:
     """Without importing ccxt for a name not in the table."""
-    return (VENUES.get(name) or Venue(source=name, ccxt_id=name)).serves(timeframe)
+    return (known_venue(name) or Venue(source=name, ccxt_id=name)).serves(timeframe)

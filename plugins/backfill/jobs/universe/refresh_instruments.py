@@ -10,7 +10,15 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
 from backfill.domain.markets import Market
 from backfill.domain.price_kinds import contract_of
-from backfill.domain.symbols import Instrument, InstrumentDescription, Refusal, described, find_listing, readings
+from backfill.domain.symbols import (
+    Instrument,
+    InstrumentDescription,
+    Refusal,
+    described,
+    find_listing,
+    named_markets,
+    readings,
+)
 from backfill.domain.venues import Venue
 from backfill.storage.candle_store import CandleStore
 from backfill.storage.instruments import InstrumentChange
@@ -34,7 +42,7 @@ def refresh_instruments(
     under its own names, except those to ``leave`` to other sources.
     """
     asked_at = store.now()
-    asked = ask(venue.source)
+    asked = ask(venue.source) if venue.market_named is None else _named(venue, wished)
     markets = [market for market in asked if market.is_readable]
     unreadable = {market.venue_symbol for market in asked if not market.is_readable}
     described_all = _described(venue, markets, wished, keep_all=keep_all)
@@ -62,9 +70,16 @@ def _described(
             if contract_of(symbol) in by_symbol:
                 yield described(symbol, by_symbol[contract_of(symbol)])
             continue
-        listing = find_listing(Instrument.named(symbol), venue, markets, spot_proxy=spot_proxy)
+        of_name = named_markets(symbol, venue)
+        candidates = markets if of_name is None else of_name
+        listing = find_listing(Instrument.named(symbol), venue, candidates, spot_proxy=spot_proxy)
         if not isinstance(listing, Refusal):
             yield described(symbol, by_symbol[listing.venue_symbol], listing.price_scale)
+
+
+def _named(venue: Venue, wished: Mapping[str, bool]) -> list[Market]:
+    """The markets of ``wished`` at a venue that needs no list."""
+    return [market for symbol in wished for market in named_markets(symbol, venue) or ()]
 
 
 def _renamed(changes: Sequence[InstrumentChange]) -> list[tuple[str, str]]:

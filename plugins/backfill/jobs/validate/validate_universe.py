@@ -17,6 +17,7 @@ from backfill.sources.candle_source import CandleSource
 from backfill.sources.ccxt_source import CcxtSource
 from backfill.sources.choose_sources import sources_of
 from backfill.sources.runtime import Runtime
+from backfill.sources.window_source import WindowSource
 from backfill.storage.candle_store import CandleStore
 from backfill.storage.gap_fill_log import RunIdentity
 from backfill.storage.rereads import Rereads
@@ -78,4 +79,4 @@ def validate_universe(
 
 def _perpetuals(sources: Iterator[CandleSource | ExchangeError]) -> Iterator[CandleSource | ExchangeError]:
     """Spot markets may stand in for perpetuals, but not judge their prices."""
-    return (source for source in sources if not (isinstance(source, CcxtSource) and source.is_spot))
+    return (source for source in sources if not (isinstance(source, CcxtSource | WindowSource) and source.is_spot))

@@ -1,0 +1,113 @@
+"""The contract of a registered source: what it gets, what it gives, and how it is registered.
+
+One file holds it all: a :class:`Venue`, the row that describes the source; a :class:`CandleClient`, which asks it; and
+a :class:`RegisteredSource` that joins the two, to which an entry point of the group ``backfill.sources`` leads. See
+docs/write_a_source.md; `backfill.testing.source_contract` checks an implementation.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, Protocol
+
+import requests
+
+from backfill.domain.intervals import Interval
+from backfill.domain.markets import Market
+from backfill.domain.timeframes import Timeframe
+from backfill.domain.venues import Venue
+from backfill.errors import RateLimited
+
+TRIES = 3
+
+
+class Bar(NamedTuple):
+    """One bar as sent: numbers or decimal text; None: unknown.
+
+    ``volume`` is in the unit that the row of the source names. ``closed``: whether the source says that the bar is
+    over; True where it does not say, since the clock decides too.
+    """
+
+    open_ms: Any
+    open: Any
+    high: Any
+    low: Any
+    close: Any
+    volume: Any
+    quote_volume: Any = None
+    closed: bool = True
+
+
+# For a row whose shape is none: it is refused as a row, and its page is not.
+UNREADABLE_BAR = Bar("broken row", "broken row", "broken row", "broken row", "broken row", "broken row")
+
+
+class BarsAnswer(NamedTuple):
+    """The bars of one window, in the source's order, strangers and malformed ones included.
+
+    ``server_ms``: the source's clock; None: unknown. In ``covers`` a bar without a row does not exist at the source;
+    None: in the whole window. An answer that may have been cut short covers less. ``decided_ms``: bars that open from
+    then on may still come, as at a source that is delayed. ``has_volume``: False if it has none, or counts otherwise.
+    """
+
+    bars: Sequence[Bar]
+    server_ms: int | None
+    latency_ms: float
+    covers: Interval | None = None
+    decided_ms: int | None = None
+    has_volume: bool = True
+
+
+@dataclass(frozen=True, kw_only=True)
+class SourceAccess:
+    """What a client gets from outside.
+
+    ``before_request`` takes a turn in the rate budget and may sleep or raise: call it before each request. ``on_limit``
+    gets every :class:`RateLimited`. Login and password of the source's connection are ``api_key`` and ``api_secret``,
+    its extra's ``options`` the ``options``.
+    """
+
+    session: requests.Session
+    base_url: str | None = None
+    api_key: str | None = field(default=None, repr=False)
+    api_secret: str | None = field(default=None, repr=False)
+    options: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    timeout_s: float = 10.0
+    before_request: Callable[[], None] = lambda: None
+    on_limit: Callable[[RateLimited], None] = lambda _: None
+    sleep: Callable[[float], None] = time.sleep
+    tries: int = TRIES
+
+    @property
+    def key(self) -> str | None:
+        """The one key of a source that has one: the password, else the login."""
+        return self.api_secret or self.api_key
+
+
+class CandleClient(Protocol):
+    """Asks a source. Several threads share it. Every failure is an :class:`ExchangeError`, never an empty answer."""
+
+    requests_made: int
+    server_ms: int | None
+
+    def markets(self) -> list[Market]:
+        """Every market that can be stored. Not called if the row has ``market_named``."""
+        ...
+
+    def bars(self, venue_symbol: str, timeframe: Timeframe, window: Interval) -> BarsAnswer:
+        """The bars of a market that open in ``window`` (ms, on the grid), which is at most a page long."""
+        ...
+
+    def close(self) -> None:
+        """Close its own connections; the session is the caller's."""
+        ...
+
+
+@dataclass(frozen=True)
+class RegisteredSource:
+    """A source as registered: its row, and what makes its client."""
+
+    venue: Venue
+    open: Callable[[SourceAccess], CandleClient]

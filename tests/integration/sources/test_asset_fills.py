@@ -1,0 +1,108 @@
+"""Stocks and currencies filled from sources of our own: keys, missing volumes, providers in order."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+
+import pytest
+
+from backfill.config.connections import SourceConnection
+from backfill.config.settings import Settings
+from backfill.jobs.fill.fill_universe import fill_series
+from backfill.paper.coins import STOCKS_AND_CURRENCIES
+from backfill.paper.limits import NO_LIMITS
+from backfill.paper.oanda_protocol import OandaProtocol
+from backfill.paper.polygon_protocol import PolygonProtocol
+from backfill.paper.protocol import ExchangeProtocol
+from backfill.paper.server import PaperExchange
+from backfill.paper.synthetic_market import SyntheticMarket
+from backfill.sources.runtime import Runtime
+from backfill.storage.candle_store import CandleStore
+from backfill.storage.gap_fill_log import RunIdentity
+from backfill.storage.series import SeriesWindow
+from integration.fallback.fills import sources_stored
+from integration.helpers import HOUR_MS, NOW_MS, rows, wanted_series
+from waiting import PATIENCE_S
+
+MARKET = SyntheticMarket(coins=STOCKS_AND_CURRENCIES)
+PROTOCOLS: dict[str, Callable[[], ExchangeProtocol]] = {"polygon": PolygonProtocol, "oanda": OandaProtocol}
+KEY = "paper-key-77aa"
+
+Fill = Callable[..., list[str]]
+
+
+@pytest.fixture
+def papers() -> Iterator[dict[str, PaperExchange]]:
+    with ExitStack() as opened:
+        yield {
+            name: opened.enter_context(PaperExchange(MARKET, made(), limits=NO_LIMITS, clock=lambda: NOW_MS))
+            for name, made in PROTOCOLS.items()
+        }
+
+
+@pytest.fixture
+def fill(database_uri: str, papers: dict[str, PaperExchange]) -> Fill:
+    """Fill, and give each series' error."""
+
+    def run(*windows: SeriesWindow, key: str | None = KEY) -> list[str]:
+        def connection_of(source: str) -> SourceConnection:
+            return SourceConnection(base_url=papers[source].url, api_secret=key, timeout_s=PATIENCE_S)
+
+        with Runtime(database_uri, Settings(), connection_of) as runtime:
+            reports = list(fill_series(runtime, windows, RunIdentity("test", "run", "fill")))
+        return [report.error or report.status for report in reports]
+
+    return run
+
+
+def want(store: CandleStore, symbol: str, *sources: str, timeframe: str = "1m") -> SeriesWindow:
+    return wanted_series(store, symbol, timeframe, sources=sources, history_ms=6 * HOUR_MS, state="live")
+
+
+def test_a_stock_and_a_pair_are_filled_beside_each_other(
+    store: CandleStore, fill: Fill, papers: dict[str, PaperExchange]
+) -> None:
+    stock, pair = want(store, "AAPL", "polygon"), want(store, "EUR_USD", "oanda", "polygon")
+    assert fill(stock, pair) == ["complete", "complete"]
+    assert sources_stored(store, stock) == {"polygon": 360}
+    assert sources_stored(store, pair) == {"oanda": 360}
+    # A page each, and no list of markets.
+    assert {name: paper.requests.total for name, paper in papers.items()} == {"polygon": 1, "oanda": 1}
+    volumes = "SELECT DISTINCT volume IS NULL FROM backfill.candles WHERE series_id = %s"
+    assert rows(store.connection, volumes, (stock.series_id,)) == [(False,)]
+    assert rows(store.connection, volumes, (pair.series_id,)) == [(True,)]
+
+
+def test_the_next_source_fills_what_the_first_cannot(
+    store: CandleStore, fill: Fill, papers: dict[str, PaperExchange]
+) -> None:
+    pair = want(store, "EUR_USD", "oanda", "polygon")
+    fill(pair)
+    store.connection.execute(
+        "DELETE FROM backfill.candles WHERE open_time >= to_timestamp(%s / 1e3)", (pair.end_ms - HOUR_MS,)
+    )
+    papers["oanda"].faults.on("error_503")
+    fill(pair)
+    assert sources_stored(store, pair) == {"oanda": 300, "polygon": 60}
+
+
+def test_without_a_key_nothing_is_asked_and_the_error_names_the_connection(
+    store: CandleStore, fill: Fill, papers: dict[str, PaperExchange]
+) -> None:
+    (error,) = fill(want(store, "AAPL", "polygon"), key=None)
+    assert "polygon_default" in error
+    assert papers["polygon"].requests.total == 0
+
+
+def test_no_key_is_in_what_is_stored_or_said(
+    store: CandleStore, fill: Fill, papers: dict[str, PaperExchange], caplog: pytest.LogCaptureFixture
+) -> None:
+    papers["polygon"].faults.on("html")
+    caplog.set_level("DEBUG")
+    (error,) = fill(want(store, "AAPL", "polygon"))
+    assert "not JSON" in error
+    assert KEY not in caplog.text
+    assert (
+        rows(store.connection, "SELECT 1 FROM backfill.gap_fill_runs AS r WHERE r::text LIKE %s", (f"%{KEY}%",)) == []
+    )
