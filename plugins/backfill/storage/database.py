@@ -129,11 +129,13 @@ def without_password(uri: str) -> str:
 
 
 def _shown(option: str) -> str:
-    """A mistyped name may stand before a password."""
-    name = option.split("=")[0]
-    if name in SECRET_OPTIONS:
+    """A mistyped name may stand before a password, and a password may stand without a name."""
+    name, equals, _ = option.partition("=")
+    if name in SECRET_OPTIONS or not option:
         return ""
-    return option if name in _LIBPQ_OPTIONS or name in NOT_FOR_LIBPQ or name == option else f"{name}=..."
+    if name in _LIBPQ_OPTIONS or name in NOT_FOR_LIBPQ:
+        return option
+    return f"{name}=..." if equals else "..."
 
 
 def _cure(error: psycopg.Error) -> str:
