@@ -1,6 +1,7 @@
 # `make` alone lists the targets. Settings are variables: `make demo ONCE=1 BACKFILL_API_PORT=9090`.
 .DEFAULT_GOAL := help
 .PHONY: help install demo up backfill down clean distclean test test-stack test-days test-airflow2 bench bench-run lint types format lock
+.PHONY: sbom
 
 VENV := .venv
 VENV_AIRFLOW2 := .venv-airflow2
@@ -98,6 +99,9 @@ format: install-dev ## rewrite the code as ruff wants it
 
 lock: ## lock the newest allowed versions anew; needs uv
 	@requirements/lock.sh --upgrade
+
+sbom: install ## write the bill of materials of each lock to dist/ (CycloneDX)
+	@for lock in airflow3 airflow2 compose dev; do $(VENV)/bin/python requirements/sbom.py requirements/$$lock.lock dist/$$lock.cdx.json; done
 
 .PHONY: install-dev
 install-dev:
