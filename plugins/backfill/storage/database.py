@@ -64,6 +64,8 @@ def connect(uri: str, *, application_name: str = "backfill", sleep: Callable[[fl
         # libpq's message may quote the password.
         why = "" if "password" in uri or "@" in uri else f": {_one_line(error)}"
         raise DatabaseUnreachable(f"{without_password(uri)!r} is not a Postgres address{why}") from None
+    except psycopg.Error as error:  # of the first statement
+        raise DatabaseError(f"{without_password(uri)}: {_one_line(error)}{_cure(error)}") from error
 
 
 def _for_libpq(uri: str) -> tuple[str, bool]:
