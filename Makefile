@@ -1,6 +1,7 @@
 # `make` alone lists the targets. Settings are variables: `make demo ONCE=1 BACKFILL_API_PORT=9090`.
 .DEFAULT_GOAL := help
 .PHONY: help install demo up backfill down clean distclean test test-stack test-days test-airflow2 bench bench-run lint types format lock
+.PHONY: sbom simulate
 
 VENV := .venv
 VENV_AIRFLOW2 := .venv-airflow2
@@ -59,6 +60,9 @@ test: lint types ## ruff, mypy, import-linter, pytest on all cores [PYTEST="-k n
 test-stack: install-dev ## the tests that start a whole Airflow, one after another [PYTEST="-k name"]
 	@$(VENV)/bin/python -m pytest -m stack --durations=20 $(PYTEST)
 
+simulate: install-dev ## the engine in simulated worlds, by seed [SEEDS=0-999]
+	@$(VENV)/bin/python tests/simulation/seeds.py $(or $(SEEDS),0-999)
+
 test-days: install-dev ## what depends on the clock, at moments that matter, under libfaketime [DAYS=2]
 	@tests/install_faketime.sh
 	@$(VENV)/bin/python tests/run_on_days.py $(if $(DAYS),--days $(DAYS)) $(PYTEST)
@@ -99,6 +103,9 @@ format: install-dev ## rewrite the code as ruff wants it
 
 lock: ## lock the newest allowed versions anew; needs uv
 	@requirements/lock.sh --upgrade
+
+sbom: install ## write the bill of materials of each lock to dist/ (CycloneDX)
+	@for lock in airflow3 airflow2 compose dev; do $(VENV)/bin/python requirements/sbom.py requirements/$$lock.lock dist/$$lock.cdx.json; done
 
 .PHONY: install-dev
 install-dev:

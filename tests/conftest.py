@@ -28,7 +28,12 @@ from workers import (
 
 # They assert too, and pytest shows what differs only in modules that it has been told of.
 pytest.register_assert_rewrite(
-    "integration.helpers", "integration.exchange", "unit.frames.judged_pages", "unit.frames.hostile_payloads"
+    "integration.helpers",
+    "integration.exchange",
+    "simulation.model",
+    "simulation.seeds",
+    "unit.frames.judged_pages",
+    "unit.frames.hostile_payloads",
 )
 
 TESTS = Path(__file__).parent

@@ -40,7 +40,7 @@ from airflow.api_fastapi.auth.managers.simple.user import SimpleAuthManagerUser
 from airflow.models.base import Base
 from fastapi.testclient import TestClient
 
-client = TestClient(create_app(apps="core"))
+client = TestClient(create_app(apps="core"), base_url="http://127.0.0.1:8080")
 Base.metadata.create_all(settings.engine)
 
 def token(name, role):
@@ -55,7 +55,13 @@ callers = {{
     "viewer's browser": {{"Cookie": "_token=" + token("ann", "viewer")}},
     "user": {{"Authorization": "Bearer " + token("bob", "user")}},
 }}
-print(json.dumps({{
+asked = lambda method, path, **headers: client.request(method, path, headers=headers).status_code
+strangers = {{
+    "another name": asked("GET", "/backfill/", Host="evil.example"),
+    "another site": asked("POST", "/auth/token", Origin="https://evil.example"),
+    "without a password": asked("GET", "/auth/token"),
+}}
+may = {{
     caller: {{
         "looks": {{path: client.get("/backfill" + path, headers=sent).status_code for path in {looks}}},
         "decides": {{one: client.post("/backfill" + one, headers=sent | mark, **by).status_code for one in {decides}}},
@@ -63,7 +69,8 @@ print(json.dumps({{
         "rights": client.get("/backfill/api/rights", headers=sent).json(),
     }}
     for caller, sent in callers.items()
-}}))
+}}
+print(json.dumps({{**may, "strangers": strangers}}))
 """
 
 
@@ -74,6 +81,7 @@ def answers(database_uri: str, tmp_path: Path) -> dict[str, dict[str, Any]]:
         **{name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW")},
         "_AIRFLOW_PROCESS_CONTEXT": "server",
         "AIRFLOW_HOME": str(tmp_path),
+        "CANDLE_KEEPER_LOOPBACK_ONLY": "1",
         "AIRFLOW_CONN_CANDLES_DB": database_uri,
         "AIRFLOW__API_AUTH__JWT_SECRET": "of this test only, and of no one else; long enough for HS512 keys",
         "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
@@ -90,6 +98,7 @@ def answers(database_uri: str, tmp_path: Path) -> dict[str, dict[str, Any]]:
 
 
 def test_only_who_may_see_the_runs_sees_the_pages_and_a_viewer_only_looks(answers: dict[str, dict[str, Any]]) -> None:
+    strangers = answers.pop("strangers")
     never_served = dict.fromkeys(NEVER_SERVED, 404)
     assert {caller: may["looks"] for caller, may in answers.items()} == {
         "anonymous": dict.fromkeys(PATHS, 401) | never_served,
@@ -98,6 +107,7 @@ def test_only_who_may_see_the_runs_sees_the_pages_and_a_viewer_only_looks(answer
         "viewer's browser": PATHS | never_served,
         "user": PATHS | never_served,
     }
+    assert strangers == {"another name": 403, "another site": 403, "without a password": 403}
     # Who may edit the Dag decides, and who may trigger it fills.
     assert {caller: may["decides"] for caller, may in answers.items()} == {
         "anonymous": dict.fromkeys(DECISIONS, 401),

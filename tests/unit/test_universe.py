@@ -21,6 +21,12 @@ WEEK_MS = 7 * DAY_MS
 NOW_MS = 1_763_601_435_678  # 2025-11-20T01:17:15.678Z, a Thursday
 DEFAULT = include_dir() / "universe.yaml"
 
+# A page of text each, for ten billion entries.
+ALIAS_BOMB = "a0: &a0 [lol]\n" + "".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]\n" for n in range(1, 11))
+MERGE_BOMB = "a0: &a0 {b: 1}\n" + "".join(
+    f"a{n}: &a{n}\n  <<: [{', '.join([f'*a{n - 1}'] * 10)}]\n" for n in range(1, 11)
+)
+
 moments = st.integers(min_value=WEEK_MS, max_value=4_000_000_000_000)
 timeframes = st.sampled_from(list(TIMEFRAMES))
 spans = st.integers(min_value=WEEK_MS, max_value=40 * 365 * DAY_MS)
@@ -486,6 +492,9 @@ def test_a_key_that_stands_twice_is_an_error_at_any_depth(problems):
         ("a: \x01", "not YAML: "),
         ("a: &a\n  b: *a", "not YAML: an alias inside a.b points back to what it stands in"),
         ("[" * 5_000, "not YAML: "),
+        (ALIAS_BOMB, "has more than 200,000 entries, counting what its aliases repeat"),
+        (MERGE_BOMB, "has more than 200,000 entries, counting what its aliases repeat"),
+        ("#" * 4_000_001, "is longer than 4,000,000 letters"),
     ],
 )
 def test_what_is_not_plain_yaml_is_refused_where_it_stands(problems, text, problem):

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from itertools import islice
 from typing import NamedTuple
 
 import yaml
 
 Path = tuple[str, ...]
+
+# Ten thousand instruments with overrides are some 60,000 entries. Aliases count each time that they are used, so that a
+# page of them cannot stand for a billion.
+MOST_LETTERS, MOST_ENTRIES = 4_000_000, 200_000
 
 
 class LocatedYaml(NamedTuple):
@@ -40,12 +45,16 @@ class _Loader(yaml.SafeLoader):
 
 def read_yaml(text: str) -> LocatedYaml:
     """Parse one document. Syntax errors and duplicate keys become ``problems``."""
+    if len(text) > MOST_LETTERS:
+        return LocatedYaml(None, {}, [f"is longer than {MOST_LETTERS:,} letters"])
     try:
         loader = _Loader(text)
         node = loader.get_single_node()
         if node is None:
             return LocatedYaml(None, {}, [])
-        places = list(_places(node, (), ()))
+        places = list(islice(_places(node, (), ()), MOST_ENTRIES + 1))
+        if len(places) > MOST_ENTRIES:
+            return LocatedYaml(None, {}, [f"has more than {MOST_ENTRIES:,} entries, counting what its aliases repeat"])
         data = loader.construct_document(node)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark

@@ -10,6 +10,7 @@ import requests
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
 
 from backfill.errors import LocalStackFailed
+from backfill.local.airflow_settings import Login
 
 # A busy machine may answer late; harmless calls are repeated.
 TIMEOUT_S = 60.0
@@ -39,10 +40,11 @@ class _Silent(LocalStackFailed):
 
 
 class AirflowApi:
-    """Acts as admin, like all under ``simple_auth_manager_all_admins``."""
+    """Acts as the user of ``login``, who signs in when first refused."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, login: Login) -> None:
         self.url = url
+        self.login = login
         self._session = requests.Session()
         self._session.trust_env = False  # no proxy to ourselves
 
@@ -114,7 +116,8 @@ class AirflowApi:
     def _ask_once(self, method: str, path: str, **arguments: Any) -> Any:
         response = self._send(method, path, **arguments)
         if response.status_code == requests.codes.unauthorized:
-            token = self._send("GET", "/auth/token")
+            credentials = {"username": self.login.user, "password": self.login.password}
+            token = self._send("POST", "/auth/token", json=credentials)
             if token.ok:
                 self._session.headers["Authorization"] = f"Bearer {token.json()['access_token']}"
                 response = self._send(method, path, **arguments)

@@ -7,12 +7,23 @@ import os
 import secrets
 from base64 import urlsafe_b64encode
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+
+from backfill.config.loopback import LOOPBACK_ONLY
 
 HOST = "127.0.0.1"
 # Set to ``home`` in all our processes: `make down` ends only those.
 MARK = "CANDLE_KEEPER_HOME"
+USER = "admin"
+
+
+@dataclass(frozen=True)
+class Login:
+    """Of the only user, whose role is Airflow's ADMIN."""
+
+    user: str
+    password: str = field(repr=False)
 
 
 @dataclass(frozen=True)
@@ -43,7 +54,16 @@ class AirflowSettings:
         }
         # Compiling all imports again makes tasks 4 times slower.
         kept.pop("PYTHONDONTWRITEBYTECODE", None)
-        return {**kept, **self._airflow(), **ours, MARK: str(self.home), "SPT_NOENV": "1"}
+        marks = {MARK: str(self.home), LOOPBACK_ONLY: "1", "SPT_NOENV": "1"}
+        return {**kept, **self._airflow(), **ours, **marks}
+
+    def login(self) -> Login:
+        """The user and password, made up at the first start."""
+        return Login(USER, _kept(self._passwords, {USER: secrets.token_urlsafe(12)})[USER])
+
+    @property
+    def _passwords(self) -> Path:
+        return self.home / "airflow" / "passwords.json"
 
     def _airflow(self) -> dict[str, str]:
         folder = self.home / "airflow"
@@ -55,8 +75,9 @@ class AirflowSettings:
             "CORE__PLUGINS_FOLDER": str(self.plugins),
             "CORE__LOAD_EXAMPLES": "False",
             "CORE__EXECUTION_API_SERVER_URL": f"{self.url}/execution/",
-            # One person, one machine, loopback only.
-            "CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "True",
+            "CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "False",
+            "CORE__SIMPLE_AUTH_MANAGER_USERS": f"{self.login().user}:admin",
+            "CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(self._passwords),
             "CORE__HOSTNAME_CALLABLE": "socket.gethostname",  # the default needs DNS
             "API__HOST": HOST,
             "API__PORT": str(self.api_port),
@@ -92,13 +113,18 @@ def parallelism() -> int:
 
 def keys(file: Path) -> dict[str, str]:
     """Airflow's secrets, generated once, readable by their owner only."""
+    made_up = {
+        "CORE__FERNET_KEY": urlsafe_b64encode(secrets.token_bytes(32)).decode(),
+        "API__SECRET_KEY": secrets.token_urlsafe(32),
+        "API_AUTH__JWT_SECRET": secrets.token_urlsafe(48),
+    }
+    return _kept(file, made_up)
+
+
+def _kept(file: Path, made_up: dict[str, str]) -> dict[str, str]:
+    """What ``file`` holds; ``made_up`` is written to it, for its owner alone, if it is not there."""
     if not file.exists():
         file.parent.mkdir(parents=True, exist_ok=True)
-        made_up = {
-            "CORE__FERNET_KEY": urlsafe_b64encode(secrets.token_bytes(32)).decode(),
-            "API__SECRET_KEY": secrets.token_urlsafe(32),
-            "API_AUTH__JWT_SECRET": secrets.token_urlsafe(48),
-        }
         with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as stream:
             json.dump(made_up, stream, indent=2)
     stored: dict[str, str] = json.loads(file.read_text())

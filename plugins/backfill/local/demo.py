@@ -149,13 +149,21 @@ def _run(settings: Settings, output: CommandOutput, scenario: Scenario, *, once:
     with running_stack(settings, scenario, output.note) as stack:
         output.note("starting Airflow")
         stack.wait_until_ready(DAG_ID)
+        if sys.stdout.isatty():  # not into a log
+            output.note(_login(stack))
         code = _Play(stack, settings, output, scenario.title).fill()
         if once or not sys.stdout.isatty():
             return code
         output.line(f"\nAirflow    {stack.airflow.url}/dags/{DAG_ID}\nCandles    {stack.airflow.url}/plugin/candles")
+        output.line(_login(stack))
         output.line(f"Postgres   {stack.database}\nCtrl-C ends it all.")
         with suppress(KeyboardInterrupt):
             while True:
                 stack.supervisor.check()
                 time.sleep(LOOK_EVERY_S)
     return code
+
+
+def _login(stack: Stack) -> str:
+    login = stack.airflow.login
+    return f"Login      {login.user}, password {login.password}"

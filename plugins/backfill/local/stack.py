@@ -133,7 +133,9 @@ def running_stack(settings: Settings, scenario: Scenario, note: Note) -> Iterato
         stack.enter_context(supervisor)
         _remember(home, airflow=airflow.url, database=candles)
         stack.callback(_ignore_signals)  # a second Ctrl-C would leave something behind
-        yield Stack(home, candles, AirflowApi(airflow.url), supervisor, exchanges.get("blofin"), started_at)
+        yield Stack(
+            home, candles, AirflowApi(airflow.url, airflow.login()), supervisor, exchanges.get("blofin"), started_at
+        )
 
 
 def stop_stack(home: Path) -> bool:

@@ -1,5 +1,7 @@
 """Paths of a paper exchange for the test or demo that runs it; neither counted nor limited.
 
+A foreign Host or Origin is refused.
+
 GET    /paper/stats           request counts: see Counts
 POST   /paper/stats/reset
 GET    /paper/market          what is served: see PaperMarket.describe
@@ -27,6 +29,8 @@ from backfill.paper.faults import FAULTS
 
 if TYPE_CHECKING:
     from backfill.paper.server import PaperExchange
+
+CONTROL = "/paper/"
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 

@@ -19,9 +19,10 @@ from starlette.responses import Response
 from starlette.routing import Mount
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from backfill.config.loopback import LoopbackOnly
 from backfill.errors import ConfigurationError
 from backfill.paper.blofin_protocol import BlofinProtocol
-from backfill.paper.control import control_routes
+from backfill.paper.control import CONTROL, control_routes
 from backfill.paper.delivery import deliver
 from backfill.paper.faults import ANSWERS
 from backfill.paper.limits import Doorkeeper, HouseRules
@@ -84,7 +85,7 @@ class PaperExchange:
         self.requests = Counts()
         self.faults = Switchboard(clock)
         self.doorkeeper = Doorkeeper(self.protocol.house_rules if limits is None else limits)
-        self.app: ASGIApp = _dated(self._application(), clock)
+        self.app: ASGIApp = _dated(LoopbackOnly(self._application(), CONTROL), clock)
         self._server: uvicorn.Server | None = None
         self._thread: threading.Thread | None = None
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from backfill.domain.answers import bar_intervals
 from backfill.domain.candle_columns import CandleFrame, same_rows
-from backfill.domain.intervals import Interval, difference, intersection, union
+from backfill.domain.intervals import Interval, difference, intersection, total_ms, union
 from backfill.domain.page_plan import PlannedPage
 from backfill.domain.silence import longest_plausible_run
 from backfill.domain.timeframes import Timeframe
@@ -21,8 +21,9 @@ from backfill.sources.candle_source import CandlePage, silent_in
 
 log = logging.getLogger(__name__)
 
-# Extra requests per planned page.
-MAX_EXTRA = 2
+# Extra requests per planned page. An answer that covers less of the page than its share is one: a limit of 100 rows
+# where 1440 are due is borne, a trickle of 5 is left to later runs.
+MAX_EXTRA, LEAST_SHARE = 2, 1 / 16
 # Fewest rows to measure a jump by, else a share of a page is one. Shorter ones than FEWEST_JUMP are not checked.
 FEWEST_ROWS, JUMP_SHARE, FEWEST_JUMP = 100, 0.25, 4
 
@@ -139,7 +140,7 @@ class _Walk:
         if intersection(came, self._covered):
             # An earlier answer skipped existing bars: its silence proves nothing.
             self._is_clean = False
-        elif not progress or not (came or page.is_clean):
+        elif total_ms(progress) < LEAST_SHARE * total_ms([self._asked]) or not (came or page.is_clean):
             self._extra += 1
         self._is_clean = self._is_clean and page.is_clean
         self._given = union([*self._given, *rows])

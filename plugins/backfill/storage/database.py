@@ -64,6 +64,8 @@ def connect(uri: str, *, application_name: str = "backfill", sleep: Callable[[fl
         # libpq's message may quote the password.
         why = "" if "password" in uri or "@" in uri else f": {_one_line(error)}"
         raise DatabaseUnreachable(f"{without_password(uri)!r} is not a Postgres address{why}") from None
+    except psycopg.Error as error:  # of the first statement
+        raise DatabaseError(f"{without_password(uri)}: {_one_line(error)}{_cure(error)}") from error
 
 
 def _for_libpq(uri: str) -> tuple[str, bool]:
@@ -129,11 +131,13 @@ def without_password(uri: str) -> str:
 
 
 def _shown(option: str) -> str:
-    """A mistyped name may stand before a password."""
-    name = option.split("=")[0]
-    if name in SECRET_OPTIONS:
+    """A mistyped name may stand before a password, and a password may stand without a name."""
+    name, equals, _ = option.partition("=")
+    if name in SECRET_OPTIONS or not option:
         return ""
-    return option if name in _LIBPQ_OPTIONS or name in NOT_FOR_LIBPQ or name == option else f"{name}=..."
+    if name in _LIBPQ_OPTIONS or name in NOT_FOR_LIBPQ:
+        return option
+    return f"{name}=..." if equals else "..."
 
 
 def _cure(error: psycopg.Error) -> str:

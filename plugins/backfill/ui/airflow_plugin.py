@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
 
 from airflow.plugins_manager import AirflowPlugin
@@ -65,6 +66,13 @@ class BackfillPlugin(AirflowPlugin):
             rights=user_rights(decided_as=GUARDED_AS_DAG, filled_by=FILLED_BY_DAG),
         )
         return [{"app": app, "url_prefix": "/backfill", "name": "backfill"}]
+
+    @property
+    def fastapi_root_middlewares(self) -> list[Any]:  # type: ignore[override]
+        """The local stack's API server is for this machine's names only."""
+        from backfill.config.loopback import LOOPBACK_ONLY, LoopbackOnly
+
+        return [{"middleware": LoopbackOnly, "name": "loopback only"}] if os.environ.get(LOOPBACK_ONLY) == "1" else []
 
 
 def _connect() -> Connection:

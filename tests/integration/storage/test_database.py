@@ -104,6 +104,7 @@ def test_a_role_whose_connections_are_used_up_is_not_called_denied(
         "host=x nonsense",
         "postgresql://u:5%hush@h/db",
         "postgresql://u@h/db?passwort=hush",
+        "postgresql://u@h/db?hush",
     ],
 )
 def test_an_address_that_libpq_cannot_read_is_shown_without_its_password(uri: str) -> None:

@@ -13,7 +13,9 @@ import pytest
 from backfill.errors import LocalStackFailed
 from backfill.local import airflow_api
 from backfill.local.airflow_api import AirflowApi
+from backfill.local.airflow_settings import Login
 
+LOGIN = Login("admin", "a-password")
 NO_RUNS = {"dag_runs": []}
 LATE_S, TIMEOUT_S = 5.0, 0.2
 
@@ -27,6 +29,7 @@ class SlowAirflow(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), _Handler)
         self.spoilt: list[str | int] = []
         self.asked: list[str] = []
+        self.logins: list[dict[str, str]] = []
         self.closing = threading.Event()
 
 
@@ -34,13 +37,16 @@ class _Handler(BaseHTTPRequestHandler):
     server: SlowAirflow
 
     def do_GET(self) -> None:
+        sent = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        if self.path == "/auth/token":
+            self.server.logins.append(json.loads(sent))
         self.server.asked.append(self.command)
         manner = self.server.spoilt.pop(0) if self.server.spoilt else 200
         if manner == "late":
             self.server.closing.wait(LATE_S)
             self.close_connection = True
             return
-        body = json.dumps(NO_RUNS).encode()
+        body = json.dumps({**NO_RUNS, "access_token": "a-token"}).encode()
         self.send_response(int(manner))
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
@@ -67,7 +73,7 @@ def airflow(monkeypatch: pytest.MonkeyPatch) -> Iterator[SlowAirflow]:
 
 @pytest.fixture
 def api(airflow: SlowAirflow) -> AirflowApi:
-    return AirflowApi(f"http://127.0.0.1:{airflow.server_port}")
+    return AirflowApi(f"http://127.0.0.1:{airflow.server_port}", LOGIN)
 
 
 @pytest.mark.parametrize("spoilt", [["late"], ["late", "late", "late"], [500, 503], [503, "late"]])
@@ -107,4 +113,12 @@ def test_an_airflow_that_never_answers_is_given_up(monkeypatch: pytest.MonkeyPat
     with socket.socket() as closed:  # bound, so that nothing else listens there
         closed.bind(("127.0.0.1", 0))
         with pytest.raises(LocalStackFailed, match="no answer"):
-            AirflowApi(f"http://127.0.0.1:{closed.getsockname()[1]}").unfinished_runs("a_dag")
+            AirflowApi(f"http://127.0.0.1:{closed.getsockname()[1]}", LOGIN).unfinished_runs("a_dag")
+
+
+def test_who_is_refused_logs_in_with_the_password_and_asks_again(airflow: SlowAirflow, api: AirflowApi) -> None:
+    airflow.spoilt = [401]
+    assert api.unfinished_runs("a_dag") == []
+    assert airflow.logins == [{"username": "admin", "password": "a-password"}]
+    assert airflow.asked == ["GET", "POST", "GET"]
+    assert "a-password" not in repr(api.login)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import stat
 from pathlib import Path
 
@@ -71,3 +72,16 @@ def test_the_keys_are_made_once_and_only_their_owner_reads_them(tmp_path: Path) 
     assert keys(file) == made
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     assert len(set(made.values())) == 3
+
+
+def test_the_password_is_made_once_only_its_owner_reads_it_and_only_who_has_it_is_an_admin(tmp_path: Path) -> None:
+    given = environment(tmp_path, {"AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "True"})
+    file = Path(given["AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE"])
+    passwords = json.loads(file.read_text())
+
+    assert given["AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS"] == "False"
+    assert given["AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS"] == "admin:admin"
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert len(passwords["admin"]) >= 16
+    environment(tmp_path, {})
+    assert json.loads(file.read_text()) == passwords

@@ -1,0 +1,81 @@
+"""A clock that goes only when the world sleeps, in Python and in Postgres."""
+
+from __future__ import annotations
+
+import re
+import sys
+import time as real_time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import psycopg
+
+from backfill.storage.migrations import Migration, known_migrations
+
+# The schema `sim` comes before pg_catalog in each simulated session, so our queries ask its clock.
+SEARCH_PATH = "backfill, sim, pg_catalog, public"
+CLOCK_SQL = """
+CREATE SCHEMA sim;
+CREATE TABLE sim.clock (at timestamptz NOT NULL);
+INSERT INTO sim.clock VALUES ('2026-03-10T12:00:30Z');
+CREATE FUNCTION sim.now() RETURNS timestamptz LANGUAGE sql STABLE AS 'SELECT at FROM sim.clock';
+CREATE FUNCTION sim.clock_timestamp() RETURNS timestamptz LANGUAGE sql VOLATILE AS 'SELECT at FROM sim.clock';
+"""
+ROOMS = ("backfill.storage.", "backfill.sources.", "backfill.jobs.", "backfill.exchanges.")
+
+
+class SimClock:
+    """Epoch ms; stands in for the module ``time`` where the engine imports it."""
+
+    def __init__(self, now_ms: int) -> None:
+        self.now_ms = now_ms
+        self._told_ms = 0
+
+    def advance(self, ms: float) -> None:
+        self.now_ms += max(1, round(ms))
+
+    def tell(self, connection: psycopg.Connection) -> None:
+        """Set Postgres' clock."""
+        if self._told_ms != self.now_ms:
+            connection.execute("UPDATE sim.clock SET at = to_timestamp(%s::float8 / 1000)", (self.now_ms,))
+            self._told_ms = self.now_ms
+
+    # -- the module's names
+
+    def time(self) -> float:
+        return self.now_ms / 1000
+
+    monotonic = time
+
+    def time_ns(self) -> int:
+        return self.now_ms * 1_000_000
+
+    def sleep(self, seconds: float) -> None:
+        self.advance(1000 * seconds)
+
+
+def migrations_by_its_clock() -> list[Migration]:
+    """Our schema, with functions and defaults that ask the simulated clock."""
+    return [
+        one._replace(sql=re.sub(r"(?<![\w.])(now|clock_timestamp)\(\)", r"sim.\1()", one.sql))
+        for one in known_migrations()
+    ]
+
+
+@contextmanager
+def engine_lives_by(clock: SimClock) -> Iterator[None]:
+    """Within: the engine's modules that import ``time`` or ``monotonic`` have the simulated one."""
+    names = {"time": (real_time, clock), "monotonic": (real_time.monotonic, clock.monotonic)}
+    replaced = [
+        (module, name, real, simulated)
+        for module in [module for key, module in sys.modules.items() if key.startswith(ROOMS)]
+        for name, (real, simulated) in names.items()
+        if vars(module).get(name) is real
+    ]
+    for module, name, _, simulated in replaced:
+        setattr(module, name, simulated)
+    try:
+        yield
+    finally:
+        for module, name, real, _ in replaced:
+            setattr(module, name, real)

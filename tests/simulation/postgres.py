@@ -1,0 +1,115 @@
+"""Sessions on the real test server whose statements fail as the world says: before, in, and after a statement."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import psycopg
+from psycopg.pq import TransactionStatus
+
+from backfill.storage.session import Raw, Session
+from simulation.clock import SEARCH_PATH
+
+if TYPE_CHECKING:
+    from simulation.world import World
+
+# SQLSTATE of errors that end a statement and leave the session.
+ROLLED_BACK = {"serialization": "40001", "deadlock": "40P01", "lock_timeout": "55P03", "statement_timeout": "57014"}
+# "before": the session ends and the statement was not run; "after": it was, and nobody hears of it.
+SESSION_ENDS = ("before", "after")
+# Of a whole run.
+READ_ONLY, DISK_FULL = "read-only", "disk full"
+LOST = "server closed the connection unexpectedly"
+
+
+class SimSession(Session):
+    """A session of the simulated world."""
+
+    def __init__(self, world: World, address: str, **how: Any) -> None:
+        self._world = world
+        super().__init__(address, **how)
+
+    def _connected(self, options: str | None) -> Raw:
+        self._world.step("connect")
+        if refused := self._world.refused_connection():
+            raise psycopg.OperationalError(refused)
+        raw = SimConnection(self._world, super()._connected(options))
+        if self._world.weather.lasting == READ_ONLY:
+            raw.execute("SET default_transaction_read_only = on")
+        self._world.connections.append(raw)
+        return raw  # type: ignore[return-value]
+
+    def _checked(self, raw: Raw) -> bool:
+        pooled = super()._checked(raw)
+        raw.execute(f"SET search_path TO {SEARCH_PATH}")
+        return pooled
+
+
+class SimConnection:
+    """The part of psycopg's connection that a session uses."""
+
+    def __init__(self, world: World, real: Raw) -> None:
+        self.__dict__.update(_world=world, _real=real, _inside=0)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._real, name)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        setattr(self._real, name, value)
+
+    def execute(self, sql: Any, params: Any = None) -> psycopg.Cursor[Any]:
+        self._fail("before", what := _shown(sql))
+        cursor = self._real.execute(sql, params)
+        self._world.saw(f"  {cursor.rowcount}")
+        if self._real.info.transaction_status == TransactionStatus.IDLE:
+            self._fail("after", what)
+        return cursor
+
+    @contextmanager
+    def cursor(self, **how: Any) -> Iterator[psycopg.Cursor[Any]]:
+        self._fail("before", "cursor")
+        with self._real.cursor(**how) as cursor:
+            yield cursor
+
+    @contextmanager
+    def transaction(self, *, force_rollback: bool = False) -> Iterator[None]:
+        outermost = self._real.info.transaction_status == TransactionStatus.IDLE
+        if outermost:
+            self._fail("before", "BEGIN")
+        with self._real.transaction(force_rollback=force_rollback):
+            yield
+            if outermost:
+                self._fail("before", "COMMIT")
+        if outermost:
+            self._fail("after", "COMMIT")
+
+    def end(self) -> None:
+        """The socket closes, and the server has noticed."""
+        if self._real.closed:
+            return
+        pid = self._real.info.backend_pid
+        self._real.pgconn.finish()
+        self._world.wait_until_gone(pid)
+
+    def _fail(self, when: str, what: str) -> None:
+        if self._real.closed:
+            raise psycopg.OperationalError("the connection is closed")
+        if when == "before":
+            self._world.step(what)
+        fault = self._world.sql_fault(when, what)
+        if fault is None:
+            return
+        self._world.saw(f"  fault {fault}")
+        if fault in SESSION_ENDS:
+            self.end()
+            raise psycopg.OperationalError(LOST)
+        state = ROLLED_BACK.get(fault, "53100")
+        self._real.execute(f"DO $$ BEGIN RAISE EXCEPTION 'injected' USING ERRCODE = '{state}'; END $$")
+
+
+def _shown(sql: Any) -> str:
+    text = sql if isinstance(sql, str) else type(sql).__name__
+    lines = [line for line in text.splitlines() if line and not line.startswith("--")]
+    return " ".join(lines[0].split())[:70] if lines else ""

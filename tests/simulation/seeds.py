@@ -1,0 +1,149 @@
+"""Simulate seeds and say what broke: `make simulate SEEDS=0-9999`, or one of them again with its trace.
+
+python tests/simulation/seeds.py 17 --trace
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+import psycopg
+
+from backfill.local.embedded_postgres import EmbeddedPostgres
+from backfill.storage.database import connect
+from backfill.storage.migrations import migrate
+from simulation.clock import CLOCK_SQL, migrations_by_its_clock
+from simulation.model import Model
+from simulation.world import EVERY_MS, FAIR, FAULTY_RUNS, World
+from workers import copy_database, drop_database, new_server_home
+
+TEMPLATE = "template_of_worlds"
+# A geo-block keeps a source shut for twelve hours at most: the longest that anything waits for.
+MOST_CLEAN_RUNS = 12 * 3_600_000 // EVERY_MS + 4
+# Beyond the least: probes of sources that were shut, listings proved, silence asked for twice, pages read again.
+SPARE_REQUESTS, SPARE_SHARE = 12, 0.5
+
+
+@dataclass(frozen=True)
+class Simulated:
+    """One seed's end."""
+
+    seed: int
+    digest: str
+    faults: int
+    deaths: int
+    clean_runs: int
+    requests: int
+    least_requests: int
+    trace: list[str]
+    error: str | None
+
+
+def make_template(server: EmbeddedPostgres) -> None:
+    """A database with our schema and the simulated clock."""
+    server.ensure_database(TEMPLATE)
+    with psycopg.connect(server.uri(TEMPLATE), autocommit=True) as connection:
+        connection.execute(CLOCK_SQL)
+    with connect(server.uri(TEMPLATE)) as session:
+        migrate(session, migrations_by_its_clock())
+
+
+def simulate(server: EmbeddedPostgres, seed: int) -> Simulated:
+    """Safety in storms, then liveness in fair weather."""
+    name = f"world_{seed}"
+    copy_database(server, TEMPLATE, name)
+    try:
+        return _simulated(World(seed, server.uri(name)))
+    finally:
+        drop_database(server, name)
+
+
+def _simulated(world: World) -> Simulated:
+    model = Model(world)
+    error: str | None = None
+    clean_runs = requests = least = 0
+    with world.living():
+        try:
+            world.declare()
+            for _ in range(FAULTY_RUNS):
+                world.run(world.storm(), validate=world.dice.random() < 0.3)
+                model.check_safety()
+            before = sum(world.network.requests.values())
+            while True:
+                due = model.due(world.windows())
+                least += model.least_requests(due)
+                outcome = world.run(FAIR, validate=True)
+                clean_runs += 1
+                model.check_safety()
+                assert not isinstance(outcome, str), f"in fair weather: {outcome}"
+                missing, wrong = model.missing(due), model.wrong(due)
+                if not missing and not wrong:
+                    break
+                assert clean_runs < MOST_CLEAN_RUNS, f"still not whole: {missing[:5]} {wrong[:2]}"
+            requests = sum(world.network.requests.values()) - before
+            assert not world.network.broken_bans, f"asked while banned: {world.network.broken_bans[:3]}"
+            assert requests <= (1 + SPARE_SHARE) * least + SPARE_REQUESTS, f"{requests} requests, {least} would do"
+        except Exception:  # noqa: BLE001 - whatever escapes is a finding
+            error = traceback.format_exc(limit=-6)
+        return Simulated(
+            world.seed, world.digest(), world.faults, world.deaths, clean_runs, requests, least, world.trace, error
+        )
+
+
+@contextmanager
+def own_server() -> Iterator[EmbeddedPostgres]:
+    """A server of this process, removed in the end."""
+    home = new_server_home("candle-keeper-worlds-")
+    home.mkdir()
+    home.chmod(0o755)
+    server = EmbeddedPostgres(home, durable=False)
+    try:
+        server.start()
+        make_template(server)
+        yield server
+    finally:
+        server.remove()
+        home.rmdir()
+
+
+def main() -> int:
+    """Print each failure with the command that repeats it; 1 if there is any."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("seeds", help="one, or from-to, both included")
+    parser.add_argument("--trace", action="store_true", help="print what happened")
+    args = parser.parse_args()
+    first, _, last = args.seeds.partition("-")
+    failed, began, results = 0, time.monotonic(), []
+    with own_server() as server:
+        for seed in range(int(first), int(last or first) + 1):
+            result = simulate(server, seed)
+            results.append(result)
+            if args.trace:
+                print(*result.trace, sep="\n")
+            if result.error:
+                failed += 1
+                print(
+                    f"seed {seed}: {result.error}  again: python tests/simulation/seeds.py {seed} --trace", flush=True
+                )
+    took_s = time.monotonic() - began
+    print(
+        f"{len(results)} seeds in {took_s:.0f} s ({len(results) / took_s:.1f} a second), {failed} failed; "
+        f"{sum(one.faults for one in results)} faults, {sum(one.deaths for one in results)} deaths, "
+        f"{sum(one.requests for one in results)} requests where {sum(one.least_requests for one in results)} would do"
+    )
+    if len(results) == 1:
+        print(results[0].digest)
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

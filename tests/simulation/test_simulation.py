@@ -1,0 +1,47 @@
+"""Twenty worlds; `make simulate SEEDS=0-9999` tries more."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from backfill.local.embedded_postgres import EmbeddedPostgres
+from simulation import seeds
+from workers import made_once
+
+SEEDS = range(20)
+SCRIPT = Path(seeds.__file__)
+
+
+@pytest.fixture(scope="session")
+def worlds(postgres_server: EmbeddedPostgres) -> EmbeddedPostgres:
+    made_once(postgres_server, seeds.TEMPLATE, lambda: seeds.make_template(postgres_server))
+    return postgres_server
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_in_storms_nothing_is_lost_or_invented_and_in_fair_weather_all_becomes_whole(
+    worlds: EmbeddedPostgres, seed: int
+) -> None:
+    result = seeds.simulate(worlds, seed)
+    assert result.error is None, f"{result.error}\nagain: python tests/simulation/seeds.py {seed} --trace"
+
+
+def test_the_same_seed_gives_the_same_trace_in_this_process_and_in_another(worlds: EmbeddedPostgres) -> None:
+    seed = 24  # two sources, three faults, two deaths
+    once, again = seeds.simulate(worlds, seed), seeds.simulate(worlds, seed)
+    assert once.deaths
+    assert once.faults
+    assert once.trace == again.trace
+    elsewhere = subprocess.run(
+        [sys.executable, str(SCRIPT), str(seed)],
+        env={**os.environ, "PYTHONHASHSEED": "12345"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert elsewhere.stdout.split()[-1] == once.digest
