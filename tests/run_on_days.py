@@ -50,6 +50,7 @@ ASK_IT_ANY_DAY = (
     "integration/fallback/test_primary_cut_off.py",
     "integration/fallback/test_listings.py",
     "integration/fallback/test_source_health.py",
+    "integration/jobs/test_alerts.py",
     "integration/jobs/test_audit_rows.py",
     "integration/jobs/test_fill_replayed.py",
     "integration/jobs/test_prune.py",

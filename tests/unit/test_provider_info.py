@@ -57,6 +57,6 @@ def test_every_announced_name_exists() -> None:
     info = get_provider_info()
     for one in info["hooks"]:
         assert all((package / f"{name.replace('.', '/')}.py").is_file() for name in one["python-modules"])
-    for link in info["extra-links"]:
+    for link in (*info["extra-links"], *info["notifications"]):
         module, _, name = link.rpartition(".")
         assert f"class {name}(" in (package / f"{module.replace('.', '/')}.py").read_text()

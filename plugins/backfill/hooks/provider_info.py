@@ -62,6 +62,7 @@ def get_provider_info() -> dict[str, Any]:
             "backfill.operators.page_links.SeriesPageLink",
             "backfill.operators.page_links.GapsPageLink",
         ],
+        "notifications": ["backfill.notifications.candles.CandlesNotifier"],
         "connection-types": [BLOFIN_CONNECTION],
     }
 

@@ -19,7 +19,8 @@ class ReportOperator(BaseOperator):
     """Logs what this Dag run did, and fails if a symbol with gaps was not processed.
 
     It judges by the run log, not task states: a symbol from the sensor without a finished attempt fails it, and so does
-    a sensor without answer. It alerts when all external sources have failed for BACKFILL_ALERT_AFTER_HOURS.
+    a sensor without answer. It sends Airflow's metrics (docs/alerts.md), and alerts when all external sources have
+    failed for BACKFILL_ALERT_AFTER_HOURS.
 
     :param detect_task_id: the sensor whose list is checked.
     :param on_outage: Airflow notifiers (or callables that take the context) for the alert; its text is ``outage`` in
@@ -44,6 +45,7 @@ class ReportOperator(BaseOperator):
         from backfill.jobs.status.report_run import report_run
 
         ti = context["ti"]
+        self._measure(ti.dag_id, ti.run_id)
         found: Sequence[str] | None = ti.xcom_pull(task_ids=self.detect_task_id)
         if found is None:
             raise AirflowFailException(f"{self.detect_task_id} gave no answer: see its log")
@@ -63,3 +65,16 @@ class ReportOperator(BaseOperator):
         if summary.failures:
             raise AirflowFailException("; ".join(summary.failures))
         return summary.totals
+
+    def _measure(self, dag_id: str, run_id: str) -> None:
+        """Send the metrics. A run never fails by it."""
+        from backfill.hooks.metrics import send_metrics
+        from backfill.jobs.status.alerts import EXCUSED
+        from backfill.storage.alerts import metrics_of_dag_run
+
+        try:
+            settle_ms = round(load_settings().settle_s * 1000)
+            with CandleStoreHook(self.candles_conn_id).get_conn() as store:
+                send_metrics(metrics_of_dag_run(store, dag_id, run_id, store.now() - EXCUSED, settle_ms))
+        except Exception:  # whatever a metrics backend may raise
+            self.log.warning("the metrics could not be sent", exc_info=True)

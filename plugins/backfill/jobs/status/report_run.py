@@ -9,6 +9,7 @@ from datetime import timedelta
 from typing import Any
 
 from backfill.domain.timeframes import MINUTE_MS
+from backfill.jobs.status.alerts import outage_text
 from backfill.jobs.status.market_wide_holes import EXPLAINED, market_wide_holes
 from backfill.storage.candle_store import CandleStore
 from backfill.storage.run_reports import attempts_of_dag_run, external_outage
@@ -155,4 +156,4 @@ def _outage(store: CandleStore, alert_after_hours: float) -> str | None:
     outage = external_outage(store)
     if outage is None or outage.hours < alert_after_hours:
         return None
-    return f"every external source has failed for {outage.hours:.1f} hours: " + "; ".join(outage.errors)
+    return outage_text(outage.hours, outage.errors)

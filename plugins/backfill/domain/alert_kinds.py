@@ -1,0 +1,3 @@
+"""The kinds of trouble that call for a person."""
+
+KINDS = ("outage", "coverage", "silence", "reach", "ban", "quarantine")
