@@ -6,13 +6,15 @@ import json
 import socket
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
+from datetime import datetime, timedelta, timezone
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
 from backfill.errors import LocalStackFailed
 from backfill.local import airflow_api
-from backfill.local.airflow_api import AirflowApi
+from backfill.local.airflow_api import AirflowApi, DagRun
 
 NO_RUNS = {"dag_runs": []}
 LATE_S, TIMEOUT_S = 5.0, 0.2
@@ -108,3 +110,11 @@ def test_an_airflow_that_never_answers_is_given_up(monkeypatch: pytest.MonkeyPat
         closed.bind(("127.0.0.1", 0))
         with pytest.raises(LocalStackFailed, match="no answer"):
             AirflowApi(f"http://127.0.0.1:{closed.getsockname()[1]}").unfinished_runs("a_dag")
+
+
+def test_a_run_that_airflow_has_made_since_is_not_an_earlier_stacks() -> None:
+    at = datetime(2026, 3, 10, 12, tzinfo=timezone.utc)
+    run = DagRun("scheduled__1", "running", at - timedelta(hours=1), queued_at=at + timedelta(seconds=3))
+    assert run.is_of_before(at + timedelta(minutes=1))
+    assert not run.is_of_before(at)
+    assert not replace(run, queued_at=None).is_of_before(at)
