@@ -1,6 +1,6 @@
 # `make` alone lists the targets. Settings are variables: `make demo ONCE=1 BACKFILL_API_PORT=9090`.
 .DEFAULT_GOAL := help
-.PHONY: help install demo up shell backfill down clean distclean test test-stack test-days test-airflow2 bench bench-run lint types format lock
+.PHONY: help install demo up shell backfill down clean distclean test test-stack test-days test-airflow2 bench bench-run lint types docs format lock
 
 VENV := .venv
 VENV_AIRFLOW2 := .venv-airflow2
@@ -94,6 +94,11 @@ lint: install-dev ## ruff and the direction of imports
 
 types: install-dev ## mypy, strict
 	@$(VENV)/bin/mypy --no-error-summary
+
+docs: install ## build the documentation's site into dist/docs; a broken link fails
+	@requirements/install.sh $(VENV) docs
+	@NO_MKDOCS_2_WARNING=1 $(VENV)/bin/mkdocs --quiet build --strict
+	@echo "$(CURDIR)/dist/docs/index.html"
 
 format: install-dev ## rewrite the code as ruff wants it
 	@$(VENV)/bin/ruff check --quiet --fix .

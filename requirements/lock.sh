@@ -15,6 +15,7 @@ compile() { # compile LOCK PYTHON ARGUMENTS...
 compile requirements/airflow3.lock 3.10 "$@" --extra airflow --extra local pyproject.toml requirements/airflow3.in
 compile requirements/airflow2.lock 3.10 "$@" --extra airflow --extra local pyproject.toml requirements/airflow2.in
 compile requirements/dev.lock 3.10 "$@" --group dev --constraint requirements/airflow3.lock
+compile requirements/docs.lock 3.10 "$@" --group docs --constraint requirements/airflow3.lock
 compile requirements/compose.lock 3.12 "$@" --extra airflow pyproject.toml requirements/compose.in
 
 if grep -nE '://|^-e|file:' requirements/*.lock; then
