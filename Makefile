@@ -1,6 +1,6 @@
 # `make` alone lists the targets. Settings are variables: `make demo ONCE=1 BACKFILL_API_PORT=9090`.
 .DEFAULT_GOAL := help
-.PHONY: help install demo up backfill down clean distclean test test-stack test-days test-airflow2 bench bench-run lint types format lock
+.PHONY: help install demo up shell backfill down clean distclean test test-stack test-days test-airflow2 bench bench-run lint types docs format lock
 .PHONY: sbom simulate
 
 VENV := .venv
@@ -27,6 +27,9 @@ demo: install ## watch Airflow close the gaps of a synthetic market [ONCE=1] [RE
 
 up: install ## the same stack against the real exchanges [ONCE=1]
 	@$(VENV)/bin/backfill up $(if $(ONCE),--once)
+
+shell: install ## a shell beside what `make demo` or `make up` runs: `airflow` and `backfill` work in it
+	@$(VENV)/bin/backfill env $${SHELL:-/bin/sh}
 
 # The knobs of older jobs count on make's command line, and in .env, which the command reads; not as variables: they may be any
 # program's. A .env that names a profile, or a timeframe that the deep history lacks, replaces the deep history.
@@ -96,6 +99,11 @@ lint: install-dev ## ruff and the direction of imports
 
 types: install-dev ## mypy, strict
 	@$(VENV)/bin/mypy --no-error-summary
+
+docs: install ## build the documentation's site into dist/docs; a broken link fails
+	@requirements/install.sh $(VENV) docs
+	@NO_MKDOCS_2_WARNING=1 $(VENV)/bin/mkdocs --quiet build --strict
+	@echo "$(CURDIR)/dist/docs/index.html"
 
 format: install-dev ## rewrite the code as ruff wants it
 	@$(VENV)/bin/ruff check --quiet --fix .

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Makes VENV hold exactly what is locked, and this project; does nothing where that is so already.
-#     requirements/install.sh VENV [dev | airflow2]
-# dev adds what `make test` needs; airflow2 builds on the older line of Airflow, with pytest.
+#     requirements/install.sh VENV [dev | docs | airflow2]
+# dev adds what `make test` needs, docs what `make docs` does; airflow2 builds on the older line of Airflow, with pytest.
 # PYTHON names the interpreter to build on; otherwise the first that suits. uv installs: the one on PATH, else pip brings
 # the locked one into VENV, and pip's own settings (index, links, certificates) hold for it too. Where uv cannot, pip does.
 set -euo pipefail
@@ -99,7 +99,7 @@ base_key=$(echo "$interpreter $PWD" | fingerprint "$lock")
 step base "$base_key" install_locked
 step project "$(fingerprint pyproject.toml plugins/backfill/__init__.py </dev/null)" \
     pip_install --no-deps --no-build-isolation --editable .
-if [ "$with" = dev ]; then
-    step dev "$(fingerprint requirements/dev.lock </dev/null)" \
-        pip_install --require-hashes --requirement requirements/dev.lock
+if [ "$with" = dev ] || [ "$with" = docs ]; then
+    step "$with" "$(fingerprint "requirements/$with.lock" </dev/null)" \
+        pip_install --require-hashes --requirement "requirements/$with.lock"
 fi

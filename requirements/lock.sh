@@ -16,6 +16,7 @@ compile requirements/airflow3.lock 3.10 "$@" --extra airflow --extra local pypro
 compile requirements/airflow2.lock 3.10 "$@" --extra airflow --extra local pyproject.toml requirements/airflow2.in
 compile requirements/dev.lock 3.10 "$@" --group dev --constraint requirements/airflow3.lock
 compile requirements/uv.lock 3.10 "$@" requirements/uv.in
+compile requirements/docs.lock 3.10 "$@" --group docs --constraint requirements/airflow3.lock
 compile requirements/compose.lock 3.12 "$@" --extra airflow pyproject.toml requirements/compose.in
 
 if grep -nE '://|^-e|file:' requirements/*.lock; then

@@ -23,7 +23,7 @@ PATHS = {
     "/sync-status/BTC-USDT/1m": 200,
     **{f"/api/{name}": 200 for name in ("coverage", "heat?series=1", "gaps", "runs", "findings", "quarantine")},
     **{f"/api/{name}": 200 for name in ("revisions", "instrument-log", "sources", "progress", "rights")},
-    **{f"/api/{name}/BTC-USDT/1m": 404 for name in ("series", "chart", "candles")},
+    **{f"/api/{name}/BTC-USDT/1m": 404 for name in ("series", "chart", "candles", "conditions")},
     "/api/explain/BTC-USDT/1m?open_time=2026-01-01T00:00:00Z": 404,
 }  # fmt: skip
 # None may be decided on: there are no such rows.

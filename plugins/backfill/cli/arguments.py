@@ -37,7 +37,9 @@ def parser() -> argparse.ArgumentParser:
     common.add_argument("--wide", action="store_true", help="print all columns, however narrow the terminal is")
 
     candles = argparse.ArgumentParser(add_help=False, parents=[common])
-    candles.add_argument("--db", metavar="URI", help="Postgres; else BACKFILL_DB, else AIRFLOW_CONN_CANDLES_DB")
+    candles.add_argument(
+        "--db", metavar="URI", help="Postgres; else BACKFILL_DB, AIRFLOW_CONN_CANDLES_DB, or the stack in .backfill"
+    )
 
     some_symbols = argparse.ArgumentParser(add_help=False)
     some_symbols.add_argument(
@@ -113,6 +115,10 @@ def parser() -> argparse.ArgumentParser:
     demo.add_argument("--replay", type=Path, metavar="DIR", help="serve this folder of real candles")
     demo.add_argument("--select", metavar="GLOB", help="with --replay: only the files that match")
     commands.add_parser("up", parents=[common, local], help="the same against the real exchanges")
+    env = commands.add_parser(
+        "env", parents=[common], help="run a command, such as airflow, in the environment of the stack that is up"
+    )
+    env.add_argument("words", nargs=argparse.REMAINDER, metavar="COMMAND ...", help="none: print the variables")
     return root
 
 

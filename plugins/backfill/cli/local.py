@@ -1,10 +1,15 @@
-"""``backfill demo | up``: the whole system on this machine."""
+"""``backfill demo | up | env``: the whole system on this machine."""
 
 from __future__ import annotations
 
 import argparse
+import os
+import shlex
+import sys
+from pathlib import Path
 
 from backfill.cli.output import Output
+from backfill.config.local_stack import running_stack_in
 from backfill.config.settings import load_settings
 from backfill.errors import ConfigurationError
 
@@ -23,3 +28,28 @@ def up(args: argparse.Namespace, output: Output) -> int:
     from backfill.local.demo import run_up
 
     return run_up(load_settings(), output, once=args.once)
+
+
+def env(args: argparse.Namespace, output: Output) -> int:
+    """Run a command, such as `airflow`, in the environment of the stack that is up; or print it for a shell."""
+    stack = running_stack_in(load_settings().home)
+    words = args.words[1:] if args.words[:1] == ["--"] else args.words
+    settings = {**stack.environment, "BACKFILL_HOME": str(stack.home)}
+    settings["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
+    others = [name for name in os.environ if name.startswith("AIRFLOW_") and not name.startswith("AIRFLOW_CONN_")]
+    if not words and output.as_json:
+        output.document({"environment": settings, "unset": others})
+        return 0
+    if not words:
+        print(*(f"unset {name}" for name in others), *map(_export, settings.items()), sep="\n")
+        return 0
+    kept = {name: value for name, value in os.environ.items() if name not in others}
+    try:
+        os.execvpe(words[0], words, {**kept, **settings})  # noqa: S606 - what the caller has typed
+    except OSError as error:
+        raise ConfigurationError(f"{words[0]}: {error.strerror}") from error
+
+
+def _export(setting: tuple[str, str]) -> str:
+    name, value = setting
+    return f"export {name}={shlex.quote(value)}"

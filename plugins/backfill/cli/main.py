@@ -16,6 +16,7 @@ from pathlib import Path
 from backfill.cli.arguments import parser
 from backfill.cli.output import Output
 from backfill.config.env_file import adopt, read_env_files
+from backfill.config.local_stack import adopt_stack
 from backfill.config.older_names import KNOBS, fill_options
 from backfill.config.settings import load_settings
 from backfill.errors import BackfillError, ConfigurationError
@@ -32,6 +33,7 @@ COMMANDS = {
     "declare": ("declare", "declare"),
     "demo": ("local", "demo"),
     "doctor": ("doctor", "doctor"),
+    "env": ("local", "env"),
     "explain": ("explain", "explain"),
     "export": ("files", "export"),
     "fill": ("candles", "fill"),
@@ -65,6 +67,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     args = options.parse_args(given)
     output = Output(as_json=args.json, command=args.command, wide=args.wide)
     try:
+        if getattr(args, "db", "") is None and (home := adopt_stack(load_settings().home, os.environ)):
+            output.note(f"of the stack in {home}")
         return _command(args.command)(args, output)
     except ConfigurationError as error:
         output.failure(error, BAD_USAGE)

@@ -28,11 +28,16 @@ class DagRun:
     run_id: str
     state: str
     run_after: datetime
+    queued_at: datetime | None = None
 
     @property
     def has_ended(self) -> bool:
         """Whether the run succeeded or failed."""
         return self.state in ENDED
+
+    def is_of_before(self, moment: datetime) -> bool:
+        """Whether it was made before ``moment``."""
+        return self.queued_at is not None and self.queued_at < moment
 
 
 class _Silent(LocalStackFailed):
@@ -134,7 +139,10 @@ class AirflowApi:
 
 
 def _dag_run(answer: dict[str, Any]) -> DagRun:
-    return DagRun(answer["dag_run_id"], answer["state"], _moment(answer["run_after"]))
+    queued = answer.get("queued_at")
+    return DagRun(
+        answer["dag_run_id"], answer["state"], _moment(answer["run_after"]), _moment(queued) if queued else None
+    )
 
 
 def _moment(text: str) -> datetime:

@@ -77,11 +77,16 @@ class _Play:
     def fill(self) -> int:
         """Run the Dag and report; return the exit code."""
         airflow = self.stack.airflow
+        run = None
         for unfinished in airflow.unfinished_runs(DAG_ID):
+            if not unfinished.is_of_before(self.stack.started_at):
+                run = unfinished  # Airflow has started it since: the Dag was not paused
+                continue
             airflow.fail(DAG_ID, unfinished)
             self.output.note(f"marked as failed: {unfinished.run_id}, which an earlier stack left unfinished")
         airflow.unpause(DAG_ID)
-        run = self._scheduled() if self.stack.exchange is None else None
+        if run is None and self.stack.exchange is None:
+            run = self._scheduled()
         if run is None:
             run = airflow.trigger(DAG_ID)
         self.output.note(f"{DAG_ID} is running: {run.run_id}")

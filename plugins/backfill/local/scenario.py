@@ -26,6 +26,7 @@ from backfill.paper.synthetic_market import SyntheticMarket
 
 # No other sources than these and Blofin: no request leaves the machine.
 STAND_INS = ("okx", "bybit", "binanceusdm")
+OF_OTHER_DATABASES = ("BACKFILL_DB", "AIRFLOW_CONN_CANDLES_DB")
 NOT_ON_PAPER = ("BACKFILL_DB", "BACKFILL_PROFILE", "BACKFILL_LOOKBACK_HOURS")
 
 Span = tuple[int, int]  # [start_ms, end_ms)
@@ -47,12 +48,14 @@ class Scenario:
 
     def inherited(self, environ: Mapping[str, str]) -> dict[str, str]:
         """``environ`` without settings of other databases; on paper, of exchanges and universes."""
-        kept = {
-            name: value for name, value in environ.items() if name not in ("BACKFILL_DB", "AIRFLOW_CONN_CANDLES_DB")
-        }
+        kept = {name: value for name, value in environ.items() if name not in OF_OTHER_DATABASES}
         if self.market is None:
             return kept
         return {name: value for name, value in kept.items() if not _is_replaced_on_paper(name)}
+
+    def dropped(self) -> tuple[str, ...]:
+        """Settings that never hold beside this scenario."""
+        return OF_OTHER_DATABASES if self.market is None else (*OF_OTHER_DATABASES, *NOT_ON_PAPER)
 
 
 def live_scenario() -> Scenario:

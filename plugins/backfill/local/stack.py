@@ -9,17 +9,19 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 import psutil
 
 import backfill
+from backfill.config.local_stack import FILE, remember_stack
 from backfill.config.resources import dags_dir
 from backfill.config.settings import Settings
 from backfill.dag_parts.preload import SETTINGS_FILE
@@ -28,6 +30,7 @@ from backfill.local.airflow_api import AirflowApi
 from backfill.local.airflow_settings import MARK, AirflowSettings
 from backfill.local.embedded_postgres import EmbeddedPostgres
 from backfill.local.ports import reserved_port
+from backfill.local.reachable import require_a_source
 from backfill.local.scenario import Scenario
 from backfill.local.scheduler import Scheduler
 from backfill.local.supervisor import Component, Supervisor, end_processes, tail
@@ -107,6 +110,9 @@ def running_stack(settings: Settings, scenario: Scenario, note: Note) -> Iterato
         candles = postgres.uri(scenario.database)
         with connect(candles) as connection:
             migrate(connection)
+        if scenario.market is None:
+            note("asking the sources")
+            require_a_source(candles, settings, note)
         exchanges = _paper_exchanges(stack, settings, scenario)
         urls = {f"BACKFILL_{name.upper()}_URL": exchange.url for name, exchange in exchanges.items()}
         ours = {"AIRFLOW_CONN_CANDLES_DB": candles, **scenario.environment, **urls}
@@ -131,7 +137,7 @@ def running_stack(settings: Settings, scenario: Scenario, note: Note) -> Iterato
             others=[_WatchedPostgres(postgres)],
         )
         stack.enter_context(supervisor)
-        _remember(home, airflow=airflow.url, database=candles)
+        _remember(home, airflow=airflow.url, database=candles, environment=_for_others(environment, ours, scenario))
         stack.callback(_ignore_signals)  # a second Ctrl-C would leave something behind
         yield Stack(
             home, candles, AirflowApi(airflow.url, airflow.login()), supervisor, exchanges.get("blofin"), started_at
@@ -239,20 +245,25 @@ def _alone_in(home: Path) -> Iterator[None]:
         try:
             yield
         finally:
-            (home / "stack.json").unlink(missing_ok=True)
+            (home / FILE).unlink(missing_ok=True)
 
 
-def _remember(home: Path, **addresses: str) -> None:
-    """Write our process and addresses to ``stack.json``, for `make down`."""
+def _remember(home: Path, **more: Any) -> None:
+    """Write our process and addresses to ``stack.json``, for `make down` and the command line."""
     us = psutil.Process()
-    state = {"pid": us.pid, "started": us.create_time(), **addresses}
-    (home / "stack.json").write_text(json.dumps(state, indent=2) + "\n")
+    remember_stack(home, {"pid": us.pid, "started": us.create_time(), **more})
+
+
+def _for_others(environment: Mapping[str, str], ours: Mapping[str, str], scenario: Scenario) -> dict[str, str]:
+    """What `backfill env` and the command line take of the stack's environment; empty: unset."""
+    airflows = {name: value for name, value in environment.items() if name.startswith("AIRFLOW_")}
+    return {**dict.fromkeys(scenario.dropped(), ""), **airflows, **ours}
 
 
 def _supervisor_of(home: Path) -> psutil.Process | None:
     """The process in ``stack.json``, if it still runs."""
     try:
-        state = json.loads((home / "stack.json").read_text())
+        state = json.loads((home / FILE).read_text())
         process = psutil.Process(state["pid"])
         return process if process.create_time() == state["started"] else None
     except (OSError, ValueError, KeyError, psutil.NoSuchProcess):

@@ -11,6 +11,7 @@ from psycopg.rows import dict_row
 from backfill.domain.timeframes import DAY_MS, FIRST_MONDAY_MS, utc
 from backfill.storage.database import Connection, translated_errors
 from backfill.storage.named_queries import query
+from backfill.storage.series import Selection
 
 STATEMENT_TIMEOUT_MS = 10_000
 # Two rounds of the fill: what closed later may wait for the next one without being late.
@@ -133,6 +134,12 @@ def candles(connection: Connection, head: Row, start: datetime, end: datetime, l
     """Stored candles in the span, oldest first."""
     params = {"series_id": head["series_id"], "from": start, "to": end, "limit": limit + 1}
     return _cut(_read(connection, "candles/select_candles_page", params), limit)
+
+
+def conditions(connection: Connection, as_of: AsOf, head: Row, start_ms: int, end_ms: int) -> list[Row]:
+    """The condition of each day of the series' window in the span, oldest first."""
+    which = Selection(as_of.at, as_of.settle_ms, [head["symbol"]], [head["timeframe"]], start_ms, end_ms)
+    return _read(connection, "series/select_conditions", which.as_params())
 
 
 def gaps(

@@ -64,6 +64,7 @@ class BackfillPlugin(AirflowPlugin):
             requires_access_dag("GET", DagAccessEntity.RUN, param_dag_id=GUARDED_AS_DAG),
             deciding=requires_access_dag("PUT", param_dag_id=GUARDED_AS_DAG),
             rights=user_rights(decided_as=GUARDED_AS_DAG, filled_by=FILLED_BY_DAG),
+            guarded_as=GUARDED_AS_DAG,
         )
         return [{"app": app, "url_prefix": "/backfill", "name": "backfill"}]
 

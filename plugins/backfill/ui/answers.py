@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any, Literal
 
 from pydantic import BaseModel
@@ -180,6 +180,37 @@ class StoredCandles(BaseModel):
     symbol: str
     timeframe: str
     rows: list[CandleRow]
+    next: datetime | None
+
+
+class Condition(BaseModel):
+    """May this day be used? As in the view ``conditions``, counts in bars."""
+
+    day: date
+    condition: Literal["available", "repaired", "degraded", "doubtful", "pending", "missing"]
+    expected: int
+    held: int
+    stand_in: int
+    proved_absent: int
+    reported_absent: int
+    refused: int
+    doubtful: int
+    missing: int
+    findings: dict[str, Any]
+    sources: dict[str, Any]
+    agreed: list[str]
+    changed_at: datetime | None
+    leaves_reach_at: datetime | None
+    reason: str | None
+    would_change: str | None
+
+
+class Conditions(BaseModel):
+    """``next``: the ``from`` of the page that follows; NULL: this is the last."""
+
+    symbol: str
+    timeframe: str
+    rows: list[Condition]
     next: datetime | None
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
@@ -12,10 +10,10 @@ from functools import cached_property
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, HTTPException, Path, Query, Request, Response
-from pydantic import AwareDatetime
+from pydantic import AfterValidator, AwareDatetime
 
 from backfill.domain.chart_buckets import bucket_ms
-from backfill.domain.timeframes import utc
+from backfill.domain.timeframes import DAY_MS, FIRST_MONDAY_MS, TIMEFRAMES, utc
 from backfill.domain.venues import REACH_MARGIN_BARS, venue
 from backfill.errors import ConfigurationError
 from backfill.jobs.fill.progress import progress
@@ -26,13 +24,22 @@ from backfill.storage.coverage_page import AsOf, PageFilter
 from backfill.storage.database import Connection
 from backfill.storage.series import Selection
 from backfill.ui import answers
+from backfill.ui.candle_formats import FORMATS
+from backfill.ui.refusals import refuse_unknown_parameters, wrong_value
 
 MAX_BARS = 2000
 MAX_MARKS = 500
 MAX_CANDLES = 10_000
+MAX_DAYS = 400
 # What Postgres' timestamps and the grid can take, with room to spare.
 EARLIEST, LATEST = datetime(2000, 1, 1, tzinfo=timezone.utc), datetime(2100, 1, 1, tzinfo=timezone.utc)
-COLUMNS = tuple(answers.CandleRow.model_fields)
+
+
+def _known_timeframe(name: str) -> str:
+    if name and name not in TIMEFRAMES:
+        raise ValueError(f"unknown timeframe; known are {' '.join(TIMEFRAMES)}")
+    return name
+
 
 Text = Annotated[str, Path(max_length=64, pattern=r"^[^\x00]+$")]
 Word = Annotated[str, Query(max_length=250, pattern=r"^[^\x00]*$")]
@@ -43,7 +50,7 @@ Sort = Literal["severity", "symbol", "timeframe", "coverage", "missing", "newest
 
 NOT_KEPT: dict[int | str, dict[str, Any]] = {404: {"model": answers.Problem, "description": "No such series"}}
 
-router = APIRouter()
+router = APIRouter(dependencies=[Depends(refuse_unknown_parameters)])
 
 
 @dataclass(frozen=True)
@@ -101,7 +108,7 @@ Reader = Annotated[Opened, Depends(opened)]
 def page_filter(
     search: Word | None = None,
     symbol: Word | None = None,
-    timeframe: Annotated[list[Word] | None, Query(max_length=20)] = None,
+    timeframe: Annotated[list[Annotated[Word, AfterValidator(_known_timeframe)]] | None, Query(max_length=20)] = None,
     status: Annotated[list[Word] | None, Query(max_length=20)] = None,
     limit: Limit = 50,
     offset: Offset = 0,
@@ -179,7 +186,7 @@ def chart(
 @router.get(
     "/api/candles/{symbol}/{timeframe}",
     response_model=answers.StoredCandles,
-    responses={**NOT_KEPT, 200: {"content": {"text/csv": {"schema": {"type": "string"}}}}},
+    responses={**NOT_KEPT, 200: {"content": {media: {"schema": {"type": "string"}} for media, _ in FORMATS.values()}}},
 )
 def candles(
     reader: Reader,
@@ -188,16 +195,47 @@ def candles(
     start: Annotated[Moment, Query(alias="from")] = EARLIEST,
     end: Annotated[Moment, Query(alias="to")] = LATEST,
     limit: Annotated[int, Query(ge=1, le=MAX_CANDLES)] = 1000,
-    form: Annotated[Literal["json", "csv"], Query(alias="format")] = "json",
+    form: Annotated[Literal["json", "csv", "parquet", "arrow"], Query(alias="format")] = "json",
 ) -> answers.StoredCandles | Response:
-    """Stored candles, oldest first. The next page begins at ``next``, in CSV the header `X-Next`."""
+    """Stored candles, oldest first. The next page begins at ``next``; outside JSON, at the header `X-Next`.
+
+    ``format=arrow`` is an Arrow IPC stream; it and `parquet` need pyarrow on the server.
+    """
     head = reader.head(symbol, timeframe)
     page = coverage_page.candles(reader.db, head, start, end, limit)
     following = page.rows[-1]["open_time"] + timedelta(milliseconds=head["step_ms"]) if page.more else None
-    if form == "csv":
-        return _csv(page.rows, following)
-    rows = [answers.CandleRow.model_validate(row) for row in page.rows]
-    return answers.StoredCandles(symbol=symbol, timeframe=timeframe, rows=rows, next=following)
+    if form == "json":
+        rows = [answers.CandleRow.model_validate(row) for row in page.rows]
+        return answers.StoredCandles(symbol=symbol, timeframe=timeframe, rows=rows, next=following)
+    media_type, made = FORMATS[form]
+    headers = {} if following is None else {"X-Next": following.isoformat()}
+    try:
+        return Response(made(page.rows), media_type=media_type, headers=headers)
+    except ConfigurationError as error:  # pyarrow is not installed
+        raise wrong_value("format", f"{form} {error}") from error
+
+
+@router.get("/api/conditions/{symbol}/{timeframe}", responses=NOT_KEPT)
+def conditions(
+    reader: Reader,
+    symbol: Text,
+    timeframe: Text,
+    start: Annotated[Moment | None, Query(alias="from")] = None,
+    end: Annotated[Moment | None, Query(alias="to")] = None,
+    days: Annotated[int, Query(ge=1, le=MAX_DAYS)] = 100,
+) -> answers.Conditions:
+    """May I use this day? The condition of each day (week, for 1w), oldest first. The next page begins at ``next``."""
+    head = reader.head(symbol, timeframe)
+    start_ms, end_ms = _span_ms(head, reader.as_of.at, start, end)
+    width_ms = max(DAY_MS, head["step_ms"])  # a week's bar lies in one page
+    until_ms = min(end_ms, start_ms - (start_ms - FIRST_MONDAY_MS) % width_ms + days * width_ms)
+    rows = coverage_page.conditions(reader.db, reader.as_of, head, start_ms, until_ms)
+    return answers.Conditions(
+        symbol=symbol,
+        timeframe=timeframe,
+        rows=[answers.Condition.model_validate(row) for row in rows],
+        next=utc(until_ms) if until_ms < end_ms else None,
+    )
 
 
 @router.get("/api/explain/{symbol}/{timeframe}", responses=NOT_KEPT)
@@ -207,7 +245,7 @@ def explain(reader: Reader, symbol: Text, timeframe: Text, open_time: Moment) ->
     try:
         story = explain_candle(reader.store, symbol, timeframe, open_time, settle_ms=reader.as_of.settle_ms)
     except ConfigurationError as error:  # the time is not on the grid
-        raise _wrong("open_time", str(error)) from error
+        raise wrong_value("open_time", str(error)) from error
     return answers.Story.model_validate(vars(story))
 
 
@@ -311,23 +349,9 @@ def _span_ms(head: dict[str, Any], at: datetime, start: datetime | None, end: da
     end_ms = _ms(end) or max((one for one in ends if one is not None), default=_ms(at) or 0)
     start_ms = _ms(start) or min((one for one in starts if one is not None), default=end_ms - head["step_ms"])
     if start_ms >= end_ms:
-        raise _wrong("from", f"{utc(start_ms):%FT%TZ} must be before to, {utc(end_ms):%FT%TZ}")
+        raise wrong_value("from", f"{utc(start_ms):%FT%TZ} must be before to, {utc(end_ms):%FT%TZ}")
     return start_ms, end_ms
-
-
-def _wrong(name: str, message: str) -> HTTPException:
-    """As FastAPI refuses a value itself."""
-    return HTTPException(422, [{"type": "value_error", "loc": ["query", name], "msg": message}])
 
 
 def _ms(at: datetime | None) -> int | None:
     return None if at is None else round(at.timestamp() * 1000)
-
-
-def _csv(rows: list[dict[str, Any]], following: datetime | None) -> Response:
-    text = io.StringIO()
-    writer = csv.writer(text)
-    writer.writerow(COLUMNS)
-    writer.writerows([row[name].isoformat() if name == "open_time" else row[name] for name in COLUMNS] for row in rows)
-    headers = {} if following is None else {"X-Next": following.isoformat()}
-    return Response(text.getvalue(), media_type="text/csv", headers=headers)

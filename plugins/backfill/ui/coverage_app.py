@@ -9,11 +9,13 @@ from typing import Any
 
 from fastapi import Depends, FastAPI, HTTPException, Request, Response
 from fastapi.responses import FileResponse, JSONResponse
+from starlette.exceptions import HTTPException as AnyHTTPException
 
 from backfill.errors import BackfillError, ConfigurationError
 from backfill.ui import api, decisions
 from backfill.ui.answers import Problem, Rights, Unavailable
 from backfill.ui.api import Pages
+from backfill.ui.refusals import in_words
 
 STATIC = Path(__file__).parent / "static"
 # A name with a version never changes its content.
@@ -49,10 +51,12 @@ def coverage_app(
     *,
     deciding: Callable[..., object] = refuse,
     rights: Callable[..., object] = no_rights,
+    guarded_as: str = "candles_fill_gaps",
 ) -> FastAPI:
     """An app whose every route, the files included, first calls ``guard``, a FastAPI dependency that raises.
 
-    ``deciding`` also guards the routes that write; ``rights`` returns what the caller may do.
+    ``deciding`` also guards the routes that write; ``rights`` returns what the caller may do. ``guarded_as``: the Dag
+    that refusals name.
     """
     app = FastAPI(
         title="Candle keeper",
@@ -81,7 +85,7 @@ def coverage_app(
                 STATIC / "vendored" / name, headers={"Cache-Control": "private, max-age=31536000, immutable"}
             )
         if name not in ASSETS:
-            raise HTTPException(status_code=404)
+            raise HTTPException(404)
         return FileResponse(STATIC / name)
 
     @app.get("/openapi.json", include_in_schema=False)
@@ -105,6 +109,16 @@ def coverage_app(
             response.headers.setdefault(name, value)
         return response
 
+    _answer_faults(app, guarded_as)
+    return app
+
+
+def _answer_faults(app: FastAPI, guarded_as: str) -> None:
+    @app.exception_handler(AnyHTTPException)
+    def refuse_in_words(request: Request, error: AnyHTTPException) -> JSONResponse:
+        """Name what is refused, and what is lacking."""
+        return in_words(request, error, guarded_as)
+
     @app.exception_handler(BackfillError)
     def say_what_is_wrong(_request: Request, error: BackfillError) -> JSONResponse:
         """Answer 503 with a message for the page."""
@@ -112,5 +126,3 @@ def coverage_app(
         # Database errors name hosts and users: log those, show the class's docstring.
         shown = str(error) if isinstance(error, ConfigurationError) else type(error).__doc__
         return JSONResponse({"error": shown}, status_code=503)
-
-    return app

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import csv
+import importlib.util
 import io
+from typing import Any
 
 import pytest
 from fastapi import FastAPI
 
 from backfill.domain.intervals import Interval
+from backfill.domain.timeframes import utc
 from backfill.storage.candle_store import CandleStore, QuarantinedRow
 from backfill.storage.findings import Finding
 from integration.helpers import (
@@ -116,6 +119,63 @@ def test_candles_come_as_csv_too_with_empty_fields_for_what_is_not_known(btc: No
     lines = list(csv.DictReader(io.StringIO(got.text)))
     assert [line["open_time"] for line in lines] == ["2026-03-09T12:00:00+00:00", "2026-03-09T12:01:00+00:00"]
     assert (lines[0]["close"], lines[0]["source"]) == ("101.0", "blofin")
+
+
+@pytest.mark.parametrize("form", ["parquet", "arrow"])
+def test_pages_of_candles_join_as_tables_with_one_schema(form: str, btc: None, app: FastAPI) -> None:
+    path, query = "/api/candles/BTC-USDT/1m", {"format": form, "limit": 1000}
+    if importlib.util.find_spec("pyarrow") is None:
+        got = call(app, path, **query)
+        assert got.status_code == 422
+        assert got.json()["detail"][0]["msg"] == f"{form} needs pyarrow where the API server runs: pip install pyarrow"
+        return
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    def table(**more: Any) -> tuple[Any, str | None]:
+        got = call(app, path, **query, **more)
+        read = pq.read_table if form == "parquet" else lambda file: pa.ipc.open_stream(file).read_all()
+        return read(io.BytesIO(got.content)), got.headers.get("x-next")
+
+    first, following = table()
+    second, last = table(**{"from": following})
+    empty, _ = table(**{"from": "2026-03-10T11:59:00Z"})
+    assert last is None
+    whole = pa.concat_tables([first, second, empty])
+    assert (whole.num_rows, empty.num_rows) == (1440 - 25, 0)
+    assert set(whole["source"].to_pylist()) == {"blofin", "okx"}
+    assert whole["open_time"][0].as_py() == utc(DAY_AGO)
+
+
+def test_the_conditions_of_a_series_come_in_pages_of_days(btc: None, app: FastAPI) -> None:
+    first = answer(app, "/api/conditions/BTC-USDT/1m", days=1)
+    assert first["next"] == "2026-03-10T00:00:00Z"
+    second = answer(app, "/api/conditions/BTC-USDT/1m", days=1, **{"from": first["next"]})
+    assert second["next"] is None
+    days = [(row["day"], row["condition"], row["held"], row["stand_in"]) for row in first["rows"] + second["rows"]]
+    assert days == [("2026-03-09", "available", 720, 0), ("2026-03-10", "pending", 695, 60)]
+    assert second["rows"][0]["missing"] == 20
+    assert second["rows"][0]["would_change"].startswith("the next fill")
+
+
+def test_a_page_of_conditions_never_cuts_a_week(store: CandleStore, app: FastAPI) -> None:
+    wanted_series(store, timeframe="1w", history_ms=8 * 7 * DAY_MS)
+    days, query = [], {"days": 3}
+    while True:
+        page = answer(app, "/api/conditions/BTC-USDT/1w", **query)
+        days += [row["day"] for row in page["rows"]]
+        if page["next"] is None:
+            break
+        query["from"] = page["next"]
+    whole = answer(app, "/api/conditions/BTC-USDT/1w")["rows"]
+    assert days == [row["day"] for row in whole]
+    assert len(days) >= 7
+
+
+def test_an_unknown_series_is_named(btc: None, app: FastAPI) -> None:
+    for name in ("series", "chart", "candles", "conditions"):
+        got = call(app, f"/api/{name}/BTC-USD/1m")
+        assert (got.status_code, got.json()) == (404, {"detail": "no series BTC-USD 1m is kept"})
 
 
 def test_a_bar_tells_its_story_and_a_time_between_bars_names_the_nearest(btc: None, app: FastAPI) -> None:

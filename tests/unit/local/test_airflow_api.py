@@ -6,13 +6,15 @@ import json
 import socket
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
+from datetime import datetime, timedelta, timezone
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
 from backfill.errors import LocalStackFailed
 from backfill.local import airflow_api
-from backfill.local.airflow_api import AirflowApi
+from backfill.local.airflow_api import AirflowApi, DagRun
 from backfill.local.airflow_settings import Login
 
 LOGIN = Login("admin", "a-password")
@@ -122,3 +124,11 @@ def test_who_is_refused_logs_in_with_the_password_and_asks_again(airflow: SlowAi
     assert airflow.logins == [{"username": "admin", "password": "a-password"}]
     assert airflow.asked == ["GET", "POST", "GET"]
     assert "a-password" not in repr(api.login)
+
+
+def test_a_run_that_airflow_has_made_since_is_not_an_earlier_stacks() -> None:
+    at = datetime(2026, 3, 10, 12, tzinfo=timezone.utc)
+    run = DagRun("scheduled__1", "running", at - timedelta(hours=1), queued_at=at + timedelta(seconds=3))
+    assert run.is_of_before(at + timedelta(minutes=1))
+    assert not run.is_of_before(at)
+    assert not replace(run, queued_at=None).is_of_before(at)

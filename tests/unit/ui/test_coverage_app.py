@@ -29,6 +29,10 @@ def nobody() -> None:
     raise HTTPException(401)
 
 
+def forbidden() -> None:
+    raise HTTPException(403, "Forbidden")  # Airflow's own words
+
+
 def everybody() -> None:
     pass
 
@@ -99,13 +103,42 @@ def test_a_setting_to_mend_is_shown_as_it_is() -> None:
         ("/api/coverage?search=a%00b", "search"),
         ("/api/gaps?from=2026-01-01", "from"),
         ("/api/chart/BTC-USDT/1m?from=0001-01-01T00:00:00%2B14:00", "from"),
-        ("/api/candles/BTC-USDT/1m?format=parquet", "format"),
+        ("/api/candles/BTC-USDT/1m?format=xlsx", "format"),
+        ("/api/coverage?symbl=BTC-USDT", "symbl"),
+        ("/api/conditions/BTC-USDT/1m?days=401", "days"),
     ],
 )
 def test_a_bad_value_is_refused_by_its_name_before_the_database_is_asked(path: str, name: str) -> None:
     app = coverage_app(failing(AssertionError("asked the database")), everybody)
     answer = call(app, path)
     assert (answer.status_code, answer.json()["detail"][0]["loc"]) == (422, ["query", name])
+
+
+@pytest.mark.parametrize(
+    ("path", "sentence"),
+    [
+        ("/api/gaps?symbols=BTC-USDT", "no such parameter; did you mean symbol?"),
+        ("/api/gaps?timeframe=1m&timeframe=7m", "unknown timeframe; known are 1m "),
+        ("/api/progress?hours=3", "no such parameter; known are none"),
+    ],
+)
+def test_a_filter_that_would_match_nothing_or_all_is_refused_with_a_hint(path: str, sentence: str) -> None:
+    answer = call(coverage_app(failing(AssertionError("asked the database")), everybody), path)
+    assert answer.status_code == 422
+    assert sentence in answer.json()["detail"][0]["msg"]
+
+
+def test_refusals_name_the_path_and_the_right_that_is_lacking() -> None:
+    app = coverage_app(unreachable, nobody, guarded_as="a_dag")
+    assert call(app, "/api/runs").json()["detail"].startswith("GET /api/runs: sign in to Airflow")
+    app = coverage_app(unreachable, everybody, deciding=forbidden, guarded_as="a_dag")
+    sent = {"json": {"ids": [1], "reason": "it is wrong"}, "headers": {"X-Candles": "decide"}}
+    assert call(app, "/api/findings/dismiss", "POST", **sent).json() == {
+        "detail": "POST /api/findings/dismiss: needs the right to edit the Dag a_dag"
+    }
+    assert call(app, "/api/nothing").json() == {"detail": "there is no /api/nothing; openapi.json lists the paths"}
+    wrong_method = call(app, "/api/runs", "DELETE")
+    assert (wrong_method.status_code, wrong_method.headers["allow"]) == (405, "GET")
 
 
 def test_the_description_of_the_api_names_every_route_but_the_files() -> None:
@@ -120,7 +153,8 @@ def test_every_route_describes_its_refusals() -> None:
     described = {(path, method): set(one["responses"]) for path, of in paths.items() for method, one in of.items()}
     assert all(codes >= {"200", "401", "403", "503"} for codes in described.values())
     of_series = {path for (path, _), codes in described.items() if "404" in codes}
-    assert of_series == {f"/api/{name}/{{symbol}}/{{timeframe}}" for name in ("series", "chart", "candles", "explain")}
+    names = ("series", "chart", "candles", "conditions", "explain")
+    assert of_series == {f"/api/{name}/{{symbol}}/{{timeframe}}" for name in names}
     assert {method for (_, method), codes in described.items() if "409" in codes} == {"post"}
 
 

@@ -75,7 +75,7 @@ def examine(db: str | None) -> Iterator[HealthCheck]:
     yield from _fitness(uri, has_schema=schema.state == "ok")
     if schema.state == "ok":
         with Runtime(uri, settings, source_from_environment, read_only=True) as runtime:
-            yield from _sources(runtime, sources)
+            yield from source_checks(runtime, sources)
 
 
 def _universe(settings: Settings, universe: Universe) -> HealthCheck:
@@ -161,8 +161,8 @@ def _some(names: Sequence[str], most: int = 4) -> str:
     return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
 
 
-def _sources(runtime: Runtime, sources: Sequence[str]) -> Iterator[HealthCheck]:
-    """In parallel, primary first."""
+def source_checks(runtime: Runtime, sources: Sequence[str]) -> Iterator[HealthCheck]:
+    """Ask every source once, in parallel; the primary source's check comes first."""
     health = {row["source"]: row for row in runtime.store.health("doctor").all()}
     with ThreadPoolExecutor(max(1, len(sources)), thread_name_prefix="doctor") as threads:
         answers = threads.map(lambda name: _source(runtime, name, name == sources[0], health.get(name, {})), sources)
