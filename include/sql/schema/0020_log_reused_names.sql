@@ -1,4 +1,4 @@
--- A name that its source uses for another listing (docs/decisions/0035-a-name-used-again.md).
+-- A name that its source uses for another listing (docs/decisions/0034-a-name-used-again.md).
 
 ALTER TABLE instrument_log DROP CONSTRAINT instrument_log_what_check;
 ALTER TABLE instrument_log ADD CONSTRAINT instrument_log_what_check CHECK (what IN (
