@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any, ClassVar
 
 from backfill.domain.asset_names import asset_of, named_market
@@ -49,11 +50,11 @@ DECIDED_AFTER_MS = HOUR_MS
 
 
 def coin(symbol: str) -> Market | None:
-    """The coin in dollars of ``BTC-USDT``, which is spot."""
+    """The coin in dollars of ``BTC-USDT``: an average of markets, which stands in for none and may judge them all."""
     asset = asset_of(symbol)
     if asset is None or asset.kind != "coin" or asset.quote != "USD" or asset.base not in COIN_IDS:
         return None
-    return named_market(asset, COIN_IDS[asset.base])
+    return replace(named_market(asset, COIN_IDS[asset.base]), is_spot=False)
 
 
 VENUE = Venue(
@@ -62,7 +63,6 @@ VENUE = Venue(
     market_named=coin,
     fills=False,
     needs_key=True,
-    perpetuals=False,
     rows_per_page=60,
     fewer_rows={"30m": 38},
     reach_days={name: days[-1] for name, days in DAYS.items()},

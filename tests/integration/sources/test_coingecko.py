@@ -99,7 +99,7 @@ def test_only_coins_whose_id_is_known_have_a_market() -> None:
     found = coin("1000BONK-USDT"), coin("BTC-USDT"), coin("BTC-EUR"), coin("AAPL"), coin("EUR_USD")
     assert [market and (market.venue_symbol, market.is_spot) for market in found] == [
         None,
-        ("bitcoin", True),
+        ("bitcoin", False),
         None,
         None,
         None,
