@@ -19,6 +19,7 @@ GROUP = "backfill.sources"
 BUILT_IN: Mapping[str, str] = {
     "polygon": "backfill.exchanges.polygon:SOURCE",
     "oanda": "backfill.exchanges.oanda:SOURCE",
+    "alphavantage": "backfill.exchanges.alphavantage:SOURCE",
 }
 
 

@@ -1,0 +1,78 @@
+"""Alpha Vantage on paper: the kit, sentences instead of errors, and one answer for all pages."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from backfill.domain.intervals import Interval
+from backfill.domain.timeframes import DAY_MS, TIMEFRAMES
+from backfill.errors import RateLimited, RequestRefused
+from backfill.exchanges.alphavantage import SOURCE
+from backfill.paper.alphavantage_protocol import AlphaVantageProtocol
+from backfill.paper.coins import STOCKS_AND_CURRENCIES
+from backfill.paper.market import PaperMarket
+from backfill.paper.protocol import Answer, json_answer
+from backfill.paper.synthetic_market import SyntheticMarket
+from backfill.testing.source_contract import KEY, NOW_MS, SourceContract
+
+MARKET = SyntheticMarket(coins=STOCKS_AND_CURRENCIES)
+DAY = TIMEFRAMES["1d"]
+TODAY_MS = NOW_MS - NOW_MS % DAY_MS
+
+
+class TestStock(SourceContract):
+    registered = SOURCE
+    protocol = AlphaVantageProtocol
+    symbol = "AAPL"
+    unlisted = "NOSUCH"
+    timeframe = "1d"
+    broken = ("high_below_low", "zero_price")  # days are named by their dates
+
+    def market(self) -> PaperMarket:
+        return MARKET
+
+
+def test_a_whole_history_takes_one_request_after_the_newest_page() -> None:
+    with TestStock().bench_at() as bench:
+        client = SOURCE.open(bench.access())
+        for page in range(8):
+            end_ms = TODAY_MS - 90 * page * DAY_MS
+            answer = client.bars("AAPL", DAY, Interval(end_ms - 90 * DAY_MS, end_ms))
+            assert len(answer.bars) == 90
+        assert bench.exchange.requests.total == 2
+
+
+def test_pairs_have_no_volume() -> None:
+    with TestStock().bench_at() as bench:
+        answer = SOURCE.open(bench.access()).bars("EUR_USD", DAY, Interval(TODAY_MS - 9 * DAY_MS, TODAY_MS))
+    assert (len(answer.bars), answer.has_volume) == (9, False)
+
+
+def test_what_the_plan_lacks_is_refused_and_pauses_nothing() -> None:
+    class Free(TestStock):
+        protocol = staticmethod(lambda: AlphaVantageProtocol(has_full=False))
+
+    with Free().bench_at() as bench:
+        client = SOURCE.open(bench.access())
+        assert client.bars("AAPL", DAY, Interval(TODAY_MS - 90 * DAY_MS, TODAY_MS)).bars
+        with pytest.raises(RequestRefused, match="not in the plan"):
+            client.bars("AAPL", DAY, Interval(TODAY_MS - 180 * DAY_MS, TODAY_MS - 90 * DAY_MS))
+        assert bench.limits == []
+
+
+@pytest.mark.parametrize("name", ["Information", "Note"])
+def test_a_sentence_about_limits_is_a_limit_whatever_its_name(name: str) -> None:
+    class Spent(AlphaVantageProtocol):
+        def answer(self, *_: Any) -> Answer:
+            said = f"We have detected your API key as {KEY} and our standard API rate limit is 25 requests per day."
+            return json_answer({name: said})
+
+    class Kit(TestStock):
+        protocol = Spent
+
+    with Kit().bench_at() as bench, pytest.raises(RateLimited) as raised:
+        SOURCE.open(bench.access()).bars("AAPL", DAY, Interval(TODAY_MS - 9 * DAY_MS, TODAY_MS))
+    assert raised.value.retry_after_s == 3600
+    assert KEY not in str(raised.value)
