@@ -10,7 +10,7 @@ import requests
 from backfill.domain.intervals import Interval
 from backfill.domain.timeframes import DAY_MS, HOUR_MS, timeframe
 from backfill.errors import RateLimited, RequestRefused
-from backfill.exchanges.coingecko_client import VENUE, CoinGeckoClient, coin
+from backfill.exchanges.coingecko import VENUE, CoinGeckoClient, coin
 from backfill.exchanges.source_contract import RegisteredSource, SourceAccess
 from backfill.paper.coingecko_protocol import CoinGeckoProtocol
 from backfill.paper.coins import Coin

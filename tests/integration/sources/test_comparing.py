@@ -26,7 +26,7 @@ from waiting import PATIENCE_S
 GECKO = f"""
 from dataclasses import replace
 
-from backfill.exchanges.coingecko_client import VENUE, CoinGeckoClient
+from backfill.exchanges.coingecko import VENUE, CoinGeckoClient
 from backfill.exchanges.source_contract import RegisteredSource
 
 SOURCE = RegisteredSource(

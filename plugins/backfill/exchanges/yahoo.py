@@ -23,7 +23,7 @@ from backfill.domain.asset_names import asset_of, named_market
 from backfill.domain.intervals import Interval
 from backfill.domain.markets import Market
 from backfill.domain.timeframes import DAY_MS, Timeframe
-from backfill.domain.venues import StatusRules, Venue
+from backfill.domain.venues import DAY_S, StatusRules, Venue
 from backfill.errors import BadPayload, ExchangeError, RateLimited, RequestRefused, SymbolNotListed
 from backfill.exchanges.http_client import HttpClient
 from backfill.exchanges.source_contract import Bar, BarsAnswer, RegisteredSource, SourceAccess
@@ -54,7 +54,7 @@ VENUE = Venue(
     fills_no_trade=False,
     volume="base",  # shares
     # No limit is published; second-hand: blocked for hours by a few hundred requests in a short time.
-    limits_per_period_s=((30, 60), (300, 3600)),
+    limits_per_period_s=((30, 60), (1500, DAY_S)),
     spacing_ms=1000,
     rules=StatusRules(forbidden="ban", ban_s=3600, rate_limit_s=900),
 )

@@ -12,7 +12,7 @@ from backfill.domain.intervals import Interval
 from backfill.domain.timeframes import DAY_MS, MINUTE_MS, timeframe
 from backfill.errors import BadPayload, RequestRefused
 from backfill.exchanges.source_contract import RegisteredSource, SourceAccess
-from backfill.exchanges.yfinance_client import VENUE, YahooClient, american_stock
+from backfill.exchanges.yahoo import VENUE, YahooClient, american_stock
 from backfill.paper.market import PaperMarket
 from backfill.paper.server import PaperExchange
 from backfill.paper.synthetic_market import SyntheticMarket
@@ -98,7 +98,7 @@ def test_days_are_unbounded_and_stand_at_midnight_of_their_date() -> None:
     "meta", [{"symbol": "MSFT"}, {"dataGranularity": "1d"}, {"exchangeTimezoneName": "Mars/Olympus"}, {}]
 )
 def test_a_chart_of_something_else_is_no_answer(meta: dict[str, str]) -> None:
-    from backfill.exchanges.yfinance_client import _chart
+    from backfill.exchanges.yahoo import _chart
 
     sound = {"symbol": "AAPL", "dataGranularity": "1m", "exchangeTimezoneName": "America/New_York"}
     told = {**sound, **meta} if meta else {}
