@@ -20,6 +20,7 @@ BUILT_IN: Mapping[str, str] = {
     "polygon": "backfill.exchanges.polygon:SOURCE",
     "oanda": "backfill.exchanges.oanda:SOURCE",
     "alphavantage": "backfill.exchanges.alphavantage:SOURCE",
+    "yfinance": "backfill.exchanges.yahoo:SOURCE",
 }
 
 

@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 from backfill.domain.markets import Market
 from backfill.domain.registered_sources import is_registered, registered_source
+from backfill.domain.timeframes import DAY_MS, TIMEFRAMES
 from backfill.errors import ConfigurationError
 
 DAY_S = 24 * 3600
@@ -61,6 +62,7 @@ class Venue:
     rows_per_page: int = 100
     fewer_rows: Mapping[str, int] = field(default_factory=dict)  # by timeframe
     reach_bars: int | None = None  # bars back from now; None: to the listing, or unknown
+    reach_days: Mapping[str, int] = field(default_factory=dict)  # back from now, by timeframe
     timeframes: tuple[str, ...] | None = None  # on our UTC grid; None: ccxt's except ZONED_TIMEFRAMES
     since_inclusive: bool = True  # false: without the bar at `since`
     sends_until: bool = False  # ccxt needs the window's end
@@ -111,9 +113,11 @@ class Venue:
 
     def oldest_open_ms(self, step_ms: int, now_ms: int) -> int | None:
         """The oldest open time worth requesting, in ms; None: unknown."""
-        if self.serves_bars is None:
-            return None
-        return now_ms - now_ms % step_ms - self.serves_bars * step_ms
+        bars = self.serves_bars
+        for name, days in self.reach_days.items():
+            if TIMEFRAMES[name].step_ms == step_ms:
+                bars = days * DAY_MS // step_ms - REACH_MARGIN_BARS
+        return None if bars is None else now_ms - now_ms % step_ms - bars * step_ms
 
 
 BINANCE_WEIGHT = "X-MBX-USED-WEIGHT-1M"

@@ -1,0 +1,105 @@
+"""Yahoo's chart endpoint, after the package yfinance and recorded answers: columns, nulls for bars without trades, the
+latest trade as a last row at its own time, 422 beyond the reach, 404 for an unknown symbol.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from backfill.domain.timeframes import DAY_MS, HOUR_MS, MINUTE_MS, TIMEFRAMES
+from backfill.paper.limits import HouseRules, PaperRefusal, RequestWindow
+from backfill.paper.market import PaperInstrument, PaperMarket
+from backfill.paper.protocol import (
+    Answer,
+    CandleWire,
+    PlainRequests,
+    Query,
+    html_answer,
+    json_answer,
+    spelled,
+    whole_number,
+)
+
+ROOT = "/v8/finance/chart/"
+INTERVALS = {name: TIMEFRAMES[name] for name in ("1m", "5m", "15m", "30m", "1d")}
+# Days back from now, and days in one request.
+REACH_DAYS = {"1m": 30, "5m": 60, "15m": 60, "30m": 60}
+MOST_DAYS = {"1m": 8}
+SESSION_OPENS_MS = 13 * HOUR_MS + 30 * MINUTE_MS
+
+
+def _no_list(_: object) -> list[object]:
+    raise KeyError("its bars are columns")
+
+
+def _error(status: int, code: str, description: str) -> Answer:
+    return json_answer({"chart": {"result": None, "error": {"code": code, "description": description}}}, status)
+
+
+class YahooProtocol(PlainRequests):
+    """See :class:`backfill.paper.protocol.ExchangeProtocol`. It has no list of rows, so page faults pass it by."""
+
+    house_rules = HouseRules((RequestWindow(1000, span_ms=HOUR_MS),))
+    read_headers = ("user-agent",)
+    wire = CandleWire((ROOT,), lambda query: INTERVALS[query.get("interval", "")], _no_list)
+
+    def answer(self, market: PaperMarket, method: str, path: str, query: Query, now_ms: int) -> Answer:
+        """Answer charts."""
+        if "python-requests" in query.get("user-agent:", ""):
+            return Answer(429, b"Too Many Requests", media_type="text/html")
+        instrument = spelled(market, ticker_of).get(path.removeprefix(ROOT))
+        if instrument is None:
+            return _error(404, "Not Found", "No data found, symbol may be delisted")
+        bar = INTERVALS.get(query.get("interval", ""))
+        start_s, end_s = whole_number(query.get("period1", "")), whole_number(query.get("period2", ""))
+        if bar is None or start_s is None or end_s is None:
+            return _error(422, "Unprocessable Entity", "Invalid input")
+        start_ms, end_ms = 1000 * start_s, 1000 * end_s
+        range_said = f"{bar.name} data not available for startTime={start_s} and endTime={end_s}."
+        if start_ms < now_ms - REACH_DAYS.get(bar.name, 100_000) * DAY_MS:
+            days = REACH_DAYS[bar.name]
+            said = f"{range_said} The requested range must be within the last {days} days."
+            return _error(422, "Unprocessable Entity", said)
+        if end_ms - start_ms > MOST_DAYS.get(bar.name, 100_000) * DAY_MS:
+            said = f"{range_said} Only 8 days worth of 1m granularity data are allowed to be fetched per request."
+            return _error(422, "Unprocessable Entity", said)
+        if end_ms <= bar.floor(instrument.listed_ms):
+            said = f"Data doesn't exist for startDate = {start_s}, endDate = {end_s}"
+            return _error(400, "Bad Request", said)
+        page = market.candles(instrument.symbol, bar.name, start_ms, min(end_ms, now_ms + 1), now_ms)
+        grid = np.arange(bar.ceil(start_ms), min(end_ms, now_ms + 1), bar.step_ms)
+        opens_ms = np.union1d(grid[grid >= bar.floor(instrument.listed_ms)], page["open_ms"])
+        return _chart(page, opens_ms, instrument, bar.step_ms, now_ms)
+
+    def refusal(self, refused: PaperRefusal, now_ms: int) -> Answer:
+        """Plain text, as recorded."""
+        if refused.status == 429:
+            return Answer(429, b"Too Many Requests", media_type="text/html")
+        return html_answer(refused.status, f"{refused.status} Forbidden")
+
+
+def _chart(page: object, opens_ms: object, instrument: PaperInstrument, step_ms: int, now_ms: int) -> Answer:
+    candles, opens = np.asarray(page), np.asarray(opens_ms)
+    places = {ms: place for place, ms in enumerate(candles["open_ms"].tolist())}
+    quote: dict[str, list[object]] = {}
+    for name, column in (("open",) * 2, ("high",) * 2, ("low",) * 2, ("close",) * 2, ("volume", "base_volume")):
+        cells = candles[column].tolist()
+        quote[name] = [None if (place := places.get(ms)) is None else cells[place] for ms in opens.tolist()]
+    times = [ms // 1000 for ms in opens.tolist()]
+    if step_ms == DAY_MS and "_" not in instrument.symbol:
+        times = [seconds + SESSION_OPENS_MS // 1000 for seconds in times]
+    elif times and places and times[-1] * 1000 + step_ms > now_ms:
+        times[-1] = max(times[-1], now_ms // 1000 - 1)  # the latest trade, at its own time
+    result = {"meta": {"symbol": ticker_of(instrument), "gmtoffset": -18_000}, "indicators": {"quote": [quote]}}
+    if times:
+        result["timestamp"] = times
+    else:
+        result["indicators"] = {"quote": [{}]}
+    return json_answer({"chart": {"result": [result], "error": None}}, symbol=instrument.symbol)
+
+
+def ticker_of(instrument: PaperInstrument) -> str | None:
+    """``AAPL``, ``EURUSD=X`` of ``EUR_USD``."""
+    if "-" in instrument.symbol:
+        return None
+    return f"{instrument.symbol.replace('_', '')}=X" if "_" in instrument.symbol else instrument.symbol
