@@ -21,6 +21,7 @@ BUILT_IN: Mapping[str, str] = {
     "oanda": "backfill.exchanges.oanda:SOURCE",
     "alphavantage": "backfill.exchanges.alphavantage:SOURCE",
     "yfinance": "backfill.exchanges.yahoo:SOURCE",
+    "coingecko": "backfill.exchanges.coingecko:SOURCE",
 }
 
 
