@@ -1,134 +1,114 @@
-"""CoinGecko's OHLC of coins in dollars: to compare with, never stored.
+"""CoinGecko's candles of coins, as a registered source that is only compared with.
 
-After docs.coingecko.com/v3.0.1/reference/coins-id-ohlc (the Demo plan). The bars are of prices averaged over exchanges:
-30 minutes within the last day, 4 hours within 30 days, without volume. A bar is dated by its end. Answers are renewed
-every 15 minutes.
+After its documentation: https://docs.coingecko.com/v3.0.1/reference/coins-id-ohlc and
+https://docs.coingecko.com/v3.0.1/reference/common-errors-rate-limit.
 
-The connection ``coingecko_default``: the password is the Demo key. Symbols are not unique there (docs: "coin ID"), so
-only the coins of :data:`COIN_IDS` have a market.
+- The length of a bar follows from how many days are asked for: 30 minutes for one day, 4 hours for up to 30. There is
+  no cursor: an answer ends now.
+- A row's time is the end of its bar. Answers are up to 15 minutes old.
+- Prices are averages over exchanges, sampled: too coarse to be stored, good enough for a second opinion.
+- Coins have ids, and many coins one name: only the largest are mapped.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, ClassVar
 
 from backfill.domain.asset_names import asset_of, named_market
 from backfill.domain.intervals import Interval
 from backfill.domain.markets import Market
-from backfill.domain.timeframes import HOUR_MS, Timeframe
-from backfill.domain.venues import DAY_S, StatusRules, Venue
+from backfill.domain.timeframes import DAY_MS, HOUR_MS, Timeframe
+from backfill.domain.venues import StatusRules, Venue
 from backfill.errors import BadPayload, ExchangeError, RateLimited, RequestRefused, SymbolNotListed
 from backfill.exchanges.http_client import HttpClient
-from backfill.exchanges.source_contract import UNREADABLE_BAR, Bar, BarsAnswer, RegisteredSource, SourceAccess
+from backfill.exchanges.source_contract import UNREADABLE_BAR, Bar, BarsAnswer, RegisteredSource
 
-COIN_IDS = {
-    "BTC": "bitcoin",
-    "ETH": "ethereum",
-    "SOL": "solana",
-    "XRP": "ripple",
-    "DOGE": "dogecoin",
-    "ADA": "cardano",
-    "AVAX": "avalanche-2",
-    "LINK": "chainlink",
-    "LTC": "litecoin",
-    "BCH": "bitcoin-cash",
-    "DOT": "polkadot",
-    "TRX": "tron",
-    "BNB": "binancecoin",
-    "UNI": "uniswap",
-    "ATOM": "cosmos",
-    "NEAR": "near",
-    "AAVE": "aave",
-}
-# By timeframe: what may be asked for, in days; more would give longer bars.
-DAYS = {"30m": (1,), "4h": (7, 14, 30)}
-# Answers are renewed every 15 minutes, so the newest bars may still come.
-DECIDED_AFTER_MS = HOUR_MS
+DAYS = {"30m": 1, "4h": 30}
+# Answers are cached, and bars of a cached answer lack the newest.
+LATE_MS = HOUR_MS
+IDS = {
+    "BTC": "bitcoin", "ETH": "ethereum", "SOL": "solana", "XRP": "ripple", "DOGE": "dogecoin", "ADA": "cardano",
+    "AVAX": "avalanche-2", "LINK": "chainlink", "LTC": "litecoin", "BCH": "bitcoin-cash", "DOT": "polkadot",
+    "ATOM": "cosmos", "ALGO": "algorand", "BNB": "binancecoin", "TRX": "tron", "SHIB": "shiba-inu", "PEPE": "pepe",
+    "BONK": "bonk", "UNI": "uniswap", "AAVE": "aave",
+}  # fmt: skip
 
 
-def coin(symbol: str) -> Market | None:
-    """The coin in dollars of ``BTC-USDT``: an average of markets, which stands in for none and may judge them all."""
+def _market_named(symbol: str) -> Market | None:
     asset = asset_of(symbol)
-    if asset is None or asset.kind != "coin" or asset.quote != "USD" or asset.base not in COIN_IDS:
+    if asset is None or asset.kind != "coin" or asset.quote != "USD" or asset.base not in IDS:
         return None
-    return replace(named_market(asset, COIN_IDS[asset.base]), is_spot=False)
+    # An average of all markets stands for the coin itself, so it may judge, as spot of one exchange may not.
+    return replace(named_market(asset, IDS[asset.base]), is_spot=False)
 
 
-VENUE = Venue(
+COINGECKO = Venue(
     source="coingecko",
     client="registered",
-    market_named=coin,
+    market_named=_market_named,
     fills=False,
-    needs_key=True,
-    rows_per_page=60,
+    spot=False,
+    rows_per_page=120,
     fewer_rows={"30m": 38},
-    reach_days={name: days[-1] for name, days in DAYS.items()},
+    reach_days=DAYS,
     timeframes=tuple(DAYS),
     bounded=True,
     volume="none",
-    # docs, Demo plan: 30 a minute, 10,000 a month.
-    limits_per_period_s=((25, 60), (300, DAY_S)),
-    spacing_ms=2000,
-    rules=StatusRules(forbidden="ban", ban_s=600, rate_limit_s=60),
+    limits_per_period_s=((10, 60),),  # docs: 30 with a key of the demo plan, 5 to 15 without
+    spacing_ms=2500,
+    rules=StatusRules(forbidden="ban", ban_s=300, rate_limit_s=60),
 )
 
 
 class CoinGeckoClient(HttpClient):
-    """See :class:`backfill.exchanges.source_contract.CandleClient`."""
+    """GET /api/v3/coins/.../ohlc."""
 
-    venue: ClassVar[Venue] = VENUE
+    venue: ClassVar[Venue] = COINGECKO
     public_url: ClassVar[str] = "https://api.coingecko.com"
 
-    def __init__(self, access: SourceAccess, clock: Callable[[], float] = time.time) -> None:
-        super().__init__(access)
-        self._clock = clock
-
-    def headers(self) -> Mapping[str, str]:
-        """docs, Authentication: the Demo key."""
-        return {"x-cg-demo-api-key": str(self._access.key)}
+    def headers(self) -> dict[str, str]:
+        """The key of the demo plan, if there is one."""
+        return {"x-cg-demo-api-key": self._access.key} if self._access.key else {}
 
     def bars(self, venue_symbol: str, timeframe: Timeframe, window: Interval) -> BarsAnswer:
-        """One request, whose answer ends now and begins some days before."""
-        now_ms = round(1000 * self._clock())
-        oldest_ms = VENUE.oldest_open_ms(timeframe.step_ms, now_ms) or window.start
-        covers = Interval(min(max(window.start, oldest_ms), window.end), window.end)
-        if covers.start == covers.end:
-            return BarsAnswer([], self.server_ms, 0.0, covers, has_volume=False)
-        age_days = (now_ms - covers.start) / (DAY_S * 1000)
-        days = next((days for days in DAYS[timeframe.name] if days > age_days + 0.5), DAYS[timeframe.name][-1])
+        """Of the newest bars those in the window."""
+        days = DAYS[timeframe.name]
         answer = self.get(f"/api/v3/coins/{venue_symbol}/ohlc", {"vs_currency": "usd", "days": str(days)})
         if not isinstance(answer.document, list):
-            raise BadPayload("coingecko", f"{venue_symbol}: no list of bars")
+            raise BadPayload(COINGECKO.source, f"{venue_symbol}: no list of candles")
+        now_ms = answer.server_ms or round(time.time() * 1000)
+        from_ms = timeframe.ceil(now_ms - days * DAY_MS)
+        if from_ms >= window.end:
+            raise RequestRefused(COINGECKO.source, f"{venue_symbol}: has {timeframe.name} of {days} days back only")
         bars = [_bar(row, timeframe) for row in answer.document]
-        inside = [bar for bar in bars if not isinstance(bar.open_ms, int) or covers.start <= bar.open_ms < covers.end]
-        told_ms = now_ms if answer.server_ms is None else answer.server_ms
-        decided_ms = timeframe.floor(told_ms - DECIDED_AFTER_MS - timeframe.step_ms)
-        return BarsAnswer(inside, answer.server_ms, answer.latency_ms, covers, decided_ms, has_volume=False)
+        if bars and isinstance(bars[-1].open_ms, int) and not timeframe.is_on_grid(bars[-1].open_ms):
+            del bars[-1]  # the running bar, which ends now
+        covers = Interval(max(window.start, from_ms), window.end)
+        asked = [bar for bar in bars if bar is UNREADABLE_BAR or covers.start <= bar.open_ms < covers.end]
+        late_ms = timeframe.floor(now_ms - LATE_MS)
+        return BarsAnswer(asked, answer.server_ms, answer.latency_ms, covers, late_ms, has_volume=False)
 
     def error_in(self, status: int, document: Any, where: str) -> ExchangeError | None:
-        """``{"error": text}`` or ``{"status": {"error_code", "error_message"}}``, or both one in the other."""
-        outer = document if isinstance(document, dict) else {}
-        error = outer.get("error")
-        inner = (error if isinstance(error, dict) else outer).get("status")
-        code = inner.get("error_code") if isinstance(inner, dict) else None
-        if code == 429:
-            return RateLimited("coingecko", "too many requests", VENUE.rules.rate_limit_s)
-        if status in (429, 451) or status >= 500 or (error is None and code is None):
+        """Errors are {"error": "..."} or {"status": {"error_code": ..., "error_message": ...}}."""
+        if not isinstance(document, dict) or status in (429, 451) or status >= 500:
             return None
-        text = self.hidden(f"{error or inner!r}")[:160]
-        if status == 404 and "not found" in text:
-            return SymbolNotListed("coingecko", where.split("/")[-2])
-        return RequestRefused("coingecko", f"{where}: {text}")
+        error, named = document.get("error"), document.get("status")
+        if error == "coin not found":
+            return SymbolNotListed(COINGECKO.source, where.split("/")[-2], "coin not found")
+        if isinstance(named, dict):
+            error = named.get("error_message")
+            if named.get("error_code") == 429:
+                return RateLimited(COINGECKO.source, str(error)[:120], COINGECKO.rules.rate_limit_s)
+        return RequestRefused(COINGECKO.source, self.hidden(f"{where}: {error!s:.120}"))
 
 
 def _bar(row: Any, timeframe: Timeframe) -> Bar:
-    """End in ms, open, high, low, close."""
     if not isinstance(row, list) or len(row) != 5 or not isinstance(row[0], int):
         return UNREADABLE_BAR
-    return Bar(row[0] - timeframe.step_ms, row[1], row[2], row[3], row[4], None)
+    end_ms, first, high, low, close = row
+    return Bar(end_ms - timeframe.step_ms, first, high, low, close, None)
 
 
-SOURCE = RegisteredSource(VENUE, CoinGeckoClient)
+SOURCE = RegisteredSource(COINGECKO, CoinGeckoClient)

@@ -220,7 +220,8 @@ class SourceContract:
         """Two and a half pages as planned are the market, bar for bar."""
         with self.source(bench) as source:
             step_ms, end_ms = self.step.step_ms, self.step.floor(NOW_MS) - 15 * self.step.step_ms
-            window = Interval(end_ms - source.rows_per_page * 5 // 2 * step_ms, end_ms)
+            reach_ms = self.venue_of().oldest_open_ms(step_ms, NOW_MS) or 0
+            window = Interval(max(reach_ms, end_ms - source.rows_per_page * 5 // 2 * step_ms), end_ms)
             pages = [self.ask(source, one.after_ms) for one in plan_pages([window], step_ms, source.rows_per_page)]
         opens = np.concatenate([page.candles["open_ms"] for page in reversed(pages)])
         inside = opens[(opens >= window.start) & (opens < window.end)]
@@ -266,7 +267,7 @@ class SourceContract:
     def test_threads_may_share_it(self, bench: Bench) -> None:
         """Four at once get what one gets."""
         with self.source(bench) as source:
-            cursors = [self.step.floor(NOW_MS) - n * PAGE * self.step.step_ms for n in range(1, 9)]
+            cursors = [self.step.floor(NOW_MS) - n * 7 * self.step.step_ms for n in range(1, 9)]
             with ThreadPoolExecutor(4) as threads:
                 at_once = list(threads.map(lambda after_ms: self.ask(source, after_ms), cursors))
             for page, after_ms in zip(at_once, cursors, strict=True):
@@ -314,10 +315,16 @@ class SourceContract:
         assert absent == set(gone)
 
     def test_before_the_listing_there_is_nothing_and_no_error(self, bench: Bench) -> None:
-        """An empty answer is an answer."""
+        """An empty answer is an answer; beyond the source's reach there is an error instead."""
         listed_ms = bench.exchange.market.instrument(self.symbol).listed_ms
+        after_ms = self.step.floor(listed_ms) - 50 * self.step.step_ms
+        reach_ms = self.venue_of().oldest_open_ms(self.step.step_ms, NOW_MS)
         with self.source(bench) as source:
-            page = self.ask(source, self.step.floor(listed_ms) - 50 * self.step.step_ms)
+            if reach_ms is not None and after_ms < reach_ms:
+                with pytest.raises(ExchangeError):
+                    self.ask(source, after_ms)
+                return
+            page = self.ask(source, after_ms)
         assert (len(page.candles), page.broken, page.is_clean) == (0, [], True)
         assert page.is_the_end or self.silent(page)
 

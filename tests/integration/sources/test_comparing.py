@@ -23,15 +23,15 @@ from integration.validation.validations import findings, page_checks, validate
 from waiting import PATIENCE_S
 
 # CoinGecko on the day of these tests, whose reach does not go by the day on which they run.
-GECKO = f"""
+GECKO = """
 from dataclasses import replace
 
-from backfill.exchanges.coingecko import VENUE, CoinGeckoClient
+from backfill.exchanges.coingecko import COINGECKO, CoinGeckoClient
 from backfill.exchanges.source_contract import RegisteredSource
 
 SOURCE = RegisteredSource(
-    replace(VENUE, source="gecko", reach_days={{}}),
-    lambda access: CoinGeckoClient(access, clock=lambda: {NOW_MS / 1000}),
+    replace(COINGECKO, source="gecko", reach_days={}),
+    CoinGeckoClient,
 )
 """
 
@@ -82,11 +82,3 @@ def test_it_finds_a_bar_that_somebody_spoilt_and_the_primary_mends_it(store: Can
     assert (report.problems, venues.asked("gecko") > 0) == ([], True)
     (change,) = store.connection.execute("SELECT reason FROM backfill.revisions ORDER BY id DESC LIMIT 1").fetchone()
     assert change == "provider_correction"
-
-
-def test_what_only_it_has_stays_a_gap(store: CandleStore, venues: Keyed) -> None:
-    window = want(store, timeframe="4h", sources=("blofin", "gecko"), history_ms=10 * DAY_MS)
-    venues["blofin"].faults.on("error_503")
-    (report,) = run(venues, [window])
-    assert report.missing_after == 60
-    assert sources_stored(store, window) == {}

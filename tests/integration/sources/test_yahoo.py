@@ -1,121 +1,101 @@
-"""Yahoo's chart endpoint: the kit, and what is its own."""
+"""Yahoo's charts on paper: the kit, bars without trades, reach by timeframe, days by date."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from dataclasses import replace
 
 import pytest
-import requests
 
 from backfill.domain.intervals import Interval
-from backfill.domain.timeframes import DAY_MS, MINUTE_MS, timeframe
-from backfill.errors import BadPayload, RequestRefused
-from backfill.exchanges.source_contract import RegisteredSource, SourceAccess
-from backfill.exchanges.yahoo import VENUE, YahooClient, american_stock
+from backfill.domain.timeframes import DAY_MS, MINUTE_MS, TIMEFRAMES
+from backfill.errors import RequestRefused
+from backfill.exchanges.yahoo import SOURCE, YAHOO, YahooClient
+from backfill.paper.coins import STOCKS_AND_CURRENCIES
 from backfill.paper.market import PaperMarket
-from backfill.paper.server import PaperExchange
 from backfill.paper.synthetic_market import SyntheticMarket
 from backfill.paper.yahoo_protocol import YahooProtocol
-from backfill.testing.source_contract import NOW_MS, Bench, SourceContract
-from integration.sources.assets import asset
+from backfill.testing.source_contract import NOW_MS, SourceContract
 
-MINUTE, DAY = timeframe("1m"), timeframe("1d")
-THIS_MINUTE_MS = MINUTE.floor(NOW_MS)
-MARKET = SyntheticMarket(coins=[asset("AAPL", "0.01", 228.5, listed_ms=NOW_MS - 5 * DAY_MS)], quiet_bars="absent")
-QUIET = SyntheticMarket(coins=[asset("AAPL", "0.01", 228.5)], quiet_share=0.3, quiet_bars="absent")
+MARKET = SyntheticMarket(coins=STOCKS_AND_CURRENCIES, quiet_share=0.3, quiet_bars="absent")
 
-
-def client_at_now(access: SourceAccess) -> YahooClient:
-    return YahooClient(access, clock=lambda: NOW_MS / 1000)
+# Listed within the reach of its minutes: before that there is nothing, further back an error.
+apple = STOCKS_AND_CURRENCIES[0]
+new_listing = replace(apple, instrument=replace(apple.instrument, listed_ms=NOW_MS - 3 * DAY_MS))
 
 
-class TestYahoo(SourceContract):
-    registered = RegisteredSource(VENUE, client_at_now)
+class TestStock(SourceContract):
+    registered = SOURCE
     protocol = YahooProtocol
     symbol = "AAPL"
     unlisted = "NOSUCH"
 
     def market(self) -> PaperMarket:
+        return SyntheticMarket(coins=[new_listing, *STOCKS_AND_CURRENCIES[1:]])
+
+
+class Quiet(TestStock):
+    def market(self) -> PaperMarket:
         return MARKET
 
 
-class TestYahooWithQuotesAndNulls(TestYahoo):
-    @staticmethod
-    def protocol() -> YahooProtocol:
-        return YahooProtocol(live_quote=True, nulls=True)
+def test_nulls_are_bars_without_trades() -> None:
+    end_ms = NOW_MS - NOW_MS % MINUTE_MS - 30 * MINUTE_MS
+    window = Interval(end_ms - 300 * MINUTE_MS, end_ms)
+    with Quiet().bench_at() as bench:
+        answer = SOURCE.open(bench.access()).bars("AAPL", TIMEFRAMES["1m"], window)
+    true = MARKET.candles("AAPL", "1m", window.start, window.end)
+    assert [bar.open_ms for bar in answer.bars] == true["open_ms"].tolist()
+    assert 100 < len(answer.bars) < 300
 
 
-@contextmanager
-def yahoo(market: PaperMarket = QUIET, **how: bool) -> Iterator[Bench]:
-    with PaperExchange(market, YahooProtocol(**how), clock=lambda: NOW_MS) as exchange, requests.Session() as session:
-        yield Bench(exchange, session)
-
-
-def test_the_newest_quote_is_no_bar_and_rows_of_nulls_are_none() -> None:
-    window = Interval(THIS_MINUTE_MS - 60 * MINUTE_MS, THIS_MINUTE_MS + MINUTE_MS)
-    with yahoo() as plain, yahoo(live_quote=True, nulls=True) as other:
-        true, told = (client_at_now(bench.access()).bars("AAPL", MINUTE, window) for bench in (plain, other))
-    assert 20 < len(true.bars) < 60
-    assert told.bars == true.bars
+@pytest.mark.parametrize(("name", "days"), [("1m", 7), ("5m", 60), ("30m", 60), ("1d", None)])
+def test_it_is_asked_no_further_back_than_it_serves(name: str, days: int | None) -> None:
+    oldest_ms = YAHOO.oldest_open_ms(TIMEFRAMES[name].step_ms, NOW_MS)
+    if days is None:
+        assert oldest_ms is None
+    else:
+        assert oldest_ms is not None
+        assert 0 < oldest_ms - (NOW_MS - days * DAY_MS) <= 11 * TIMEFRAMES[name].step_ms
 
 
 @pytest.mark.parametrize(("name", "days"), [("1m", 7), ("5m", 60), ("15m", 60), ("30m", 60)])
-def test_of_a_window_that_reaches_too_far_back_only_the_rest_is_asked_and_spoken_for(name: str, days: int) -> None:
-    bar = timeframe(name)
-    window = Interval(bar.floor(NOW_MS - (days + 3) * DAY_MS), bar.floor(NOW_MS - (days - 1) * DAY_MS))
-    with yahoo() as bench:
-        answer = client_at_now(bench.access()).bars("AAPL", bar, window)
-    oldest_ms = VENUE.oldest_open_ms(bar.step_ms, NOW_MS)
-    assert answer.covers == Interval(oldest_ms, window.end)
-    assert NOW_MS - days * DAY_MS < oldest_ms <= min(row.open_ms for row in answer.bars)
-
-
-def test_a_window_out_of_reach_costs_no_request_and_says_nothing() -> None:
-    start_ms = THIS_MINUTE_MS - 20 * DAY_MS
-    with yahoo() as bench:
-        answer = client_at_now(bench.access()).bars("AAPL", MINUTE, Interval(start_ms, start_ms + DAY_MS))
-        assert bench.exchange.requests.total == 0
-    assert (answer.bars, answer.covers) == ([], Interval(start_ms + DAY_MS, start_ms + DAY_MS))
-
-
-def test_what_yahoo_refuses_is_an_error_with_its_words() -> None:
-    start_ms = THIS_MINUTE_MS - 20 * DAY_MS
-    with yahoo() as bench:
-        ahead = YahooClient(bench.access(), clock=lambda: start_ms / 1000)
-        with pytest.raises(RequestRefused, match="within the last 7 days"):
-            ahead.bars("AAPL", MINUTE, Interval(start_ms - DAY_MS, start_ms))
-
-
-def test_days_are_unbounded_and_stand_at_midnight_of_their_date() -> None:
-    end_ms = DAY.floor(NOW_MS)
-    with yahoo() as bench:
-        answer = client_at_now(bench.access()).bars("AAPL", DAY, Interval(end_ms - 400 * DAY_MS, end_ms))
-    assert [bar.open_ms for bar in answer.bars] == list(range(end_ms - 400 * DAY_MS, end_ms, DAY_MS))
+def test_of_a_page_that_begins_beyond_its_reach_the_rest_is_asked_and_spoken_for(name: str, days: int) -> None:
+    """A full page back from now begins so."""
+    bar = TIMEFRAMES[name]
+    end_ms = bar.floor(NOW_MS)
+    window = Interval(end_ms - max(YAHOO.rows(name), days * DAY_MS // bar.step_ms) * bar.step_ms, end_ms)
+    with Quiet().bench_at() as bench:
+        answer = YahooClient(bench.access(), clock=lambda: NOW_MS / 1000).bars("AAPL", bar, window)
+    assert answer.covers == Interval(YAHOO.oldest_open_ms(bar.step_ms, NOW_MS), end_ms)
+    assert answer.covers.start <= min(row.open_ms for row in answer.bars) < window.start + DAY_MS
 
 
 @pytest.mark.parametrize(
-    "meta", [{"symbol": "MSFT"}, {"dataGranularity": "1d"}, {"exchangeTimezoneName": "Mars/Olympus"}, {}]
+    ("fault", "rule"),
+    [({"name": "garbled", "value": "text"}, "field_is_malformed"), ({"name": "duplicated"}, None)],
 )
-def test_a_chart_of_something_else_is_no_answer(meta: dict[str, str]) -> None:
-    from backfill.exchanges.yahoo import _chart
-
-    sound = {"symbol": "AAPL", "dataGranularity": "1m", "exchangeTimezoneName": "America/New_York"}
-    told = {**sound, **meta} if meta else {}
-    with pytest.raises(BadPayload):
-        _chart({"chart": {"result": [{"meta": told, "indicators": {"quote": [{}]}}]}}, "AAPL", MINUTE)
-
-
-def test_names_of_stocks_are_those_in_dollars() -> None:
-    named = {name: american_stock(name) for name in ("AAPL", "BRK.B", "VOD.L", "EUR_USD", "BTC-USDT")}
-    assert {name: found and found.venue_symbol for name, found in named.items()} == {
-        "AAPL": "AAPL",
-        "BRK.B": "BRK-B",
-        "VOD.L": None,
-        "EUR_USD": None,
-        "BTC-USDT": None,
-    }
+def test_faults_of_pages_reach_the_rules(fault: dict[str, str], rule: str | None) -> None:
+    kit = TestStock()
+    with kit.bench_at() as bench, kit.source(bench) as source:
+        bench.exchange.faults.on(fault.pop("name"), requests=1, **fault)
+        page = kit.ask(source, NOW_MS - NOW_MS % MINUTE_MS - 30 * MINUTE_MS)
+    assert [row.rule for row in page.broken] == ([rule] if rule else [])
+    assert len(page.rows) == len(page.candles) + 1
 
 
-def test_hours_are_not_asked_for_since_theirs_begin_at_half_past() -> None:
-    assert not VENUE.serves("1h")
+def test_beyond_its_reach_is_an_error_and_not_silence() -> None:
+    old_ms = NOW_MS - NOW_MS % DAY_MS - 90 * DAY_MS
+    with TestStock().bench_at() as bench, pytest.raises(RequestRefused, match="within the last 30 days"):
+        SOURCE.open(bench.access()).bars("AAPL", TIMEFRAMES["1m"], Interval(old_ms, old_ms + DAY_MS))
+
+
+def test_days_of_pairs_are_not_asked_for() -> None:
+    today_ms = NOW_MS - NOW_MS % DAY_MS
+    with TestStock().bench_at() as bench:
+        client = SOURCE.open(bench.access())
+        with pytest.raises(RequestRefused, match="London"):
+            client.bars("EURUSD=X", TIMEFRAMES["1d"], Interval(today_ms - 9 * DAY_MS, today_ms))
+        minutes = client.bars("EURUSD=X", TIMEFRAMES["5m"], Interval(today_ms - DAY_MS, today_ms))
+        assert bench.exchange.requests.total == 1
+    assert minutes.bars
+    assert not minutes.has_volume
