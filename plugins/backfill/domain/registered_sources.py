@@ -17,11 +17,11 @@ from backfill.errors import ConfigurationError
 GROUP = "backfill.sources"
 # As entry points, which a tree that was only copied does not have.
 BUILT_IN: Mapping[str, str] = {
-    "coingecko": "backfill.exchanges.coingecko_client:SOURCE",
-    "alphavantage": "backfill.exchanges.alphavantage_client:SOURCE",
-    "yfinance": "backfill.exchanges.yfinance_client:SOURCE",
     "polygon": "backfill.exchanges.polygon:SOURCE",
     "oanda": "backfill.exchanges.oanda:SOURCE",
+    "alphavantage": "backfill.exchanges.alphavantage:SOURCE",
+    "yfinance": "backfill.exchanges.yahoo:SOURCE",
+    "coingecko": "backfill.exchanges.coingecko:SOURCE",
 }
 
 

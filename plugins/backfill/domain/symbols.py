@@ -201,13 +201,13 @@ def _by_name(instrument: Instrument, venue: Venue, markets: Sequence[Market], *,
     if not markets:
         return Refusal(f"{venue.source} has no market for {instrument.symbol}")
     (market,) = markets
+    scale = _price_scale(instrument.base, market.base, k_is_thousand=venue.k_is_thousand) or 1.0
     if not market.is_spot:
-        return Listing(market.venue_symbol, "perpetual", 1.0, 1.0)
+        return Listing(market.venue_symbol, "perpetual", scale, 1 / scale)
     if instrument.base in NO_TWIN_ELSEWHERE:
         return Refusal(f"{instrument.base} is a stock, a metal or an index: elsewhere the name means something else")
     if not (venue.spot and spot_proxy):
         return Refusal(f"{venue.source} has spot only, and {instrument.symbol} allows no stand-in")
-    scale = _price_scale(instrument.base, market.base, k_is_thousand=venue.k_is_thousand) or 1.0
     return Listing(market.venue_symbol, "spot_proxy", scale, 1 / scale)
 
 

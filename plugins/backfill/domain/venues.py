@@ -14,7 +14,7 @@ from typing import Any, Literal
 from backfill.domain.markets import Market
 from backfill.domain.price_kinds import TRADE, PriceKind
 from backfill.domain.registered_sources import is_registered, registered_source
-from backfill.domain.timeframes import timeframe
+from backfill.domain.timeframes import DAY_MS, TIMEFRAMES
 from backfill.errors import ConfigurationError
 
 DAY_S = 24 * 3600
@@ -63,7 +63,7 @@ class Venue:
     rows_per_page: int = 100
     fewer_rows: Mapping[str, int] = field(default_factory=dict)  # by timeframe
     reach_bars: int | None = None  # bars back from now; None: to the listing, or unknown
-    reach_days: Mapping[str, int] = field(default_factory=dict)  # the same in days, by timeframe
+    reach_days: Mapping[str, int] = field(default_factory=dict)  # back from now, by timeframe
     timeframes: tuple[str, ...] | None = None  # on our UTC grid; None: ccxt's except ZONED_TIMEFRAMES
     since_inclusive: bool = True  # false: without the bar at `since`
     sends_until: bool = False  # ccxt needs the window's end
@@ -142,8 +142,8 @@ class Venue:
         """The oldest open time worth requesting, in ms; None: unknown."""
         bars = self.serves_bars
         for name, days in self.reach_days.items():
-            if timeframe(name).step_ms == step_ms:
-                bars = days * DAY_S * 1000 // step_ms - REACH_MARGIN_BARS
+            if TIMEFRAMES[name].step_ms == step_ms:
+                bars = days * DAY_MS // step_ms - REACH_MARGIN_BARS
         return None if bars is None else now_ms - now_ms % step_ms - bars * step_ms
 
 

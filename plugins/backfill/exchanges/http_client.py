@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import time
 from collections.abc import Mapping
 from contextlib import suppress
@@ -20,6 +21,23 @@ from backfill.exchanges.http_answers import json_of, read_until, reason, server_
 from backfill.exchanges.source_contract import SourceAccess
 
 MAX_ANSWER_BYTES = 32 * 1024 * 1024
+
+
+class _HiddenKeys(logging.Filter):
+    """urllib3 logs addresses at DEBUG, and some sources take their key nowhere else."""
+
+    keys: ClassVar[set[str]] = set()
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        text = record.getMessage()
+        if any(key in text for key in self.keys):
+            for key in self.keys:
+                text = text.replace(key, "***")
+            record.msg, record.args = text, ()
+        return True
+
+
+logging.getLogger("urllib3.connectionpool").addFilter(_HiddenKeys())
 
 
 class JsonAnswer(NamedTuple):
@@ -43,6 +61,7 @@ class HttpClient:
         self.requests_made = 0
         self.server_ms: int | None = None
         self._access = access
+        _HiddenKeys.keys.update(key for key in (access.api_key, access.api_secret) if key)
         self._base_url = (access.base_url or self.public_url).rstrip("/")
 
     def markets(self) -> list[Market]:

@@ -6,8 +6,8 @@ https://developer.oanda.com/rest-live-v20/development-guide/ (hosts, time format
 
 - Days and weeks open in New York's evening by default; ``dailyAlignment`` 0 in UTC and weeks from Monday are our grid.
 - ``volume`` counts prices, not units: it is left out.
-- A ``to`` in the future is an error, so a page is asked by its start and its number of bars; where bars are missing
-  such a page reaches beyond its window, and what is beyond is left out.
+- A window is asked by both ends, so that a row with a wrong time is a stranger. An end in the future is an error: then
+  it is asked by its start and its number of bars, and there is nothing beyond.
 - The connection's extra has ``{"options": {"environment": "live", "price": "mid"}}``: practice or live; mid, bid, ask.
 """
 
@@ -54,6 +54,10 @@ OANDA = Venue(
 )
 
 
+class _InTheFuture(RequestRefused):
+    """The window's end is later than OANDA's clock."""
+
+
 class OandaClient(HttpClient):
     """GET /v3/instruments/.../candles."""
 
@@ -70,25 +74,27 @@ class OandaClient(HttpClient):
         return {"Authorization": f"Bearer {self._access.key}", "Accept-Datetime-Format": "UNIX"}
 
     def bars(self, venue_symbol: str, timeframe: Timeframe, window: Interval) -> BarsAnswer:
-        """Bars from the window's start on; ``complete`` says which are over."""
-        answer = self.get(
-            f"/v3/instruments/{venue_symbol}/candles",
-            {
-                "price": PRICES[self._price],
-                "granularity": GRANULARITIES[timeframe.name],
-                "from": str(window.start // 1000),
-                "count": str((window.end - window.start) // timeframe.step_ms),
-                "dailyAlignment": "0",
-                "alignmentTimezone": "UTC",
-                "weeklyAlignment": "Monday",
-            },
-        )
+        """The bars of the window; ``complete`` says which are over. Two requests if it ends in the future."""
+        asked = {
+            "price": PRICES[self._price],
+            "granularity": GRANULARITIES[timeframe.name],
+            "from": str(window.start // 1000),
+            "dailyAlignment": "0",
+            "alignmentTimezone": "UTC",
+            "weeklyAlignment": "Monday",
+        }
+        path = f"/v3/instruments/{venue_symbol}/candles"
+        try:
+            # A second less, so that it does not matter whether the end is inclusive.
+            answer = self.get(path, {**asked, "to": str(window.end // 1000 - 1)})
+        except _InTheFuture:
+            answer = self.get(path, {**asked, "count": str((window.end - window.start) // timeframe.step_ms)})
         rows = answer.document.get("candles")
         if not isinstance(rows, list):
             raise BadPayload(OANDA.source, f"{venue_symbol}: no list of candles")
-        bars = [_bar(row, self._price) for row in rows]
-        asked = [bar for bar in bars if not (isinstance(bar.open_ms, int) and bar.open_ms >= window.end)]
-        return BarsAnswer(asked, answer.server_ms, answer.latency_ms, has_volume=False)
+        return BarsAnswer(
+            [_bar(row, self._price) for row in rows], answer.server_ms, answer.latency_ms, has_volume=False
+        )
 
     def error_in(self, status: int, document: Any, where: str) -> ExchangeError | None:
         """Errors are {"errorMessage": "..."}, with a status of 400 or 401."""
@@ -100,6 +106,8 @@ class OandaClient(HttpClient):
         said = self.hidden(str(message))[:120]
         if "for 'instrument'" in said:
             return SymbolNotListed(OANDA.source, where.split("/")[-2], said)
+        if "'to'. Time is in the future" in said:
+            return _InTheFuture(OANDA.source, f"{where}: {said}")
         if status == 401:
             return RequestRefused(OANDA.source, f"{said} (a token of practice is none of live, and the reverse)")
         return RequestRefused(OANDA.source, f"{where}: {said}")

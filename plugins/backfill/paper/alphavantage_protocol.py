@@ -1,137 +1,87 @@
-"""Alpha Vantage's API: days and weeks of stocks.
+"""Alpha Vantage's TIME_SERIES_DAILY and FX_DAILY, after https://www.alphavantage.co/documentation/.
 
-After www.alphavantage.co/documentation and /premium; errors as quoted in public issues. Every answer has status 200.
-The newest 100 days come without payment; all of them only to a ``premium`` key. 25 requests a day, and one a second.
+Every answer has status 200; limits and errors are sentences, as others recorded them. The newest day is the running
+one.
+``compact`` has 100 days, ``full`` all; without ``has_full`` that needs a higher plan.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import datetime, timezone
-from typing import Any
 
-from backfill.domain.timeframes import DAY_MS, TIMEFRAMES, Timeframe
-from backfill.errors import UnknownSymbol
+from backfill.domain.timeframes import DAY_MS, TIMEFRAMES
 from backfill.paper.limits import HouseRules, PaperRefusal, RequestWindow
-from backfill.paper.market import PaperInstrument, PaperMarket
+from backfill.paper.market import PaperMarket
 from backfill.paper.protocol import (
     FOREVER_MS,
     Answer,
     CandleWire,
-    Cells,
     PlainRequests,
     Query,
     decimals_of,
+    fixed_decimals,
     html_answer,
     json_answer,
 )
 
-QUERY = "/query"
-COMPACT_ROWS = 100
-LATEST_ROW = 10**6
-SERIES: dict[str, tuple[str, Timeframe]] = {
-    "TIME_SERIES_DAILY": ("Time Series (Daily)", TIMEFRAMES["1d"]),
-    "TIME_SERIES_WEEKLY": ("Weekly Time Series", TIMEFRAMES["1w"]),
-}
-COLUMNS = ("1. open", "2. high", "3. low", "4. close", "5. volume")
-NO_KEY = "the parameter apikey is invalid or missing. Please claim your free API key on the support page."
-INVALID = (
-    "Invalid API call. Please retry or visit the documentation (https://www.alphavantage.co/documentation/) for {}."
-)
-A_DAY = (
-    "Thank you for using Alpha Vantage! Please consider spreading out your free API requests more sparingly. You may "
-    "subscribe to any of the premium plans to lift the free key rate limit (25 requests per day) and instantly unlock "
-    "all premium endpoints"
-)
-PREMIUM = (
-    "Thank you for using Alpha Vantage! The outputsize=full parameter value is a premium feature for the {} endpoint."
-)
-
-HOUSE_RULES = HouseRules((RequestWindow(25, span_ms=DAY_MS), RequestWindow(1, span_ms=1000)))
+COMPACT, WHOLE = 100, 10_000
+PAPER_KEY = "paper-key-5c1e"
+FUNCTIONS = {"TIME_SERIES_DAILY": "Time Series (Daily)", "FX_DAILY": "Time Series FX (Daily)"}
+THANKS = "Thank you for using Alpha Vantage! "
+PREMIUM = "You may subscribe to any of the premium plans at https://www.alphavantage.co/premium/"
 
 
-def _series(body: Any) -> tuple[str, Timeframe]:
-    return next(series for series in SERIES.values() if series[0] in body)
-
-
-def _flat(body: Any) -> list[Cells]:
-    """Days and weeks as rows: time in ms, o, h, l, c, volume; a week by its last day."""
-    return [[_ms(date), *row.values()] for date, row in body[_series(body)[0]].items()]
-
-
-def _put(body: Any, rows: Sequence[Cells]) -> None:
-    body[_series(body)[0]] = {_date(ms): dict(zip(COLUMNS, cells, strict=True)) for ms, *cells in rows}
-
-
-WIRE = CandleWire(
-    (QUERY,),
-    lambda query: SERIES[query["function"]][1],
-    _flat,
-    put_rows=_put,
-    has_cursor=False,
-)
+def _no_list(_: object) -> list[object]:
+    raise KeyError("its days are an object by date")
 
 
 class AlphaVantageProtocol(PlainRequests):
-    """See :class:`backfill.paper.protocol.ExchangeProtocol`. Served to those with ``key``."""
+    """See :class:`backfill.paper.protocol.ExchangeProtocol`. It has no list of rows, so page faults pass it by."""
 
-    house_rules = HOUSE_RULES
-    wire = WIRE
+    house_rules = HouseRules((RequestWindow(25, span_ms=DAY_MS), RequestWindow(1, span_ms=1000)))
+    wire = CandleWire(("/query",), lambda query: TIMEFRAMES["1d"], _no_list)
 
-    def __init__(self, key: str = "paper-key", *, premium: bool = False) -> None:
-        self.key = key
-        self.premium = premium
+    def __init__(self, *, has_full: bool = True) -> None:
+        self._has_full = has_full
 
     def answer(self, market: PaperMarket, method: str, path: str, query: Query, now_ms: int) -> Answer:
-        """Answer days and weeks, newest first, the running one included."""
-        if method != "GET" or path != QUERY:
-            return html_answer(404, "404 Not Found")
-        if query.get("apikey") != self.key:
-            return json_answer({"Error Message": NO_KEY})
-        function = query.get("function", "")
-        if function not in SERIES:
-            return json_answer({"Error Message": "This API function does not exist."})
-        if query.get("outputsize") == "full" and function == "TIME_SERIES_DAILY" and not self.premium:
-            return json_answer({"Information": PREMIUM.format(function)})
-        try:
-            return self._rows(market, market.instrument(query.get("symbol", "")), query, now_ms)
-        except UnknownSymbol:
-            return json_answer({"Error Message": INVALID.format(function)})
-
-    def _rows(self, market: PaperMarket, instrument: PaperInstrument, query: Query, now_ms: int) -> Answer:
-        name, bar = SERIES[query["function"]]
-        is_compact = bar.step_ms == DAY_MS and query.get("outputsize") != "full"
-        rows = COMPACT_ROWS if is_compact else LATEST_ROW
-        candles = market.newest(instrument.symbol, bar.name, 0, FOREVER_MS, rows, now_ms)
-        decimals = decimals_of(instrument.tick_size)
-        body: dict[str, Any] = {
-            "Meta Data": {"1. Information": name, "2. Symbol": instrument.symbol, "5. Time Zone": "US/Eastern"},
-            name: {},
-        }
-        today_ms, last_day_ms = now_ms - now_ms % DAY_MS, bar.step_ms - DAY_MS
-        told = [
-            [
-                open_ms + last_day_ms if open_ms % DAY_MS else min(open_ms + last_day_ms, today_ms),
-                *(f"{price:.{max(4, decimals)}f}" for price in prices),
-                f"{volume:.0f}",
-            ]
-            for open_ms, *prices, volume, _ in reversed(candles.tolist())
+        """Answer the two functions."""
+        key, function = query.get("apikey"), query.get("function", "")
+        if not key:
+            return json_answer({"Error Message": "the parameter apikey is invalid or missing."})
+        if function not in FUNCTIONS:
+            return json_answer({"Information": f"{THANKS}This is a premium endpoint. {PREMIUM}"})
+        is_pair = function == "FX_DAILY"
+        name = f"{query.get('from_symbol')}_{query.get('to_symbol')}" if is_pair else query.get("symbol", "")
+        instrument = {one.symbol: one for one in market.instruments}.get(name)
+        if instrument is None or ("_" in name) != is_pair:
+            advice = "Please retry or visit the documentation (https://www.alphavantage.co/documentation/)"
+            return json_answer({"Error Message": f"Invalid API call. {advice} for {function}."})
+        is_full = query.get("outputsize") == "full"
+        if is_full and not self._has_full:
+            return json_answer({"Information": f"{THANKS}outputsize=full is a premium feature. {PREMIUM}"})
+        days = market.newest(name, "1d", 0, FOREVER_MS, WHOLE if is_full else COMPACT, now_ms)[::-1]
+        columns = [
+            fixed_decimals(days[column], decimals_of(instrument.tick_size))
+            for column in ("open", "high", "low", "close")
         ]
-        _put(body, told)
-        return json_answer(body, symbol=instrument.symbol)
+        names = ["1. open", "2. high", "3. low", "4. close"]
+        if not is_pair:
+            columns.append(fixed_decimals(days["base_volume"], 0))
+            names.append("5. volume")
+        dates = [f"{datetime.fromtimestamp(ms / 1000, tz=timezone.utc):%Y-%m-%d}" for ms in days["open_ms"].tolist()]
+        series = {
+            date: dict(zip(names, cells, strict=True))
+            for date, cells in zip(dates, zip(*columns, strict=True), strict=True)
+        }
+        meta = {"1. Information": "Daily Prices", "2. Symbol": name, "5. Time Zone": "UTC" if is_pair else "US/Eastern"}
+        return json_answer({"Meta Data": meta, FUNCTIONS[function]: series}, symbol=name)
 
     def refusal(self, refused: PaperRefusal, now_ms: int) -> Answer:
-        """A used-up quota is told with status 200; other refusals are HTML."""
+        """A sentence, which repeats the key."""
         if refused.status == 429:
-            return json_answer({"Information": A_DAY})
+            said = (
+                f"We have detected your API key as {PAPER_KEY} and our standard API rate limit is 25 requests per day."
+            )
+            return json_answer({"Information": f"{said} {PREMIUM} to instantly remove all daily rate limits."})
         return html_answer(refused.status, f"{refused.status} Forbidden")
-
-
-def _ms(date: str) -> int:
-    return round(datetime.fromisoformat(f"{date}T00:00:00+00:00").timestamp()) * 1000
-
-
-def _date(ms: int) -> str:
-    """The date; with the time where a fault has moved a row off midnight."""
-    at = datetime.fromtimestamp(ms / 1000, timezone.utc)
-    return f"{at:%Y-%m-%d}" if ms % DAY_MS == 0 else f"{at:%Y-%m-%d %H:%M:%S}"

@@ -1,43 +1,33 @@
-"""CoinGecko's OHLC of coins, after docs.coingecko.com/v3.0.1/reference/coins-id-ohlc.
+"""CoinGecko's OHLC of coins, after https://docs.coingecko.com/v3.0.1/reference/coins-id-ohlc.
 
-``days`` decides the length of a bar: 30 minutes for 1 day, 4 hours for 7 to 30, 4 days for more (not served here). A
-row is dated by its end; the running bar is dated by the end that it will have. Errors are as others recorded them.
+One or two days are bars of 30 minutes, up to 30 days of 4 hours; a row's time is its bar's end, the running bar's is
+now. Longer spans, of 4 days a bar, are not served. Ids are those of a few coins.
 """
 
 from __future__ import annotations
 
-import re
-
 from backfill.domain.timeframes import DAY_MS, TIMEFRAMES, Timeframe
 from backfill.paper.limits import HouseRules, PaperRefusal, RequestWindow
 from backfill.paper.market import PaperMarket
-from backfill.paper.protocol import (
-    Answer,
-    CandleWire,
-    PlainRequests,
-    Query,
-    html_answer,
-    json_answer,
-)
+from backfill.paper.protocol import Answer, CandleWire, PlainRequests, Query, html_answer, json_answer, whole_number
 
-COINS = "/api/v3/coins/"
-_OHLC = re.compile(COINS + r"([a-z0-9-]+)/ohlc")
-IDS = {"bitcoin": "BTC", "ethereum": "ETH", "solana": "SOL", "ripple": "XRP", "dogecoin": "DOGE"}
-BARS: dict[str, Timeframe] = {"1": TIMEFRAMES["30m"], **dict.fromkeys(("7", "14", "30"), TIMEFRAMES["4h"])}
-KEY_HEADER = "x-cg-demo-api-key"
+ROOT = "/api/v3/coins/"
+IDS = {"bitcoin": "BTC", "ethereum": "ETH", "solana": "SOL", "ripple": "XRP", "pepe": "PEPE"}
+SPANS = (1, 7, 14, 30)
 
-HOUSE_RULES = HouseRules((RequestWindow(30, span_ms=60_000),))
+
+def _bar_of(days: int) -> Timeframe:
+    return TIMEFRAMES["30m" if days <= 2 else "4h"]
 
 
 class CoinGeckoProtocol(PlainRequests):
-    """See :class:`backfill.paper.protocol.ExchangeProtocol`. Served to those with a key."""
+    """See :class:`backfill.paper.protocol.ExchangeProtocol`."""
 
-    house_rules = HOUSE_RULES
-    read_headers = (KEY_HEADER,)
+    house_rules = HouseRules((RequestWindow(30, span_ms=60_000),))
     wire = CandleWire(
-        (COINS,),
-        lambda query: BARS[query["days"]],
-        lambda body: body,
+        (ROOT,),
+        lambda query: _bar_of(int(query.get("days", "1"))),
+        lambda body: body if isinstance(body, list) else body["rows"],
         newest_first=False,
         numbers=(1, 2, 3, 4),
         has_cursor=False,
@@ -45,24 +35,21 @@ class CoinGeckoProtocol(PlainRequests):
 
     def answer(self, market: PaperMarket, method: str, path: str, query: Query, now_ms: int) -> Answer:
         """Answer OHLC."""
-        found = _OHLC.fullmatch(path)
-        if method != "GET" or found is None:
-            return json_answer({"error": "Incorrect path. Please check https://docs.coingecko.com/"}, 404)
-        if not query.get(f"{KEY_HEADER}:"):
-            return json_answer({"status": {"error_code": 10002, "error_message": "API Key Missing"}}, 401)
-        symbols = {one.base: one.symbol for one in market.instruments if one.kind == "linear"}
-        symbol, bar = symbols.get(IDS.get(found[1], "")), BARS.get(query.get("days", ""))
-        if symbol is None:
+        coin, days = path.removeprefix(ROOT).removesuffix("/ohlc"), whole_number(query.get("days", ""))
+        instrument = {one.base: one for one in market.instruments if "-" in one.symbol}.get(IDS.get(coin, ""))
+        if instrument is None:
             return json_answer({"error": "coin not found"}, 404)
-        if bar is None or query.get("vs_currency") != "usd":
-            return json_answer({"error": "Invalid parameter"}, 422)
-        start_ms = bar.ceil(now_ms - int(query["days"]) * DAY_MS)
-        bars = market.candles(symbol, bar.name, start_ms, now_ms + 1, now_ms)
-        rows = [[open_ms + bar.step_ms, *prices[:4]] for open_ms, *prices in bars.tolist()]
-        return json_answer(rows, symbol=symbol)
+        if days not in SPANS or query.get("vs_currency") != "usd":
+            return json_answer({"status": {"error_code": 10_000, "error_message": "invalid parameter"}}, 400)
+        bar = _bar_of(days)
+        page = market.candles(instrument.symbol, bar.name, bar.ceil(now_ms - days * DAY_MS), now_ms + 1, now_ms)
+        ends_ms = [min(open_ms + bar.step_ms, now_ms) for open_ms in page["open_ms"].tolist()]
+        columns = [page[column].tolist() for column in ("open", "high", "low", "close")]
+        return json_answer(list(zip(ends_ms, *columns, strict=True)), symbol=instrument.symbol)
 
     def refusal(self, refused: PaperRefusal, now_ms: int) -> Answer:
-        """429 in JSON; the firewall's is HTML."""
+        """429 in JSON."""
         if refused.status == 429:
-            return json_answer({"status": {"error_code": 429, "error_message": "You've exceeded the Rate Limit."}}, 429)
+            said = "You've exceeded the Rate Limit. Please visit https://www.coingecko.com/en/api/pricing"
+            return json_answer({"status": {"error_code": 429, "error_message": said}}, 429)
         return html_answer(refused.status, f"{refused.status} Forbidden")

@@ -1,17 +1,16 @@
-"""Yahoo Finance's chart endpoint. Undocumented: shapes and refusals are those that yfinance and its issues show.
-
-An answer has columns; minutes without trades may be rows of nulls. While the market is open the newest quote stands
-last, at its own second. What reaches further back than 7 days of minutes, or 60 of other bars below a day, is refused.
+"""Yahoo's chart endpoint, after the package yfinance and recorded answers: columns, nulls for bars without trades, the
+latest trade as a last row at its own time, 422 beyond the reach, 404 for an unknown symbol.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from backfill.domain.timeframes import DAY_MS, TIMEFRAMES, Timeframe
-from backfill.errors import UnknownSymbol
+import numpy as np
+
+from backfill.domain.timeframes import DAY_MS, HOUR_MS, MINUTE_MS, TIMEFRAMES
 from backfill.paper.limits import HouseRules, PaperRefusal, RequestWindow
-from backfill.paper.market import PaperMarket
+from backfill.paper.market import PaperInstrument, PaperMarket
 from backfill.paper.protocol import (
     Answer,
     CandleWire,
@@ -20,109 +19,115 @@ from backfill.paper.protocol import (
     Query,
     html_answer,
     json_answer,
+    spelled,
     whole_number,
 )
 
-CHART = "/v8/finance/chart/"
-BARS: dict[str, Timeframe] = {name: TIMEFRAMES[name] for name in ("1m", "5m", "15m", "30m", "1d")}
-REACH_DAYS = {"1m": 7, "5m": 60, "15m": 60, "30m": 60}
+ROOT = "/v8/finance/chart/"
+INTERVALS = {name: TIMEFRAMES[name] for name in ("1m", "5m", "15m", "30m", "1d")}
+# Days back from now, and days in one request.
+REACH_DAYS = {"1m": 30, "5m": 60, "15m": 60, "30m": 60}
+MOST_DAYS = {"1m": 8}
 COLUMNS = ("open", "high", "low", "close", "volume")
-OPENING_S = 14 * 3600 + 30 * 60  # of New York in winter, in UTC
-
-HOUSE_RULES = HouseRules((RequestWindow(60, span_ms=60_000),))
+SESSION_OPENS_MS = 13 * HOUR_MS + 30 * MINUTE_MS
 
 
-def _opening_s(result: Any) -> int:
-    return OPENING_S if result["meta"]["dataGranularity"] == "1d" else 0
+def _opens_s(result: Any) -> int:
+    """How long after its midnight a day is dated."""
+    return SESSION_OPENS_MS // 1000 if result["meta"]["dataGranularity"] == "1d" else 0
 
 
 def _flat(body: Any) -> list[Cells]:
     """Columns as rows: time in seconds, o, h, l, c, volume."""
     (result,) = body["chart"]["result"]
-    quote = result["indicators"]["quote"][0]
-    times_s = [at_s - _opening_s(result) for at_s in result.get("timestamp", [])]
-    return [list(row) for row in zip(times_s, *(quote.get(name, []) for name in COLUMNS), strict=True)]
+    (quote,) = result["indicators"]["quote"]
+    times = [seconds - _opens_s(result) for seconds in result.get("timestamp", [])]
+    return [list(row) for row in zip(times, *(quote.get(name, []) for name in COLUMNS), strict=True)]
 
 
 def _put(body: Any, rows: list[Cells]) -> None:
     (result,) = body["chart"]["result"]
-    result.pop("timestamp", None)
-    result["indicators"] = {"quote": [{}]}
-    if rows:
-        times_s, *columns = zip(*rows, strict=True)
-        result["timestamp"] = [at_s + _opening_s(result) for at_s in times_s]
-        result["indicators"] = {"quote": [dict(zip(COLUMNS, map(list, columns), strict=True))]}
+    result["timestamp"] = [row[0] + _opens_s(result) for row in rows]
+    result["indicators"] = {"quote": [{name: [row[place] for row in rows] for place, name in enumerate(COLUMNS, 1)}]}
 
 
-WIRE = CandleWire(
-    (CHART,),
-    lambda query: BARS[query.get("interval", "1d")],
-    _flat,
-    newest_first=False,
-    unit_ms=1000,
-    put_rows=_put,
-)
+def _error(status: int, code: str, description: str) -> Answer:
+    return json_answer({"chart": {"result": None, "error": {"code": code, "description": description}}}, status)
 
 
 class YahooProtocol(PlainRequests):
-    """See :class:`backfill.paper.protocol.ExchangeProtocol`.
+    """See :class:`backfill.paper.protocol.ExchangeProtocol`."""
 
-    ``live_quote``: the newest quote stands last. ``nulls``: bars that are missing come as nulls.
-    """
-
-    house_rules = HOUSE_RULES
-    wire = WIRE
-
-    def __init__(self, *, live_quote: bool = False, nulls: bool = False) -> None:
-        self.live_quote = live_quote
-        self.nulls = nulls
+    house_rules = HouseRules((RequestWindow(1000, span_ms=HOUR_MS),))
+    read_headers = ("user-agent",)
+    wire = CandleWire(
+        (ROOT,),
+        lambda query: INTERVALS[query.get("interval", "")],
+        _flat,
+        newest_first=False,
+        unit_ms=1000,
+        put_rows=_put,
+    )
 
     def answer(self, market: PaperMarket, method: str, path: str, query: Query, now_ms: int) -> Answer:
         """Answer charts."""
-        if method != "GET" or not path.startswith(CHART):
-            return html_answer(404, "404 Not Found")
-        try:
-            return self._chart(market, path.removeprefix(CHART), query, now_ms)
-        except UnknownSymbol:
-            return _failure(404, "Not Found", "No data found, symbol may be delisted")
+        if "python-requests" in query.get("user-agent:", ""):
+            return Answer(429, b"Too Many Requests", media_type="text/html")
+        instrument = spelled(market, ticker_of).get(path.removeprefix(ROOT))
+        if instrument is None:
+            return _error(404, "Not Found", "No data found, symbol may be delisted")
+        bar = INTERVALS.get(query.get("interval", ""))
+        start_s, end_s = whole_number(query.get("period1", "")), whole_number(query.get("period2", ""))
+        if bar is None or start_s is None or end_s is None:
+            return _error(422, "Unprocessable Entity", "Invalid input")
+        start_ms, end_ms = 1000 * start_s, 1000 * end_s
+        range_said = f"{bar.name} data not available for startTime={start_s} and endTime={end_s}."
+        if start_ms < now_ms - REACH_DAYS.get(bar.name, 100_000) * DAY_MS:
+            days = REACH_DAYS[bar.name]
+            said = f"{range_said} The requested range must be within the last {days} days."
+            return _error(422, "Unprocessable Entity", said)
+        if end_ms - start_ms > MOST_DAYS.get(bar.name, 100_000) * DAY_MS:
+            said = f"{range_said} Only 8 days worth of 1m granularity data are allowed to be fetched per request."
+            return _error(422, "Unprocessable Entity", said)
+        if end_ms <= bar.floor(instrument.listed_ms):
+            said = f"Data doesn't exist for startDate = {start_s}, endDate = {end_s}"
+            return _error(400, "Bad Request", said)
+        page = market.candles(instrument.symbol, bar.name, start_ms, min(end_ms, now_ms + 1), now_ms)
+        grid = np.arange(bar.ceil(start_ms), min(end_ms, now_ms + 1), bar.step_ms)
+        opens_ms = np.union1d(grid[grid >= bar.floor(instrument.listed_ms)], page["open_ms"])
+        return _chart(page, opens_ms, instrument, bar.step_ms, now_ms)
 
     def refusal(self, refused: PaperRefusal, now_ms: int) -> Answer:
-        """429 is text."""
+        """Plain text, as recorded."""
         if refused.status == 429:
-            return Answer(429, b"Too Many Requests\r\n", media_type="text/plain")
+            return Answer(429, b"Too Many Requests", media_type="text/html")
         return html_answer(refused.status, f"{refused.status} Forbidden")
 
-    def _chart(self, market: PaperMarket, symbol: str, query: Query, now_ms: int) -> Answer:
-        instrument, name = market.instrument(symbol), query.get("interval", "1d")
-        bar = BARS.get(name)
-        start_s, end_s = whole_number(query.get("period1", "")), whole_number(query.get("period2", ""))
-        if bar is None or start_s is None or end_s is None or start_s >= end_s:
-            return _failure(422, "Unprocessable Entity", "Invalid input")
-        days = REACH_DAYS.get(name)
-        if days is not None and start_s * 1000 < now_ms - days * DAY_MS:
-            text = f"{name} data not available for startTime={start_s}. It must be within the last {days} days."
-            return _failure(422, "Unprocessable Entity", text)
-        offset_ms = OPENING_S * 1000 if bar.step_ms == DAY_MS else 0
-        start_ms, end_ms = bar.ceil(start_s * 1000 - offset_ms), min(end_s * 1000 - offset_ms, now_ms + 1)
-        bars = market.candles(symbol, name, start_ms, end_ms, now_ms)
-        rows = [[row[0] // 1000, *row[1:5], round(row[5])] for row in bars.tolist()]
-        if self.nulls:
-            known = {row[0] for row in rows}
-            grid = range(start_ms // 1000, end_ms // 1000, bar.step_ms // 1000)
-            rows = sorted([*rows, *([at_s, *[None] * len(COLUMNS)] for at_s in grid if at_s not in known)])
-        if self.live_quote and rows and end_ms > now_ms:
-            rows.append([now_ms // 1000, *rows[-1][4:5] * 4, 0])
-        meta = {
-            "currency": instrument.quote if "-" in symbol else "USD",
-            "symbol": symbol,
-            "exchangeTimezoneName": "America/New_York",
-            "regularMarketTime": now_ms // 1000,
-            "dataGranularity": name,
-        }
-        body: dict[str, Any] = {"chart": {"result": [{"meta": meta}], "error": None}}
-        _put(body, rows)
-        return json_answer(body, symbol=symbol)
+
+def _chart(page: object, opens_ms: object, instrument: PaperInstrument, step_ms: int, now_ms: int) -> Answer:
+    candles, opens = np.asarray(page), np.asarray(opens_ms)
+    places = {ms: place for place, ms in enumerate(candles["open_ms"].tolist())}
+    quote: dict[str, list[object]] = {}
+    for name, column in (("open",) * 2, ("high",) * 2, ("low",) * 2, ("close",) * 2, ("volume", "base_volume")):
+        cells = candles[column].tolist()
+        quote[name] = [None if (place := places.get(ms)) is None else cells[place] for ms in opens.tolist()]
+    times = [ms // 1000 for ms in opens.tolist()]
+    if step_ms == DAY_MS and "_" not in instrument.symbol:
+        times = [seconds + SESSION_OPENS_MS // 1000 for seconds in times]
+    elif times and places and times[-1] * 1000 + step_ms > now_ms:
+        times[-1] = max(times[-1], now_ms // 1000 - 1)  # the latest trade, at its own time
+    granularity = next(name for name, bar in INTERVALS.items() if bar.step_ms == step_ms)
+    meta = {"symbol": ticker_of(instrument), "gmtoffset": -18_000, "dataGranularity": granularity}
+    result: dict[str, Any] = {"meta": meta, "indicators": {"quote": [quote]}}
+    if times:
+        result["timestamp"] = times
+    else:
+        result["indicators"] = {"quote": [{}]}
+    return json_answer({"chart": {"result": [result], "error": None}}, symbol=instrument.symbol)
 
 
-def _failure(status: int, code: str, description: str) -> Answer:
-    return json_answer({"chart": {"result": None, "error": {"code": code, "description": description}}}, status)
+def ticker_of(instrument: PaperInstrument) -> str | None:
+    """``AAPL``, ``EURUSD=X`` of ``EUR_USD``."""
+    if "-" in instrument.symbol:
+        return None
+    return f"{instrument.symbol.replace('_', '')}=X" if "_" in instrument.symbol else instrument.symbol

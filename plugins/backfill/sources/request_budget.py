@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from backfill.domain.fair_share import fair_share
+from backfill.domain.venues import DAY_S
 from backfill.sources.stop_request import StopRequest
 from backfill.storage.candle_store import CandleStore
 from backfill.storage.series import Selection, SeriesWindow
@@ -47,7 +48,10 @@ def fair_budget(
     if until is None:
         return UNLIMITED
     seconds = max(0.0, until.timestamp() - time.time())
-    capacity = int(seconds * min(limit / period_s for limit, period_s in limits_per_period_s))
+    # A day's quota may be spent at once.
+    spans = ((limit, max(seconds, period_s) if period_s >= DAY_S else seconds, period_s)
+             for limit, period_s in limits_per_period_s)  # fmt: skip
+    capacity = int(min(limit * span_s / period_s for limit, span_s, period_s in spans))
     needed = store.run_log.requests_needed(which, primary, rows_per_page)
     of_symbol: Counter[str] = Counter()
     for one in needed:

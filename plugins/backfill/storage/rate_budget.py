@@ -5,11 +5,11 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from datetime import timedelta
 from typing import NamedTuple
 
-from psycopg import Rollback
+from psycopg import Rollback, Transaction
 
 from backfill.errors import RateLimited
 from backfill.storage.database import Connection, fetch_one, translated_errors
@@ -21,9 +21,8 @@ from backfill.storage.named_queries import query
 PERIOD_MARGIN_MS = 6_000
 MARGIN_PERCENT = 10
 SPARE_PERCENT = 1
-# A limit of so long a period is a quota. Who would wait longer for it is refused: the next source fills meanwhile.
-QUOTA_PERIOD_S = 12 * 3600
-QUOTA_WAIT_S = 600
+# A longer wait, as for a day's quota, is an error, and its turn is given back.
+LONGEST_WAIT_MS = 2 * 3_600_000
 
 
 class _Turn(NamedTuple):
@@ -85,7 +84,7 @@ class RateBudget(PauseCheck):
         periods_ms = [period_s * 1000 for _, period_s in limits_per_period_s]
         margins_ms = [default_margin_ms(period_ms) if margin_ms is None else margin_ms for period_ms in periods_ms]
         self._late_ms = min(margins_ms) // 2
-        self._has_quota = max(periods_ms) >= QUOTA_PERIOD_S * 1000
+        self._has_quota = max(periods_ms) > LONGEST_WAIT_MS
         self._sleep = sleep
         params = {
             "source_id": source_id,
@@ -97,9 +96,9 @@ class RateBudget(PauseCheck):
             connection.execute(query("sources/upsert_rate_budget"), params)
 
     def take_turn(self) -> None:
-        """Wait until one request may be sent.
+        """Wait until one request may be sent, at most the longest period.
 
-        Raises :class:`RateLimited` during a pause and where the wait is too long; then no turn is taken.
+        Raises :class:`RateLimited` during a pause, up to an hour, and if a quota is used up: too long to wait.
         """
         while True:
             turn = self._reserve()
@@ -123,17 +122,19 @@ class RateBudget(PauseCheck):
     def _reserve(self) -> _Turn:
         params = {"source_id": self._source_id, "wanted": 1}
         while True:
-            undoable = self._connection.transaction() if self._has_quota else nullcontext()
-            with self._lock, translated_errors(), undoable:
+            with self._lock, translated_errors(), self._taking_back() as taken:
                 waits_ms, now_ms, resumed_ms = fetch_one(self._connection, query("sources/reserve_requests"), params)
-                is_used_up = self._has_quota and waits_ms[0] > QUOTA_WAIT_S * 1000
-                if is_used_up:
-                    raise Rollback  # the turn is not taken
-            if is_used_up:
-                raise RateLimited(self._source, "its quota is used up", waits_ms[0] / 1000)
+                if waits_ms[0] > LONGEST_WAIT_MS:
+                    raise Rollback(taken)
+            if waits_ms[0] > LONGEST_WAIT_MS:
+                raise RateLimited(self._source, "the quota is used up", waits_ms[0] / 1000)
             if waits_ms[0] >= 0:
                 return _Turn(now_ms + waits_ms[0], waits_ms[0], resumed_ms)
             self._look_unless_paused()  # if the pause has just ended, reserve again
+
+    def _taking_back(self) -> AbstractContextManager[Transaction | None]:
+        """A transaction where a turn may have to be given back."""
+        return self._connection.transaction() if self._has_quota else nullcontext()
 
 
 def default_margin_ms(period_ms: int) -> int:

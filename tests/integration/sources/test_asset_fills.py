@@ -10,6 +10,7 @@ import pytest
 from backfill.config.connections import SourceConnection
 from backfill.config.settings import Settings
 from backfill.jobs.fill.fill_universe import fill_series
+from backfill.paper.alphavantage_protocol import AlphaVantageProtocol
 from backfill.paper.coins import STOCKS_AND_CURRENCIES
 from backfill.paper.limits import NO_LIMITS
 from backfill.paper.oanda_protocol import OandaProtocol
@@ -21,12 +22,16 @@ from backfill.sources.runtime import Runtime
 from backfill.storage.candle_store import CandleStore
 from backfill.storage.gap_fill_log import RunIdentity
 from backfill.storage.series import SeriesWindow
-from integration.fallback.fills import sources_stored
-from integration.helpers import HOUR_MS, NOW_MS, rows, wanted_series
+from integration.fallback.fills import health, sources_stored
+from integration.helpers import DAY_MS, HOUR_MS, NOW_MS, rows, wanted_series
 from waiting import PATIENCE_S
 
 MARKET = SyntheticMarket(coins=STOCKS_AND_CURRENCIES)
-PROTOCOLS: dict[str, Callable[[], ExchangeProtocol]] = {"polygon": PolygonProtocol, "oanda": OandaProtocol}
+PROTOCOLS: dict[str, Callable[[], ExchangeProtocol]] = {
+    "polygon": PolygonProtocol,
+    "oanda": OandaProtocol,
+    "alphavantage": AlphaVantageProtocol,
+}
 KEY = "paper-key-77aa"
 
 Fill = Callable[..., list[str]]
@@ -68,7 +73,11 @@ def test_a_stock_and_a_pair_are_filled_beside_each_other(
     assert sources_stored(store, stock) == {"polygon": 360}
     assert sources_stored(store, pair) == {"oanda": 360}
     # A page each, and no list of markets.
-    assert {name: paper.requests.total for name, paper in papers.items()} == {"polygon": 1, "oanda": 1}
+    assert {name: paper.requests.total for name, paper in papers.items()} == {
+        "polygon": 1,
+        "oanda": 1,
+        "alphavantage": 0,
+    }
     volumes = "SELECT DISTINCT volume IS NULL FROM backfill.candles WHERE series_id = %s"
     assert rows(store.connection, volumes, (stock.series_id,)) == [(False,)]
     assert rows(store.connection, volumes, (pair.series_id,)) == [(True,)]
@@ -106,3 +115,29 @@ def test_no_key_is_in_what_is_stored_or_said(
     assert (
         rows(store.connection, "SELECT 1 FROM backfill.gap_fill_runs AS r WHERE r::text LIKE %s", (f"%{KEY}%",)) == []
     )
+
+
+def test_a_days_quota_is_kept_by_all_and_the_next_source_fills_until_it_is_back(
+    store: CandleStore, fill: Fill, papers: dict[str, PaperExchange]
+) -> None:
+    """25 a day, whoever asks; what is used up is no reason to wait, and costs the next day nothing."""
+    sources, of_60_days = ("alphavantage", "oanda"), 60 * DAY_MS
+    window = wanted_series(store, "EUR_USD", "1d", sources=sources, history_ms=of_60_days, state="live")
+    fill(window)
+    assert sources_stored(store, window) == {"alphavantage": 60}
+    store.connection.execute(
+        "DELETE FROM backfill.candles WHERE open_time >= to_timestamp(%s / 1e3)", (window.end_ms - 10 * DAY_MS,)
+    )
+    budget, asked = store.source_id("alphavantage"), papers["alphavantage"].requests.total
+    used = "UPDATE backfill.rate_budgets SET recent_ms = array_fill(recent_ms[1], ARRAY[25]) WHERE source_id = %s"
+    store.connection.execute(used, (budget,))
+    fill(window)
+    assert sources_stored(store, window) == {"alphavantage": 50, "oanda": 10}
+    assert papers["alphavantage"].requests.total == asked
+    taken = "SELECT cardinality(recent_ms) FROM backfill.rate_budgets WHERE source_id = %s"
+    assert rows(store.connection, taken, (budget,)) == [(25,)]
+    assert health(store).get("alphavantage", "closed") == "closed"
+    # The next day: the first source gives its own again.
+    store.connection.execute("UPDATE backfill.rate_budgets SET recent_ms = '{}' WHERE source_id = %s", (budget,))
+    fill(window)
+    assert sources_stored(store, window) == {"alphavantage": 60}

@@ -82,8 +82,18 @@ class Closed(TestPair):
         return GivenMarket({("EUR_USD", "1m"): true[is_open]})
 
 
+def test_a_row_at_a_time_beyond_the_window_is_no_silence_of_its_bar() -> None:
+    """Left out, its bar would be taken for absent."""
+    kit = TestPair()
+    with kit.bench_at() as bench, kit.source(bench) as source:
+        bench.exchange.faults.on("moved", by="+20m", opens_ms=[END_MS - 5 * MINUTE_MS], requests=1)
+        page = source.ask("EUR_USD", MINUTE, END_MS)
+    assert [row.rule for row in page.broken] == ["open_time_was_not_asked_for"]
+    assert not page.is_clean
+
+
 def test_a_weekend_is_silence_of_exactly_its_length() -> None:
-    """A page by count reaches beyond its window then; what is beyond is not taken for rows that nobody asked for."""
+    """A page that is asked by its ends does not reach beyond them."""
     kit = Closed()
     with kit.bench_at() as bench, kit.source(bench, rows=None) as source:
         page = source.ask("EUR_USD", MINUTE, WEEKEND.end + HOUR_MS)

@@ -144,41 +144,6 @@ def test_budgets_of_two_sources_have_nothing_to_do_with_each_other(store: Candle
     assert slept == []
 
 
-# -- quotas --------------------------------------------------------------------------------------------------
-
-
-def test_a_daily_quota_is_never_exceeded_and_who_comes_too_late_is_refused_at_once(
-    store: CandleStore, new_budget: NewBudget
-) -> None:
-    slept: list[float] = []
-    budgets = [new_budget(((25, 86_400),), slept=slept) for _ in range(3)]
-    for n in range(25):
-        budgets[n % 3].take_turn()
-
-    for budget in budgets:
-        with pytest.raises(RateLimited, match="quota is used up") as raised:
-            budget.take_turn()
-        assert 86_000 < raised.value.retry_after_s < 86_500
-    assert slept == []
-    assert one(store.connection, "SELECT cardinality(recent_ms) FROM backfill.rate_budgets") == 25
-
-
-def test_who_was_refused_has_taken_no_turn_of_the_next_day(store: CandleStore, new_budget: NewBudget) -> None:
-    budget = new_budget(((2, 86_400),))
-    for _ in range(2):
-        budget.take_turn()
-    for _ in range(5):
-        with pytest.raises(RateLimited, match="quota"):
-            budget.take_turn()
-    store.connection.execute(
-        "UPDATE backfill.rate_budgets SET recent_ms = (SELECT array_agg(ms - 86406001) FROM unnest(recent_ms) AS ms)"
-    )
-
-    budget.take_turn()
-
-    assert one(store.connection, "SELECT cardinality(recent_ms) FROM backfill.rate_budgets") == 2
-
-
 # -- pauses --------------------------------------------------------------------------------------------------
 
 

@@ -1,0 +1,138 @@
+"""Alpha Vantage's days of stocks and currency pairs, as a registered source.
+
+After its documentation, https://www.alphavantage.co/documentation/ (TIME_SERIES_DAILY, FX_DAILY), and
+https://www.alphavantage.co/support/#api-key for 25 requests a day. Intraday bars need a paid plan and are left out.
+
+- Every answer has status 200. ``Information`` and ``Note`` are limits, unless they say that the plan lacks something;
+  ``Error Message`` is an unknown symbol, or a wrong key.
+- A day is named by its date. A session of New York lies within the UTC day of its date, which is its bar.
+- ``compact`` has the newest 100 days, ``full`` all; some plans have ``compact`` only. What came serves all pages of a
+  fill, so that a whole history takes two requests.
+- Prices are as traded, not adjusted.
+"""
+
+from __future__ import annotations
+
+import threading
+from datetime import datetime, timezone
+from typing import Any, ClassVar, NamedTuple
+
+from backfill.domain.asset_names import asset_of, named_market
+from backfill.domain.intervals import Interval
+from backfill.domain.markets import Market
+from backfill.domain.timeframes import Timeframe
+from backfill.domain.venues import DAY_S, StatusRules, Venue
+from backfill.errors import BadPayload, ExchangeError, RateLimited, RequestRefused, SymbolNotListed
+from backfill.exchanges.http_client import HttpClient
+from backfill.exchanges.source_contract import UNREADABLE_BAR, Bar, BarsAnswer, RegisteredSource, SourceAccess
+
+COMPACT_DAYS = 100
+STOCK_DAYS, PAIR_DAYS = "Time Series (Daily)", "Time Series FX (Daily)"
+BURST_S = 2.0
+# Words of an ``Information`` that no waiting helps against.
+NOT_IN_THE_PLAN = ("premium endpoint", "premium feature")
+
+
+def _market_named(symbol: str) -> Market | None:
+    asset = asset_of(symbol)
+    return None if asset is None or asset.kind == "coin" else named_market(asset, symbol)
+
+
+ALPHAVANTAGE = Venue(
+    source="alphavantage",
+    client="registered",
+    market_named=_market_named,
+    needs_key=True,
+    spot=False,
+    rows_per_page=90,
+    timeframes=("1d",),
+    bounded=True,
+    fills_no_trade=False,
+    volume="base",
+    limits_per_period_s=((25, DAY_S),),
+    spacing_ms=1200,  # "1 request per second"
+    rules=StatusRules(forbidden="ban", ban_s=3600, rate_limit_s=3600),
+)
+
+
+class _Days(NamedTuple):
+    """Days of a symbol, whole from ``from_ms`` on."""
+
+    bars: list[Bar]
+    from_ms: int
+    server_ms: int | None
+    latency_ms: float
+
+
+class AlphaVantageClient(HttpClient):
+    """GET /query."""
+
+    venue: ClassVar[Venue] = ALPHAVANTAGE
+    public_url: ClassVar[str] = "https://www.alphavantage.co"
+
+    def __init__(self, access: SourceAccess) -> None:
+        super().__init__(access)
+        self._known: dict[str, _Days] = {}
+        self._lock = threading.Lock()
+
+    def bars(self, venue_symbol: str, timeframe: Timeframe, window: Interval) -> BarsAnswer:
+        """The days of the window, out of all that came."""
+        asset = asset_of(venue_symbol)
+        is_pair = asset is not None and asset.kind == "pair"
+        days = self._days_from(venue_symbol, window.start, is_pair=is_pair)
+        asked = [
+            bar for bar in days.bars if not isinstance(bar.open_ms, int) or window.start <= bar.open_ms < window.end
+        ]
+        return BarsAnswer(asked, days.server_ms, days.latency_ms, has_volume=not is_pair)
+
+    def _days_from(self, symbol: str, from_ms: int, *, is_pair: bool) -> _Days:
+        """One request at a time, so that no other is spent on what it brings."""
+        with self._lock:
+            known = self._known.get(symbol)
+            if known is None:
+                known = self._known[symbol] = self._days(symbol, "compact", is_pair=is_pair)
+            if known.from_ms > from_ms:
+                known = self._known[symbol] = self._days(symbol, "full", is_pair=is_pair)
+            return known
+
+    def _days(self, symbol: str, size: str, *, is_pair: bool) -> _Days:
+        named = {"from_symbol": symbol[:3], "to_symbol": symbol[4:]} if is_pair else {"symbol": symbol}
+        function = "FX_DAILY" if is_pair else "TIME_SERIES_DAILY"
+        key = self._access.key or ""  # it takes no header
+        answer = self.get("/query", {"function": function, **named, "outputsize": size, "apikey": key})
+        rows = answer.document.get(PAIR_DAYS if is_pair else STOCK_DAYS)
+        if not isinstance(rows, dict):
+            raise BadPayload(ALPHAVANTAGE.source, f"{symbol}: no days among {sorted(answer.document)!a:.80}")
+        bars = [_bar(date, row, has_volume=not is_pair) for date, row in sorted(rows.items())]
+        is_whole = size == "full" or len(bars) < COMPACT_DAYS
+        oldest_ms = min((bar.open_ms for bar in bars if bar is not UNREADABLE_BAR), default=0)
+        return _Days(bars, 0 if is_whole else oldest_ms, answer.server_ms, answer.latency_ms)
+
+    def error_in(self, status: int, document: Any, where: str) -> ExchangeError | None:
+        """Errors are a lone sentence under one of three names."""
+        source = ALPHAVANTAGE.source
+        if not isinstance(document, dict):
+            return BadPayload(source, f"{where}: no object") if status == 200 else None
+        if error := document.get("Error Message"):
+            said = self.hidden(str(error))[:160]
+            return RequestRefused(source, said) if "apikey" in said else SymbolNotListed(source, where, said)
+        notice = document.get("Information") or document.get("Note")
+        if notice is None:
+            return None
+        said = self.hidden(str(notice))[:200]
+        if any(words in said for words in NOT_IN_THE_PLAN):
+            return RequestRefused(source, f"not in the plan of this key: {said}")
+        is_burst = "per second" in said and "per day" not in said
+        return RateLimited(source, said, BURST_S if is_burst else ALPHAVANTAGE.rules.rate_limit_s)
+
+
+def _bar(date: Any, row: Any, *, has_volume: bool) -> Bar:
+    try:
+        open_ms = round(datetime.strptime(date, "%Y-%m-%d").replace(tzinfo=timezone.utc).timestamp() * 1000)
+        first, high, low, close = (row[name] for name in ("1. open", "2. high", "3. low", "4. close"))
+        return Bar(open_ms, first, high, low, close, row["5. volume"] if has_volume else None)
+    except (KeyError, TypeError, ValueError):
+        return UNREADABLE_BAR
+
+
+SOURCE = RegisteredSource(ALPHAVANTAGE, AlphaVantageClient)
