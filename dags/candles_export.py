@@ -47,6 +47,8 @@ from backfill.operators.export_segments import ExportSegmentsOperator
 def candles_export() -> None:
     ExportSegmentsOperator(
         task_id="export_segments",
+        doc_md="Writes closed, whole days to files and registers each once; logs each day that is left out, and why. "
+        "Skipped: no folder is named.",
         folder="{{ params.folder or '' }}",
         suffix="{{ params.format }}",
         period="{{ params.period or '' }}",

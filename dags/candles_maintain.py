@@ -32,17 +32,40 @@ from backfill.operators.validate import ValidateOperator
     },
 )
 def candles_maintain() -> None:
-    (
-        RefreshInstrumentsOperator(task_id="refresh_instruments")
-        >> FundingOperator(task_id="keep_funding", trigger_rule="all_done")
+    listed = RefreshInstrumentsOperator(
+        task_id="refresh_instruments",
+        doc_md="Asks each primary source for its list, logs what changed, and declares the universe. Red: a source did "
+        "not answer; the old list stays.",
+    )
+    listed >> FundingOperator(
+        task_id="keep_funding",
+        trigger_rule="all_done",
+        doc_md="Keeps the funding rates whole of the instruments whose universe says `funding`.",
     )
     # all_done: each task checks what is there now. `thorough` asks for the primary source's coarser bars even where
     # nothing is missing. Market-wide findings become one outage.
     (
-        PruneOperator(task_id="prune")
-        >> AuditOperator(task_id="audit", repair="{{ params.repair }}", trigger_rule="all_done")
-        >> ValidateOperator(task_id="validate", thorough=True, trigger_rule="all_done")
-        >> FindOutagesOperator(task_id="find_outages", trigger_rule="all_done")
+        PruneOperator(
+            task_id="prune", doc_md="Removes bars older than their `retention`, whole months by dropping a partition."
+        )
+        >> AuditOperator(
+            task_id="audit",
+            repair="{{ params.repair }}",
+            trigger_rule="all_done",
+            doc_md="Recomputes the ledger, tables and rows from the candles. Differences are warnings and findings; "
+            "`repair` mends what loses nothing.",
+        )
+        >> ValidateOperator(
+            task_id="validate",
+            thorough=True,
+            trigger_rule="all_done",
+            doc_md="Validates every series, asking for the primary source's longer bars even where nothing is missing.",
+        )
+        >> FindOutagesOperator(
+            task_id="find_outages",
+            trigger_rule="all_done",
+            doc_md="Bars that most series of a source lack become one outage, and settle the findings it explains.",
+        )
     )
 
 

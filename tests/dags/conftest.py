@@ -167,7 +167,9 @@ def db(
 @pytest.fixture
 def context() -> Context:
     """What our operators read of a task's context."""
-    ti = SimpleNamespace(dag_id="a_dag", run_id="a_run", task_id="a_task", map_index=-1, try_number=1)
+    ti = SimpleNamespace(
+        dag_id="a_dag", run_id="a_run", task_id="a_task", map_index=-1, try_number=1, xcom_push=lambda **_: None
+    )
     return cast("Context", {"ti": ti})
 
 

@@ -94,6 +94,31 @@ def test_it_checks_what_it_is_asked_for_itself(fill, exchange, arguments, error)
     assert exchange.requests.by_route[CANDLES] == 0
 
 
+def test_a_symbol_that_has_left_the_universe_is_skipped_with_a_sentence_when_its_old_instance_is_cleared(
+    fill, declare, exchange
+):
+    from airflow.providers.common.compat.sdk import AirflowSkipException
+
+    fill(symbol="BTC-USDT,ETH-USDT", timeframes="1h")
+    declare("BTC-USDT")
+    asked = exchange.requests.by_route[CANDLES]
+    sentence = "ETH-USDT has left the universe: its candles stay, and it is not asked for"
+    with pytest.raises(AirflowSkipException, match=f"^{sentence}$"):
+        fill(symbol="ETH-USDT")
+    assert exchange.requests.by_route[CANDLES] == asked
+    assert fill(symbol="ETH-USDT,BTC-USDT", timeframes="1h") == [("BTC-USDT", "1h", "complete", 0, 0)]
+
+
+def test_a_task_says_one_sentence_for_each_page_and_series(fill, caplog):
+    with caplog.at_level("INFO", logger="backfill"):
+        fill(symbol="BTC-USDT", timeframes="1h")
+    said = [record.getMessage() for record in caplog.records if record.getMessage().startswith("BTC-USDT 1h")]
+    assert said == [
+        "BTC-USDT 1h: blofin gave 1,440 rows before 2025-03-03 00:00: 48 inserted",
+        "BTC-USDT 1h complete: 0 of 48 bars still missing, 48 stored (blofin 48), 1 request",
+    ]
+
+
 @pytest.mark.parametrize("market", [SyntheticMarket(quiet_share=0.2, quiet_bars="absent")], ids=["with holes"])
 def test_what_the_exchange_has_denied_is_asked_for_again_only_on_demand(fill):
     ((*_, status, inserted, requests),) = fill(symbol="BTC-USDT", timeframes="1m")

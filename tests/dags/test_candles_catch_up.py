@@ -9,7 +9,6 @@ from types import SimpleNamespace
 import pytest
 
 from backfill.config.parameters import as_moment
-from backfill.errors import ConfigurationError, InvalidWindow, UnknownSymbol
 
 ON_AIRFLOW_2 = version("apache-airflow").startswith("2.")
 CANDLES = "/api/v1/market/candles"
@@ -143,21 +142,20 @@ def test_a_dry_run_prints_the_plan_and_asks_and_writes_nothing(db, exchange, cat
 
 
 @pytest.mark.parametrize(
-    ("conf", "error", "sentence"),
+    ("conf", "sentence"),
     [
-        ({"symbols": ["NOPE-USDT"]}, UnknownSymbol, "unknown symbol 'NOPE-USDT'"),
-        ({"sources": ["blofn"]}, ConfigurationError, "sources: unknown source 'blofn'; did you mean blofin?"),
-        ({"sources": ["okx"]}, ConfigurationError, "sources: the universe has none of okx for what is to be filled"),
-        ({"start": "2025-03-02T20:00:00Z", "end": "2025-03-02T19:00:00Z"}, InvalidWindow, "not before the end"),
+        ({"symbols": ["NOPE-USDT"]}, "unknown symbol 'NOPE-USDT'"),
+        ({"sources": ["blofn"]}, "sources: unknown source 'blofn'; did you mean blofin?"),
+        ({"sources": ["okx"]}, "sources: the universe has none of okx for what is to be filled"),
+        ({"start": "2025-03-02T20:00:00Z", "end": "2025-03-02T19:00:00Z"}, "not before the end"),
     ],
     ids=["symbol", "no source", "source of no series", "upside down"],
 )
 def test_what_cannot_be_done_as_asked_fails_by_name_before_a_candle_is_asked_for(
-    conf, error, sentence, db, exchange, catch_up
+    conf, sentence, db, exchange, catch_up
 ):
     run = catch_up({**EVENING, **conf})
     assert run.state == "failed"
-    assert type(run.errors[0]) is error
     assert sentence in str(run.errors[0])
     assert exchange.requests.by_route[CANDLES] == 0
 

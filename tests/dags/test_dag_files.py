@@ -85,3 +85,8 @@ def test_every_task_has_the_retries_and_the_policy_of_all(dags):
         for task in dag.tasks:
             policy = getattr(task, "retry_policy", None)  # Airflow 2 has none
             assert (task.retries, policy) == (TASK_ARGS["retries"], TASK_ARGS.get("retry_policy")), task
+
+
+def test_every_task_says_what_it_does(dags):
+    undocumented = [f"{dag_id}.{task.task_id}" for dag_id, dag in dags.items() for task in dag.tasks if not task.doc_md]
+    assert undocumented == []

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from backfill.errors import UnknownSymbol
-
 
 @pytest.fixture
 def sensor(db):
@@ -70,7 +68,9 @@ def test_more_symbols_than_airflow_maps_over_come_in_batches(declare, sensor, co
 
 
 def test_an_unknown_symbol_is_an_error_and_not_an_empty_list(sensor, context):
-    with pytest.raises(UnknownSymbol):
+    from backfill.hooks.refusal import RunRefused
+
+    with pytest.raises(RunRefused, match="unknown symbol 'NOPE-USDT'"):
         sensor(symbols="NOPE-USDT").execute(context)
 
 

@@ -11,7 +11,7 @@ def report(db, context):
     from backfill.operators.report import ReportOperator
 
     def run(found):
-        context["ti"].xcom_pull = lambda task_ids: {"detect_gaps": found}[task_ids]
+        context["ti"].xcom_pull = lambda task_ids, key=None: {"detect_gaps": found}[task_ids] if key is None else None
         return ReportOperator(task_id="report").execute(context)
 
     return run

@@ -13,6 +13,7 @@ from backfill.errors import (
     RequestRefused,
     SymbolNotListed,
 )
+from backfill.hooks.refusal import RunRefused
 
 # A killed task counts as a try.
 TASK_ARGS: dict[str, Any] = {
@@ -32,7 +33,7 @@ else:
     TASK_ARGS["retry_policy"] = ExceptionRetryPolicy(
         rules=[
             RetryRule(
-                exception=ConfigurationError,
+                exception=[ConfigurationError, RunRefused],
                 action=RetryAction.FAIL,
                 reason="a setting, a parameter or the universe file must be mended first",
             ),

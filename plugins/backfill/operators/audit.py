@@ -10,6 +10,7 @@ from airflow.providers.common.compat.sdk import BaseOperator
 
 from backfill.config.parameters import as_list
 from backfill.hooks.candle_store_hook import CANDLES_CONN_ID, CandleStoreHook
+from backfill.hooks.refusal import refused_in_one_line
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -47,7 +48,8 @@ class AuditOperator(BaseOperator):
         from backfill.hooks.run_conf import check_run_conf
         from backfill.jobs.maintain.audit import audit  # pandas loads here, not at parse
 
-        check_run_conf(context)
+        with refused_in_one_line(context):
+            check_run_conf(context)
         with CandleStoreHook(self.candles_conn_id).get_conn() as store:
             report = audit(store, repair=str(self.repair) == "True", symbols=as_list(self.symbols))
         for line in report.lines[:MOST_LINES]:

@@ -9,6 +9,7 @@ from airflow.providers.common.compat.sdk import BaseOperator
 
 from backfill.hooks.blofin_hook import BlofinHook
 from backfill.hooks.candle_store_hook import CANDLES_CONN_ID
+from backfill.hooks.refusal import refused_in_one_line
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -41,7 +42,8 @@ class RefreshInstrumentsOperator(BaseOperator):
         from backfill.hooks.runtime_hook import open_runtime
         from backfill.jobs.universe.refresh_universe import refresh_universe
 
-        check_run_conf(context)
+        with refused_in_one_line(context):
+            check_run_conf(context)
         with open_runtime(self.candles_conn_id, self.blofin_conn_id) as runtime:
             report = refresh_universe(runtime)
         _tell(self, report.lines)
@@ -112,7 +114,8 @@ class PruneOperator(BaseOperator):
         from backfill.jobs.universe.declare_universe import declare
         from backfill.storage.conditions import count_changed_days
 
-        check_run_conf(context)
+        with refused_in_one_line(context):
+            check_run_conf(context)
         with open_runtime(self.candles_conn_id, self.blofin_conn_id) as runtime:
             declare(runtime, ask=False)
             report = prune_candles(runtime.store, settle_ms=runtime.settle_ms, dry_run=str(self.plan_only) == "True")

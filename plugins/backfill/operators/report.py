@@ -10,6 +10,7 @@ from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSki
 from backfill.config.parameters import as_list
 from backfill.config.settings import load_settings
 from backfill.hooks.candle_store_hook import CANDLES_CONN_ID, CandleStoreHook
+from backfill.hooks.refusal import KEY, RunRefused
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -48,6 +49,8 @@ class ReportOperator(BaseOperator):
         self._measure(ti.dag_id, ti.run_id)
         found: Sequence[str] | None = ti.xcom_pull(task_ids=self.detect_task_id)
         if found is None:
+            if refused := ti.xcom_pull(task_ids=self.detect_task_id, key=KEY):
+                raise RunRefused(refused)
             raise AirflowFailException(f"{self.detect_task_id} gave no answer: see its log")
         if not found:
             raise AirflowSkipException("no gaps: there was nothing to do")

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from airflow.providers.common.compat.sdk import BaseOperator
+from airflow.providers.common.compat.sdk import AirflowSkipException, BaseOperator
 
 from backfill.config.parameters import as_list, as_moment
+from backfill.errors import UnknownSymbol
 from backfill.hooks.blofin_hook import BlofinHook
 from backfill.hooks.candle_store_hook import CANDLES_CONN_ID
 from backfill.operators.page_links import GapsPageLink, SeriesPageLink
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from backfill.jobs.fill.fill_gaps import FillReport
     from backfill.sources.runtime import Runtime
     from backfill.storage.series import SeriesWindow
+
+T = TypeVar("T")
 
 
 class WindowOperator(BaseOperator):
@@ -67,29 +70,41 @@ class WindowOperator(BaseOperator):
             self._runtime.stop.ask("Airflow")
 
     def windows(self, runtime: Runtime) -> list[SeriesWindow]:
-        """Windows to work on; first writes the universe's wishes."""
+        """Windows to work on; first writes the universe's wishes. Skips the task if its symbols have left."""
         from backfill.jobs.fill.fill_universe import windows_to_fill
 
-        return windows_to_fill(
-            runtime,
-            symbols=as_list(self.symbol),
-            timeframes=as_list(self.timeframes),
-            start=as_moment("start", self.start),
-            end=as_moment("end", self.end),
-        )
+        return self._of_the_universe(runtime, windows_to_fill)
 
     def known_windows(self, runtime: Runtime) -> list[SeriesWindow]:
         """The same windows by the wishes in Postgres; writes nothing."""
         from backfill.jobs.fill.fill_universe import select_wanted
 
-        which = select_wanted(
-            runtime,
-            symbols=as_list(self.symbol),
-            timeframes=as_list(self.timeframes),
-            start=as_moment("start", self.start),
-            end=as_moment("end", self.end),
-        )
-        return runtime.store.windows(which)
+        return runtime.store.windows(self._of_the_universe(runtime, select_wanted))
+
+    def _of_the_universe(self, runtime: Runtime, select: Callable[..., T]) -> T:
+        """``select`` by the arguments, without symbols that were kept once and have left the universe since.
+
+        An instance of an old run may be cleared at any time. Skips the task where none is left.
+        """
+        symbols = as_list(self.symbol)
+        while True:
+            try:
+                return select(
+                    runtime,
+                    symbols=symbols,
+                    timeframes=as_list(self.timeframes),
+                    start=as_moment("start", self.start),
+                    end=as_moment("end", self.end),
+                )
+            except UnknownSymbol as error:
+                left = error.symbol
+                if left not in (symbols or ()) or not runtime.store.wishes.was_kept(left):
+                    raise
+            sentence = f"{left} has left the universe: its candles stay, and it is not asked for"
+            symbols = [one for one in symbols or () if one != left]
+            if not symbols:
+                raise AirflowSkipException(sentence)
+            self.log.warning(sentence)
 
 
 class FillOperator(WindowOperator):

@@ -12,6 +12,7 @@ from backfill.config.parameters import as_list, as_moment
 from backfill.config.source_names import check_sources
 from backfill.hooks.blofin_hook import BlofinHook
 from backfill.hooks.candle_store_hook import CANDLES_CONN_ID
+from backfill.hooks.refusal import refused_in_one_line
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -98,6 +99,10 @@ class GapDetectSensor(BaseSensorOperator):
 
     def poke(self, context: Context) -> PokeReturnValue:
         """Look once for symbols with gaps."""
+        with refused_in_one_line(context):
+            return self._look(context)
+
+    def _look(self, context: Context) -> PokeReturnValue:
         from backfill.hooks.run_conf import check_run_conf
         from backfill.hooks.runtime_hook import open_runtime
         from backfill.jobs.fill.fill_universe import select_declared

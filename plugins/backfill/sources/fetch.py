@@ -276,6 +276,21 @@ class SourceFetch:
 
         stored = self._store.in_page_transaction(write)
         self.rows += stored.inserted + stored.revised
+        log.info("%s", self._in_words(page, stored))
+
+    def _in_words(self, page: CandlePage, stored: StoredPage) -> str:
+        """What a page brought, as a sentence."""
+        counts = {
+            "inserted": stored.inserted,
+            "revised": stored.revised,
+            "in quarantine": stored.quarantined,
+            "absent": stored.newly_absent_ms // self._timeframe.step_ms,
+        }
+        brought = ", ".join(f"{count:,} {what}" for what, count in counts.items() if count) or "nothing new"
+        return (
+            f"{self._window.symbol} {self._window.timeframe}: {self._source.name} gave {len(page.rows):,} rows before "
+            f"{utc(page.after_ms):%Y-%m-%d %H:%M}: {brought}"
+        )
 
 
 def _answer_in_hand(asked: Future[PlannedAnswer], stop: StopRequest) -> PlannedAnswer | None:

@@ -35,6 +35,11 @@ class WishList:
         with translated_errors():
             return bool(fetch_one(self._connection, "SELECT EXISTS (SELECT FROM series WHERE wanted)")[0])
 
+    def was_kept(self, symbol: str) -> bool:
+        """Whether a series of the instrument is wanted, or was once."""
+        with translated_errors():
+            return bool(fetch_one(self._connection, query("series/was_kept"), {"symbol": symbol})[0])
+
     def primaries(self, which: Selection) -> list[str]:
         """The primary sources of the selected series."""
         with translated_errors():

@@ -52,6 +52,26 @@ class FillReport:
     error: str | None
     cause: BaseException | None = field(default=None, repr=False, compare=False)
 
+    def __str__(self) -> str:
+        """One sentence for a log."""
+        stored = self.rows_inserted + self.rows_revised
+        by = ", ".join(f"{source} {rows:,}" for source, rows in self.sources.items())
+        counts = [f"{self.missing_after:,} of {self.missing_before:,} bars still missing", f"{stored:,} stored"]
+        counts[-1] += f" ({by})" if by else ""
+        counts += [
+            f"{count:,} {what}"
+            for count, what in (
+                (self.absent_found, "found absent"),
+                (self.rows_quarantined, "in quarantine"),
+                (self.requests, "request" if self.requests == 1 else "requests"),
+                (self.requests_left, "requests left to the next run"),
+            )
+            if count
+        ]
+        return f"{self.symbol} {self.timeframe} {self.status}: {', '.join(counts)}" + (
+            f"; {self.error}" if self.error else ""
+        )
+
     def as_dict(self) -> dict[str, Any]:
         """All fields but ``cause``, which is for the caller."""
         return {name: value for name, value in vars(self).items() if name != "cause"}
