@@ -1,7 +1,7 @@
 # `make` alone lists the targets. Settings are variables: `make demo ONCE=1 BACKFILL_API_PORT=9090`.
 .DEFAULT_GOAL := help
 .PHONY: help install demo up shell backfill down clean distclean test test-stack test-days test-airflow2 bench bench-run lint types docs format lock
-.PHONY: sbom simulate
+.PHONY: sbom simulate test-faults
 
 VENV := .venv
 VENV_AIRFLOW2 := .venv-airflow2
@@ -65,6 +65,10 @@ test-stack: install-dev ## the tests that start a whole Airflow, one after anoth
 
 simulate: install-dev ## the engine in simulated worlds, by seed [SEEDS=0-999]
 	@$(VENV)/bin/python tests/simulation/seeds.py $(or $(SEEDS),0-999)
+
+test-faults: install-dev ## every fault on a real process; writes docs/fault_matrix.md
+	@FAULT_RESULTS=dist/faults $(VENV)/bin/python -m pytest -m faults $(PYTEST)
+	@FAULT_RESULTS=dist/faults $(VENV)/bin/python tests/faults/render.py
 
 test-days: install-dev ## what depends on the clock, at moments that matter, under libfaketime [DAYS=2]
 	@tests/install_faketime.sh

@@ -32,6 +32,7 @@ pytest.register_assert_rewrite(
     "integration.exchange",
     "simulation.model",
     "simulation.seeds",
+    "faults.scene",
     "unit.frames.judged_pages",
     "unit.frames.hostile_payloads",
 )
@@ -42,6 +43,8 @@ SERVER_HOME = pytest.StashKey[Path]()
 TEMPLATE = "template_of_tests"
 # The level that starts a whole stack.
 STACK = "stack"
+# The cells of the fault matrix beyond a few.
+SLOW_FAULTS = "slow_faults"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -71,7 +74,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in items:
         item.add_marker(item.path.relative_to(TESTS).parts[0])
     if not config.option.markexpr:
-        left_out = [item for item in items if item.get_closest_marker(STACK)]
+        left_out = [item for item in items if item.get_closest_marker(STACK) or item.get_closest_marker(SLOW_FAULTS)]
         items[:] = [item for item in items if item not in left_out]
         config.hook.pytest_deselected(items=left_out)
 

@@ -79,6 +79,11 @@ class CandleStore:
         """Close the connection."""
         self.connection.close()
 
+    @property
+    def times_opened(self) -> int:
+        """More than before: Postgres was away meanwhile."""
+        return self.connection.opens
+
     @cached_property
     def instruments(self) -> Instruments:
         """Instruments and their change log."""

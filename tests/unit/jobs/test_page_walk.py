@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from backfill.domain.intervals import Interval
@@ -9,7 +10,7 @@ from backfill.domain.page_plan import PlannedPage
 from backfill.domain.timeframes import MINUTE_MS, timeframe
 from backfill.exchanges.blofin_client import BlofinAnswer
 from backfill.sources.blofin_source import BlofinSource
-from backfill.sources.planned_answer import MAX_EXTRA, PageWalk, PlannedAnswer
+from backfill.sources.planned_answer import MAX_EXTRA, PageWalk, PlannedAnswer, may_be_longer_bars
 
 MINUTE = timeframe("1m")
 ROWS = 1440
@@ -62,6 +63,14 @@ def test_a_source_whose_pages_are_merely_shorter_is_walked_to_the_end(most_rows:
     client = ShortPages(most_rows)
     assert answer_of(client).given == [SPAN]
     assert client.requests_made == requests
+
+
+@pytest.mark.parametrize(("apart", "is_asked_again"), [(1, False), (2, False), (3, True), (5, True), (60, True)])
+def test_a_page_whose_rows_are_all_of_a_longer_grid_is_asked_for_again(apart: int, is_asked_again: bool) -> None:
+    opens_ms = END_MS + MINUTE_MS * apart * np.arange(40)
+    assert may_be_longer_bars(opens_ms, MINUTE_MS) is is_asked_again
+    assert not may_be_longer_bars(opens_ms[:11], MINUTE_MS)
+    assert not may_be_longer_bars(np.sort(np.append(opens_ms, opens_ms[7] + MINUTE_MS)), MINUTE_MS)
 
 
 @pytest.mark.parametrize("most_rows", range(1, 120, 7))

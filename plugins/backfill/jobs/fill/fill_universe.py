@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Generator, Iterator, Mapping, Sequence
-from contextlib import closing
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import closing, suppress
 from dataclasses import replace
 from datetime import datetime
 from typing import NamedTuple
@@ -15,7 +15,7 @@ from backfill.config.universe_file import select_series
 from backfill.config.universe_model import SeriesWish
 from backfill.domain.price_kinds import kind_of
 from backfill.domain.venues import known_venue, venue
-from backfill.errors import DatabaseUnreachable, ExchangeError, SeriesBusy, UnknownSymbol
+from backfill.errors import DatabaseError, DatabaseUnreachable, ExchangeError, SeriesBusy, UnknownSymbol
 from backfill.jobs.fill.each_series import each_series
 from backfill.jobs.fill.fill_gaps import HURRIED_PATIENCE_S, PATIENCE_S, FillReport, fill_gaps, leave_to_another
 from backfill.jobs.fill.find_gaps import selection
@@ -201,15 +201,6 @@ def fill_series(
         left_out = {*(leave_out or {}).get(window.series_id, ()), *_that_only_compare(store, window)}
         return sources_of(runtime, store, window, who.run_id, allowed, left_out)
 
-    def fill(store: CandleStore, window: SeriesWindow) -> FillReport:
-        """Fill one window, in a new attempt if Postgres was lost in the middle of one."""
-        for _ in range(ATTEMPTS - 1):
-            try:
-                return attempt(store, window)
-            except DatabaseUnreachable as lost:  # noqa: PERF203 - an attempt asks exchanges
-                log.warning("%s %s is tried again: %s", window.symbol, window.timeframe, lost)
-        return attempt(store, window)
-
     def attempt(store: CandleStore, window: SeriesWindow) -> FillReport:
         """Fill one window, or leave it to another run."""
         with closing(sources(store, window)) as asked:
@@ -232,10 +223,34 @@ def fill_series(
     chains = {chain[0].series_id: chain for chain in in_turn(windows)}
 
     def fill_chain(store: CandleStore, first: SeriesWindow) -> list[FillReport]:
-        return [fill(store, window) for window in reaching_back(store, chains[first.series_id])]
+        windows = reaching_back(store, chains[first.series_id])
+        return [_in_spite_of_postgres(store, window, attempt) for window in windows]
 
     for reports in each_series(runtime, [chain[0] for chain in chains.values()], fill_chain):
         yield from reports
+
+
+def _in_spite_of_postgres(
+    store: CandleStore, window: SeriesWindow, attempt: Callable[[CandleStore, SeriesWindow], FillReport]
+) -> FillReport:
+    """Fill one window, in a new attempt if Postgres was lost in the middle of one.
+
+    A server that crashed may have lost the last pages too, whose commits do not wait for the disk.
+    """
+    for _ in range(ATTEMPTS - 1):
+        opens = store.times_opened
+        try:
+            report = attempt(store, window)
+        except DatabaseUnreachable as lost:
+            log.warning("%s %s is tried again: %s", window.symbol, window.timeframe, lost)
+            with suppress(DatabaseError):
+                store.run_log.abandon_dead_runs()  # the attempt could not finish its row
+            continue
+        is_done = not report.missing_after or report.error or report.requests_left
+        if is_done or store.times_opened == opens:
+            return report
+        log.warning("%s %s is tried again, since Postgres was away", window.symbol, window.timeframe)
+    return attempt(store, window)
 
 
 def _budget(runtime: Runtime, store: CandleStore, window: SeriesWindow, until: datetime | None) -> RunBudget:
