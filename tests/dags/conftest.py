@@ -201,6 +201,7 @@ class DagRunEnd:
     state: str
     tasks: dict[str, str]
     errors: list[BaseException]
+    note: str | None = None
 
 
 @pytest.fixture
@@ -215,6 +216,20 @@ def catch_up(catch_up_dag: DAG) -> Callable[..., DagRunEnd]:
     return partial(_run, catch_up_dag)
 
 
+def _note(ended: Any) -> str | None:
+    """The run's note, written as the scheduler writes it: `dag.test` ends a run outside of any session."""
+    from airflow.models import DagRun
+    from airflow.utils.session import create_session
+
+    from backfill.hooks.run_note import write_note
+
+    with create_session() as session:
+        run: Any = session.get(DagRun, ended.id)
+        write_note(run)
+        note: str | None = run.note
+        return note
+
+
 def _run(dag: DAG, conf: dict[str, Any] | None = None, at: datetime | None = None) -> DagRunEnd:
     errors: list[BaseException] = []
     for task in dag.tasks:
@@ -223,4 +238,4 @@ def _run(dag: DAG, conf: dict[str, Any] | None = None, at: datetime | None = Non
     ended = dag.test(run_conf=conf, **({} if at is None else {LOGICAL_DATE: at}))
     instances = ended.get_task_instances()
     tasks = {" ".join(filter(None, (ti.task_id, ti.rendered_map_index))): str(ti.state) for ti in instances}
-    return DagRunEnd(ended.run_id, str(ended.state), tasks, errors)
+    return DagRunEnd(ended.run_id, str(ended.state), tasks, errors, _note(ended))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from importlib.metadata import version
 
 import pytest
@@ -48,6 +49,9 @@ def test_a_run_fills_every_series_and_the_next_one_has_nothing_to_do(db, run_dag
 
     second = run_dag()
     assert second.state == "success"
+    if not ON_AIRFLOW_2:
+        assert re.fullmatch(r"4 series complete as of \d\d:\d\d UTC: 4 filled from blofin", first.note)
+        assert second.note == "nothing was missing"
     assert second.tasks == {
         "detect_gaps": "success",
         "fill_from_blofin": "skipped",
@@ -123,6 +127,7 @@ def test_a_run_that_cannot_be_done_as_asked_fails_at_once_and_writes_no_candle(
     assert "\n" not in str(sensors)
     assert str(reports) == str(sensors)
     if not ON_AIRFLOW_2:
+        assert run.note == str(sensors)
         assert "Traceback" not in "".join(capfd.readouterr()) + caplog.text
     assert (held(db), log(db, "id"), exchange.requests.by_route[CANDLES]) == ({}, [], 0)
 

@@ -11,6 +11,7 @@ from backfill.config.parameters import as_list
 from backfill.config.settings import load_settings
 from backfill.hooks.candle_store_hook import CANDLES_CONN_ID, CandleStoreHook
 from backfill.hooks.refusal import KEY, RunRefused
+from backfill.hooks.run_note import NOTE
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -50,13 +51,16 @@ class ReportOperator(BaseOperator):
         found: Sequence[str] | None = ti.xcom_pull(task_ids=self.detect_task_id)
         if found is None:
             if refused := ti.xcom_pull(task_ids=self.detect_task_id, key=KEY):
+                ti.xcom_push(key=NOTE, value=refused)
                 raise RunRefused(refused)
             raise AirflowFailException(f"{self.detect_task_id} gave no answer: see its log")
         if not found:
+            ti.xcom_push(key=NOTE, value="nothing was missing")
             raise AirflowSkipException("no gaps: there was nothing to do")
         symbols = as_list(",".join(found)) or []
         with CandleStoreHook(self.candles_conn_id).get_conn() as store:
             summary = report_run(store, ti.dag_id, ti.run_id, symbols, load_settings().alert_after_hours)
+        ti.xcom_push(key=NOTE, value=summary.note)
         for line in summary.lines:
             self.log.info(line)
         for line in summary.leaving:

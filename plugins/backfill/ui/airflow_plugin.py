@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.plugins_manager import AirflowPlugin
 
+from backfill.hooks import run_note
+
 if TYPE_CHECKING:
     from backfill.storage.database import Connection
 
@@ -48,6 +50,8 @@ class BackfillPlugin(AirflowPlugin):
             "url_route": "candles_of_task",
         },
     ]
+
+    listeners: list[Any] = [run_note]  # noqa: RUF012
 
     @property
     def fastapi_apps(self) -> list[Any]:  # type: ignore[override]
