@@ -42,6 +42,7 @@ OPERATORS = (
     "maintain",
     "primary_candles",
     "report",
+    "review",
     "validate",
 )
 

@@ -117,3 +117,8 @@ class FindingsLog:
         }
         with translated_errors(), self._connection.cursor(row_factory=dict_row) as cursor:
             return cursor.execute(query("findings/select_findings"), params).fetchall()
+
+    def bars_with_other_values(self, ids: Sequence[int]) -> list[dict[str, Any]]:
+        """The stored bars of findings; ``others``: the other source's value by field."""
+        with translated_errors(), self._connection.cursor(row_factory=dict_row) as cursor:
+            return cursor.execute(query("findings/select_bars_with_other_values"), {"ids": list(ids)}).fetchall()
