@@ -13,6 +13,7 @@ https://www.alphavantage.co/support/#api-key for 25 requests a day. Intraday bar
 
 from __future__ import annotations
 
+import re
 import threading
 from datetime import datetime, timezone
 from typing import Any, ClassVar, NamedTuple
@@ -29,8 +30,9 @@ from backfill.exchanges.source_contract import UNREADABLE_BAR, Bar, BarsAnswer, 
 COMPACT_DAYS = 100
 STOCK_DAYS, PAIR_DAYS = "Time Series (Daily)", "Time Series FX (Daily)"
 BURST_S = 2.0
-# Words of an ``Information`` that no waiting helps against.
-NOT_IN_THE_PLAN = ("premium endpoint", "premium feature")
+# An ``Information`` that no waiting helps against. That of a used-up quota offers to "unlock all premium endpoints"
+# (beancount/beanprice #124).
+NOT_IN_THE_PLAN = re.compile(r"\bis a premium (endpoint|feature)\b")
 
 
 def _market_named(symbol: str) -> Market | None:
@@ -73,6 +75,7 @@ class AlphaVantageClient(HttpClient):
     def __init__(self, access: SourceAccess) -> None:
         super().__init__(access)
         self._known: dict[str, _Days] = {}
+        self._refused: dict[str, RequestRefused] = {}
         self._lock = threading.Lock()
 
     def bars(self, venue_symbol: str, timeframe: Timeframe, window: Interval) -> BarsAnswer:
@@ -92,8 +95,18 @@ class AlphaVantageClient(HttpClient):
             if known is None:
                 known = self._known[symbol] = self._days(symbol, "compact", is_pair=is_pair)
             if known.from_ms > from_ms:
-                known = self._known[symbol] = self._days(symbol, "full", is_pair=is_pair)
+                known = self._known[symbol] = self._all_days(symbol, is_pair=is_pair)
             return known
+
+    def _all_days(self, symbol: str, *, is_pair: bool) -> _Days:
+        """A refusal costs a request of the day's quota, so it is asked for once."""
+        if symbol in self._refused:
+            raise self._refused[symbol]
+        try:
+            return self._days(symbol, "full", is_pair=is_pair)
+        except RequestRefused as error:
+            self._refused[symbol] = error
+            raise
 
     def _days(self, symbol: str, size: str, *, is_pair: bool) -> _Days:
         named = {"from_symbol": symbol[:3], "to_symbol": symbol[4:]} if is_pair else {"symbol": symbol}
@@ -119,8 +132,8 @@ class AlphaVantageClient(HttpClient):
         notice = document.get("Information") or document.get("Note")
         if notice is None:
             return None
-        said = self.hidden(str(notice))[:200]
-        if any(words in said for words in NOT_IN_THE_PLAN):
+        said = self.hidden(str(notice))[:260]
+        if NOT_IN_THE_PLAN.search(said):
             return RequestRefused(source, f"not in the plan of this key: {said}")
         is_burst = "per second" in said and "per day" not in said
         return RateLimited(source, said, BURST_S if is_burst else ALPHAVANTAGE.rules.rate_limit_s)

@@ -8,6 +8,7 @@ New York's evening, is refused here, since its bars are off our grid. Bid and as
 from __future__ import annotations
 
 import re
+from typing import Any
 
 from backfill.domain.timeframes import TIMEFRAMES
 from backfill.paper.limits import HouseRules, PaperRefusal, RequestWindow
@@ -15,6 +16,7 @@ from backfill.paper.market import Candles, PaperInstrument, PaperMarket
 from backfill.paper.protocol import (
     Answer,
     CandleWire,
+    Cells,
     PlainRequests,
     Query,
     decimals_of,
@@ -40,6 +42,23 @@ class _OandaError(Exception):
     pass
 
 
+def _flat(body: Any) -> list[Cells]:
+    """Candles as rows: time, then o, h, l, c of the first price, then the candle itself."""
+    rows = []
+    for candle in body["candles"]:
+        prices = next(candle[side] for side, _ in SIDES.values() if side in candle)
+        rows.append([candle["time"], *(prices[name] for name in "ohlc"), candle])
+    return rows
+
+
+def _put(body: Any, rows: list[Cells]) -> None:
+    sides = [side for side, _ in SIDES.values()]
+    body["candles"] = [
+        {**candle, "time": time, next(side for side in sides if side in candle): dict(zip("ohlc", prices, strict=True))}
+        for time, *prices, candle in rows
+    ]
+
+
 class OandaProtocol(PlainRequests):
     """See :class:`backfill.paper.protocol.ExchangeProtocol`."""
 
@@ -48,11 +67,11 @@ class OandaProtocol(PlainRequests):
     wire = CandleWire(
         (ROOT,),
         lambda query: GRANULARITIES[query.get("granularity", "")],
-        lambda body: body["candles"],
+        _flat,
         newest_first=False,
-        times=("time",),
-        numbers=("volume",),
+        numbers=(1, 2, 3, 4),
         unit_ms=1000,
+        put_rows=_put,
     )
 
     def answer(self, market: PaperMarket, method: str, path: str, query: Query, now_ms: int) -> Answer:

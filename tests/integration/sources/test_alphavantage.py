@@ -59,7 +59,23 @@ def test_what_the_plan_lacks_is_refused_and_pauses_nothing() -> None:
         assert client.bars("AAPL", DAY, Interval(TODAY_MS - 90 * DAY_MS, TODAY_MS)).bars
         with pytest.raises(RequestRefused, match="not in the plan"):
             client.bars("AAPL", DAY, Interval(TODAY_MS - 180 * DAY_MS, TODAY_MS - 90 * DAY_MS))
+        with pytest.raises(RequestRefused, match="not in the plan"):
+            client.bars("AAPL", DAY, Interval(TODAY_MS - 270 * DAY_MS, TODAY_MS - 180 * DAY_MS))
+        assert bench.exchange.requests.total == 2, "what is refused once is not asked for again"
         assert bench.limits == []
+
+
+def test_a_used_up_quota_is_a_limit_though_its_sentence_advertises_what_must_be_paid_for() -> None:
+    """As beancount/beanprice #124 has it."""
+    said = (
+        "Thank you for using Alpha Vantage! Please consider spreading out your free API requests more sparingly. You "
+        "may subscribe to any of the premium plans to lift the free key rate limit (25 requests per day) and instantly "
+        "unlock all premium endpoints"
+    )
+    with TestStock().bench_at() as bench:
+        error = SOURCE.open(bench.access()).error_in(200, {"Information": said}, "/query")  # type: ignore[attr-defined]
+    assert isinstance(error, RateLimited)
+    assert error.retry_after_s == 3600
 
 
 @pytest.mark.parametrize("name", ["Information", "Note"])

@@ -92,6 +92,16 @@ def test_a_row_at_a_time_beyond_the_window_is_no_silence_of_its_bar() -> None:
     assert not page.is_clean
 
 
+@pytest.mark.parametrize("value", ["text", "null", "negative"])
+def test_a_price_that_is_none_is_refused_as_a_row(value: str) -> None:
+    kit = TestPair()
+    with kit.bench_at() as bench, kit.source(bench) as source:
+        bench.exchange.faults.on("garbled", value=value, opens_ms=[END_MS - 5 * MINUTE_MS], requests=1)
+        page = source.ask("EUR_USD", MINUTE, END_MS)
+    assert [row.open_ms for row in page.broken] == [END_MS - 5 * MINUTE_MS]
+    assert len(page.rows) == len(page.candles) + 1
+
+
 def test_a_weekend_is_silence_of_exactly_its_length() -> None:
     """A page that is asked by its ends does not reach beyond them."""
     kit = Closed()
