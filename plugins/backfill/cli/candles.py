@@ -35,7 +35,8 @@ NOTHING_WANTED = (
 
 STATUS_COLUMNS = (
     "symbol", "timeframe", "status", "oldest_data", "newest_data", "total_candles", "coverage_pct",
-    "doubtful_candles", "missing_candles", "absent_candles", "bars_ready", "ready", "last_sync", "error_message",
+    "doubtful_candles", "missing_candles", "absent_candles", "closed_candles", "bars_ready", "ready", "last_sync",
+    "error_message",
 )  # fmt: skip
 SOURCE_COLUMNS = (
     "source", "state", "paused_until", "last_success_at", "answers_24h", "errors_24h", "rows_24h", "latency_ms",

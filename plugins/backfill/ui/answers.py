@@ -22,6 +22,7 @@ class SyncStatus(BaseModel):
     expected_candles: int | None
     coverage_pct: float | None
     doubtful_candles: int | None
+    closed_candles: int | None
     last_sync: datetime | None
     error_message: str | None
 

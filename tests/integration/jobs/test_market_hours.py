@@ -9,13 +9,16 @@ import pytest
 from backfill.config.universe_file import load_universe
 from backfill.domain.timeframes import TIMEFRAMES, utc
 from backfill.errors import ConfigurationError
+from backfill.jobs.files.export_segments import ExportTerms, export_segments
+from backfill.jobs.files.folder import LocalFolder
+from backfill.jobs.status.explain_candle import explain_candle
 from backfill.jobs.universe.declare_universe import declare_universe
 from backfill.storage.candle_store import CandleStore
 from backfill.storage.conditions import conditions, count_changed_days
 from backfill.storage.series import Selection
 from backfill.storage.series_status import sync_status
 from integration.exchange import PaperBlofin, fill, punch
-from integration.helpers import DAY_MS, HOUR_MS, ms, one, rows, stored_ms
+from integration.helpers import DAY_MS, HOUR_MS, moment, ms, one, rows, stored_ms
 from integration.jobs.hours import UNIVERSE, fewest_pages, market_of, opens_of
 
 # Thanksgiving and the half day after it; the nights on which New York's clocks change.
@@ -165,6 +168,23 @@ def test_a_holiday_that_was_announced_late_is_counted_again(store: CandleStore, 
     count_changed_days(store)
     (told,) = [row for row in conditions(store, which) if str(row["day"]) == "2025-11-26"]
     assert (told["condition"], told["closed"]) == ("closed", 24)
+
+
+def test_a_bar_is_explained_by_the_hours_and_files_take_every_name(store: CandleStore, tmp_path: Path) -> None:
+    declare(store, tmp_path, THANKSGIVING)
+    now_ms = ms(THANKSGIVING[1]) + HOUR_MS
+    which = Selection(utc(now_ms), symbols=["AAPL", "EUR_USD"], timeframes=["1h"])
+    with PaperBlofin(market_of(*THANKSGIVING), now_ms) as exchange:
+        for window in store.windows(which):
+            fill(store, exchange, window)
+
+    states = [explain_candle(store, "AAPL", "1h", moment(f"2025-11-28T{hour}:00")).state for hour in (13, 14, 17, 18)]
+    assert states == ["closed", "held", "held", "closed"]
+
+    report = export_segments(store, LocalFolder(tmp_path / "files"), which, ExportTerms())
+    names = sorted(path.name.split("__t")[0] for path in (tmp_path / "files").rglob("*.csv"))
+    assert set(names) == {"AAPL__1h", "EUR_USD__1h"}
+    assert names.count("AAPL__1h") == 9, report  # a file a session: nothing waits for a closed day
 
 
 def test_hours_are_written_once_a_day(store: CandleStore, tmp_path: Path) -> None:
