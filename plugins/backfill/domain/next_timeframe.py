@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from backfill.domain.answers import bar_intervals
 from backfill.domain.candle_columns import PRICES
-from backfill.domain.intervals import Interval, intersection, union
+from backfill.domain.intervals import Interval, difference, intersection, union
 from backfill.domain.timeframes import MINUTE_MS, TIMEFRAMES, Timeframe, timeframe
 
 if TYPE_CHECKING:
@@ -85,18 +85,22 @@ def prove(
     covers: Interval,
     absent: Sequence[Interval],
     excluded: Sequence[Interval] = (),
+    closed: Sequence[Interval] = (),
 ) -> TimeframeProof:
     """What longer bars (``higher``) prove about ``lower``: checked frames of one source.
 
     A longer bar missing in ``covers`` proves nothing: it may be lost too. Only ``absent`` shorter bars can be
     proved. A longer bar is undecided if a shorter one is neither present nor absent, or if it touches ``excluded``.
+    ``closed``: shorter bars that no market can have; they hide nothing.
     """
     span = Interval(higher_tf.ceil(covers.start), higher_tf.floor(covers.end))
     opens_ms = np.arange(*span, higher_tf.step_ms, dtype=np.int64)
     lower = lower[lower["open_ms"].between(*span, inclusive="left")]
-    absent_ms = _absent_opens(lower, lower_tf, intersection(absent, [span]))
+    absent_ms = _absent_opens(lower, lower_tf, intersection(difference(absent, closed), [span]))
     parent = (absent_ms - span.start) // higher_tf.step_ms
     holes = np.bincount(parent, minlength=len(opens_ms))
+    closed_ms = _absent_opens(lower, lower_tf, intersection(closed, [span]))
+    shut = np.bincount((closed_ms - span.start) // higher_tf.step_ms, minlength=len(opens_ms))
 
     added = aggregate(lower, higher_tf)
     mine, theirs = _values_at(opens_ms, added), _values_at(opens_ms, higher)
@@ -106,7 +110,7 @@ def prove(
     equal = ~differs.any(axis=1) | ~_differs(plain, theirs).any(axis=1)
 
     bars = added.set_index("open_ms")["bars"].reindex(opens_ms, fill_value=0).to_numpy()
-    told = (bars + holes == higher_tf.step_ms // lower_tf.step_ms) & ~_touches(opens_ms, higher_tf, excluded)
+    told = (bars + holes + shut == higher_tf.step_ms // lower_tf.step_ms) & ~_touches(opens_ms, higher_tf, excluded)
     published = np.isin(opens_ms, higher["open_ms"])
     published_silent = np.isin(opens_ms, higher.loc[is_silent(higher), "open_ms"])
     nobody_traded = (bars == 0) | (mine[:, VOLUME] == 0)

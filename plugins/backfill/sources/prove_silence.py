@@ -184,8 +184,8 @@ class SilenceProof:
         )
         theirs = fine["source_id"] != self._source_id
         foreign = bar_intervals(fine[theirs]["open_ms"].to_numpy(), self._timeframe.step_ms)
-        absent = [*silence.silent, *self._window.closed]
-        proof = prove(fine[~theirs], bars, self._timeframe, longer, covers, absent, foreign)
+        closed = self._window.closed
+        proof = prove(fine[~theirs], bars, self._timeframe, longer, covers, silence.silent, foreign, closed)
         open_bars = union([*silence.doubtful, *self._lost])
         no_trade = [] if self._fills_silence() else intersection(proof.no_trade, open_bars)
         lost = intersection(proof.lost, open_bars)

@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 import numpy as np
 
 from backfill.domain.timeframes import TIMEFRAMES
+from backfill.paper.bars import grouped
 from backfill.paper.given_market import GivenMarket
 from backfill.paper.market import CANDLE, Candles
 from integration.helpers import DAY_MS, MINUTE_MS, ms
@@ -80,6 +81,23 @@ def market_of(since: str, until: str) -> GivenMarket:
             for name in ("1m", "15m", "1h", "1d")
         }
     )
+
+
+def traded_market(since: str, until: str) -> GivenMarket:
+    """AAPL on a walk of its minutes, whose longer bars are made of them."""
+    minutes = given(opens_of("AAPL", "1m", since, until))
+    random = np.random.default_rng(17)
+    closes = np.round(200 * np.exp(np.cumsum(random.normal(0, 4e-4, len(minutes)))), 2)
+    minutes["close"], minutes["open"] = closes, np.concatenate([[200.0], closes[:-1]])
+    spread = np.round(random.exponential(0.05, (2, len(minutes))), 2)
+    minutes["high"] = np.round(np.maximum(minutes["open"], closes) + spread[0], 2)
+    minutes["low"] = np.round(np.minimum(minutes["open"], closes) - spread[1], 2)
+    minutes["base_volume"] = random.integers(100, 9000, len(minutes))
+    minutes["quote_volume"] = np.round(minutes["base_volume"] * closes, 2)
+    instrument = GivenMarket({("AAPL", "1m"): minutes}).instrument("AAPL")
+    names = [name for name in TIMEFRAMES if name != "1m"]
+    longer = {("AAPL", name): grouped(minutes, TIMEFRAMES[name], instrument) for name in names}
+    return GivenMarket({("AAPL", "1m"): minutes, **longer})
 
 
 def fewest_pages(opens_ms: Iterable[int], step_ms: int, rows_per_page: int) -> int:

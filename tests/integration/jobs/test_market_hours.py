@@ -7,19 +7,23 @@ from pathlib import Path
 import pytest
 
 from backfill.config.universe_file import load_universe
+from backfill.config.universe_model import Validation
 from backfill.domain.timeframes import TIMEFRAMES, utc
 from backfill.errors import ConfigurationError
 from backfill.jobs.files.export_segments import ExportTerms, export_segments
 from backfill.jobs.files.folder import LocalFolder
+from backfill.jobs.maintain.audit import audit
 from backfill.jobs.status.explain_candle import explain_candle
 from backfill.jobs.universe.declare_universe import declare_universe
+from backfill.jobs.validate.validate_universe import validate_universe
 from backfill.storage.candle_store import CandleStore
 from backfill.storage.conditions import conditions, count_changed_days
 from backfill.storage.series import Selection
 from backfill.storage.series_status import sync_status
-from integration.exchange import PaperBlofin, fill, punch
-from integration.helpers import DAY_MS, HOUR_MS, moment, ms, one, rows, stored_ms
-from integration.jobs.hours import UNIVERSE, fewest_pages, market_of, opens_of
+from integration.exchange import WHO, PaperBlofin, fill, punch
+from integration.helpers import DAY_MS, HOUR_MS, moment, ms, one, opens, rows, stored_ms
+from integration.jobs.hours import UNIVERSE, fewest_pages, market_of, opens_of, traded_market
+from integration.jobs.rolled_up import open_runtime
 
 # Thanksgiving and the half day after it; the nights on which New York's clocks change.
 THANKSGIVING = ("2025-11-17", "2025-12-01")
@@ -185,6 +189,56 @@ def test_a_bar_is_explained_by_the_hours_and_files_take_every_name(store: Candle
     names = sorted(path.name.split("__t")[0] for path in (tmp_path / "files").rglob("*.csv"))
     assert set(names) == {"AAPL__1h", "EUR_USD__1h"}
     assert names.count("AAPL__1h") == 9, report  # a file a session: nothing waits for a closed day
+
+
+def test_a_stock_is_validated_and_audited_without_a_finding(
+    store: CandleStore, tmp_path: Path, database_uri: str
+) -> None:
+    declare(store, tmp_path, THANKSGIVING)
+    now_ms = ms(THANKSGIVING[1]) + HOUR_MS
+    which = Selection(utc(now_ms), symbols=["AAPL"], timeframes=list(NAMES))
+    with PaperBlofin(traded_market(*THANKSGIVING), now_ms) as exchange:
+        windows = store.windows(which)
+        for window in windows:
+            assert fill(store, exchange, window).missing_after == 0
+        punch(store, windows[0], opens(ms("2025-11-24T15:00"), ms("2025-11-24T15:05")))
+        fill(store, exchange, windows[0])
+
+        with open_runtime(database_uri, exchange) as runtime:
+            reports = list(validate_universe(runtime, windows, WHO, Validation(), at=utc(now_ms), thorough=True))
+            audit(runtime.store, at=utc(now_ms))
+
+    assert [report.missing for report in reports] == [0, 0, 0, 0]
+    assert rows(store.connection, "SELECT kind, verdict, detail FROM backfill.findings WHERE status = 'open'") == []
+    # Closed bars do not keep longer ones from being compared: half an hour before the opening, a day's night.
+    compared = (
+        "SELECT s.timeframe, max((f.detail->>'equal')::int) FROM backfill.findings AS f "
+        "JOIN backfill.series AS s ON s.id = f.series_id WHERE f.kind = 'next_timeframe' GROUP BY 1"
+    )
+    equal = dict(rows(store.connection, compared))
+    assert (equal["1m"], equal["15m"], equal["1h"]) == (8 * 26 + 14, 8 * 7 + 4, 9)
+
+
+def test_a_wrong_price_of_a_stock_is_found_by_its_day(store: CandleStore, tmp_path: Path, database_uri: str) -> None:
+    declare(store, tmp_path, THANKSGIVING)
+    now_ms = ms(THANKSGIVING[1]) + HOUR_MS
+    which = Selection(utc(now_ms), symbols=["AAPL"], timeframes=["1h", "1d"])
+    with PaperBlofin(traded_market(*THANKSGIVING), now_ms) as exchange:
+        hours, daily = store.windows(which)
+        for window in (hours, daily):
+            fill(store, exchange, window)
+        wrong = (
+            "UPDATE backfill.candles SET high = high * 1.01 WHERE series_id = %s AND open_time = '2025-11-26T00:00Z'"
+        )
+        with_triggers_off = "SET session_replication_role = replica"
+        store.connection.execute(with_triggers_off)
+        store.connection.execute(wrong, (daily.series_id,))
+        store.connection.execute("RESET session_replication_role")
+        with open_runtime(database_uri, exchange) as runtime:
+            list(validate_universe(runtime, [hours], WHO, Validation(), at=utc(now_ms)))
+
+    found = "SELECT field FROM backfill.findings WHERE kind = 'timeframes' AND status = 'open' AND series_id = %s"
+    assert rows(store.connection, found, (hours.series_id,)) == [("high",)]
 
 
 def test_hours_are_written_once_a_day(store: CandleStore, tmp_path: Path) -> None:

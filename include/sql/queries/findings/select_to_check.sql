@@ -1,6 +1,6 @@
 -- What is due for a check in a window of one series, as sets of ms: `held` bars; the `native` ones of the primary source;
 -- those of them that it has not returned or confirmed absent since they settled; missing bars; those that the primary
--- source lacks, or that its market's hours leave out; those of them without a proof (tried lately or found) and not reported as lost; what has been compared with
+-- source lacks; those of them without a proof (tried lately or found) and not reported as lost; what has been compared with
 -- another source (or found to be nowhere else), what could not be, and what longer bars have proved, these three since a
 -- moment. A check of a bar that was replaced later does not count.
 WITH span AS (
@@ -34,7 +34,7 @@ WITH span AS (
 )
 SELECT (asked * held)::text AS held, (asked * (held - stand_in))::text AS native,
        (asked * (held - stand_in - settled - absent))::text AS unsettled, (asked - held - closed)::text AS missing,
-       ((asked * (silent + closed)) - held)::text AS denied,
+       ((asked * silent) - held - closed)::text AS denied,
        ((asked * doubtful) - held - no_trade - lost * reported - proved_lately - closed)::text AS unexplained,
        (asked * compared)::text AS compared, (asked * unverified)::text AS unverified, (asked * proved)::text AS proved
 FROM span, said, checked, found

@@ -161,9 +161,8 @@ class _Prover:
         excluded = [*bar_intervals(foreign, check.timeframe.step_ms), *unpublished]
         fine = fine[fine["source_id"] == check.primary_id]
         denied = check.to_check().denied
-        proof = prove(fine, coarse_bars, check.timeframe, coarse, covers, denied, union(excluded))
         closed = check.window.closed
-        proof = proof._replace(no_trade=difference(proof.no_trade, closed), lost=difference(proof.lost, closed))
+        proof = prove(fine, coarse_bars, check.timeframe, coarse, covers, denied, union(excluded), closed)
         return fine, proof._replace(no_trade=[]) if self._fills_silence else proof
 
     def _fault(
