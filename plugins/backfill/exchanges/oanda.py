@@ -13,6 +13,7 @@ https://developer.oanda.com/rest-live-v20/development-guide/ (hosts, time format
 
 from __future__ import annotations
 
+import time
 from typing import Any, ClassVar
 
 from backfill.domain.asset_names import asset_of, named_market
@@ -22,7 +23,14 @@ from backfill.domain.timeframes import Timeframe
 from backfill.domain.venues import StatusRules, Venue
 from backfill.errors import BadPayload, ConfigurationError, ExchangeError, RequestRefused, SymbolNotListed
 from backfill.exchanges.http_client import HttpClient
-from backfill.exchanges.source_contract import UNREADABLE_BAR, Bar, BarsAnswer, RegisteredSource, SourceAccess
+from backfill.exchanges.source_contract import (
+    UNREADABLE_BAR,
+    Bar,
+    BarsAnswer,
+    RegisteredSource,
+    SourceAccess,
+    of_window,
+)
 
 HOSTS = {"practice": "https://api-fxpractice.oanda.com", "live": "https://api-fxtrade.oanda.com"}
 PRICES = {"mid": "M", "bid": "B", "ask": "A"}
@@ -87,7 +95,7 @@ class OandaClient(HttpClient):
         if not isinstance(rows, list):
             raise BadPayload(OANDA.source, f"{venue_symbol}: no list of candles")
         bars = [_bar(row, self._price) for row in rows]
-        asked = [bar for bar in bars if not (isinstance(bar.open_ms, int) and bar.open_ms >= window.end)]
+        asked = of_window(bars, Interval(0, window.end), answer.server_ms or round(time.time() * 1000))
         return BarsAnswer(asked, answer.server_ms, answer.latency_ms, has_volume=False)
 
     def error_in(self, status: int, document: Any, where: str) -> ExchangeError | None:
@@ -111,7 +119,9 @@ def _bar(row: Any, price: str) -> Bar:
         seconds, _, fraction = row["time"].partition(".")
         prices, is_over = row[price], row["complete"]
         open_ms = int(seconds) * 1000 + int((fraction + "000")[:3])
-        return Bar(open_ms, prices["o"], prices["h"], prices["l"], prices["c"], None, None, closed=is_over is True)
+        if not isinstance(is_over, bool):
+            return UNREADABLE_BAR
+        return Bar(open_ms, prices["o"], prices["h"], prices["l"], prices["c"], None, None, closed=is_over)
     except (AttributeError, KeyError, TypeError, ValueError):
         return UNREADABLE_BAR
 

@@ -15,6 +15,7 @@ failure comes back as an empty table and a line in the log, which nothing tells 
 
 from __future__ import annotations
 
+import time
 from typing import Any, ClassVar
 
 from backfill.domain.asset_names import asset_of, named_market
@@ -24,7 +25,7 @@ from backfill.domain.timeframes import Timeframe
 from backfill.domain.venues import StatusRules, Venue
 from backfill.errors import BadPayload, ExchangeError, RequestRefused, SymbolNotListed
 from backfill.exchanges.http_client import HttpClient
-from backfill.exchanges.source_contract import Bar, BarsAnswer, RegisteredSource
+from backfill.exchanges.source_contract import Bar, BarsAnswer, RegisteredSource, of_window
 
 PAIR_SUFFIX = "=X"
 COLUMNS = ("open", "high", "low", "close", "volume")
@@ -87,7 +88,7 @@ class YahooClient(HttpClient):
         except _NothingThere:
             return BarsAnswer([], self.server_ms, 0.0, has_volume=not is_pair)
         bars = _bars(answer.document["chart"], venue_symbol, timeframe, has_volume=not is_pair)
-        asked = [bar for bar in bars if window.start <= bar.open_ms < window.end]
+        asked = of_window(bars, window, answer.server_ms or round(time.time() * 1000))
         return BarsAnswer(asked, answer.server_ms, answer.latency_ms, has_volume=not is_pair)
 
     def error_in(self, status: int, document: Any, where: str) -> ExchangeError | None:

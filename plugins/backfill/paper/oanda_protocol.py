@@ -51,7 +51,7 @@ class OandaProtocol(PlainRequests):
         lambda body: body["candles"],
         newest_first=False,
         times=("time",),
-        numbers=("volume",),
+        numbers=("complete",),  # prices stand one level deeper
         unit_ms=1000,
     )
 
