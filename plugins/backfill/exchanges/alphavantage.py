@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import re
 import threading
+import time
 from datetime import datetime, timezone
 from typing import Any, ClassVar, NamedTuple
 
@@ -25,7 +26,14 @@ from backfill.domain.timeframes import Timeframe
 from backfill.domain.venues import DAY_S, StatusRules, Venue
 from backfill.errors import BadPayload, ExchangeError, RateLimited, RequestRefused, SymbolNotListed
 from backfill.exchanges.http_client import HttpClient
-from backfill.exchanges.source_contract import UNREADABLE_BAR, Bar, BarsAnswer, RegisteredSource, SourceAccess
+from backfill.exchanges.source_contract import (
+    UNREADABLE_BAR,
+    Bar,
+    BarsAnswer,
+    RegisteredSource,
+    SourceAccess,
+    of_window,
+)
 
 COMPACT_DAYS = 100
 STOCK_DAYS, PAIR_DAYS = "Time Series (Daily)", "Time Series FX (Daily)"
@@ -83,9 +91,7 @@ class AlphaVantageClient(HttpClient):
         asset = asset_of(venue_symbol)
         is_pair = asset is not None and asset.kind == "pair"
         days = self._days_from(venue_symbol, window.start, is_pair=is_pair)
-        asked = [
-            bar for bar in days.bars if not isinstance(bar.open_ms, int) or window.start <= bar.open_ms < window.end
-        ]
+        asked = of_window(days.bars, window, days.server_ms or round(time.time() * 1000))
         return BarsAnswer(asked, days.server_ms, days.latency_ms, has_volume=not is_pair)
 
     def _days_from(self, symbol: str, from_ms: int, *, is_pair: bool) -> _Days:

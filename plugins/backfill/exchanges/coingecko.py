@@ -23,7 +23,7 @@ from backfill.domain.timeframes import DAY_MS, HOUR_MS, Timeframe
 from backfill.domain.venues import StatusRules, Venue
 from backfill.errors import BadPayload, ExchangeError, RateLimited, RequestRefused, SymbolNotListed
 from backfill.exchanges.http_client import HttpClient
-from backfill.exchanges.source_contract import UNREADABLE_BAR, Bar, BarsAnswer, RegisteredSource
+from backfill.exchanges.source_contract import UNREADABLE_BAR, Bar, BarsAnswer, RegisteredSource, of_window
 
 DAYS = {"30m": 1, "4h": 30}
 # Answers are cached, and bars of a cached answer lack the newest.
@@ -86,7 +86,7 @@ class CoinGeckoClient(HttpClient):
         if bars and isinstance(bars[-1].open_ms, int) and not timeframe.is_on_grid(bars[-1].open_ms):
             del bars[-1]  # the running bar, which ends now
         covers = Interval(max(window.start, from_ms), window.end)
-        asked = [bar for bar in bars if bar is UNREADABLE_BAR or covers.start <= bar.open_ms < covers.end]
+        asked = of_window(bars, covers, now_ms)
         late_ms = timeframe.floor(now_ms - LATE_MS)
         return BarsAnswer(asked, answer.server_ms, answer.latency_ms, covers, late_ms, has_volume=False)
 

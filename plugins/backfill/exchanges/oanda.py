@@ -22,7 +22,13 @@ from backfill.domain.timeframes import Timeframe
 from backfill.domain.venues import StatusRules, Venue
 from backfill.errors import BadPayload, ConfigurationError, ExchangeError, RequestRefused, SymbolNotListed
 from backfill.exchanges.http_client import HttpClient
-from backfill.exchanges.source_contract import UNREADABLE_BAR, Bar, BarsAnswer, RegisteredSource, SourceAccess
+from backfill.exchanges.source_contract import (
+    UNREADABLE_BAR,
+    Bar,
+    BarsAnswer,
+    RegisteredSource,
+    SourceAccess,
+)
 
 HOSTS = {"practice": "https://api-fxpractice.oanda.com", "live": "https://api-fxtrade.oanda.com"}
 PRICES = {"mid": "M", "bid": "B", "ask": "A"}
@@ -119,7 +125,9 @@ def _bar(row: Any, price: str) -> Bar:
         seconds, _, fraction = row["time"].partition(".")
         prices, is_over = row[price], row["complete"]
         open_ms = int(seconds) * 1000 + int((fraction + "000")[:3])
-        return Bar(open_ms, prices["o"], prices["h"], prices["l"], prices["c"], None, None, closed=is_over is True)
+        if not isinstance(is_over, bool):
+            return UNREADABLE_BAR
+        return Bar(open_ms, prices["o"], prices["h"], prices["l"], prices["c"], None, None, closed=is_over)
     except (AttributeError, KeyError, TypeError, ValueError):
         return UNREADABLE_BAR
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any, NamedTuple, Protocol
 
 import requests
@@ -42,6 +43,19 @@ class Bar(NamedTuple):
 
 # For a row whose shape is none: it is refused as a row, and its page is not.
 UNREADABLE_BAR = Bar("broken row", "broken row", "broken row", "broken row", "broken row", "broken row")
+
+
+def of_window(bars: Sequence[Bar], window: Interval, now_ms: int) -> list[Bar]:
+    """The bars of ``window`` out of an answer that rightly holds others, oldest first.
+
+    If their times are out of order or in the future, all of them: a row that was moved is then seen, and not left out.
+    """
+    times = [bar.open_ms for bar in bars if bar is not UNREADABLE_BAR]
+    if not all(isinstance(one, int) for one in times) or any(a >= b for a, b in pairwise(times)):
+        return list(bars)
+    if times and times[-1] > now_ms:
+        return list(bars)
+    return [bar for bar in bars if bar is UNREADABLE_BAR or window.start <= bar.open_ms < window.end]
 
 
 class BarsAnswer(NamedTuple):

@@ -26,7 +26,7 @@ from backfill.domain.timeframes import Timeframe
 from backfill.domain.venues import StatusRules, Venue
 from backfill.errors import BadPayload, ExchangeError, RequestRefused, SymbolNotListed
 from backfill.exchanges.http_client import HttpClient
-from backfill.exchanges.source_contract import Bar, BarsAnswer, RegisteredSource, SourceAccess
+from backfill.exchanges.source_contract import Bar, BarsAnswer, RegisteredSource, SourceAccess, of_window
 
 PAIR_SUFFIX = "=X"
 COLUMNS = ("open", "high", "low", "close", "volume")
@@ -97,7 +97,7 @@ class YahooClient(HttpClient):
         except _NothingThere:
             return BarsAnswer([], self.server_ms, 0.0, covers, has_volume=not is_pair)
         bars = _bars(answer.document["chart"], venue_symbol, timeframe, has_volume=not is_pair)
-        asked = [bar for bar in bars if covers.start <= bar.open_ms < covers.end]
+        asked = of_window(bars, covers, answer.server_ms or round(1000 * self._clock()))
         return BarsAnswer(asked, answer.server_ms, answer.latency_ms, covers, has_volume=not is_pair)
 
     def _within_reach(self, window: Interval, timeframe: Timeframe) -> Interval:

@@ -20,7 +20,7 @@ from backfill.paper.market import PaperMarket
 from backfill.paper.replayed_market import ReplayedMarket
 from backfill.paper.server import PaperExchange, serve_together, wall_clock_ms
 from backfill.paper.synthetic_market import SyntheticMarket
-from backfill.paper.venues import NAMES, TRAPS, paper_exchange
+from backfill.paper.venues import ALL_NAMES, TRAPS, paper_exchange
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -47,7 +47,9 @@ def _parser() -> argparse.ArgumentParser:
         prog="python -m backfill.paper",
         description="Pretend exchanges on 127.0.0.1, over a made-up market or a folder of real candles.",
     )
-    parser.add_argument("--exchanges", type=_names(NAMES), default=(), help=f"of {', '.join(NAMES)}; default: blofin")
+    parser.add_argument(
+        "--exchanges", type=_names(ALL_NAMES), default=(), help=f"of {', '.join(ALL_NAMES)}; default: blofin"
+    )
     parser.add_argument("--port", type=int, default=0, help="of the first, the others follow; default: free ones")
     parser.add_argument("--replay", metavar="DIR", help="serve these files of candles, moved to end now")
     parser.add_argument("--select", action="append", metavar="GLOB", help="which of them (names without .csv.gz)")

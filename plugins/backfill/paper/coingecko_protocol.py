@@ -20,17 +20,18 @@ def _bar_of(days: int) -> Timeframe:
     return TIMEFRAMES["30m" if days <= 2 else "4h"]
 
 
+def _no_list(_: object) -> list[object]:
+    raise KeyError("its rows are named by their ends")
+
+
 class CoinGeckoProtocol(PlainRequests):
-    """See :class:`backfill.paper.protocol.ExchangeProtocol`."""
+    """See :class:`backfill.paper.protocol.ExchangeProtocol`. Page faults, which go by open times, pass it by."""
 
     house_rules = HouseRules((RequestWindow(30, span_ms=60_000),))
     wire = CandleWire(
         (ROOT,),
         lambda query: _bar_of(int(query.get("days", "1"))),
-        lambda body: body if isinstance(body, list) else body["rows"],
-        newest_first=False,
-        numbers=(1, 2, 3, 4),
-        has_cursor=False,
+        _no_list,
     )
 
     def answer(self, market: PaperMarket, method: str, path: str, query: Query, now_ms: int) -> Answer:

@@ -166,3 +166,22 @@ class PaperMarket(ABC):
             if len(found) >= limit or to_ms == end_ms:
                 return found[:limit]
             span_ms *= 2
+
+
+class BesideIt(PaperMarket):
+    """Two markets as one; of one name, the first has it."""
+
+    def __init__(self, first: PaperMarket, second: PaperMarket) -> None:
+        self._of = {one.symbol: market for market in (second, first) for one in market.instruments}
+        super().__init__([market.instrument(symbol) for symbol, market in self._of.items()])
+        self.shows_running_bars = first.shows_running_bars
+        self._both = (first, second)
+
+    def candles(self, symbol: str, timeframe: str, start_ms: int, end_ms: int, now_ms: int | None = None) -> Candles:
+        """See :meth:`PaperMarket.candles`."""
+        self.instrument(symbol)
+        return self._of[symbol].candles(symbol, timeframe, start_ms, end_ms, now_ms)
+
+    def describe(self) -> dict[str, object]:
+        """Both, ready for JSON."""
+        return {"kind": "both", "of": [market.describe() for market in self._both]}

@@ -13,15 +13,22 @@ from decimal import Decimal
 from typing import Any, Literal, get_args
 
 from backfill.errors import ConfigurationError
+from backfill.paper.alphavantage_protocol import AlphaVantageProtocol
 from backfill.paper.binance_protocol import BinanceProtocol
 from backfill.paper.blofin_protocol import BlofinProtocol
 from backfill.paper.bybit_protocol import BybitProtocol
+from backfill.paper.coingecko_protocol import CoinGeckoProtocol
+from backfill.paper.coins import STOCKS_AND_CURRENCIES
 from backfill.paper.kraken_protocol import KrakenProtocol
-from backfill.paper.market import PaperInstrument, PaperMarket
+from backfill.paper.market import BesideIt, PaperInstrument, PaperMarket
+from backfill.paper.oanda_protocol import OandaProtocol
 from backfill.paper.okx_protocol import OkxProtocol
+from backfill.paper.polygon_protocol import PolygonProtocol
 from backfill.paper.protocol import ExchangeProtocol
 from backfill.paper.server import PaperExchange
+from backfill.paper.synthetic_market import SyntheticMarket
 from backfill.paper.venue_market import PaperListing, VenueMarket
+from backfill.paper.yahoo_protocol import YahooProtocol
 
 Trap = Literal["collision", "inverse", "usdc", "twice", "preopen"]
 """What makes it easy to take one instrument for another:
@@ -127,7 +134,16 @@ VENUES: dict[str, PaperVenue] = {
         },
     ),
 }
+# Sources of stocks, currencies, and coins as spot.
+ASSET_PROTOCOLS: dict[str, Callable[[], ExchangeProtocol]] = {
+    "polygon": PolygonProtocol,
+    "oanda": OandaProtocol,
+    "alphavantage": AlphaVantageProtocol,
+    "yfinance": YahooProtocol,
+    "coingecko": CoinGeckoProtocol,
+}
 NAMES = ("blofin", *VENUES)
+ALL_NAMES = (*NAMES, *ASSET_PROTOCOLS)
 
 
 def paper_exchange(
@@ -141,10 +157,13 @@ def paper_exchange(
 ) -> PaperExchange:
     """The venue ``name`` over ``market``; ``running`` goes to :class:`PaperExchange`.
 
-    Blofin shows the market itself, the others :func:`venue_market`.
+    Blofin shows the market itself, other exchanges :func:`venue_market`; sources of stocks and currencies show a few of
+    those beside it.
     """
     if name == "blofin":
         return PaperExchange(market, BlofinProtocol(), **running)
+    if made := ASSET_PROTOCOLS.get(name):
+        return PaperExchange(BesideIt(market, SyntheticMarket(coins=STOCKS_AND_CURRENCIES)), made(), **running)
     view = venue_market(name, market, difference_bp=difference_bp, own_volumes=own_volumes, traps=traps)
     return PaperExchange(view, _venue(name).protocol(traps), **running)
 

@@ -68,6 +68,12 @@ FAULTS: dict[str, type[ExchangeError]] = {
     "restricted": GeoBlocked,
 }
 BROKEN = ("high_below_low", "zero_price", "off_grid")
+# Of single rows of a page, in the source's own format.
+PAGE_FAULTS: tuple[tuple[str, dict[str, Any]], ...] = (
+    ("moved", {"by": "-17s"}),
+    ("moved", {"by": "+400d"}),
+    ("garbled", {"value": "text"}),
+)
 
 
 @dataclass
@@ -374,6 +380,19 @@ class SourceContract:
         assert page.broken
         assert bad_ms not in page.candles["open_ms"].tolist()
         assert all(0 <= row.place < len(page.rows) for row in page.broken)
+
+    @pytest.mark.parametrize(("fault", "how"), PAGE_FAULTS)
+    def test_a_page_with_wrong_rows_proves_nothing_by_them(self, bench: Bench, fault: str, how: dict[str, Any]) -> None:
+        """A row at another time makes the page unclean; one that cannot be read is refused, and its bar not silent."""
+        end_ms = self.step.floor(NOW_MS) - 30 * self.step.step_ms
+        bad_ms = end_ms - 7 * self.step.step_ms
+        with self.source(bench) as source:
+            bench.exchange.faults.on(fault, opens_ms=[bad_ms], **how)
+            page = self.ask(source, end_ms)
+        if not bench.exchange.requests.by_fault[fault]:
+            pytest.skip("its answers have no list of rows")
+        assert bad_ms not in page.candles["open_ms"].tolist()
+        assert not page.is_clean or (page.broken and not any(s.start <= bad_ms < s.end for s in self.silent(page)))
 
     # -- limits and keys
 

@@ -9,7 +9,11 @@ import pytest
 
 from backfill.config.connections import SourceConnection
 from backfill.config.settings import Settings
+from backfill.config.universe_model import Validation
+from backfill.domain.timeframes import utc
 from backfill.jobs.fill.fill_universe import fill_series
+from backfill.jobs.validate.validate_series import ValidationReport
+from backfill.jobs.validate.validate_universe import validate_universe
 from backfill.paper.alphavantage_protocol import AlphaVantageProtocol
 from backfill.paper.coins import STOCKS_AND_CURRENCIES
 from backfill.paper.limits import NO_LIMITS
@@ -141,3 +145,46 @@ def test_a_days_quota_is_kept_by_all_and_the_next_source_fills_until_it_is_back(
     store.connection.execute("UPDATE backfill.rate_budgets SET recent_ms = '{}' WHERE source_id = %s", (budget,))
     fill(window)
     assert sources_stored(store, window) == {"alphavantage": 60}
+
+
+Validate = Callable[[SeriesWindow], ValidationReport]
+
+
+@pytest.fixture
+def validate(database_uri: str, papers: dict[str, PaperExchange]) -> Validate:
+    def run(window: SeriesWindow) -> ValidationReport:
+        def connection_of(source: str) -> SourceConnection:
+            return SourceConnection(base_url=papers[source].url, api_secret=KEY, timeout_s=PATIENCE_S)
+
+        who = RunIdentity("test", "validation", "validate")
+        with Runtime(database_uri, Settings(), connection_of) as runtime:
+            (report,) = validate_universe(runtime, [window], who, Validation(), at=utc(NOW_MS))
+        return report
+
+    return run
+
+
+def test_a_pair_without_volumes_is_compared_with_another_source(
+    store: CandleStore, fill: Fill, validate: Validate
+) -> None:
+    window = want(store, "EUR_USD", "oanda", "polygon")
+    fill(window)
+    report = validate(window)
+    assert report.counts["compared"] == 360
+    assert (report.open_findings, report.problems) == ({}, [])
+    assert report.resolves_pct["polygon"] < 0.1
+
+
+def test_a_wrong_price_of_a_pair_is_found_and_read_again(store: CandleStore, fill: Fill, validate: Validate) -> None:
+    window = want(store, "EUR_USD", "oanda", "polygon")
+    fill(window)
+    closes = "SELECT sum(close) FROM backfill.candles WHERE series_id = %s"
+    true = rows(store.connection, closes, (window.series_id,))
+    store.connection.execute(
+        "UPDATE backfill.candles SET close = close * 1.005, high = high * 1.005 "
+        "WHERE open_time = to_timestamp(%s / 1e3)",
+        (window.end_ms - 50 * 60_000,),
+    )
+    assert rows(store.connection, closes, (window.series_id,)) != true
+    validate(window)
+    assert rows(store.connection, closes, (window.series_id,)) == true
