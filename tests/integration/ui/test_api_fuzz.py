@@ -25,7 +25,6 @@ CHECKS = [
     described.status_code_conformance,
     described.content_type_conformance,
     described.response_schema_conformance,
-    described.negative_data_rejection,
     described.unsupported_method,
 ]
 KEPT = {"symbol": "BTC-USDT", "timeframe": "1m"}
