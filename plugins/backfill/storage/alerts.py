@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
@@ -37,20 +38,19 @@ def new_quarantine(store: CandleStore, since: datetime) -> list[dict[str, Any]]:
     return _rows(store, "alerts/select_new_quarantine", since=since)
 
 
-def keep_told(
+@contextmanager
+def telling_new(
     store: CandleStore, told_by: str, subjects: Sequence[tuple[str, str]], repeat: timedelta
-) -> set[tuple[str, str]]:
-    """Note that these kinds and subjects are told; return those that are new, or were told longer ago.
-
-    Call it in a transaction that ends once they are sent.
-    """
+) -> Iterator[set[tuple[str, str]]]:
+    """Those kinds and subjects that are new, or were sent longer ago; they count as sent if the block ends well."""
     told = {
         "told_by": told_by,
         "kinds": [kind for kind, _ in subjects],
         "subjects": [subject for _, subject in subjects],
         "repeat": repeat,
     }
-    return {(row["kind"], row["subject"]) for row in _rows(store, "alerts/keep_told", **told)}
+    with translated_errors(), store.connection.transaction():
+        yield {(row["kind"], row["subject"]) for row in _rows(store, "alerts/keep_told", **told)}
 
 
 def metrics_of_dag_run(store: CandleStore, dag_id: str, run_id: str, at: datetime, settle_ms: int = 0) -> list[Metric]:

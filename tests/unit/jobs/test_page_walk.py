@@ -25,7 +25,7 @@ class ShortPages:
         self.most_rows = most_rows
         self.requests_made = 0
 
-    def candles(self, _inst_id: str, _bar: str, after_ms: int, _limit: int) -> BlofinAnswer:
+    def candles(self, _inst_id: str, _bar: str, after_ms: int, _limit: int, _kind: str) -> BlofinAnswer:
         self.requests_made += 1
         opens_ms = [after_ms - n * MINUTE_MS for n in range(1, self.most_rows + 1)]
         rows = [[str(ms), "1", "2", "0.5", "1.5", "10", "10", "15", "1"] for ms in opens_ms]

@@ -9,9 +9,8 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from backfill.domain.alert_kinds import KINDS
-from backfill.storage.alerts import bans, keep_told, new_quarantine, weak_series
+from backfill.storage.alerts import bans, new_quarantine, telling_new, weak_series
 from backfill.storage.candle_store import CandleStore
-from backfill.storage.database import translated_errors
 from backfill.storage.run_reports import external_outage
 from backfill.storage.series import Selection
 from backfill.storage.series_status import leaving_reach
@@ -56,10 +55,10 @@ def find_alerts(
 
 @contextmanager
 def telling(store: CandleStore, told_by: str, alerts: Sequence[Alert], repeat: timedelta) -> Iterator[list[Alert]]:
-    """Those with a subject not told of by ``told_by`` for ``repeat``; they count as told if the block ends well."""
-    with translated_errors(), store.connection.transaction():
-        pairs = [(alert.kind, subject) for alert in alerts for subject in alert.subjects]
-        kinds = {kind for kind, _ in keep_told(store, told_by, pairs, repeat)}
+    """Those with a subject that ``told_by`` has not sent for ``repeat``; they count as sent if the block ends well."""
+    pairs = [(alert.kind, subject) for alert in alerts for subject in alert.subjects]
+    with telling_new(store, told_by, pairs, repeat) as new:
+        kinds = {kind for kind, _ in new}
         yield [alert for alert in alerts if alert.kind in kinds]
 
 
