@@ -35,13 +35,19 @@ LABEL = "{{ task.subject | truncate(200) }}"
 
 def ask_about(about: str) -> None:
     """Each open question of a kind becomes an approval, and its answer a decision."""
-    listed = ListDecisionsOperator(task_id=f"list_{about}", about=about, most="{{ params.most }}")
+    listed = ListDecisionsOperator(
+        task_id=f"list_{about}",
+        doc_md="Asks Postgres what waits for a person; rows of the same kind are one question.",
+        about=about,
+        most="{{ params.most }}",
+    )
 
     @task_group(group_id=about)
     def one_question(subject: str, body: str, ids: Any) -> None:
         # The tasks of a Dag have two hours; a person has the day.
         asked = HITLOperator(
             task_id="ask",
+            doc_md="Waits for an answer, without a worker, for at most 23 hours; then nothing is changed.",
             subject=subject,
             body=body,
             options=ANSWERS[about],
@@ -50,7 +56,13 @@ def ask_about(about: str) -> None:
             response_timeout=timedelta(hours=23),
             map_index_template=LABEL,
         )
-        DecideOperator(task_id="decide", about=about, ids=ids, answer=asked.output)
+        DecideOperator(
+            task_id="decide",
+            doc_md="Does what was answered, by the command line's code; what was decided meanwhile is left alone.",
+            about=about,
+            ids=ids,
+            answer=asked.output,
+        )
 
     one_question.expand_kwargs(listed.output)
 
