@@ -59,7 +59,7 @@ MOST_ACTIVITY = 10.0
 THIN, RANGES_OF_A_THIN_PAIR = 0.05, 2.0
 # In a crash the single prices of a thin pair are further apart than any ceiling, but not the bars as a whole.
 TIMES_CEILING = 2.0
-# Bars that depart by more than so many noises are left out when the noise is learned again.
+# Bars that depart by more than this many noises are left out when the noise is learned again.
 LEARNING_ROUNDS, TIMES_TO_LEARN = 3, 3.5
 BARS_TO_LEARN_FROM = 20_000
 ACTIVITY_STEP = 8

@@ -1,4 +1,4 @@
-"""What a candle's prices are: a perpetual's trades, its mark price or its index, told apart by the symbol.
+"""What a candle's prices are: a perpetual's trades, its mark price or its index, distinguished by the symbol.
 
 ``BTC-USDT.mark`` is an instrument of its own beside ``BTC-USDT``: same contract, no volume.
 """

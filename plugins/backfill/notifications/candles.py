@@ -59,7 +59,7 @@ class CandlesNotifier(BaseNotifier):
         """There are none. Under `dag.test` Airflow's own way asks a serialized Dag for what it lacks."""
 
     def notify(self, context: Context) -> None:
-        """Send one message with all that is new. What is not sent counts as not told."""
+        """Send one message with all that is new. What could not be sent is sent again next time."""
         from backfill.config.settings import load_settings
         from backfill.jobs.status.alerts import find_alerts, telling
 

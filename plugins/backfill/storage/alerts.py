@@ -1,4 +1,4 @@
-"""What calls for a person, what of it was told, and the figures of a run."""
+"""What calls for a person, what of it was sent, and the figures of a run."""
 
 from __future__ import annotations
 

@@ -99,7 +99,7 @@ class Instruments:
     ) -> None:
         """Store a source's list; instruments missing from it, ``wished`` or known, become unlisted.
 
-        A name that is another listing's now begins anew: what it was before is kept under another name.
+        A name that the source has given to another listing starts afresh; the former one is kept under another name.
 
         What is known of ``unreadable`` ones stays. While one of those has no name, no instrument is called missing.
         """

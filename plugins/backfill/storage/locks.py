@@ -74,7 +74,7 @@ class Hold:
             raise self._busy(0, self._holder())
 
     def release(self) -> None:
-        """Let go of it; what cannot be told to Postgres ends by itself."""
+        """Release it; without a connection the lock ends by itself."""
         if self._connection.closed:
             return
         with suppress(DatabaseError), translated_errors():
@@ -108,7 +108,7 @@ class Hold:
 def holding(
     connection: Connection, lock_class: int, key: int, what: str, patience_s: float, busy: Busy
 ) -> Iterator[Hold]:
-    """Within: nobody else holds the lock. Raises the error of ``busy`` after ``patience_s``."""
+    """Within: no one else holds the lock. Raises the error of ``busy`` after ``patience_s``."""
     hold = Hold(connection, lock_class, key, what, busy)
     hold.take(patience_s)
     try:

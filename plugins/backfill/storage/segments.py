@@ -94,7 +94,7 @@ class SegmentLedger:
     ) -> str | None:
         """Register a file that is in its place, and move the watermark.
 
-        Returns the path of a superseded file that nobody has claimed: it is to be removed.
+        Returns the path of a superseded file that no one has claimed: it is to be removed.
         """
         params = {
             "series_id": series_id,

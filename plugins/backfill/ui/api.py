@@ -55,7 +55,7 @@ router = APIRouter(dependencies=[Depends(refuse_unknown_parameters)])
 
 @dataclass(frozen=True)
 class Pages:
-    """What the routes work with, asked anew by each request; its connection is closed after the answer."""
+    """What the routes work with, opened for each request; its connection is closed after the answer."""
 
     connect: Callable[[], Connection]
     settle_ms: Callable[[], int] = int

@@ -38,12 +38,12 @@ class ReviewCase(NamedTuple):
 
 
 def cases(store: CandleStore, about: str, most: int) -> list[ReviewCase]:
-    """At most so many questions, the newest first."""
+    """At most that many questions, the newest first."""
     return (_quarantine_cases if about == QUARANTINE else _finding_cases)(store)[:most]
 
 
 def decide(store: CandleStore, about: str, ids: Sequence[int], choice: str, by: str, settle_ms: int) -> str:
-    """Do what was chosen with those ``ids`` that nobody has decided on since; return a sentence.
+    """Do what was chosen with those ``ids`` that no one has decided on since; return a sentence.
 
     Raises :class:`DecisionRefused` or :class:`CorrectionsInvalid` as the command line does, and nothing is changed.
     """
