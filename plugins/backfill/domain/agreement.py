@@ -7,7 +7,7 @@ venue and are not compared.
 Two venues are apart by an offset that drifts over hours. From its median over the :data:`AROUND` bars around it, a
 price may depart by the larger of
 
-    floor + a * volatility + b * range + tick        as much as any market needs
+    floor + a * volatility + b * range + 1.5 ticks   as much as any market needs
     TIMES_NOISE * noise * activity                   as much as this pair needs
 
 with the offset, never beyond the ceiling (:data:`TIMES_CEILING` times that for a single price of a pair so noisy in
@@ -66,6 +66,8 @@ ACTIVITY_STEP = 8
 # Share of faults of size `resolves` that are found.
 POWER = 0.99
 
+# Both prices are rounded by up to half a tick, and so is the offset between them.
+ROUNDED_BY_TICKS = 1.5
 # Prices needed to estimate a price grid; more bars add nothing.
 PRICES_FOR_A_TICK = 8
 BARS_FOR_A_TICK = 2_000
@@ -149,10 +151,10 @@ def compare(
     tolerance = np.minimum(tolerance, most_apart)
     apart = (np.abs(departure) > tolerance) | (np.abs(difference) > most_apart)
     if noise.is_known:
-        # The bar is wrong as a whole: in each price that went the same way.
+        # The bar is wrong as a whole: in each price that went the same way, and not just a little.
         level = departure.mean(axis=1)
         as_a_whole = np.abs(level) > level_allowed
-        apart |= as_a_whole[:, None] & (departure * level[:, None] > 0)
+        apart |= as_a_whole[:, None] & (departure * np.sign(level)[:, None] > level_allowed[:, None] / 2)
     apart &= np.abs(difference) > FLOAT_NOISE
     bars, fields = np.nonzero(apart)
     exceeded = np.where(
@@ -291,8 +293,9 @@ def _noise(everything: InCommon, both: InCommon, difference: Floats, offset: Flo
     for _ in range(LEARNING_ROUNDS):
         noise = _least_quantile(departures, halves)
         departures = departures[(departures <= TIMES_TO_LEARN * noise).all(axis=1)]
-    noise[noise <= MEASURED_NOISE] = 0.0
-    return _Noise(noise[:-1], float(noise[-1]))
+    # The level keeps its own: of noisy prices it may be small, and yet more than the market's allowance.
+    field, level = noise[:-1], float(noise[-1])
+    return _Noise(np.where(field <= MEASURED_NOISE, 0.0, field), level)
 
 
 def _least_quantile(departures: Floats, half_tick: Floats) -> Floats:
@@ -345,7 +348,7 @@ def _tolerance(both: InCommon, step_ms: int, unknown_offset: NDArray[np.bool_]) 
     floor, by_volatility, by_range = np.array([LEEWAY[field] for field in PRICES]).T
     market = by_volatility * _volatility(both, step_ms)[:, None] + by_range * _calmer_range(both)[:, None]
     slack = np.where(unknown_offset, UNKNOWN_OFFSET, 0.0)[:, None]
-    tolerance: Floats = floor + market + slack + _coarser_tick(both)
+    tolerance: Floats = floor + market + slack + ROUNDED_BY_TICKS * _coarser_tick(both)
     return tolerance
 
 
