@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import AirflowSkipException, Asset, AssetAlias, BaseOperator
+from airflow.providers.common.compat.version_compat import AIRFLOW_V_3_0_PLUS
 
 from backfill.hooks.candle_store_hook import CANDLES_CONN_ID, CandleStoreHook
 
@@ -46,8 +48,9 @@ class AnnounceOperator(BaseOperator):
 
 
 def _extra(change: dict[str, Any]) -> dict[str, Any]:
+    """On Airflow 2, which hashes the values, lists and mappings are JSON."""
     symbols = change["symbols"]
-    return {
+    extra = {
         "inserted": change["inserted"],
         "revised": change["revised"],
         "sources": change["sources"],
@@ -56,3 +59,6 @@ def _extra(change: dict[str, Any]) -> dict[str, Any]:
         "series": len(symbols),
         "symbols": symbols if len(symbols) <= MOST_SYMBOLS else None,
     }
+    if not AIRFLOW_V_3_0_PLUS:
+        return {name: json.dumps(value) if isinstance(value, (dict, list)) else value for name, value in extra.items()}
+    return extra
