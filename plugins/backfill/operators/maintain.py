@@ -75,7 +75,8 @@ class FundingOperator(BaseOperator):
         from backfill.hooks.runtime_hook import open_runtime
         from backfill.jobs.maintain.keep_funding import keep_funding
 
-        check_run_conf(context)
+        with refused_in_one_line(context):
+            check_run_conf(context)
         with open_runtime(self.candles_conn_id, self.blofin_conn_id) as runtime:
             report = keep_funding(runtime, str(context["run_id"]))
         _tell(self, report.left)

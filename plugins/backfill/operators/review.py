@@ -9,6 +9,7 @@ from airflow.providers.common.compat.sdk import BaseOperator
 
 from backfill.config.settings import load_settings
 from backfill.hooks.candle_store_hook import CANDLES_CONN_ID, CandleStoreHook
+from backfill.hooks.refusal import refused_in_one_line
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -37,7 +38,8 @@ class ListDecisionsOperator(BaseOperator):
         from backfill.hooks.run_conf import check_run_conf
         from backfill.jobs.by_hand.review import cases
 
-        check_run_conf(context)
+        with refused_in_one_line(context):
+            check_run_conf(context)
         with CandleStoreHook(self.candles_conn_id).get_conn() as store:
             found = cases(store, self.about, int(self.most))
         for case in found:
