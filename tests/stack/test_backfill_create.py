@@ -8,11 +8,11 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 
+from airflow_line import ON_AIRFLOW_2
 from backfill.config.settings import load_settings
 from backfill.local.down import remove_home
 from backfill.local.scenario import Scenario
@@ -26,7 +26,7 @@ DAG_ID = "candles_catch_up"
 WITHIN_S = 1800
 LOOK_EVERY_S = 0.5
 
-pytestmark = pytest.mark.skipif(version("apache-airflow").startswith("2."), reason="Airflow 2 has another command")
+pytestmark = pytest.mark.skipif(ON_AIRFLOW_2, reason="Airflow 2 has another command")
 
 
 @pytest.fixture
