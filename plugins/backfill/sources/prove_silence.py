@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Sequence
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from backfill.domain.answers import LATE_MS, bar_intervals
@@ -88,13 +89,24 @@ class SilenceProof:
         known = venue(self._source.name).fills_no_trade or kind_of(self._window.symbol) != TRADE
         return known or self._silences.has_flat_bars(self._window, self._source_id)
 
+    @cached_property
+    def _lacking(self) -> set[str]:
+        return self._silences.lacking_timeframes(self._window, self._source_id)
+
     def _published(self) -> list[Timeframe]:
         """The source's longer timeframes, nearest first."""
         return [one for one in coarser(self._window.timeframe) if venue(self._source.name).serves(one.name)]
 
     def _unstored(self) -> list[Timeframe]:
-        """Those of which no series is kept, so that a page must be requested."""
-        return [one for one in self._published() if one.name not in self._kept]
+        """Those of which no series is kept, so that a page must be requested.
+
+        None for a day if it has not even the nearest. Then a second answer, a full page in another run, is all the
+        evidence there is: each silent page is read twice.
+        """
+        unstored = [one for one in self._published() if one.name not in self._kept]
+        if unstored and unstored[0].name in self._lacking:
+            return []
+        return [one for one in unstored if one.name not in self._lacking]
 
     def _prove_by_stored(self, longer: Timeframe) -> None:
         rows = max(1, CHUNK_BARS * self._timeframe.step_ms // longer.step_ms)
@@ -111,7 +123,7 @@ class SilenceProof:
                 asked_ms = longer.step_ms
                 self._narrow_down(longer)
                 continue
-            nearest = self._unstored()[0]
+            nearest = next(iter(self._unstored()), longer)
             if not asked_ms and nearest != longer:
                 self._prove_by_pages(nearest, self._doubtful())
             return
@@ -192,6 +204,7 @@ class SilenceProof:
             status="settled",
         )
         self._store.findings.record([look])
+        self._lacking.add(longer.name)
 
     def _record(self, longer: Timeframe, bars: pd.DataFrame, covers: Interval) -> None:
         silence = self._silences.of(self._window, self._source_id)

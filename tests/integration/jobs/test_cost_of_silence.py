@@ -19,7 +19,7 @@ from backfill.storage.candle_store import CandleStore
 from backfill.storage.series import SeriesWindow
 from integration.exchange import PaperBlofin, fill
 from integration.helpers import wanted_series
-from reference import Market, origins
+from reference import MADE, Market, origins
 
 SYMBOL = "BTC-USDT"
 ROWS_PER_PAGE = 1440
@@ -94,3 +94,19 @@ def test_a_thin_market_costs_one_page_of_longer_bars_and_then_nothing(
     assert second in [(0, 0), (1, 0)]
     assert third == (0, 0)
     assert is_settled(store, window)
+
+
+def test_without_longer_bars_a_second_run_reads_the_silent_pages_once_more(store: CandleStore) -> None:
+    """Two longer timeframes are tried, once a day."""
+    name, of = "binance__XRP-ETH__1m__unfilled", "1m"
+    bars = traded(name, MADE)
+    with exchange_of(bars, of, has_longer=False) as exchange:
+        window = want(store, bars, of)
+        counts = asked(exchange, store, window)
+        assert counts == [(least_pages(window), 2), (least_pages(window), 0), (0, 0)]
+        assert is_settled(store, window)
+
+    source_id = store.source_id("blofin")
+    assert store.silences.lacking_timeframes(window, source_id) == {"5m"}, "the nearest"
+    store.connection.execute("UPDATE backfill.findings SET last_seen_at = last_seen_at - interval '25 hours'")
+    assert store.silences.lacking_timeframes(window, source_id) == set()
