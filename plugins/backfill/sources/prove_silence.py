@@ -13,6 +13,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from backfill.domain.answers import LATE_MS, bar_intervals
+from backfill.domain.candle_columns import CANDLE_COLUMNS, CandleFrame
 from backfill.domain.intervals import Interval, difference, intersection, total_ms, union
 from backfill.domain.next_timeframe import coarser, prove
 from backfill.domain.page_plan import PlannedPage, plan_pages
@@ -43,9 +44,19 @@ CHUNK_BARS = 50_000
 
 
 class SilenceProof:
-    """One run's proofs of what the primary source lacks."""
+    """One run's proofs of what the primary source lacks.
 
-    def __init__(self, store: CandleStore, source: CandleSource, window: SeriesWindow, max_pages: int) -> None:
+    ``earlier``: bars from before the window that a page contained; they help to add up the longer bar it starts in.
+    """
+
+    def __init__(
+        self,
+        store: CandleStore,
+        source: CandleSource,
+        window: SeriesWindow,
+        max_pages: int,
+        earlier: CandleFrame | None = None,
+    ) -> None:
         self.requests_planned = 0
         self._store = store
         self._source = source
@@ -54,6 +65,7 @@ class SilenceProof:
         self._span = Interval(window.start_ms, window.end_ms)
         self._timeframe = timeframe(window.timeframe)
         self._max_pages = min(max_pages, MAX_PAGES)
+        self._earlier = earlier
         self._silences = store.silences
         self._kept = self._silences.kept_timeframes(window)
         # What longer bars have called lost in this run.
@@ -208,7 +220,7 @@ class SilenceProof:
 
     def _record(self, longer: Timeframe, bars: pd.DataFrame, covers: Interval) -> None:
         silence = self._silences.of(self._window, self._source_id)
-        fine = self._store.candles(self._window.series_id, covers)
+        fine = self._shorter(covers)
         theirs = fine["source_id"] != self._source_id
         foreign = bar_intervals(fine[theirs]["open_ms"].to_numpy(), self._timeframe.step_ms)
         closed = self._window.closed
@@ -219,6 +231,17 @@ class SilenceProof:
         if no_trade or lost:
             self._silences.record_proof(self._window, no_trade, lost)
             self._lost = union([*difference(self._lost, no_trade), *lost])
+
+    def _shorter(self, covers: Interval) -> pd.DataFrame:
+        stored = self._store.candles(self._window.series_id, covers)
+        if self._earlier is None or covers.start >= self._span.start:
+            return stored
+        import pandas as pd
+
+        earlier = self._earlier.to_pandas()[CANDLE_COLUMNS].assign(source_id=self._source_id)
+        is_new = (earlier["open_ms"] >= covers.start) & ~earlier["open_ms"].isin(stored["open_ms"])
+        frames = [frame for frame in (earlier[is_new], stored) if len(frame)]
+        return pd.concat(frames).sort_values("open_ms") if frames else stored
 
     def _record_start(self, longer: Timeframe, page: CandlePage, planned: PlannedPage) -> None:
         """If longer and shorter bars begin together, the history begins there."""

@@ -96,6 +96,22 @@ def test_a_thin_market_costs_one_page_of_longer_bars_and_then_nothing(
     assert is_settled(store, window)
 
 
+def test_silence_at_a_start_within_the_history_is_settled_by_the_bars_before_it_on_the_same_page(
+    store: CandleStore,
+) -> None:
+    bars, of = traded("binance__XRP-ETH__1m__unfilled", MADE), "1m"
+    quarter_ms = timeframe("15m").step_ms
+    ends_a_rest = np.diff(bars["open_ms"], prepend=bars["open_ms"][0]) > timeframe(of).step_ms
+    first = int(np.flatnonzero(ends_a_rest & (bars["open_ms"] % quarter_ms > 0))[300])
+    with exchange_of(bars, of, has_longer=True) as exchange:
+        window = want(store, bars[first - 1 :], of)
+        (counts,) = asked(exchange, store, window, runs=1)
+
+    doubtful = store.silences.of(window, store.source_id("blofin")).doubtful
+    assert counts == (least_pages(window), 1)
+    assert all(start >= window.end_ms // quarter_ms * quarter_ms for start, _ in doubtful)
+
+
 def test_without_longer_bars_a_second_run_reads_the_silent_pages_once_more(store: CandleStore) -> None:
     """Two longer timeframes are tried, once a day."""
     name, of = "binance__XRP-ETH__1m__unfilled", "1m"
