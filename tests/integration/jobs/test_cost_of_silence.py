@@ -19,9 +19,10 @@ from backfill.storage.candle_store import CandleStore
 from backfill.storage.series import SeriesWindow
 from integration.exchange import PaperBlofin, fill
 from integration.helpers import wanted_series
-from reference import MADE, Market, origins
+from reference import MADE, REAL, Market, origins
 
 SYMBOL = "BTC-USDT"
+XRP_ETH = "binance__XRP-ETH__1m__unfilled"
 ROWS_PER_PAGE = 1440
 SETTLE_MS, LATE_MS = 30_000, 15 * 60_000
 
@@ -76,13 +77,19 @@ def is_settled(store: CandleStore, window: SeriesWindow) -> bool:
     return not doubtful and store.open_work(window).missing_candles == 0
 
 
-@pytest.mark.parametrize("origin", origins("market"))
 @pytest.mark.parametrize(
-    "name",
-    ["binance__XRP-ETH__1m__unfilled", "bittrex__SNT-BTC__1m__20171108"],
+    ("origin", "name"),
+    [
+        *((origin, XRP_ETH) for origin in origins("market")),
+        *(
+            (REAL, name)
+            for name in ("bittrex__SNT-BTC__1m__20171108", "kucoin__BAX-USDT__5m")
+            if REAL in origins("market")
+        ),
+    ],
 )
 def test_a_thin_market_costs_one_page_of_longer_bars_and_then_nothing(
-    store: CandleStore, name: str, origin: str
+    store: CandleStore, origin: str, name: str
 ) -> None:
     """The last longer bar is not over; what rests in it is asked again with the next new bars, here with none."""
     bars, of = traded(name, origin), name.split("__")[2]
@@ -99,7 +106,7 @@ def test_a_thin_market_costs_one_page_of_longer_bars_and_then_nothing(
 def test_silence_at_a_start_within_the_history_is_settled_by_the_bars_before_it_on_the_same_page(
     store: CandleStore,
 ) -> None:
-    bars, of = traded("binance__XRP-ETH__1m__unfilled", MADE), "1m"
+    bars, of = traded(XRP_ETH, MADE), "1m"
     quarter_ms = timeframe("15m").step_ms
     ends_a_rest = np.diff(bars["open_ms"], prepend=bars["open_ms"][0]) > timeframe(of).step_ms
     first = int(np.flatnonzero(ends_a_rest & (bars["open_ms"] % quarter_ms > 0))[300])
@@ -114,8 +121,7 @@ def test_silence_at_a_start_within_the_history_is_settled_by_the_bars_before_it_
 
 def test_without_longer_bars_a_second_run_reads_the_silent_pages_once_more(store: CandleStore) -> None:
     """Two longer timeframes are tried, once a day."""
-    name, of = "binance__XRP-ETH__1m__unfilled", "1m"
-    bars = traded(name, MADE)
+    bars, of = traded(XRP_ETH, MADE), "1m"
     with exchange_of(bars, of, has_longer=False) as exchange:
         window = want(store, bars, of)
         counts = asked(exchange, store, window)
