@@ -42,7 +42,7 @@ class AnnounceOperator(BaseOperator):
             raise AirflowSkipException("no candle was changed: there is nothing to announce")
         for change in changes:
             uri = f"candles://{change['timeframe']}"
-            self.log.info("%s: %d inserted, %d revised", uri, change["inserted"], change["revised"])
+            self.log.info("%s: %s inserted, %s revised", uri, f"{change['inserted']:,}", f"{change['revised']:,}")
             context["outlet_events"][self.alias].add(Asset(uri), extra=_extra(change))
         return [f"candles://{change['timeframe']}" for change in changes]
 
