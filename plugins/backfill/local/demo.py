@@ -142,7 +142,9 @@ class _Play:
             self.output.line(f"{run.state} after {took_s:.0f} s: {in_words(summed)}")
             self.output.line(f"The candles are of {self.scenario.title}.")
             self.output.line("\nWhat the run found and did\n" + "\n".join(found))
-            self.output.line("\nTry next, in another terminal while it is up\n" + "\n".join(map(self._typed, steps)))
+            started_by = "make up" if self.scenario.market is None else "make demo"
+            self.output.line(f"\nTry next, in another terminal while `{started_by}` is up")
+            self.output.line("\n".join(map(self._typed, steps)))
         for task in self.stack.airflow.failed_tasks(DAG_ID, run.run_id) if run.state == "failed" else ():
             self.output.error(f"task {task} has failed; logs are in {self.stack.home / 'logs'}")
         return exit_code(run.state, results)
