@@ -176,7 +176,8 @@ def _run(settings: Settings, output: CommandOutput, scenario: Scenario, *, stays
         output.note("starting Airflow")
         if scenario.story:
             universe = Path(scenario.environment["BACKFILL_UNIVERSE"])
-            ours = settings.model_copy(update={"universe": universe, "profile": None})
+            on_paper = {"universe": universe, "profile": None, "lookback_hours": None}  # as for Airflow's processes
+            ours = settings.model_copy(update=on_paper)
             if symbols := scenario.story.make_history(stack.database, ours, stack.exchanges):
                 output.note(f"made a history with holes: {', '.join(symbols)}")
         stack.wait_until_ready(DAG_ID)
