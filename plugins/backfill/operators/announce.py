@@ -45,7 +45,8 @@ class AnnounceOperator(BaseOperator):
         if not AIRFLOW_V_3_0_PLUS:
             _register_on_airflow_2(self.alias.name, [asset.uri for asset in assets])
         for asset, change in zip(assets, changes, strict=True):
-            self.log.info("%s: %d inserted, %d revised", asset.uri.rstrip("/"), change["inserted"], change["revised"])
+            counts = f"{change['inserted']:,} inserted, {change['revised']:,} revised"
+            self.log.info("candles://%s: %s", change["timeframe"], counts)
             context["outlet_events"][self.alias].add(asset, extra=_extra(change))
         return [f"candles://{change['timeframe']}" for change in changes]
 
