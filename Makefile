@@ -1,6 +1,6 @@
 # `make` alone lists the targets. Settings are variables: `make demo ONCE=1 BACKFILL_API_PORT=9090`.
 .DEFAULT_GOAL := help
-.PHONY: help install demo up shell backfill down clean distclean test test-stack test-days test-airflow2 bench bench-run lint types docs format lock
+.PHONY: help install demo up shell backfill down clean distclean test test-long test-stack test-days test-airflow2 bench bench-run lint types docs format lock
 .PHONY: sbom simulate test-faults
 
 VENV := .venv
@@ -59,6 +59,9 @@ PARALLEL = --numprocesses=$(shell echo $$(( 2 * $$(getconf _NPROCESSORS_ONLN) ))
 
 test: lint types ## ruff, mypy, import-linter, pytest on all cores [PYTEST="-k name"]
 	@$(VENV)/bin/python -m pytest $(PARALLEL) $(PYTEST)
+
+test-long: install-dev ## the tests that search: fuzzing, mixes of faults, kills, whole real histories [PYTEST="-k name"]
+	@$(VENV)/bin/python -m pytest -m "long and not slow_faults" $(PARALLEL) $(PYTEST)
 
 test-stack: install-dev ## the tests that start a whole Airflow, one after another [PYTEST="-k name"]
 	@$(VENV)/bin/python -m pytest -m stack --durations=20 $(PYTEST)

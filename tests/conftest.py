@@ -41,10 +41,8 @@ TESTS = Path(__file__).parent
 SERVER_FOLDER = "candle-keeper-test-"
 SERVER_HOME = pytest.StashKey[Path]()
 TEMPLATE = "template_of_tests"
-# The level that starts a whole stack.
-STACK = "stack"
-# The cells of the fault matrix beyond a few.
-SLOW_FAULTS = "slow_faults"
+# Each runs by a command of its own.
+LEFT_OUT = ("stack", "long", "slow_faults")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -70,11 +68,11 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """A test's level is the folder it lives in; the stack runs only when asked for."""
+    """A test's level is the folder it lives in; those of LEFT_OUT run only when asked for."""
     for item in items:
         item.add_marker(item.path.relative_to(TESTS).parts[0])
     if not config.option.markexpr:
-        left_out = [item for item in items if item.get_closest_marker(STACK) or item.get_closest_marker(SLOW_FAULTS)]
+        left_out = [item for item in items if any(item.get_closest_marker(name) for name in LEFT_OUT)]
         items[:] = [item for item in items if item not in left_out]
         config.hook.pytest_deselected(items=left_out)
 

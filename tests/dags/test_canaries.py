@@ -11,6 +11,8 @@ import pytest
 from canaries import found_in, source_with_secrets, tables, with_password
 from workers import WORKER
 
+pytestmark = pytest.mark.long
+
 
 @pytest.mark.parametrize("proxy", ["dead", "none"])
 def test_a_run_writes_no_secret_down(

@@ -15,6 +15,8 @@ import pytest
 
 from airflow_line import ON_AIRFLOW_2
 
+pytestmark = pytest.mark.long
+
 ROOT = Path(__file__).parents[2]
 PLUGINS = ROOT / "plugins"
 DISTRIBUTION = "airflow-provider-candle-keeper"

@@ -20,6 +20,8 @@ from faults.cells import CELLS, Cell
 from faults.scene import Scene, write_down
 from workers import WORKER, copy_database, drop_database, new_server_home
 
+pytestmark = pytest.mark.long
+
 RESULTS = Path(os.environ.get("FAULT_RESULTS", "dist/faults"))
 _numbers = itertools.count(1)
 

@@ -13,6 +13,8 @@ from backfill.local.embedded_postgres import EmbeddedPostgres
 from simulation import seeds
 from workers import made_once
 
+pytestmark = pytest.mark.long
+
 SEEDS = range(20)
 SCRIPT = Path(seeds.__file__)
 

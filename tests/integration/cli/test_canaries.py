@@ -17,6 +17,8 @@ from integration.exchange import PaperBlofin
 from integration.helpers import NOW_MS
 from integration.ui.pages import call, pages_of
 
+pytestmark = pytest.mark.long
+
 UNIVERSE = "instruments: [BTC-USDT]\ntimeframes: {1m: 3h, 1h: 2d}\nsources: [blofin, okx]\n"
 COMMANDS = [
     ("status",),

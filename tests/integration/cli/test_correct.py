@@ -377,6 +377,7 @@ def test_what_a_stranger_has_written_since_the_dry_run_is_kept_as_it_was(
 # -- size ----------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.long
 def test_a_hundred_thousand_lines_are_a_matter_of_seconds(
     store: CandleStore, window: SeriesWindow, tmp_path: Path
 ) -> None:

@@ -23,6 +23,8 @@ from integration.helpers import DAY_MS, one
 from waiting import PATIENCE_S, wait_for
 from workers import server_parents
 
+pytestmark = pytest.mark.long
+
 Start = Callable[..., "Popen[str]"]
 
 

@@ -21,6 +21,8 @@ from integration.exchange import PaperBlofin, assert_equals_market, run_log
 from integration.helpers import DAY_MS, assert_held_is_true, one, rows
 from waiting import PATIENCE_S, wait_for
 
+pytestmark = pytest.mark.long
+
 Start = Callable[..., "Popen[str]"]
 UNIVERSE = "instruments: [BTC-USDT, ETH-USDT, SOL-USDT]\ntimeframes: {1m: 7d, 1h: 7d}\n"
 assert [coin.instrument.symbol for coin in LIQUID_COINS[:3]] == ["BTC-USDT", "ETH-USDT", "SOL-USDT"]

@@ -17,6 +17,8 @@ from integration.fallback.conftest import Venues
 from integration.fallback.fills import run, sources_stored, want
 from integration.helpers import NOW_MS, held_ms, ms, rows
 
+pytestmark = pytest.mark.long
+
 # Sixty days that end with a whole one.
 END_MS = NOW_MS - NOW_MS % DAY_MS
 START_MS = END_MS - 60 * DAY_MS

@@ -30,6 +30,8 @@ from integration.fallback.conftest import Venues
 from integration.fallback.fills import want
 from integration.helpers import DAY_MS, MINUTE_MS, rows
 
+pytestmark = pytest.mark.long
+
 PAGE_ROWS = {"blofin": 1440, "okx": 300, "bybit": 1000, "binanceusdm": 1000}
 PATHS = {
     "blofin": "/api/v1/market/candles",

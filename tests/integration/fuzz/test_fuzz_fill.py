@@ -28,6 +28,8 @@ from unit.frames import hostile_payloads as hostile
 from unit.frames import judged_pages as judge
 from unit.frames.fuzzed_venues import FuzzedVenue
 
+pytestmark = pytest.mark.long
+
 HISTORY_MS = 35 * MINUTE_MS  # less than what rows may reach back to
 WHO = RunIdentity("test", "run", "fill")
 

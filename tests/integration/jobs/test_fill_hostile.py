@@ -28,6 +28,8 @@ from integration.exchange import (
 )
 from integration.helpers import DAY_MS, MINUTE_MS, NOON_MS, one, rows, stored_ms, wanted_series
 
+pytestmark = pytest.mark.long
+
 HTML = Answer(200, b"<html><body>Please log in to the guest network</body></html>", media_type="text/html")
 
 

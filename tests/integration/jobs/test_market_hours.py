@@ -25,6 +25,8 @@ from integration.helpers import DAY_MS, HOUR_MS, moment, ms, one, opens, rows, s
 from integration.jobs.hours import UNIVERSE, fewest_pages, market_of, opens_of, traded_market
 from integration.jobs.rolled_up import open_runtime
 
+pytestmark = pytest.mark.long
+
 # Thanksgiving and the half day after it; the nights on which New York's clocks change.
 THANKSGIVING = ("2025-11-17", "2025-12-01")
 CLOCKS_BACK = ("2025-10-27", "2025-11-10")

@@ -19,6 +19,8 @@ from backfill.local.embedded_postgres import OUTSIDE, EmbeddedPostgres
 from backfill.local.postgres_programs import Account, PostgresPrograms
 from waiting import PATIENCE_S, wait_for
 
+pytestmark = pytest.mark.long
+
 AS_ROOT = os.geteuid() == 0
 
 

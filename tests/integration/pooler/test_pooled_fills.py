@@ -23,6 +23,8 @@ from integration.helpers import DAY_MS, assert_held_is_true, one, wanted_series
 from integration.pooler.conftest import leftovers
 from waiting import PATIENCE_S, wait_for
 
+pytestmark = pytest.mark.long
+
 __all__ = ["cli", "environment", "live_exchange", "start_cli"]
 
 Start = Callable[..., "Popen[str]"]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
+import pytest
+
 from backfill.domain.symbols import Instrument, Listing, Refusal, find_listing
 from backfill.domain.timeframes import Timeframe
 from backfill.domain.venues import VENUES, Venue
@@ -16,6 +18,8 @@ from backfill.sources.blofin_source import BlofinSource
 from backfill.sources.candle_source import CandleSource
 from backfill.sources.ccxt_source import CcxtSource
 from backfill.testing.source_contract import SETTLE_MS, Bench, SourceContract
+
+pytestmark = pytest.mark.long
 
 
 class TestBlofin(SourceContract):

@@ -22,6 +22,8 @@ from backfill.storage.candle_store import CandleStore
 from integration.helpers import one
 from waiting import wait_for
 
+pytestmark = pytest.mark.long
+
 PROGRAM = Path(__file__).with_name("ask_in_turns.py")
 PLUGINS = Path(__file__).parents[3] / "plugins"
 PROCESSES, THREADS = 4, 4

@@ -29,7 +29,10 @@ CHECKS = [
 ]
 KEPT = {"symbol": "BTC-USDT", "timeframe": "1m"}
 
-pytestmark = pytest.mark.filterwarnings("ignore:Using `httpx` with `starlette.testclient` is deprecated")
+pytestmark = [
+    pytest.mark.long,
+    pytest.mark.filterwarnings("ignore:Using `httpx` with `starlette.testclient` is deprecated"),
+]
 
 
 @pytest.fixture

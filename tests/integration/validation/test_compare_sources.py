@@ -14,6 +14,8 @@ from integration.fallback.fills import native_candles, run, want
 from integration.helpers import HOUR_MS, MINUTE_MS, NOON_MS, rows
 from integration.validation.validations import findings, page_checks, revisions, validate
 
+pytestmark = pytest.mark.long
+
 AN_HOUR_AGO = NOON_MS - HOUR_MS
 
 

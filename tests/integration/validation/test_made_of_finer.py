@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from backfill.domain.timeframes import utc
 from backfill.storage.candle_store import CandleStore
 from integration.exchange import Clock, assert_equals_market
@@ -9,6 +11,8 @@ from integration.fallback.conftest import MARKET, Open, Venues
 from integration.fallback.fills import run, want
 from integration.helpers import DAY_MS, HOUR_MS, NOW_MS, one, window_of
 from integration.validation.validations import revisions, validate
+
+pytestmark = pytest.mark.long
 
 
 def test_nobody_is_asked_for_the_newest_bars_and_within_hours_the_homes_own_take_their_place(

@@ -13,6 +13,8 @@ from integration.validation.real_faults import PERP, Case
 from integration.validation.real_pairs import SPOT_AND_PERPETUAL, Outcome, Pair, compare_pair
 from reference import Market
 
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture
 def keeper(database_uri: str, market: Market) -> Iterator[Keeper]:

@@ -16,6 +16,8 @@ from integration.fallback.fills import run, want
 from integration.helpers import DAY_MS, HOUR_MS, MINUTE_MS, NOON_MS, NOW_MS, rows, window_of
 from integration.validation.validations import findings, insert_native, revisions, span_of, validate
 
+pytestmark = pytest.mark.long
+
 OLD = range(NOON_MS - 60 * HOUR_MS, NOON_MS - 58 * HOUR_MS, MINUTE_MS)
 
 

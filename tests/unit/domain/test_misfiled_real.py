@@ -10,6 +10,8 @@ from reference import Market
 from unit.domain.candle_walks import late
 from unit.domain.test_agreement_real import PAIRS
 
+pytestmark = pytest.mark.long
+
 PAGE = 300
 
 

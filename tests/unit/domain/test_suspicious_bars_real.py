@@ -13,6 +13,8 @@ from backfill.domain.suspicious_bars import flat_runs, page_edges, price_jumps
 from backfill.domain.timeframes import timeframe
 from reference import Market
 
+pytestmark = pytest.mark.long
+
 FLAT_BARS = {
     "binance__BTC-USDT-PERP__5m__20241001": 18,
     "binance__BTC-USDT-PERP__15m__20241001": 4,

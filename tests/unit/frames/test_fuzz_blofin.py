@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -14,6 +15,8 @@ from backfill.sources.candle_source import CandlePage
 from unit.exchanges.canned_answers import session_with
 from unit.frames import hostile_payloads as hostile
 from unit.frames import judged_pages as judge
+
+pytestmark = pytest.mark.long
 
 LAYOUT = judge.LAYOUTS["blofin"]
 EXCHANGE = hostile.Exchange()

@@ -19,6 +19,8 @@ from unit.frames import hostile_payloads as hostile
 from unit.frames import judged_pages as judge
 from unit.frames.fuzzed_venues import FuzzedVenue
 
+pytestmark = pytest.mark.long
+
 SOURCES = ("okx", "bybit", "binanceusdm")
 # Exact in floats. The last makes infinity of what is almost that.
 SCALES = (1.0, 0.5, 1024.0)
