@@ -228,9 +228,10 @@ _VENUES = (
         funding_rows=200,  # docs: `endTime` alone gives the newest up to it
         funding_before="endTime",
         funding_is_inclusive=True,
-        # docs: 600 per 5 s and address, and not to run at the edge; 75 %. Above: 403, wait 10 minutes.
-        limits_per_period_s=((450, 5),),
-        spacing_ms=11,
+        # docs: 600 per 5 s and address, and not to run at the edge: the budget keeps a tenth free. Above: 403, wait 10
+        # minutes.
+        limits_per_period_s=((600, 5),),
+        spacing_ms=8,
         rules=StatusRules(forbidden="ban", ban_s=600, rate_limit_s=10),
         rate_codes=frozenset({"10006", "10018"}),  # docs
         outage_codes=frozenset({"10000", "10016"}),  # docs, Error Codes

@@ -1,0 +1,64 @@
+"""The limits of the venue table beside those of the venues: used to nine tenths, and never exceeded."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import pytest
+
+from backfill.domain.venues import VENUES
+from backfill.storage.candle_store import CandleStore
+from backfill.storage.database import Connection
+from backfill.storage.rate_budget import RateBudget
+from integration.helpers import one
+
+
+class Legal(NamedTuple):
+    """What a venue permits an address, and what one of our full pages weighs there."""
+
+    weight: int
+    period_s: int
+    page_weight: int
+
+
+# Of the venues' own documents, or, where there are none, of ccxt: see the table of venues.
+LEGAL = {
+    "okx": Legal(20, 2, 1),
+    "bybit": Legal(600, 5, 1),
+    "binanceusdm": Legal(2400, 60, 5),
+    "binance": Legal(6000, 60, 2),
+    "bitget": Legal(3000, 300, 1),
+    "gate": Legal(200, 10, 1),
+    "kucoinfutures": Legal(2000, 30, 3),
+    "mexc": Legal(20, 2, 1),
+    "hyperliquid": Legal(1200, 60, 104),
+}
+# Eleven pages of 104 are all that fit into 1200.
+LEAST_USED = {"hyperliquid": 0.86}
+
+
+def reserved_ms(connection: Connection, source_id: int, wanted: int) -> list[int]:
+    """The times handed out, in ms from now; every process takes them from the same row."""
+    return list(one(connection, "SELECT reserve_requests(%s::smallint, %s)", (source_id, wanted)))
+
+
+def most_in_any(at_ms: Sequence[int], period_ms: int) -> int:
+    """The largest number of times within any half-open span of that length."""
+    return max(bisect_left(at_ms, first + period_ms) - n for n, first in enumerate(at_ms))
+
+
+@pytest.mark.parametrize("source", LEGAL)
+def test_full_pages_use_nine_tenths_of_what_the_venue_permits_and_never_more(store: CandleStore, source: str) -> None:
+    legal, venue = LEGAL[source], VENUES[source]
+    source_id = store.source_id(source)
+    RateBudget(store.connection, source, source_id, venue.limits_per_period_s, spacing_ms=venue.spacing_ms)
+    (limit, _) = max(venue.limits_per_period_s, key=lambda one: one[1])
+
+    at_ms = reserved_ms(store.connection, source_id, 2 * limit + 1)
+
+    assert most_in_any(at_ms, legal.period_s * 1000) * legal.page_weight <= legal.weight
+    lasting_ms = (at_ms[2 * limit] - at_ms[limit]) / limit  # a page, once the first burst is over
+    used = legal.page_weight / lasting_ms * 1000 * legal.period_s / legal.weight
+    assert used >= LEAST_USED.get(source, 0.9)
