@@ -22,7 +22,7 @@ from backfill.domain.venues import Venue
 from backfill.errors import BackfillError, BadPayload, ExchangeError, RateLimited, RequestRefused, SymbolNotListed
 from backfill.exchanges.ccxt_errors import as_ours
 from backfill.exchanges.ccxt_markets import can_be_kept, market_of
-from backfill.exchanges.ccxt_rows import CcxtRow, covered, has_empty_list, row_as_told, row_of, rows_told
+from backfill.exchanges.ccxt_rows import CcxtRow, covered, has_empty_list, row_as_sent, row_of, rows_told
 from backfill.exchanges.ccxt_wire import TRIES, CcxtWire
 
 # Threads beyond this wait for a socket.
@@ -134,7 +134,7 @@ class CcxtClient:
         answer = self._wire.last_answer
         if answer is None:
             raise BadPayload(self.venue.source, f"{venue_symbol} {timeframe}: ccxt answered without asking")
-        rows = [row_as_told(row) for row in rows]
+        rows = [row_as_sent(row) for row in rows]
         self._check_that_rows_were_told(answer.document, rows, f"{venue_symbol} {timeframe}")
         span = covered(self.venue, rows, since_ms, until_ms, step_ms)
         return CcxtAnswer(rows, span, answer.server_ms, answer.latency_ms)

@@ -46,9 +46,9 @@ def row_of(exchange: Any, venue: Venue, raw: Any, market: Any) -> CcxtRow:
     return _row(cells, _cell(raw, venue.quote_volume_at), confirm == "1", raw)
 
 
-def row_as_told(told: Any) -> CcxtRow:
+def row_as_sent(sent: Any) -> CcxtRow:
     """A row that the venue's ccxt class parsed in its own way."""
-    return told if isinstance(told, CcxtRow) else _row(told if isinstance(told, list) else NO_CELLS, None, True, told)
+    return sent if isinstance(sent, CcxtRow) else _row(sent if isinstance(sent, list) else NO_CELLS, None, True, sent)
 
 
 def _row(cells: Sequence[Any], quote_volume: Any, closed: bool, raw: Any) -> CcxtRow:

@@ -30,8 +30,8 @@ class CandlesNotifier(BaseNotifier):
         ``alert_title`` and ``alerts`` (text by kind). With none a warning is logged.
     :param kinds: which of outage (all other sources fail), coverage (below the objective), silence (not believed),
         reach (a gap leaves it), ban, quarantine (has grown).
-    :param repeat_hours: the same trouble is told once in so many hours.
-    :param name: whose memory that is. Give another to a second notifier that is to be told the same.
+    :param repeat_hours: the same trouble is reported once in that many hours.
+    :param name: whose memory that is. A second notifier that shall report the same needs another.
     """
 
     template_fields: Sequence[str] = ()
@@ -79,8 +79,8 @@ class CandlesNotifier(BaseNotifier):
         title = f"Candles: {', '.join(alerts)}"
         if not self.through:
             self.log.warning("%s\n%s", title, "\n".join(alerts.values()))
-        told: dict[str, Any] = {"alert": "\n".join(alerts.values()), "alert_title": title, "alerts": alerts}
+        message: dict[str, Any] = {"alert": "\n".join(alerts.values()), "alert_title": title, "alerts": alerts}
         # In place: a copy of Airflow 2's context reads each of its names, the deprecated too.
-        cast("dict[str, Any]", context).update(told)
+        cast("dict[str, Any]", context).update(message)
         for notifier in self.through:
             copy(notifier)(context)  # a copy: a notifier renders its own templates in place, once

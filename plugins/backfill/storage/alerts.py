@@ -43,14 +43,14 @@ def telling_new(
     store: CandleStore, told_by: str, subjects: Sequence[tuple[str, str]], repeat: timedelta
 ) -> Iterator[set[tuple[str, str]]]:
     """Those kinds and subjects that are new, or were sent longer ago; they count as sent if the block ends well."""
-    told = {
+    params = {
         "told_by": told_by,
         "kinds": [kind for kind, _ in subjects],
         "subjects": [subject for _, subject in subjects],
         "repeat": repeat,
     }
     with translated_errors(), store.connection.transaction():
-        yield {(row["kind"], row["subject"]) for row in _rows(store, "alerts/keep_told", **told)}
+        yield {(row["kind"], row["subject"]) for row in _rows(store, "alerts/keep_told", **params)}
 
 
 def metrics_of_dag_run(store: CandleStore, dag_id: str, run_id: str, at: datetime, settle_ms: int = 0) -> list[Metric]:

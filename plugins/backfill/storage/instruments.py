@@ -103,14 +103,14 @@ class Instruments:
 
         What is known of ``unreadable`` ones stays. While one of those has no name, no instrument is called missing.
         """
-        told = {
+        listings = {
             "instruments": Jsonb([_as_row(one) for one in described]),
             "asked_at": asked_at,
             "source_id": source_id,
         }
-        if ended := self._connection.execute(query("instruments/begin_epochs"), told).fetchall():
+        if ended := self._connection.execute(query("instruments/begin_epochs"), listings).fetchall():
             self._connection.execute(query("series/end_series"), {"instrument_ids": [row[0] for row in ended]})
-        self._connection.execute(query("instruments/upsert_instruments"), told)
+        self._connection.execute(query("instruments/upsert_instruments"), listings)
         if "" in unreadable:
             return
         self._connection.execute(

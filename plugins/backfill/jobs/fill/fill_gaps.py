@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 PATIENCE_S = 600.0
 # The same if the next run is due soon.
 HURRIED_PATIENCE_S = 60.0
-MOST_ERRORS_TOLD = 5
+MOST_ERRORS_SHOWN = 5
 
 
 @dataclass(frozen=True)
@@ -177,10 +177,10 @@ class _Fill:
         return sum(asked.requests_left for asked in self.asked)
 
     def _told_errors(self) -> str:
-        told = list(dict.fromkeys(str(e) or type(e).__name__ for e in self.errors))
-        if len(told) > MOST_ERRORS_TOLD:
-            told[MOST_ERRORS_TOLD:] = [f"and {len(told) - MOST_ERRORS_TOLD} more"]
-        return "; ".join(told)
+        errors = list(dict.fromkeys(str(e) or type(e).__name__ for e in self.errors))
+        if len(errors) > MOST_ERRORS_SHOWN:
+            errors[MOST_ERRORS_SHOWN:] = [f"and {len(errors) - MOST_ERRORS_SHOWN} more"]
+        return "; ".join(errors)
 
     def _finish(self, status: str | None = None) -> FillReport:
         after = self.store.open_work(self.window)
