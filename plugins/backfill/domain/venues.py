@@ -53,6 +53,8 @@ class Venue:
     fills: bool = True
     # Whether it needs a key, the password of its Airflow connection.
     needs_key: bool = False
+    # Of stocks: prices `adjusted` for splits, `raw`, or both; None: whatever it has is taken for what is asked for.
+    split_prices: tuple[str, ...] | None = None
     ccxt_id: str = ""
     archive_of: str = ""  # the source whose bars its files have
     # Linear perpetuals, spot stand-ins.

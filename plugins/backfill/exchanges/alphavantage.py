@@ -8,11 +8,14 @@ https://www.alphavantage.co/support/#api-key for 25 requests a day. Intraday bar
 - A day is named by its date. A session of New York lies within the UTC day of its date, which is its bar.
 - ``compact`` has the newest 100 days, ``full`` all; some plans have ``compact`` only. What came serves all pages of a
   fill, so that a whole history takes two requests.
-- Prices are as traded, not adjusted.
+- Its days are as traded. Where adjusted prices are wanted, the list of splits (SPLITS, free too) is asked for beside
+  them, once a fill, and earlier prices are divided: TIME_SERIES_DAILY_ADJUSTED needs a paid plan, and its adjusted
+  close has dividends too.
 """
 
 from __future__ import annotations
 
+import math
 import re
 import threading
 import time
@@ -22,6 +25,7 @@ from typing import Any, ClassVar, NamedTuple
 from backfill.domain.asset_names import asset_of, named_market
 from backfill.domain.intervals import Interval
 from backfill.domain.markets import Market
+from backfill.domain.splits import ADJUSTED, RAW, Split
 from backfill.domain.timeframes import Timeframe
 from backfill.domain.venues import DAY_S, StatusRules, Venue
 from backfill.errors import BadPayload, ExchangeError, RateLimited, RequestRefused, SymbolNotListed
@@ -33,6 +37,7 @@ from backfill.exchanges.source_contract import (
     RegisteredSource,
     SourceAccess,
     of_window,
+    split_on,
 )
 
 COMPACT_DAYS = 100
@@ -54,6 +59,7 @@ ALPHAVANTAGE = Venue(
     market_named=_market_named,
     needs_key=True,
     spot=False,
+    split_prices=(ADJUSTED, RAW),
     rows_per_page=90,
     timeframes=("1d",),
     bounded=True,
@@ -84,6 +90,7 @@ class AlphaVantageClient(HttpClient):
         super().__init__(access)
         self._known: dict[str, _Days] = {}
         self._refused: dict[str, RequestRefused] = {}
+        self._splits: dict[str, list[Split]] = {}
         self._lock = threading.Lock()
 
     def bars(self, venue_symbol: str, timeframe: Timeframe, window: Interval) -> BarsAnswer:
@@ -123,9 +130,28 @@ class AlphaVantageClient(HttpClient):
         if not isinstance(rows, dict):
             raise BadPayload(ALPHAVANTAGE.source, f"{symbol}: no days among {sorted(answer.document)!a:.80}")
         bars = [_bar(date, row, has_volume=not is_pair) for date, row in sorted(rows.items())]
+        if self._access.splits == ADJUSTED and not is_pair:
+            bars = self._adjusted(symbol, bars)
         is_whole = size == "full" or len(bars) < COMPACT_DAYS
         oldest_ms = min((bar.open_ms for bar in bars if bar is not UNREADABLE_BAR), default=0)
         return _Days(bars, 0 if is_whole else oldest_ms, answer.server_ms, answer.latency_ms)
+
+    def splits(self, venue_symbol: str) -> list[Split]:
+        """All of a stock; those announced are left out."""
+        params = {"function": "SPLITS", "symbol": venue_symbol, "apikey": self._access.key or ""}
+        answer = self.get("/query", params)
+        rows = answer.document.get("data")
+        if not isinstance(rows, list):
+            raise BadPayload(ALPHAVANTAGE.source, f"{venue_symbol}: no splits among {sorted(answer.document)!a:.80}")
+        known = [split_on(ALPHAVANTAGE.source, row, "effective_date", "split_factor") for row in rows]
+        now_ms = answer.server_ms or round(time.time() * 1000)
+        return [one for one in known if one.after_ms <= now_ms]
+
+    def _adjusted(self, symbol: str, bars: list[Bar]) -> list[Bar]:
+        """Days before a split, at the scale after it; ``self._lock`` is held."""
+        if symbol not in self._splits:
+            self._splits[symbol] = self.splits(symbol)
+        return [_divided(bar, math.prod(s.ratio for s in self._splits[symbol] if _is_before(bar, s))) for bar in bars]
 
     def error_in(self, status: int, document: Any, where: str) -> ExchangeError | None:
         """Errors are a lone sentence under one of three names."""
@@ -143,6 +169,23 @@ class AlphaVantageClient(HttpClient):
             return RequestRefused(source, f"not in the plan of this key: {said}")
         is_burst = "per second" in said and "per day" not in said
         return RateLimited(source, said, BURST_S if is_burst else ALPHAVANTAGE.rules.rate_limit_s)
+
+
+def _is_before(bar: Bar, split: Split) -> bool:
+    return bar is not UNREADABLE_BAR and bar.open_ms <= split.after_ms
+
+
+def _divided(bar: Bar, factor: float) -> Bar:
+    """A bar that cannot be read stays, to be refused by its row."""
+    if factor == 1:
+        return bar
+    try:
+        prices = [float(price) / factor for price in bar[1:5]]
+        return bar._replace(
+            open=prices[0], high=prices[1], low=prices[2], close=prices[3], volume=float(bar.volume) * factor
+        )
+    except (TypeError, ValueError):
+        return bar
 
 
 def _bar(date: Any, row: Any, *, has_volume: bool) -> Bar:

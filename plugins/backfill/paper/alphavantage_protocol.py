@@ -7,8 +7,6 @@ one.
 
 from __future__ import annotations
 
-from datetime import datetime, timezone
-
 from backfill.domain.timeframes import DAY_MS, TIMEFRAMES
 from backfill.paper.limits import HouseRules, PaperRefusal, RequestWindow
 from backfill.paper.market import PaperMarket
@@ -18,6 +16,7 @@ from backfill.paper.protocol import (
     CandleWire,
     PlainRequests,
     Query,
+    dated,
     decimals_of,
     fixed_decimals,
     html_answer,
@@ -45,10 +44,16 @@ class AlphaVantageProtocol(PlainRequests):
         self._has_full = has_full
 
     def answer(self, market: PaperMarket, method: str, path: str, query: Query, now_ms: int) -> Answer:
-        """Answer the two functions."""
+        """Answer the two functions, and SPLITS."""
         key, function = query.get("apikey"), query.get("function", "")
         if not key:
             return json_answer({"Error Message": "the parameter apikey is invalid or missing."})
+        if function == "SPLITS":
+            known = market.splits.get(query.get("symbol", ""), ())
+            data = [
+                {"effective_date": dated(ms), "split_factor": f"{ratio:.4f}"} for ms, ratio in known if ms <= now_ms
+            ]
+            return json_answer({"symbol": query.get("symbol"), "data": data})
         if function not in FUNCTIONS:
             return json_answer({"Information": f"{THANKS}This is a premium endpoint. {PREMIUM}"})
         is_pair = function == "FX_DAILY"
@@ -69,7 +74,7 @@ class AlphaVantageProtocol(PlainRequests):
         if not is_pair:
             columns.append(fixed_decimals(days["base_volume"], 0))
             names.append("5. volume")
-        dates = [f"{datetime.fromtimestamp(ms / 1000, tz=timezone.utc):%Y-%m-%d}" for ms in days["open_ms"].tolist()]
+        dates = [dated(ms) for ms in days["open_ms"].tolist()]
         series = {
             date: dict(zip(names, cells, strict=True))
             for date, cells in zip(dates, zip(*columns, strict=True), strict=True)

@@ -168,7 +168,8 @@ class ListingProver:
             return found
         listing, market = found
         asked = venue.of_kind(kind_of(self._window.symbol))
-        page = self._page(venue, self._runtime.candle_source(asked, listing, market, self._window.timeframe))
+        name, splits = self._window.timeframe, self._window.splits
+        page = self._page(venue, self._runtime.candle_source(asked, listing, market, name, splits=splits))
         closes = dict(zip(page.candles["open_ms"].tolist(), page.candles["close"].tolist(), strict=True))
         return Candidate(venue.source, listing, market, closes)
 

@@ -114,16 +114,23 @@ class Runtime:
         return self._blofin_client() if kind == "blofin" else self._ccxt_client(venue(source), tries=tries)
 
     def candle_source(
-        self, of_venue: Venue, listing: Listing, market: Market | None, timeframe_name: str, *, stands_in: bool = True
+        self,
+        of_venue: Venue,
+        listing: Listing,
+        market: Market | None,
+        timeframe_name: str,
+        *,
+        stands_in: bool = True,
+        splits: str | None = None,
     ) -> CandleSource:
-        """A source for ``listing``; the caller closes it."""
+        """A source for ``listing``; the caller closes it. ``splits``: which prices of a stock are asked for."""
         bars, rows = timeframe(timeframe_name), self._rows_of(of_venue, timeframe_name)
         if of_venue.client == "blofin":
             return BlofinSource(self._blofin_client(), rows, self.settle_ms, listing, of_venue.kind)
         if of_venue.client == "archive":
             return ArchiveSource(self._archive_client(of_venue.source), listing, bars)
         if of_venue.client == "registered":
-            asked = self._registered_client(of_venue.source)
+            asked = self._registered_client(of_venue.source, splits=splits)
             return WindowSource(of_venue, asked, listing, bars, self.settle_ms, rows_per_page=rows, stands_in=stands_in)
         client = self._ccxt_client(of_venue, [market] if market else ())
         return CcxtSource(client, listing, bars, self.settle_ms, rows_per_page=rows, stands_in=stands_in)
@@ -183,7 +190,7 @@ class Runtime:
             timeout_s=connection.timeout_s or self.settings.http_timeout_s,
         )
 
-    def _registered_client(self, source: str, *, tries: int = TRIES) -> CandleClient:
+    def _registered_client(self, source: str, *, tries: int = TRIES, splits: str | None = None) -> CandleClient:
         connection, budget, registered = self._connection_of(source), self._budget(source), registered_source(source)
         if not isinstance(registered, RegisteredSource):
             raise ConfigurationError(f"source {source!r}: its entry point names no RegisteredSource")
@@ -198,6 +205,7 @@ class Runtime:
             on_limit=budget.pause,
             sleep=self.stop.sleep,
             tries=tries,
+            splits=splits,
         )
         return registered.open(access)
 
