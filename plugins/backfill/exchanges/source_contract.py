@@ -118,6 +118,15 @@ class SourceAccess:
 
 
 @runtime_checkable
+class KnowsItsReach(Protocol):
+    """A client whose reach depends on more than the row, such as its plan."""
+
+    def serves_from_ms(self, timeframe: Timeframe) -> int | None:
+        """The oldest open time worth requesting now; None: no known bound. Asks nothing."""
+        ...
+
+
+@runtime_checkable
 class ListsSplits(Protocol):
     """A client whose source lists splits."""
 

@@ -10,7 +10,7 @@ from backfill.domain.splits import Split
 from backfill.domain.symbols import Listing
 from backfill.domain.timeframes import Timeframe
 from backfill.domain.venues import Venue
-from backfill.exchanges.source_contract import CandleClient, ListsSplits
+from backfill.exchanges.source_contract import CandleClient, KnowsItsReach, ListsSplits
 from backfill.frames.bar_frame import bar_frame
 from backfill.sources.candle_source import CandlePage, is_over, refuse_times, sift_page
 
@@ -56,6 +56,8 @@ class WindowSource:
 
     def serves_from_ms(self) -> int | None:
         """The oldest open time that the source serves now; None: unknown."""
+        if isinstance(self._client, KnowsItsReach):
+            return self._client.serves_from_ms(self._timeframe)
         return self._venue.oldest_open_ms(self._timeframe.step_ms, round(time.time() * 1000))
 
     def splits(self) -> list[Split]:

@@ -54,7 +54,8 @@ class Desk:
 
     def _runtime(self, page_rows: int) -> Runtime:
         def connection_of(source: str) -> SourceConnection:
-            return SourceConnection(base_url=self.papers[source].url, api_secret=KEY, timeout_s=PATIENCE_S)
+            url, options = self.papers[source].url, {"outputsize": "full"}  # a free key's reach is that of today
+            return SourceConnection(base_url=url, api_secret=KEY, timeout_s=PATIENCE_S, options=options)
 
         return Runtime(self.uri, Settings(batch_limit=page_rows), connection_of)
 
