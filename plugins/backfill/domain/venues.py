@@ -14,7 +14,7 @@ from typing import Any, Literal
 from backfill.domain.markets import Market
 from backfill.domain.price_kinds import TRADE, PriceKind
 from backfill.domain.registered_sources import is_registered, registered_source
-from backfill.domain.timeframes import DAY_MS, TIMEFRAMES
+from backfill.domain.timeframes import DAY_MS, HOUR_MS, TIMEFRAMES
 from backfill.errors import ConfigurationError
 
 DAY_S = 24 * 3600
@@ -87,6 +87,10 @@ class Venue:
     funding_rows: int | None = None
     funding_before: str = ""
     funding_is_inclusive: bool = False
+    # Where a page is cut at its newer end, it is asked for by its start too, as many hours before as it has rows.
+    funding_from: str = ""
+    funding_spacing_ms: int = 0  # of limits of its own
+    lists_funding_intervals: bool = False  # of contracts that do not pay every 8 hours
     kind: PriceKind = TRADE  # what this row is about; see of_kind
 
     # -- limits, per address; codes in the body. Requests: where weights count, by that of our page.
@@ -120,6 +124,11 @@ class Venue:
             quote_volume_at=None,
             confirm_at=self.price_confirm_at,
         )
+
+    @property
+    def funding_span_ms(self) -> int:
+        """How long a page of hourly payments is."""
+        return (self.funding_rows or 0) * HOUR_MS
 
     def rows(self, timeframe: str) -> int:
         """The most rows on a page of ``timeframe``."""
@@ -253,6 +262,13 @@ _VENUES = (
         rows_at=(),
         quote_volume_at=7,  # docs
         price_rows=1000,  # docs: as klines, with zeros for volumes; the same weight
+        # docs: oldest first from `startTime`, at most 1000; 500 in 5 minutes with fundingInfo, which lists intervals.
+        funding_rows=1000,
+        funding_before="endTime",
+        funding_is_inclusive=True,
+        funding_from="startTime",
+        funding_spacing_ms=667,
+        lists_funding_intervals=True,
         # docs: weight 2400 a minute and address, 5 a page of 500 to 1000 rows.
         limits_per_period_s=_by_weight(2400, 5, 60),
         spacing_ms=50,

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from functools import cached_property, partial
-from typing import Any
+from typing import Any, TypeVar
 
 import requests
 from requests.adapters import HTTPAdapter
@@ -39,6 +40,8 @@ from backfill.storage.candle_store import CandleStore
 from backfill.storage.database import connect
 from backfill.storage.rate_budget import PauseCheck
 
+T = TypeVar("T")
+
 # Threads beyond this wait for a socket.
 POOLED_SOCKETS = 64
 
@@ -66,6 +69,7 @@ class Runtime:
         self._opened = ExitStack()
         self._budgets: dict[str, PauseCheck] = {}
         self._sessions: dict[str, requests.Session] = {}
+        self._funding_asked_s: dict[str, float] = {}
         self._lock = threading.Lock()
 
     def __enter__(self) -> Runtime:
@@ -141,7 +145,20 @@ class Runtime:
             return partial(_blofin_funding, self._blofin_client(), listing.venue_symbol)
         client = self._ccxt_client(of_venue, [market] if market else ())
         self._opened.callback(client.close)
-        return partial(client.funding, listing.venue_symbol)
+        return partial(self._paced, of_venue, client.funding, listing.venue_symbol)
+
+    def funding_interval_ms(self, of_venue: Venue, listing: Listing, market: Market | None) -> int:
+        """The interval that the venue names now, where it lists them."""
+        client = self._ccxt_client(of_venue, [market] if market else ())
+        with closing(client):
+            return self._paced(of_venue, client.funding_interval_ms, listing.venue_symbol)
+
+    def _paced(self, of_venue: Venue, ask: Callable[..., T], *asked: Any) -> T:
+        """Ask about funding no sooner after the last time than the venue permits."""
+        due_s = self._funding_asked_s.get(of_venue.source, 0.0) + of_venue.funding_spacing_ms / 1000
+        self.stop.sleep(max(0.0, due_s - time.monotonic()))
+        self._funding_asked_s[of_venue.source] = time.monotonic()
+        return ask(*asked)
 
     def _ccxt_client(self, of_venue: Venue, markets: Sequence[Market] = (), *, tries: int = TRIES) -> CcxtClient:
         """Loads no markets if given some."""
