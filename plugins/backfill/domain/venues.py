@@ -151,11 +151,21 @@ class Venue:
 
     def oldest_open_ms(self, step_ms: int, now_ms: int) -> int | None:
         """The oldest open time worth requesting, in ms; None: unknown."""
-        bars = self.serves_bars
-        for name, days in self.reach_days.items():
-            if TIMEFRAMES[name].step_ms == step_ms:
-                bars = days * DAY_MS // step_ms - REACH_MARGIN_BARS
+        bars = self.bars_served(step_ms)
         return None if bars is None else now_ms - now_ms % step_ms - bars * step_ms
+
+    def bars_served(self, step_ms: int) -> int | None:
+        """Bars of this length back from now worth requesting; None: to the listing, or unknown."""
+        by_step = {TIMEFRAMES[name].step_ms: bars for name, bars in self.bars_by_timeframe.items()}
+        return by_step.get(step_ms, self.serves_bars)
+
+    @property
+    def bars_by_timeframe(self) -> dict[str, int]:
+        """The same of the timeframes that have a reach of their own; at least one bar."""
+        return {
+            name: max(1, days * DAY_MS // TIMEFRAMES[name].step_ms - REACH_MARGIN_BARS)
+            for name, days in self.reach_days.items()
+        }
 
 
 BINANCE_WEIGHT = "X-MBX-USED-WEIGHT-1M"
