@@ -17,9 +17,9 @@ from datetime import datetime, timezone
 
 from airflow.providers.common.compat.sdk import Param, dag
 
-from backfill.config.source_names import SOURCES
 from backfill.dag_parts.defaults import TASK_ARGS
-from backfill.dag_parts.tasks import fill_tasks, window_form
+from backfill.dag_parts.forms import HOW, sources_field, window_form
+from backfill.dag_parts.tasks import fill_tasks
 
 try:
     from airflow.sdk import CronDataIntervalTimetable
@@ -64,15 +64,13 @@ SOURCES_ASKED = "{{ (params.sources or []) | join(',') }}"
             unset_start="as far back as the universe declares, or, with no end either, the run's day",
             unset_end="the last closed bar, or, with no start either, the end of the run's day",
         ),
-        "sources": Param(
-            None,
-            type=["null", "array"],
-            items={"type": "string", "pattern": "^[a-z][a-z0-9]+$"},
-            examples=list(SOURCES),
-            description="Ask only these, as far as the universe has them for a series; none: all that it has.",
-        ),
+        "sources": sources_field(),
         "dry_run": Param(
-            False, type="boolean", description="Only print the plan and its requests, in the log of detect_gaps."
+            False,
+            type="boolean",
+            title="Dry run",
+            section=HOW,
+            description="Only print the plan and its requests, in the log of detect_gaps.",
         ),
     },
 )

@@ -10,7 +10,10 @@ from datetime import datetime, timezone
 from airflow.providers.common.compat.sdk import Param, dag
 
 from backfill.dag_parts.defaults import TASK_ARGS
+from backfill.dag_parts.forms import SYMBOLS, TIMEFRAMES_ASKED, WHEN, moment_field, series_fields
 from backfill.operators.export_segments import ExportSegmentsOperator
+
+FILES = "Files"
 
 
 @dag(
@@ -24,24 +27,38 @@ from backfill.operators.export_segments import ExportSegmentsOperator
     default_args=TASK_ARGS,
     tags=["candles"],
     params={
+        **series_fields(),
+        "start": moment_field("Start", "Only days from here on."),
+        "end": moment_field("End", "Only days that end by here."),
+        "doubtful": Param(
+            False, type="boolean", title="Doubtful days", section=WHEN, description="Also days that are in doubt."
+        ),
         "folder": Param(
             None,
             type=["null", "string"],
+            title="Folder",
+            section=FILES,
             description="A folder, or a URL such as s3://aws_default@bucket/candles. Empty: BACKFILL_EXPORT_FOLDER; "
             "without that the task is skipped.",
         ),
-        "format": Param("csv", type="string", enum=["csv", "parquet"], description="Parquet needs pyarrow."),
+        "format": Param(
+            "csv",
+            type="string",
+            enum=["csv", "parquet"],
+            values_display={"csv": "CSV", "parquet": "Parquet"},
+            title="Format",
+            section=FILES,
+            description="Parquet needs pyarrow.",
+        ),
         "period": Param(
             None,
             type=["null", "string"],
             enum=[None, "day", "month"],
+            values_display={"None": "as it fits", "day": "a day", "month": "a month"},
+            title="Span of a file",
+            section=FILES,
             description="Empty: a file a day, or a month where a day has fewer than 24 bars.",
         ),
-        "symbols": Param(None, type=["null", "string"], description="Only these, e.g. BTC-USDT,ETH-USDT."),
-        "timeframes": Param(None, type=["null", "string"], description="Only these, e.g. 1m,1h."),
-        "start": Param(None, type=["null", "string"], format="date-time", description="Only days from here on."),
-        "end": Param(None, type=["null", "string"], format="date-time", description="Only days that end by here."),
-        "doubtful": Param(False, type="boolean", description="Also days that are in doubt."),
     },
 )
 def candles_export() -> None:
@@ -53,8 +70,8 @@ def candles_export() -> None:
         suffix="{{ params.format }}",
         period="{{ params.period or '' }}",
         doubtful="{{ params.doubtful }}",
-        symbols="{{ params.symbols or '' }}",
-        timeframes="{{ params.timeframes or '' }}",
+        symbols=SYMBOLS,
+        timeframes=TIMEFRAMES_ASKED,
         start="{{ params.start or '' }}",
         end="{{ params.end or '' }}",
     )

@@ -12,7 +12,8 @@ from datetime import datetime, timezone
 from airflow.providers.common.compat.sdk import dag
 
 from backfill.dag_parts.defaults import TASK_ARGS
-from backfill.dag_parts.tasks import fill_tasks, window_form
+from backfill.dag_parts.forms import window_form
+from backfill.dag_parts.tasks import fill_tasks
 
 # One moment for all tasks of a run.
 END = "{{ params.end or (dag_run.run_after | default('', true)) }}"

@@ -27,7 +27,10 @@ from backfill.operators.validate import ValidateOperator
     tags=["candles"],
     params={
         "repair": Param(
-            False, type="boolean", description="Mend what the audit finds, where nothing can be lost by it."
+            False,
+            type="boolean",
+            title="Repair",
+            description="Mend what the audit finds, where nothing can be lost by it.",
         ),
     },
 )

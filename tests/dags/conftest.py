@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
-from importlib.metadata import version
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
@@ -23,6 +22,7 @@ import psycopg
 import pytest
 from psycopg.rows import DictRow, dict_row
 
+from airflow_line import ON_AIRFLOW_2
 from backfill.local.embedded_postgres import EmbeddedPostgres
 from backfill.paper.blofin_protocol import BlofinProtocol
 from backfill.paper.market import PaperMarket
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 METADATA_TEMPLATE = "template_of_airflow"
 # What Airflow's `dag.test` calls the date of the run.
-LOGICAL_DATE = "execution_date" if version("apache-airflow").startswith("2.") else "logical_date"
+LOGICAL_DATE = "execution_date" if ON_AIRFLOW_2 else "logical_date"
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
@@ -177,6 +177,7 @@ def _read_dag(dag_id: str) -> DAG:
     try:
         from airflow.dag_processing.dagbag import DagBag
     except ImportError:  # Airflow 2
+        import airflow.providers.fab.auth_manager.models  # noqa: F401  (a run with a note is cleared through its tables)
         from airflow.models.dagbag import DagBag
 
     return DagBag(ROOT / "dags" / f"{dag_id}.py").dags[dag_id]

@@ -119,6 +119,17 @@ def test_a_task_says_one_sentence_for_each_page_and_series(fill, caplog):
     ]
 
 
+def test_a_batch_says_which_of_its_series_are_left_to_another_source(fill, tmp_path, monkeypatch, capfd, caplog):
+    monkeypatch.setenv("BACKFILL_OKX_URL", "http://127.0.0.1:9")  # no one listens
+    with (tmp_path / "universe.yaml").open("a") as universe:
+        universe.write("overrides: {ETH-USDT: {sources: [okx]}}\n")
+    caplog.set_level("INFO")
+    assert [report[0] for report in fill(symbol="BTC-USDT,ETH-USDT", timeframes="1h")] == ["BTC-USDT"]
+    assert (
+        "left to other tasks, by their primary source: ETH-USDT 1h (okx)" in "".join(capfd.readouterr()) + caplog.text
+    )
+
+
 @pytest.mark.parametrize("market", [SyntheticMarket(quiet_share=0.2, quiet_bars="absent")], ids=["with holes"])
 def test_what_the_exchange_has_denied_is_asked_for_again_only_on_demand(fill):
     ((*_, status, inserted, requests),) = fill(symbol="BTC-USDT", timeframes="1m")

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta, timezone
-from importlib.metadata import version
 from types import SimpleNamespace
 
 import pytest
 
+from airflow_line import ON_AIRFLOW_2
 from backfill.config.parameters import as_moment
 
-ON_AIRFLOW_2 = version("apache-airflow").startswith("2.")
 CANDLES = "/api/v1/market/candles"
 DAY = datetime(2025, 3, 2, tzinfo=timezone.utc)
 NEXT_DAY = DAY + timedelta(days=1)
@@ -81,7 +80,7 @@ def test_on_airflow_2_a_day_that_is_not_over_is_taken_as_far_as_it_has_come(catc
 
 
 def test_a_symbol_has_an_instance_of_its_own_except_on_airflow_2_whose_backfills_lose_some(catch_up_dag):
-    mapped = [task for task in catch_up_dag.tasks if task.is_mapped]
+    mapped = [task for task in catch_up_dag.tasks if hasattr(task, "partial_kwargs")]
     assert len(mapped) == (0 if ON_AIRFLOW_2 else 3)
     assert catch_up_dag.get_task("detect_gaps").downstream_task_ids >= {"fill_from_blofin"}
     assert "report" in catch_up_dag.get_task("validate").downstream_task_ids
@@ -89,7 +88,7 @@ def test_a_symbol_has_an_instance_of_its_own_except_on_airflow_2_whose_backfills
 
 def test_all_tasks_of_a_run_are_told_the_same_window_sources_and_recheck(catch_up_dag):
     tasks = [catch_up_dag.get_task(name) for name in ("detect_gaps", "fill_from_blofin", "fill_from_fallback")]
-    told = [task.partial_kwargs if task.is_mapped else vars(task) for task in tasks]
+    told = [task.partial_kwargs if hasattr(task, "partial_kwargs") else vars(task) for task in tasks]
     assert len({tuple(one[name] for name in ("timeframes", "start", "end", "sources", "recheck")) for one in told}) == 1
 
 

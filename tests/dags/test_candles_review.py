@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import threading
 import time
-from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 from psycopg.types.json import Jsonb
 
+from airflow_line import ON_AIRFLOW_2
+
 DAG_FILE = Path(__file__).parents[2] / "dags" / "candles_review.py"
-ON_AIRFLOW_2 = version("apache-airflow").startswith("2.")
 PATIENCE_S = 120
 
 

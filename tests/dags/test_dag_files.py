@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from airflow_line import ON_AIRFLOW_2
+
 DAGS = Path(__file__).parents[2] / "dags"
 FILES = sorted(DAGS.glob("*.py"))
 # Only tasks need these, when they run. Each task's process parses its Dag file first, so it must not cost much.
@@ -53,7 +55,8 @@ def dags(airflow_home):
 
 def test_every_file_parses_and_is_named_for_its_dag(parsed):
     assert parsed["errors"] == {}
-    assert parsed["dags"] == [file.stem for file in FILES]
+    left_out = {"candles_review"} if ON_AIRFLOW_2 else set()  # which has no approvals
+    assert parsed["dags"] == [file.stem for file in FILES if file.stem not in left_out]
 
 
 def test_parsing_loads_nothing_that_only_tasks_need(parsed):

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta, timezone
-from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 
+from airflow_line import ON_AIRFLOW_2
 from backfill.storage.candle_store import CandleStore
 from backfill.storage.database import connect
 from integration.helpers import DAY_MS, candles, opens, store_bars, wanted_series
@@ -15,7 +15,7 @@ from integration.helpers import DAY_MS, candles, opens, store_bars, wanted_serie
 EXAMPLE = Path(__file__).parents[2] / "docs" / "examples" / "ema_200.py"
 
 
-@pytest.mark.skipif(version("apache-airflow").startswith("2."), reason="written for Airflow 3")
+@pytest.mark.skipif(ON_AIRFLOW_2, reason="written for Airflow 3")
 def test_the_ema_is_of_the_series_whose_200_daily_bars_are_whole(db, database_uri):
     from airflow.dag_processing.dagbag import DagBag
 

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import re
-from importlib.metadata import version
 
 import pytest
 
+from airflow_line import ON_AIRFLOW_2
 from backfill.errors import ExchangeUnreachable, SymbolNotListed
 from backfill.paper.limits import NO_LIMITS
 from backfill.paper.venues import paper_exchange
 
 CANDLES = "/api/v1/market/candles"
-ON_AIRFLOW_2 = version("apache-airflow").startswith("2.")
 TRIES_OF_ONE_QUESTION = 3
 
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from importlib.metadata import version
-
 import pytest
 
-ON_AIRFLOW_2 = version("apache-airflow").startswith("2.")
+from airflow_line import ON_AIRFLOW_2
+
 EMPTY = "coverage is below the objective in 4 series: "
 
 
@@ -38,7 +37,7 @@ def test_a_failed_run_tells_what_is_missing_once(told, run_dag, unwell):
     assert len(told) == 1, "the same trouble is told once a day"
 
 
-def test_another_notifier_renders_its_templates_with_each_alert(db, context):
+def test_another_notifier_renders_its_templates_with_each_alert(db, context, fill_gaps_dag):
     from airflow.providers.common.compat.sdk import BaseNotifier
 
     from backfill.notifications.candles import CandlesNotifier
@@ -56,6 +55,7 @@ def test_another_notifier_renders_its_templates_with_each_alert(db, context):
         def notify(self, context):
             sent.append(self.subject)
 
+    context["dag"] = fill_gaps_dag  # Airflow 2 renders with the Dag's settings
     PruneOperator(task_id="declares").execute(context)
     tell = CandlesNotifier(through=[Mail()], repeat_hours=0)
     tell({**context})

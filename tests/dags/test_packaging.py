@@ -8,11 +8,12 @@ import subprocess
 import sys
 import sysconfig
 import zipfile
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from airflow_line import ON_AIRFLOW_2
 
 ROOT = Path(__file__).parents[2]
 PLUGINS = ROOT / "plugins"
@@ -125,7 +126,7 @@ def test_everything_is_found_from_the_wheel(installed_wheel: Path, bare_site: Pa
     }
 
 
-@pytest.mark.skipif(version("apache-airflow").startswith("2."), reason="asks Airflow 3's own managers")
+@pytest.mark.skipif(ON_AIRFLOW_2, reason="asks Airflow 3's own managers")
 @pytest.mark.parametrize(
     ("with_folder", "with_wheel", "source"),
     [

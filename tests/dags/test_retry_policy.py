@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from importlib.metadata import version
 
 import pytest
 
+from airflow_line import ON_AIRFLOW_2
 from backfill.errors import (
     AddressBanned,
     BadPayload,
@@ -24,7 +24,7 @@ from backfill.errors import (
     UnknownSymbol,
 )
 
-pytestmark = pytest.mark.skipif(version("apache-airflow").startswith("2."), reason="Airflow 2 has no retry policies")
+pytestmark = pytest.mark.skipif(ON_AIRFLOW_2, reason="Airflow 2 has no retry policies")
 
 
 @pytest.fixture

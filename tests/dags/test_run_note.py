@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from importlib.metadata import version
-
 import pytest
 
-pytestmark = pytest.mark.skipif(version("apache-airflow").startswith("2."), reason="Airflow 3 alone has such notes")
+from airflow_line import ON_AIRFLOW_2
+
+pytestmark = pytest.mark.skipif(ON_AIRFLOW_2, reason="Airflow 3 alone has such notes")
 
 
 def test_the_scheduler_calls_us_when_a_run_ends(airflow_home):

@@ -6,13 +6,14 @@ import json
 import os
 import subprocess
 import sys
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-pytestmark = pytest.mark.skipif(version("apache-airflow").startswith("2."), reason="Airflow 2 has no such page")
+from airflow_line import ON_AIRFLOW_2
+
+pytestmark = pytest.mark.skipif(ON_AIRFLOW_2, reason="Airflow 2 has no such page")
 
 PLUGINS = Path(__file__).parents[2] / "plugins"
 # Every route of the pages, and what it answers where no series is kept.

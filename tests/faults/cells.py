@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 CANDLES = "/api/v1/market/candles"
 # What the exchange says of its own bars is stored as it says it; validation asks again and takes the correction.
-SAID_OTHERWISE = {"revised", "more_volume", "doubled", "neighbours_time", "other_instrument", "block_shifted"}
+SAID_OTHERWISE = {"revised", "more_volume", "doubled", "flat", "neighbours_time", "other_instrument", "block_shifted"}
 
 
 @dataclass(frozen=True)

@@ -51,7 +51,7 @@ class SimConnection:
     """The part of psycopg's connection that a session uses."""
 
     def __init__(self, world: World, real: Raw) -> None:
-        self.__dict__.update(_world=world, _real=real, _inside=0)
+        self.__dict__.update(_world=world, _real=real, _pid=real.info.backend_pid)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._real, name)
@@ -86,12 +86,10 @@ class SimConnection:
             self._fail("after", "COMMIT")
 
     def end(self) -> None:
-        """The socket closes, and the server has noticed."""
-        if self._real.closed:
-            return
-        pid = self._real.info.backend_pid
-        self._real.pgconn.finish()
-        self._world.wait_until_gone(pid)
+        """The socket is closed, and the server has noticed."""
+        if not self._real.closed:
+            self._real.pgconn.finish()
+        self._world.wait_until_gone(self._pid)
 
     def _fail(self, when: str, what: str) -> None:
         if self._real.closed:

@@ -8,11 +8,11 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 
+from airflow_line import ON_AIRFLOW_2
 from backfill.config.settings import load_settings
 from backfill.local.down import remove_home
 from backfill.local.scenario import Scenario
@@ -26,7 +26,7 @@ DAG_ID = "candles_catch_up"
 WITHIN_S = 1800
 LOOK_EVERY_S = 0.5
 
-pytestmark = pytest.mark.skipif(version("apache-airflow").startswith("2."), reason="Airflow 2 has another command")
+pytestmark = pytest.mark.skipif(ON_AIRFLOW_2, reason="Airflow 2 has another command")
 
 
 @pytest.fixture
@@ -46,8 +46,8 @@ def stack() -> Iterator[Stack]:
 
 
 def test_a_backfill_of_ten_days_ends_with_all_of_them_whole_the_newest_first(stack: Stack) -> None:
-    assert stack.exchange is not None
-    lost = fill_and_tear(stack.database, stack.exchange, stack.home / "universe.yaml")
+    exchange = stack.exchanges["blofin"]
+    lost = fill_and_tear(stack.database, exchange, stack.home / "universe.yaml")
     stack.wait_until_ready(DAG_ID)
     stack.airflow.unpause(DAG_ID)
 
@@ -68,7 +68,7 @@ def test_a_backfill_of_ten_days_ends_with_all_of_them_whole_the_newest_first(sta
     print(f"ten days in {time.monotonic() - began:.0f} s")
 
     with connect(stack.database) as connection:
-        assert_caught_up(connection, stack.exchange, lost)
+        assert_caught_up(connection, exchange, lost)
         days = days_by_start(connection)
     assert sorted(days) == list(range(len(DAYS)))
     assert sum(days[:3]) > sum(days[-3:])

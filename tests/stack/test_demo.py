@@ -29,7 +29,8 @@ instruments: [BTC-USDT, ETH-USDT, SOL-USDT]
 timeframes: {1m: 2d, 1h: 7d}
 sources: [blofin]
 """
-CANDLES = 3 * (2 * 1440 + 7 * 24)
+# The universe's, and the two coins of the demo's story.
+SERIES = 3 * 2 + 2
 WITHIN_S = 900
 
 
@@ -90,11 +91,19 @@ def test_a_demo_whose_worker_and_postgres_are_killed_ends_complete_and_a_second_
 
     assert cut["state"] == "success"
     assert "synthetic" in cut["market"]
-    assert (cut["totals"]["rows_inserted"], cut["totals"]["missing"]) == (CANDLES, 0)
+    assert (cut["totals"]["series"], cut["totals"]["missing"]) == (SERIES, 0)
     assert {series["after %"] for series in cut["series"]} == {100.0}
+    found = "\n".join(cut["found"])
+    assert "BTC-USDT 1m    1 hole, 300 bars: 300 from blofin" in found
+    assert "NICHE-USDT 1m  filled from empty: 2,880 from bybit, its only source" in found
+    assert [row["symbol"] for row in cut["revisions"]] == ["ETH-USDT"]
+    assert len(cut["next"]) == 3
     assert marked_processes((MARK, str(home))) == []
     assert not EmbeddedPostgres(home).is_running()
 
     again = result_of(start_demo(home), home)
 
-    assert (again["totals"]["series"], again["totals"]["rows_inserted"], again["totals"]["requests"]) == (6, 0, 0)
+    assert [again["totals"][name] for name in ("series", "rows_inserted", "rows_revised")] == [SERIES, 0, 0]
+    # Blofin is asked once more for the bars that another exchange stands in for.
+    assert {series["symbol"] for series in again["series"] if series["requests"]} <= {"SOL-USDT"}
+    assert again["found"] == [f"  nothing was missing: {SERIES} series were whole"]

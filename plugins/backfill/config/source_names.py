@@ -20,8 +20,12 @@ SPOT_ONLY_SOURCES = tuple(name for name, known in VENUES.items() if not known.pe
 
 def is_source(name: object) -> bool:
     """Whether ``name`` is a source; outside SOURCES, one asked with great caution."""
-    return (name in SOURCES or is_registered(name)) or (
-        isinstance(name, str) and re.fullmatch(r"[a-z][a-z0-9]+", name) is not None and _ccxt_has(name)
+    if not isinstance(name, str):
+        return False
+    return (
+        name in SOURCES
+        or is_registered(name)
+        or (re.fullmatch(r"[a-z][a-z0-9]+", name) is not None and _ccxt_has(name))
     )
 
 

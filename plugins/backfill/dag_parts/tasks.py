@@ -1,14 +1,13 @@
-"""Trigger form and tasks of the Dags that fill."""
+"""Tasks of the Dags that fill."""
 
 from __future__ import annotations
 
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from airflow.providers.common.compat.sdk import AirflowSkipException, BaseOperator, Param, chain
+from airflow.providers.common.compat.sdk import AirflowSkipException, BaseOperator, chain
 
-from backfill.domain.symbols import SYMBOL_PATTERN
-from backfill.domain.timeframes import TIMEFRAMES
+from backfill.dag_parts.forms import SYMBOLS, TIMEFRAMES_ASKED
 from backfill.operators.announce import AnnounceOperator
 from backfill.operators.blofin_candles import BlofinCandlesOperator
 from backfill.operators.ccxt_fallback import CcxtFallbackOperator
@@ -21,8 +20,6 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
 # Templates render to text; a missing parameter is empty.
-SYMBOLS = "{{ (params.symbols or []) | join(',') }}"
-TIMEFRAMES_ASKED = "{{ (params.timeframes or []) | join(',') }}"
 RECHECK = "{{ params.recheck }}"
 ALL_WITH_GAPS = "{{ (ti.xcom_pull(task_ids='detect_gaps') or []) | join(',') }}"
 ALL_LEFT = "{{ (ti.xcom_pull(task_ids='detect_leftovers') or []) | join(',') }}"
@@ -44,40 +41,6 @@ DOCS = {
     "Red: it names each series whose last attempt failed, and why.",
     "announce": "One event on `candles://<timeframe>` for each timeframe that has changed; other Dags follow it.",
 }
-
-
-def window_form(unset_start: str, unset_end: str) -> dict[str, Param]:
-    """Fields of a trigger form; arguments describe empty start and end."""
-    return {
-        "symbols": Param(
-            None,
-            type=["null", "array"],
-            items={"type": "string", "pattern": f"^{SYMBOL_PATTERN}$"},
-            description="Only these instruments, such as BTC-USDT; none: the whole universe.",
-        ),
-        "timeframes": Param(
-            None,
-            type=["null", "array"],
-            items={"type": "string", "enum": list(TIMEFRAMES)},
-            examples=list(TIMEFRAMES),
-            description="Only these timeframes; none: all that the universe keeps.",
-        ),
-        "start": Param(
-            None,
-            type=["null", "string"],
-            format="date-time",
-            description=f"Start of the window; none: {unset_start}.",
-        ),
-        "end": Param(
-            None,
-            type=["null", "string"],
-            format="date-time",
-            description=f"End of the window, exclusive; none: {unset_end}.",
-        ),
-        "recheck": Param(
-            False, type="boolean", description="Ask again for bars that the exchange has said it does not have."
-        ),
-    }
 
 
 def fill_tasks(

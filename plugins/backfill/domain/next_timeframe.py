@@ -90,8 +90,9 @@ def prove(
     """What longer bars (``higher``) prove about ``lower``: checked frames of one source.
 
     A longer bar missing in ``covers`` proves nothing: it may be lost too. Only ``absent`` shorter bars can be
-    proved. A longer bar is undecided if a shorter one is neither present nor absent, or if it touches ``excluded``.
-    ``closed``: shorter bars that no market can have; they hide nothing.
+    proved. Those that are there prove the rest to be without trade if they add up. If not, a longer bar is undecided
+    where a shorter one is neither present nor absent, and always if it touches ``excluded``. ``closed``: shorter bars
+    that no market can have; they hide nothing.
     """
     span = Interval(higher_tf.ceil(covers.start), higher_tf.floor(covers.end))
     opens_ms = np.arange(*span, higher_tf.step_ms, dtype=np.int64)
@@ -110,7 +111,8 @@ def prove(
     equal = ~differs.any(axis=1) | ~_differs(plain, theirs).any(axis=1)
 
     bars = added.set_index("open_ms")["bars"].reindex(opens_ms, fill_value=0).to_numpy()
-    told = (bars + holes + shut == higher_tf.step_ms // lower_tf.step_ms) & ~_touches(opens_ms, higher_tf, excluded)
+    is_ours = ~_touches(opens_ms, higher_tf, excluded)
+    told = is_ours & (bars + holes + shut == higher_tf.step_ms // lower_tf.step_ms)
     published = np.isin(opens_ms, higher["open_ms"])
     published_silent = np.isin(opens_ms, higher.loc[is_silent(higher), "open_ms"])
     nobody_traded = (bars == 0) | (mine[:, VOLUME] == 0)
@@ -120,9 +122,9 @@ def prove(
     # No absent bar could explain these.
     contradicted = differs & ((holes == 0)[:, None] | (_exceeds(mine, theirs) & ~nobody_traded[:, None]))
     contradicted &= (told & ~adds_up)[:, None]
-    holed = told & (holes > 0) & ~contradicted.any(axis=1)
+    holed = is_ours & (holes > 0) & ~contradicted.any(axis=1)
     no_trade = holed & published & adds_up & ~unknown  # an absent longer bar proves nothing
-    lost = holed & ~adds_up & ~(unknown & (bars == 0))
+    lost = holed & told & ~adds_up & ~(unknown & (bars == 0))
     return TimeframeProof(
         equal=bar_intervals(opens_ms[told & published & (holes == 0) & equal], higher_tf.step_ms),
         no_trade=bar_intervals(absent_ms[no_trade[parent]], lower_tf.step_ms),

@@ -62,7 +62,8 @@ class BlofinAnswer(NamedTuple):
 class BlofinClient:
     """Queries Blofin; safe to share between threads.
 
-    ``before_request``, the rate budget, may sleep or raise. ``on_ban`` gets every :class:`RateLimited`.
+    ``before_request``, the rate budget, may sleep or raise. ``on_ban`` gets every :class:`RateLimited`. ``tries``:
+    attempts while it fails.
     """
 
     def __init__(
@@ -74,6 +75,7 @@ class BlofinClient:
         on_ban: Callable[[RateLimited], None] = lambda _: None,
         timeout_s: float = 10.0,
         sleep: Callable[[float], None] = time.sleep,
+        tries: int = TRIES,
     ) -> None:
         self.requests_made = 0
         # The exchange's clock at the last list of markets.
@@ -84,6 +86,7 @@ class BlofinClient:
         self._on_ban = on_ban
         self._timeout_s = timeout_s
         self._sleep = sleep
+        self._tries = tries
 
     def candles(
         self, inst_id: str, bar: str, after_ms: int, limit: int = VENUE.rows_per_page, kind: PriceKind = TRADE
@@ -116,7 +119,7 @@ class BlofinClient:
         """Retried; each try takes a turn in the budget."""
         retrying = Retrying(
             retry=retry_if_exception_type((ExchangeUnreachable, BadPayload)),
-            stop=stop_after_attempt(TRIES),
+            stop=stop_after_attempt(self._tries),
             wait=wait_random_exponential(multiplier=0.5, max=8),
             sleep=self._sleep,
             reraise=True,

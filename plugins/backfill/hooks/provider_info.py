@@ -48,7 +48,10 @@ OPERATORS = (
 
 
 def get_provider_info() -> dict[str, Any]:
-    """Entry point ``apache_airflow_provider``; see Airflow's provider_info.schema.json."""
+    """Entry point ``apache_airflow_provider``; see Airflow's provider_info.schema.json.
+
+    The provider's own documentation URL is not read here: Airflow takes it from the package's metadata.
+    """
     return {
         "package-name": "airflow-provider-candle-keeper",
         "name": NAME,
@@ -59,6 +62,7 @@ def get_provider_info() -> dict[str, Any]:
         "operators": [_modules("operators", *OPERATORS)],
         "sensors": [_modules("sensors", "gap_detect", "readiness")],
         "hooks": [_modules("hooks", "blofin_hook", "candle_store_hook")],
+        "triggers": [],  # a waiting sensor defers to Airflow's own TimeDeltaTrigger
         "extra-links": [
             "backfill.operators.page_links.SeriesPageLink",
             "backfill.operators.page_links.GapsPageLink",

@@ -70,6 +70,11 @@ class AirflowApi:
         parsed = dag["last_parsed_time"]
         return _moment(parsed) if parsed else None
 
+    def next_run_at(self, dag_id: str) -> datetime | None:
+        """When the schedule starts the Dag next; None: never."""
+        next_run = self._ask("GET", f"/api/v2/dags/{dag_id}")["next_dagrun_run_after"]
+        return _moment(next_run) if next_run else None
+
     def import_errors(self) -> list[str]:
         """File and traceback of Dag files that fail to load."""
         errors = self._ask("GET", "/api/v2/importErrors")["import_errors"]

@@ -14,11 +14,12 @@ from backfill.config.settings import Settings
 from backfill.errors import DatabaseError, LocalStackFailed
 from backfill.local.airflow_api import DagRun
 from backfill.local.fill_result import RunRows, exit_code, in_words, progress, series_results, shown_columns, totals
+from backfill.local.repairs import next_steps, repairs
 from backfill.local.scenario import Scenario, live_scenario, replay_scenario, synthetic_scenario
 from backfill.local.stack import Stack, running_stack
 from backfill.storage.candle_store import CandleStore
 from backfill.storage.database import connect
-from backfill.storage.run_reports import attempts_of_dag_run
+from backfill.storage.run_reports import attempts_of_dag_run, revisions_of_dag_run
 from backfill.storage.series import Selection
 from backfill.storage.series_status import gaps, sync_status
 
@@ -58,13 +59,14 @@ def run_demo(
 
     Without ``once``, and on a terminal, it stays up until Ctrl-C.
     """
-    scenario = synthetic_scenario(settings) if replay is None else replay_scenario(settings, replay, select)
-    return _run(settings, output, scenario, once=once)
+    stays = _stays_up(once=once)
+    scenario = synthetic_scenario(settings, live=stays) if replay is None else replay_scenario(settings, replay, select)
+    return _run(settings, output, scenario, stays=stays)
 
 
 def run_up(settings: Settings, output: CommandOutput, *, once: bool = False) -> int:
     """Run against the real exchanges; Airflow follows the schedule."""
-    return _run(settings, output, live_scenario(), once=once)
+    return _run(settings, output, live_scenario(), stays=_stays_up(once=once))
 
 
 @dataclass(frozen=True)
@@ -72,7 +74,7 @@ class _Play:
     stack: Stack
     settings: Settings
     output: CommandOutput
-    title: str
+    scenario: Scenario
 
     def fill(self) -> int:
         """Run the Dag and report; return the exit code."""
@@ -85,7 +87,7 @@ class _Play:
             airflow.fail(DAG_ID, unfinished)
             self.output.note(f"marked as failed: {unfinished.run_id}, which an earlier stack left unfinished")
         airflow.unpause(DAG_ID)
-        if run is None and self.stack.exchange is None:
+        if run is None and self.scenario.is_live:
             run = self._scheduled()
         if run is None:
             run = airflow.trigger(DAG_ID)
@@ -128,16 +130,31 @@ class _Play:
         results = series_results(self._rows(run))
         rows = [result.as_row() for result in results]
         summed = totals(results)
+        with CandleStore(connect(self.stack.database)) as store:
+            revisions = revisions_of_dag_run(store, DAG_ID, run.run_id)
+            sources = {key: wish.sources for key, wish in store.wishes.wanted().items()}
+        found, steps = repairs(results, revisions, sources), next_steps(results, revisions)
         if self.output.as_json:
-            document = {"market": self.title, "state": run.state, "seconds": took_s, "totals": summed, "series": rows}
-            self.output.document(document)
+            document = {"market": self.scenario.title, "state": run.state, "seconds": took_s, "totals": summed}
+            self.output.document({**document, "series": rows, "found": found, "revisions": revisions, "next": steps})
         else:
             self.output.table("Coverage before and after", rows, shown_columns(rows))
             self.output.line(f"{run.state} after {took_s:.0f} s: {in_words(summed)}")
-            self.output.line(f"The candles are of {self.title}.")
+            self.output.line(f"The candles are of {self.scenario.title}.")
+            self.output.line("\nWhat the run found and did\n" + "\n".join(found))
+            started_by = "make up" if self.scenario.market is None else "make demo"
+            self.output.line(f"\nTry next, in another terminal while `{started_by}` is up")
+            self.output.line("\n".join(map(self._typed, steps)))
         for task in self.stack.airflow.failed_tasks(DAG_ID, run.run_id) if run.state == "failed" else ():
             self.output.error(f"task {task} has failed; logs are in {self.stack.home / 'logs'}")
         return exit_code(run.state, results)
+
+    def _typed(self, step: str) -> str:
+        """The command line's ``step`` as it is typed in this folder."""
+        program = Path(sys.executable).with_name("backfill")
+        shown = program.relative_to(Path.cwd()) if program.is_relative_to(Path.cwd()) else program
+        is_found = self.stack.home == Path(".backfill").resolve()
+        return f"  {'' if is_found else f'BACKFILL_HOME={self.stack.home} '}{shown} {step}"
 
     def _rows(self, run: DagRun) -> RunRows:
         settings = self.settings
@@ -149,19 +166,32 @@ class _Play:
             return RunRows(sync_status(store, which), gaps(store, which), attempts)
 
 
-def _run(settings: Settings, output: CommandOutput, scenario: Scenario, *, once: bool) -> int:
+def _stays_up(*, once: bool) -> bool:
+    return not once and sys.stdout.isatty()
+
+
+def _run(settings: Settings, output: CommandOutput, scenario: Scenario, *, stays: bool) -> int:
     output.note(f"candles of {scenario.title}")
     with running_stack(settings, scenario, output.note) as stack:
         output.note("starting Airflow")
+        if scenario.story:
+            universe = Path(scenario.environment["BACKFILL_UNIVERSE"])
+            on_paper = {"universe": universe, "profile": None, "lookback_hours": None}  # as for Airflow's processes
+            ours = settings.model_copy(update=on_paper)
+            if symbols := scenario.story.make_history(stack.database, ours, stack.exchanges):
+                output.note(f"made a history with holes: {', '.join(symbols)}")
         stack.wait_until_ready(DAG_ID)
         if sys.stdout.isatty():  # not into a log
             output.note(_login(stack))
-        code = _Play(stack, settings, output, scenario.title).fill()
-        if once or not sys.stdout.isatty():
+        code = _Play(stack, settings, output, scenario).fill()
+        if not stays:
             return code
         output.line(f"\nAirflow    {stack.airflow.url}/dags/{DAG_ID}\nCandles    {stack.airflow.url}/plugin/candles")
         output.line(_login(stack))
-        output.line(f"Postgres   {stack.database}\nCtrl-C ends it all.")
+        output.line(f"Postgres   {stack.database}")
+        if scenario.is_live and (next_run_at := stack.airflow.next_run_at(DAG_ID)):
+            output.line(f"The clock goes on: the next run is at {next_run_at:%H:%M} UTC.")
+        output.line("Ctrl-C ends it all.")
         with suppress(KeyboardInterrupt):
             while True:
                 stack.supervisor.check()

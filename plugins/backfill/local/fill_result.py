@@ -18,7 +18,11 @@ Key = tuple[str, str]
 
 @dataclass
 class SeriesResult:
-    """One series before and after: per cent of existing bars, counts of all attempts."""
+    """One series before and after: per cent of existing bars, counts of all attempts.
+
+    ``holes``, ``missing_before``: what the first attempt found. ``filled``: bars by source, those that a validation
+    replaced aside. ``silent``: bars established as without a trade.
+    """
 
     symbol: str
     timeframe: str
@@ -29,9 +33,18 @@ class SeriesResult:
     counts: Counter[str] = field(default_factory=Counter)
     sources: Counter[str] = field(default_factory=Counter)
     error: str | None = None
+    holes: int = 0
+    missing_before: int = 0
+    filled: Counter[str] = field(default_factory=Counter)
+    silent: int = 0
+
+    @property
+    def key(self) -> Key:
+        """Symbol and timeframe."""
+        return self.symbol, self.timeframe
 
     def as_row(self) -> dict[str, Any]:
-        """A table row: see :func:`shown_columns`."""
+        """A table row, what matters most first: see :func:`shown_columns`."""
         sources = ", ".join(f"{name} {rows:,}" for name, rows in self.sources.most_common())
         return {
             "symbol": self.symbol,
@@ -39,8 +52,12 @@ class SeriesResult:
             "before %": self.coverage_before,
             "after %": self.coverage_after,
             "missing": self.missing,
+            "inserted": self.counts["rows_inserted"],
+            "requests": self.counts["requests"],
+            "revised": self.counts["rows_revised"],
+            "quarantined": self.counts["rows_quarantined"],
             "absent": self.absent,
-            **{name.removeprefix("rows_"): self.counts[name] for name in COUNTS if name != "absent_found"},
+            "requests_planned": self.counts["requests_planned"],
             "sources": sources,
             "error": self.error,
         }
@@ -102,7 +119,9 @@ def series_results(rows: RunRows) -> list[SeriesResult]:
     for state in rows.states:
         key = (state["symbol"], state["timeframe"])
         coverage = state["coverage_pct"] if missing[key] else 100.0
-        results[key] = SeriesResult(*key, coverage, coverage, missing[key], state["absent_candles"])
+        absent = state["absent_candles"]
+        silent = absent - state["doubtful_candles"]
+        results[key] = SeriesResult(*key, coverage, coverage, missing[key], absent, silent=silent)
     seen: set[Key] = set()
     for attempt in rows.attempts:
         key = (attempt["symbol"], attempt["timeframe"])
@@ -111,9 +130,12 @@ def series_results(rows: RunRows) -> list[SeriesResult]:
             continue
         if key not in seen:
             result.coverage_before = attempt["coverage_before"]
+            result.holes, result.missing_before = attempt["gaps_found"], attempt["missing_before"]
             seen.add(key)
         result.counts.update({name: attempt[name] for name in COUNTS})
         result.sources.update(attempt["sources"])
+        if attempt["validation"] is None:
+            result.filled.update(attempt["sources"])
         result.error = attempt["error"]
     return list(results.values())
 

@@ -11,7 +11,8 @@ from backfill.errors import LocalStackFailed
 from backfill.jobs.status.doctor import HealthCheck, source_checks
 from backfill.sources.runtime import Runtime
 
-# A source gets three tries of it: without a network the stack ends within half a minute.
+# Each source is asked once, all at the same time: without a network the stack ends within half a minute, even where a
+# name server that does not answer takes ten seconds of it.
 ANSWER_WITHIN_S = 4.0
 
 

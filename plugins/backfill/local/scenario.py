@@ -1,7 +1,9 @@
 """What a local stack plays: market, universe and database.
 
-The demo's time is chosen once and kept in ``demo`` (or ``replay-...``) under ``home``, so that a second demo finds
-nothing to fetch. Each market has its own database: made-up candles never lie beside real ones.
+The time of the first demo is kept in ``demo`` (or ``replay-...``) under ``home``. A demo that runs once ends its
+windows at the schedule's last tick before it, so that a second one finds nothing to fetch. One that stays up is live:
+its windows have no end, and Airflow keeps to its schedule. Each market has its own database: made-up candles never lie
+beside real ones.
 """
 
 from __future__ import annotations
@@ -9,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -18,18 +20,20 @@ import yaml
 
 from backfill.config.settings import Settings
 from backfill.config.universe_file import declared_series, load_universe
-from backfill.domain.timeframes import MINUTE_MS, TIMEFRAMES
+from backfill.domain.timeframes import HOUR_MS, MINUTE_MS, TIMEFRAMES
 from backfill.errors import ConfigurationError
+from backfill.local.story import NICHE, ONLY_AT, QUIET, TIMEFRAME, DemoStory, story_market
 from backfill.paper.market import PaperMarket
 from backfill.paper.replayed_market import ReplayedMarket
-from backfill.paper.synthetic_market import SyntheticMarket
 
 # No other sources than these and Blofin: no request leaves the machine.
 STAND_INS = ("okx", "bybit", "binanceusdm")
+# candles_fill_gaps is due every half hour.
+TICK_MS = 30 * MINUTE_MS
 OF_OTHER_DATABASES = ("BACKFILL_DB", "AIRFLOW_CONN_CANDLES_DB")
 NOT_ON_PAPER = ("BACKFILL_DB", "BACKFILL_PROFILE", "BACKFILL_LOOKBACK_HOURS")
 
-Span = tuple[int, int]  # [start_ms, end_ms)
+Span = tuple[int, int | None]  # [start_ms, end_ms); without an end: as long as the demo is up
 Spans = dict[str, dict[str, Span]]  # symbol → timeframe → span
 
 
@@ -37,7 +41,8 @@ Spans = dict[str, dict[str, Span]]  # symbol → timeframe → span
 class Scenario:
     """``market`` None: the real exchanges. ``environment``: for every process.
 
-    ``sources``: those on paper, best first; the first is Blofin.
+    ``sources``: those on paper, best first; the first is Blofin. ``is_live``: the clock goes on, and Airflow keeps to
+    its schedule. ``story``: what has befallen the market.
     """
 
     title: str
@@ -45,6 +50,8 @@ class Scenario:
     market: PaperMarket | None = None
     sources: tuple[str, ...] = ()
     environment: Mapping[str, str] = field(default_factory=dict)
+    is_live: bool = False
+    story: DemoStory | None = None
 
     def inherited(self, environ: Mapping[str, str]) -> dict[str, str]:
         """``environ`` without settings of other databases; on paper, of exchanges and universes."""
@@ -60,29 +67,43 @@ class Scenario:
 
 def live_scenario() -> Scenario:
     """The real exchanges and the configured universe."""
-    return Scenario("the real exchanges", "candles")
+    return Scenario("the real exchanges", "candles", is_live=True)
 
 
-def synthetic_scenario(settings: Settings) -> Scenario:
-    """A made-up market, with the universe's windows of the first demo."""
+def synthetic_scenario(settings: Settings, *, live: bool = False) -> Scenario:
+    """A made-up market and its story, with the universe's windows of the first demo, without an end while ``live``."""
     folder = settings.home / "demo"
-    now_ms = _remembered_ms(folder / "as_of")
+    as_of_ms = _remembered_ms(folder / "as_of") // TICK_MS * TICK_MS
     settle_ms = round(settings.settle_s * 1000)
-    market = SyntheticMarket()
+    market = story_market()
     spans: Spans = {}
     for wish in declared_series(
         load_universe(settings.universe, settings.profile),
         settings.lookback_hours,
-        [instrument.symbol for instrument in market.instruments],
+        [instrument.symbol for instrument in market.instruments if instrument.symbol not in (NICHE, QUIET)],
     ):
-        end_ms = TIMEFRAMES[wish.timeframe].last_closed_end(now_ms, settle_ms)
-        span = (
-            wish.window_start_ms(now_ms, settle_ms),
-            end_ms if wish.until_ms is None else min(end_ms, wish.until_ms),
-        )
+        end_ms = None if live else TIMEFRAMES[wish.timeframe].last_closed_end(as_of_ms, settle_ms)
+        ends_ms = [moment for moment in (end_ms, wish.until_ms) if moment is not None]
+        span = (wish.window_start_ms(as_of_ms, settle_ms), min(ends_ms, default=None))
         spans.setdefault(wish.symbol, {})[wish.timeframe] = span
-    title = f"a synthetic market, as of {_iso(now_ms)}: every price in it is made up"
-    return _on_paper(title, "candles_demo", market, ("blofin", *STAND_INS), folder, spans)
+    minutes = {symbol: of_symbol[TIMEFRAME] for symbol, of_symbol in spans.items() if TIMEFRAME in of_symbol}
+    if minutes:
+        start_ms, end_ms = min(minutes.values(), key=lambda span: span[0])
+        spans[NICHE] = {TIMEFRAME: (start_ms, end_ms)}
+        # Whole hours: its last minutes are proved silent once the longer bar has closed.
+        spans[QUIET] = {TIMEFRAME: (start_ms, end_ms and end_ms // HOUR_MS * HOUR_MS)}
+    story = DemoStory(as_of_ms, folder / "history", [*minutes])
+    when = "live" if live else f"as of {_iso(as_of_ms)}"
+    scenario = _on_paper(
+        f"a synthetic market, {when}: every price in it is made up",
+        "candles_demo",
+        market,
+        ("blofin", *STAND_INS),
+        folder,
+        spans,
+        {symbol: [source] for symbol, source in ONLY_AT.items() if symbol in spans},
+    )
+    return replace(scenario, is_live=live, story=story)
 
 
 def replay_scenario(settings: Settings, directory: Path, select: str | Sequence[str] = "*") -> Scenario:
@@ -100,8 +121,12 @@ def replay_scenario(settings: Settings, directory: Path, select: str | Sequence[
     return _on_paper(title, f"candles_replay_{name}", market, ("blofin",), folder, spans)
 
 
-def universe_of(spans: Mapping[str, Mapping[str, Span]], sources: Sequence[str] = ("blofin",)) -> dict[str, Any]:
-    """A universe file's content for exactly these spans."""
+def universe_of(
+    spans: Mapping[str, Mapping[str, Span]],
+    sources: Sequence[str] = ("blofin",),
+    own_sources: Mapping[str, Sequence[str]] | None = None,
+) -> dict[str, Any]:
+    """A universe file's content for exactly these spans; ``own_sources``: of some symbols."""
     names = [name for name in TIMEFRAMES if any(name in of_symbol for of_symbol in spans.values())]
     rules = {
         symbol: {name: _rule(of_symbol[name]) if name in of_symbol else False for name in names}
@@ -109,26 +134,35 @@ def universe_of(spans: Mapping[str, Mapping[str, Span]], sources: Sequence[str] 
     }
     general = max(rules.values(), key=list(rules.values()).count)
     usual = {name: rule for name, rule in general.items() if rule}
-    overrides = {
+    overrides: dict[str, dict[str, Any]] = {
         symbol: {"timeframes": {name: rule for name, rule in own.items() if rule or name in usual}}
         for symbol, own in rules.items()
         if own != general
     }
+    for symbol, of_symbol in (own_sources or {}).items():
+        overrides.setdefault(symbol, {})["sources"] = [*of_symbol]
     universe: dict[str, Any] = {"instruments": list(spans), "timeframes": usual, "sources": [*sources]}
     return universe | ({"overrides": overrides} if overrides else {})
 
 
 def _on_paper(
-    title: str, database: str, market: PaperMarket, sources: tuple[str, ...], folder: Path, spans: Spans
+    title: str,
+    database: str,
+    market: PaperMarket,
+    sources: tuple[str, ...],
+    folder: Path,
+    spans: Spans,
+    own_sources: Mapping[str, Sequence[str]] | None = None,
 ) -> Scenario:
     universe = folder / "universe.yaml"
-    content = yaml.safe_dump(universe_of(spans, sources), sort_keys=False, default_flow_style=None)
+    content = yaml.safe_dump(universe_of(spans, sources, own_sources), sort_keys=False, default_flow_style=None)
     universe.write_text(f"# Rewritten at each start: {title}.\n{content}", encoding="utf-8")
     return Scenario(title, database, market, sources, {"BACKFILL_UNIVERSE": str(universe)})
 
 
 def _rule(span: Span) -> dict[str, str]:
-    return {"since": _iso(span[0]), "until": _iso(span[1])}
+    start_ms, end_ms = span
+    return {"since": _iso(start_ms)} | ({} if end_ms is None else {"until": _iso(end_ms)})
 
 
 def _remembered_ms(file: Path) -> int:

@@ -58,13 +58,13 @@ Note = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Stack:
-    """``database``: libpq URI of the candles; ``exchange``: paper Blofin, None if real."""
+    """``database``: libpq URI of the candles; ``exchanges``: those on paper, by source."""
 
     home: Path
     database: str
     airflow: AirflowApi
     supervisor: Supervisor
-    exchange: PaperExchange | None
+    exchanges: Mapping[str, PaperExchange]
     started_at: datetime
 
     def wait_until_ready(self, dag_id: str) -> None:
@@ -122,7 +122,7 @@ def running_stack(settings: Settings, scenario: Scenario, note: Note) -> Iterato
             dags=dags_dir(),
             plugins=_plugins_folder(home),
             api_port=stack.enter_context(reserved_port(settings.api_port, API_PORT, "BACKFILL_API_PORT")),
-            schedule=scenario.market is None,
+            schedule=scenario.is_live,
         )
         environment = airflow.environment(scenario.inherited(os.environ), ours)
         _write_local_settings(home)
@@ -139,9 +139,7 @@ def running_stack(settings: Settings, scenario: Scenario, note: Note) -> Iterato
         stack.enter_context(supervisor)
         _remember(home, airflow=airflow.url, database=candles, environment=_for_others(environment, ours, scenario))
         stack.callback(_ignore_signals)  # a second Ctrl-C would leave something behind
-        yield Stack(
-            home, candles, AirflowApi(airflow.url, airflow.login()), supervisor, exchanges.get("blofin"), started_at
-        )
+        yield Stack(home, candles, AirflowApi(airflow.url, airflow.login()), supervisor, exchanges, started_at)
 
 
 def stop_stack(home: Path) -> bool:
@@ -162,9 +160,14 @@ def _paper_exchanges(stack: ExitStack, settings: Settings, scenario: Scenario) -
     if scenario.market is None:
         return {}
     port = stack.enter_context(reserved_port(settings.paper_port, PAPER_PORT, "BACKFILL_PAPER_PORT"))
-    exchanges = {"blofin": PaperExchange(scenario.market, port=port)}
-    exchanges |= {name: paper_exchange(name, scenario.market) for name in scenario.sources[1:]}
-    return {name: stack.enter_context(exchange) for name, exchange in exchanges.items()}
+    exchanges = {}
+    for name in scenario.sources:
+        market = scenario.story.market_of(name, scenario.market) if scenario.story else scenario.market
+        exchange = paper_exchange(name, market, port=port if name == scenario.sources[0] else 0)
+        exchanges[name] = stack.enter_context(exchange)
+    if scenario.story:
+        scenario.story.begin(exchanges)
+    return exchanges
 
 
 @dataclass(frozen=True)

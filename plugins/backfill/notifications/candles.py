@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from copy import copy
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from airflow.providers.common.compat.sdk import BaseNotifier
 
@@ -79,6 +79,8 @@ class CandlesNotifier(BaseNotifier):
         title = f"Candles: {', '.join(alerts)}"
         if not self.through:
             self.log.warning("%s\n%s", title, "\n".join(alerts.values()))
+        told: dict[str, Any] = {"alert": "\n".join(alerts.values()), "alert_title": title, "alerts": alerts}
+        # In place: a copy of Airflow 2's context reads each of its names, the deprecated too.
+        cast("dict[str, Any]", context).update(told)
         for notifier in self.through:
-            # A copy: a notifier renders its own templates in place, once.
-            copy(notifier)({**context, "alert": "\n".join(alerts.values()), "alert_title": title, "alerts": alerts})
+            copy(notifier)(context)  # a copy: a notifier renders its own templates in place, once

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import AirflowSkipException, Asset, AssetAlias, BaseOperator
@@ -40,11 +41,41 @@ class AnnounceOperator(BaseOperator):
             changes = changes_of_dag_run(store, ti.dag_id, ti.run_id)
         if not changes:
             raise AirflowSkipException("no candle was changed: there is nothing to announce")
-        for change in changes:
-            uri = f"candles://{change['timeframe']}"
-            self.log.info("%s: %d inserted, %d revised", uri, change["inserted"], change["revised"])
-            context["outlet_events"][self.alias].add(Asset(uri), extra=_extra(change))
+        assets = [Asset(f"candles://{change['timeframe']}") for change in changes]
+        if not AIRFLOW_V_3_0_PLUS:
+            _register_on_airflow_2(self.alias.name, [asset.uri for asset in assets])
+        for asset, change in zip(assets, changes, strict=True):
+            counts = f"{change['inserted']:,} inserted, {change['revised']:,} revised"
+            self.log.info("candles://%s: %s", change["timeframe"], counts)
+            context["outlet_events"][self.alias].add(asset, extra=_extra(change))
         return [f"candles://{change['timeframe']}" for change in changes]
+
+
+def _register_on_airflow_2(name: str, uris: list[str]) -> None:
+    """What Airflow 2 must have in its metadata before a task emits events through the alias ``name``.
+
+    Its Dag processor registers the alias, and beside ``airflow dags backfill`` there need be none. Datasets and their
+    links it makes with the first event; of two runs that do so at once one fails. A task that fails there stays
+    ``running`` for ever.
+    """
+    from airflow.models.dataset import DatasetAliasModel, DatasetModel  # type: ignore[import-not-found]
+    from airflow.utils.session import create_session
+    from sqlalchemy import select
+    from sqlalchemy.exc import IntegrityError
+
+    def ensured(session: Any, model: Any, **key: str) -> Any:
+        row = session.scalar(select(model).filter_by(**key))
+        if row is None:
+            row = model(**key)
+            session.add(row)
+        return row
+
+    for uri in (*uris, *uris):  # once more, where another run was first
+        with suppress(IntegrityError), create_session() as session:
+            alias = ensured(session, DatasetAliasModel, name=name)
+            dataset = ensured(session, DatasetModel, uri=uri)
+            if alias not in dataset.aliases:
+                dataset.aliases.append(alias)
 
 
 def _extra(change: dict[str, Any]) -> dict[str, Any]:

@@ -49,5 +49,7 @@ class LeftoversOperator(FillOperator):
                 recheck=str(self.recheck) == "True",
             )
         found = share_work(left.requests_of_symbol(), self.most_items)
-        self.log.info("%d series of %d items have something left for other sources", len(left.windows), len(found))
+        self.log.info(
+            "other sources are asked for what is left: %d series, %d instances", len(left.windows), len(found)
+        )
         return found

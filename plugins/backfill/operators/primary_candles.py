@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import AirflowSkipException
@@ -11,6 +12,9 @@ from backfill.operators.window_operator import FillOperator
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
+
+    from backfill.sources.runtime import Runtime
+    from backfill.storage.series import SeriesWindow
 
 
 class PrimaryCandlesOperator(FillOperator):
@@ -37,7 +41,10 @@ class PrimaryCandlesOperator(FillOperator):
         if wanted and sources and self.primary not in sources:
             raise AirflowSkipException(f"{self.primary} is not among the sources to ask")
         with self.open_runtime() as runtime:
-            windows = with_primary_among(runtime.store, self.windows(runtime), wanted or sources)
+            given = self.windows(runtime)
+            windows = with_primary_among(runtime.store, given, wanted or sources)
+            if windows and (others := [window for window in given if window not in windows]):
+                self.log.info("left to other tasks, by their primary source: %s", _with_primary(runtime, others))
             if not windows:
                 named = " or ".join(wanted or sources or ())
                 raise AirflowSkipException(f"the primary source of {self.symbol} is another than {named}")
@@ -55,3 +62,11 @@ class PrimaryCandlesOperator(FillOperator):
         runtime.stop.check()
         self.raise_cause_of_lone(windows, reports)
         return [report.as_dict() for report in reports]
+
+
+def _with_primary(runtime: Runtime, windows: Sequence[SeriesWindow]) -> str:
+    """Such as "BTC-USDT 1m (okx)"."""
+    return ", ".join(
+        f"{window.symbol} {window.timeframe} ({runtime.store.source_names(window.source_ids[:1])[0]})"
+        for window in windows
+    )

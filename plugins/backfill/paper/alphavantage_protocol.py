@@ -7,6 +7,9 @@ one.
 
 from __future__ import annotations
 
+from datetime import datetime, timezone
+from typing import Any
+
 from backfill.domain.timeframes import DAY_MS, TIMEFRAMES
 from backfill.paper.limits import HouseRules, PaperRefusal, RequestWindow
 from backfill.paper.market import PaperMarket
@@ -14,6 +17,7 @@ from backfill.paper.protocol import (
     FOREVER_MS,
     Answer,
     CandleWire,
+    Cells,
     PlainRequests,
     Query,
     dated,
@@ -30,15 +34,37 @@ THANKS = "Thank you for using Alpha Vantage! "
 PREMIUM = "You may subscribe to any of the premium plans at https://www.alphavantage.co/premium/"
 
 
-def _no_list(_: object) -> list[object]:
-    raise KeyError("its days are an object by date")
+STOCK_NAMES = ("1. open", "2. high", "3. low", "4. close", "5. volume")
+
+
+def _days_in(body: Any) -> list[Cells]:
+    """The days as rows: open time in ms, then the numbers."""
+    if "data" in body:
+        raise KeyError("splits are no days")
+    days = next(body[name] for name in FUNCTIONS.values() if name in body)
+    return [[_ms_of(label), *cells.values()] for label, cells in days.items()]
+
+
+def _put(body: Any, rows: list[Cells]) -> None:
+    name = next(name for name in FUNCTIONS.values() if name in body)
+    body[name] = {_label(row[0]): dict(zip(STOCK_NAMES, row[1:], strict=False)) for row in rows}
+
+
+def _label(open_ms: int) -> str:
+    """A date, and the time as its intraday rows have it where a fault has moved the day."""
+    at = f"{datetime.fromtimestamp(open_ms / 1000, tz=timezone.utc):%Y-%m-%d %H:%M:%S}"
+    return at.removesuffix(" 00:00:00")
+
+
+def _ms_of(label: str) -> int:
+    return round(datetime.fromisoformat(label).replace(tzinfo=timezone.utc).timestamp() * 1000)
 
 
 class AlphaVantageProtocol(PlainRequests):
-    """See :class:`backfill.paper.protocol.ExchangeProtocol`. It has no list of rows, so page faults pass it by."""
+    """See :class:`backfill.paper.protocol.ExchangeProtocol`."""
 
     house_rules = HouseRules((RequestWindow(25, span_ms=DAY_MS), RequestWindow(1, span_ms=1000)))
-    wire = CandleWire(("/query",), lambda query: TIMEFRAMES["1d"], _no_list)
+    wire = CandleWire(("/query",), lambda query: TIMEFRAMES["1d"], _days_in, has_cursor=False, put_rows=_put)
 
     def __init__(self, *, has_full: bool = True) -> None:
         self._has_full = has_full
@@ -70,14 +96,11 @@ class AlphaVantageProtocol(PlainRequests):
             fixed_decimals(days[column], decimals_of(instrument.tick_size))
             for column in ("open", "high", "low", "close")
         ]
-        names = ["1. open", "2. high", "3. low", "4. close"]
         if not is_pair:
             columns.append(fixed_decimals(days["base_volume"], 0))
-            names.append("5. volume")
-        dates = [dated(ms) for ms in days["open_ms"].tolist()]
         series = {
-            date: dict(zip(names, cells, strict=True))
-            for date, cells in zip(dates, zip(*columns, strict=True), strict=True)
+            _label(open_ms): dict(zip(STOCK_NAMES, cells, strict=False))
+            for open_ms, *cells in zip(days["open_ms"].tolist(), *columns, strict=True)
         }
         meta = {"1. Information": "Daily Prices", "2. Symbol": name, "5. Time Zone": "UTC" if is_pair else "US/Eastern"}
         return json_answer({"Meta Data": meta, FUNCTIONS[function]: series}, symbol=name)

@@ -6,32 +6,56 @@ now. Longer spans, of 4 days a bar, are not served. Ids are those of a few coins
 
 from __future__ import annotations
 
+from itertools import pairwise
+from typing import Any
+
 from backfill.domain.timeframes import DAY_MS, TIMEFRAMES, Timeframe
 from backfill.paper.limits import HouseRules, PaperRefusal, RequestWindow
 from backfill.paper.market import PaperMarket
-from backfill.paper.protocol import Answer, CandleWire, PlainRequests, Query, html_answer, json_answer, whole_number
+from backfill.paper.protocol import (
+    Answer,
+    CandleWire,
+    Cells,
+    PlainRequests,
+    Query,
+    html_answer,
+    json_answer,
+    whole_number,
+)
 
 ROOT = "/api/v3/coins/"
 IDS = {"bitcoin": "BTC", "ethereum": "ETH", "solana": "SOL", "ripple": "XRP", "pepe": "PEPE"}
 SPANS = (1, 7, 14, 30)
+FINEST = TIMEFRAMES["30m"]
 
 
 def _bar_of(days: int) -> Timeframe:
     return TIMEFRAMES["30m" if days <= 2 else "4h"]
 
 
-def _no_list(_: object) -> list[object]:
-    raise KeyError("its rows are named by their ends")
+def _rows_by_opens(body: Any) -> list[Cells]:
+    """Rows that begin with the open time; the last cell is the end, which of the running bar is now."""
+    step_ms = min((later[0] - earlier[0] for earlier, later in pairwise(body[:-1])), default=FINEST.step_ms)
+    return [[-(-row[0] // step_ms) * step_ms - step_ms, *row[1:], row[0]] for row in body]
+
+
+def _put(body: Any, rows: list[Cells]) -> None:
+    opens_ms = {row[-1]: row[0] for row in _rows_by_opens(body)}
+    body[:] = [[end_ms + open_ms - opens_ms[end_ms], *prices] for open_ms, *prices, end_ms in rows]
 
 
 class CoinGeckoProtocol(PlainRequests):
-    """See :class:`backfill.paper.protocol.ExchangeProtocol`. Page faults, which go by open times, pass it by."""
+    """See :class:`backfill.paper.protocol.ExchangeProtocol`."""
 
     house_rules = HouseRules((RequestWindow(30, span_ms=60_000),))
     wire = CandleWire(
         (ROOT,),
         lambda query: _bar_of(int(query.get("days", "1"))),
-        _no_list,
+        _rows_by_opens,
+        newest_first=False,
+        numbers=(1, 2, 3, 4),
+        has_cursor=False,
+        put_rows=_put,
     )
 
     def answer(self, market: PaperMarket, method: str, path: str, query: Query, now_ms: int) -> Answer:

@@ -104,6 +104,11 @@ STOCK_LIKE_COINS: tuple[Coin, ...] = (
 """Names that Blofin has given to other things than coins by 2026-03-18; all numbers are made up."""
 
 
+# Made up: one that hardly trades, one that is not listed everywhere (local/story.py).
+QUIET_COIN = _coin("QUIET", "1", "1", "0.0001", FIRST_LISTING_MS, 0.8, 5.5, 0.2)
+NICHE_COIN = _coin("NICHE", "1", "1", "0.0001", FIRST_LISTING_MS, 0.35, 6.0, 4)
+
+
 def made_up_coins(count: int, as_of_ms: int, seed: int = 0) -> list[Coin]:
     """``count`` further coins, MOCKAAA-USDT and so on, listed 3 to 1000 days before ``as_of_ms``.
 

@@ -19,6 +19,7 @@
     revised       close and high are 0.1 % higher
     more_volume   10 % more volume
     doubled       each bar comes twice, the second time revised
+    flat          the open price alone, without volume, as if nothing had traded
     high_below_low, negative_volume, zero_price, no_close, off_grid          bars damaged as named
 
 The first two groups affect requests that the rate limits admit, the third bars. Faults of single pages of candles:
@@ -107,6 +108,10 @@ BARS: dict[str, Callable[[Candles], Candles]] = {
     "missing": lambda bars: bars[:0],
     "revised": _with(close=lambda bars: bars["close"] * 1.001, high=lambda bars: bars["high"] * 1.001),
     "more_volume": _with(base_volume=lambda bars: bars["base_volume"] * 1.1),
+    "flat": _with(
+        **dict.fromkeys(("high", "low", "close"), lambda bars: bars["open"]),
+        **dict.fromkeys(("base_volume", "quote_volume"), lambda bars: 0.0),
+    ),
     "high_below_low": _with(high=lambda bars: bars["low"] * 0.99),
     "negative_volume": _with(base_volume=lambda bars: -1 - bars["base_volume"]),
     "zero_price": _with(low=lambda bars: 0.0),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from types import MappingProxyType
@@ -203,6 +203,24 @@ class SplitMarket(PaperMarket):
     def describe(self) -> dict[str, object]:
         """What is split, ready for JSON."""
         return {"kind": "split", "of": self._market.describe(), "splits": dict(self.splits)}
+
+
+class Without(PaperMarket):
+    """``market`` where some instruments are not listed."""
+
+    def __init__(self, market: PaperMarket, symbols: Collection[str]) -> None:
+        super().__init__([one for one in market.instruments if one.symbol not in symbols])
+        self.shows_running_bars = market.shows_running_bars
+        self._market = market
+
+    def candles(self, symbol: str, timeframe: str, start_ms: int, end_ms: int, now_ms: int | None = None) -> Candles:
+        """See :meth:`PaperMarket.candles`."""
+        self.instrument(symbol)
+        return self._market.candles(symbol, timeframe, start_ms, end_ms, now_ms)
+
+    def describe(self) -> dict[str, object]:
+        """What is listed of the market behind, ready for JSON."""
+        return {"kind": "without", "symbols": list(self._instruments), "of": self._market.describe()}
 
 
 class BesideIt(PaperMarket):

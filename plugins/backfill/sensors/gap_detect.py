@@ -106,7 +106,7 @@ class GapDetectSensor(BaseSensorOperator):
         from backfill.hooks.run_conf import check_run_conf
         from backfill.hooks.runtime_hook import open_runtime
         from backfill.jobs.fill.fill_universe import select_declared
-        from backfill.jobs.fill.find_gaps import find_gaps, symbols_with_gaps
+        from backfill.jobs.fill.find_gaps import find_gaps, gaps_in_words, symbols_with_gaps
         from backfill.jobs.fill.plan_fill import plan_fill
 
         sources, recheck, plan_only = as_list(self.sources), str(self.recheck) == "True", str(self.plan_only) == "True"
@@ -135,9 +135,5 @@ class GapDetectSensor(BaseSensorOperator):
                 self.log.info(line)
             return PokeReturnValue(is_done=True, xcom_value=[])
         found = symbols_with_gaps(gaps, self.most_items, per_task)
-        self.log.info(
-            "%d candles are missing and %d may be had from their primary source, in %d series of %d items",
-            sum(gap.missing_candles for gap in gaps), sum(gap.restorable_candles for gap in gaps),
-            len(gaps), len(found),
-        )  # fmt: skip
+        self.log.info("%s", gaps_in_words(gaps, len(found)))
         return PokeReturnValue(is_done=bool(found) or not self.wait_for_gaps, xcom_value=found)

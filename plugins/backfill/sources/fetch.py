@@ -78,6 +78,7 @@ class SourceFetch:
         self._watch = SplitWatch(store, window, source.name, self.source_id, self._timeframe)
         self._writes_at_once = False
         self._kept: list[PlannedAnswer] = []  # of a series that is replaced as a whole
+        self._earlier: CandleFrame | None = None
 
     @property
     def requests(self) -> int:
@@ -143,7 +144,7 @@ class SourceFetch:
     def prove_silence(self, max_requests: int | None) -> None:
         """Check missing bars with other timeframes of the source, within the budget."""
         left = MAX_PAGES if max_requests is None else max_requests - self.requests_planned
-        proof = SilenceProof(self._store, self._source, self._window, left)
+        proof = SilenceProof(self._store, self._source, self._window, left, self._earlier)
         proof.run()
         self.requests_planned += proof.requests_planned
 
@@ -263,6 +264,8 @@ class SourceFetch:
         if answer.contested:
             is_inside &= ~np.isin(open_ms, list(answer.contested))
         inside = page.candles.rows(is_inside)
+        if answer.is_clean and (is_earlier := open_ms < self._span.start).any():
+            self._earlier = page.candles.rows(is_earlier)
         bars = bar_intervals(inside["open_ms"], self._timeframe.step_ms)
         silent = silent_in(page, span, self._timeframe) if answer.is_clean else []
         silent = difference(silent, [*answer.given, *self._window.closed])

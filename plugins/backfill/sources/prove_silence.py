@@ -9,13 +9,16 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Sequence
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from backfill.domain.answers import LATE_MS, bar_intervals
+from backfill.domain.candle_columns import CANDLE_COLUMNS, CandleFrame
 from backfill.domain.intervals import Interval, difference, intersection, total_ms, union
 from backfill.domain.next_timeframe import coarser, prove
 from backfill.domain.page_plan import PlannedPage, plan_pages
 from backfill.domain.price_kinds import TRADE, kind_of
+from backfill.domain.silence import plausible
 from backfill.domain.timeframes import Timeframe, timeframe
 from backfill.domain.venues import venue
 from backfill.errors import ExchangeError, PaginationStalled
@@ -23,6 +26,7 @@ from backfill.sources.candle_source import CandlePage, CandleSource
 from backfill.storage.candle_store import CandleStore
 from backfill.storage.findings import Finding
 from backfill.storage.series import SeriesWindow
+from backfill.storage.silences import Silence
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -33,14 +37,26 @@ log = logging.getLogger(__name__)
 MAX_PAGES = 4
 # Shorter bars in a longer one: in a sum of more, a small one that was lost hardly shows.
 MAX_BARS_IN_ONE = 300
+# Part of a page that the next run's page for new bars still contains.
+STAYS_IN_REACH = 0.75
 # Shorter bars in memory at once, about 5 MB.
 CHUNK_BARS = 50_000
 
 
 class SilenceProof:
-    """One run's proofs of what the primary source lacks."""
+    """One run's proofs of what the primary source lacks.
 
-    def __init__(self, store: CandleStore, source: CandleSource, window: SeriesWindow, max_pages: int) -> None:
+    ``earlier``: bars from before the window that a page contained; they help to add up the longer bar it starts in.
+    """
+
+    def __init__(
+        self,
+        store: CandleStore,
+        source: CandleSource,
+        window: SeriesWindow,
+        max_pages: int,
+        earlier: CandleFrame | None = None,
+    ) -> None:
         self.requests_planned = 0
         self._store = store
         self._source = source
@@ -49,6 +65,7 @@ class SilenceProof:
         self._span = Interval(window.start_ms, window.end_ms)
         self._timeframe = timeframe(window.timeframe)
         self._max_pages = min(max_pages, MAX_PAGES)
+        self._earlier = earlier
         self._silences = store.silences
         self._kept = self._silences.kept_timeframes(window)
         # What longer bars have called lost in this run.
@@ -84,13 +101,24 @@ class SilenceProof:
         known = venue(self._source.name).fills_no_trade or kind_of(self._window.symbol) != TRADE
         return known or self._silences.has_flat_bars(self._window, self._source_id)
 
+    @cached_property
+    def _lacking(self) -> set[str]:
+        return self._silences.lacking_timeframes(self._window, self._source_id)
+
     def _published(self) -> list[Timeframe]:
         """The source's longer timeframes, nearest first."""
         return [one for one in coarser(self._window.timeframe) if venue(self._source.name).serves(one.name)]
 
     def _unstored(self) -> list[Timeframe]:
-        """Those of which no series is kept, so that a page must be requested."""
-        return [one for one in self._published() if one.name not in self._kept]
+        """Those of which no series is kept, so that a page must be requested.
+
+        None for a day if it has not even the nearest. Then a second answer, a full page in another run, is all the
+        evidence there is: each silent page is read twice.
+        """
+        unstored = [one for one in self._published() if one.name not in self._kept]
+        if unstored and unstored[0].name in self._lacking:
+            return []
+        return [one for one in unstored if one.name not in self._lacking]
 
     def _prove_by_stored(self, longer: Timeframe) -> None:
         rows = max(1, CHUNK_BARS * self._timeframe.step_ms // longer.step_ms)
@@ -100,14 +128,14 @@ class SilenceProof:
             self._record(longer, bars[bars["source_id"] == self._source_id], chunk)
 
     def _ask_longer(self) -> None:
-        """Ask for the bars that decide most, then for longer ones; for the nearest if there are none of the first."""
+        """Ask for the bars that decide most, or the nearest if there are none; then for longer ones if that pays."""
         asked_ms = 0
         while longer := self._most_telling(asked_ms):
             if self._prove_by_pages(longer, self._doubtful()):
                 asked_ms = longer.step_ms
                 self._narrow_down(longer)
                 continue
-            nearest = self._unstored()[0]
+            nearest = next(iter(self._unstored()), longer)
             if not asked_ms and nearest != longer:
                 self._prove_by_pages(nearest, self._doubtful())
             return
@@ -120,15 +148,28 @@ class SilenceProof:
         if self._pages_left() <= 0:
             return None
         silence = self._silences.of(self._window, self._source_id)
+        pages_again = self._pages_again(silence) if beyond_ms else None
         options = []
         for one in self._unstored():
             pages = len(self._pages(one, silence.doubtful))
             traded = union([Interval(one.floor(start), one.ceil(end)) for start, end in silence.held])
-            decides_ms = total_ms(intersection(silence.doubtful, traded))
-            if one.step_ms > beyond_ms and pages and (decides_ms or not beyond_ms):
+            decides_ms = total_ms(intersection(silence.doubtful, intersection(traded, [self._closed(one)])))
+            is_cheaper = decides_ms > 0 and (pages_again is None or pages < pages_again)
+            if one.step_ms > beyond_ms and pages and (is_cheaper or not beyond_ms):
                 options.append((-decides_ms, pages, one.step_ms, one))
         narrow = [option for option in options if option[2] <= MAX_BARS_IN_ONE * self._timeframe.step_ms]
         return min(narrow or options[:1])[-1] if options else None
+
+    def _pages_again(self, silence: Silence) -> int | None:
+        """Pages in which the next run asks again for what is doubtful; None: a second answer would not be believed.
+
+        Without those that it needs for new bars anyway.
+        """
+        step_ms, rows = self._timeframe.step_ms, self._source.rows_per_page
+        if total_ms(plausible(silence.doubtful, silence.held, silence.silent, step_ms)) < total_ms(silence.doubtful):
+            return None
+        asked_anyway = Interval(self._span.end - int(STAYS_IN_REACH * rows) * step_ms, self._span.end)
+        return len(plan_pages(difference(silence.doubtful, [asked_anyway]), step_ms, rows))
 
     def _narrow_down(self, longer: Timeframe) -> None:
         """A bar that does not add up calls all silence in it lost. A page of nearer ones may show which part was."""
@@ -175,13 +216,11 @@ class SilenceProof:
             status="settled",
         )
         self._store.findings.record([look])
+        self._lacking.add(longer.name)
 
     def _record(self, longer: Timeframe, bars: pd.DataFrame, covers: Interval) -> None:
         silence = self._silences.of(self._window, self._source_id)
-        fine = self._store.candles(
-            self._window.series_id,
-            Interval(max(covers.start, self._span.start), min(covers.end, self._span.end)),
-        )
+        fine = self._shorter(covers)
         theirs = fine["source_id"] != self._source_id
         foreign = bar_intervals(fine[theirs]["open_ms"].to_numpy(), self._timeframe.step_ms)
         closed = self._window.closed
@@ -192,6 +231,17 @@ class SilenceProof:
         if no_trade or lost:
             self._silences.record_proof(self._window, no_trade, lost)
             self._lost = union([*difference(self._lost, no_trade), *lost])
+
+    def _shorter(self, covers: Interval) -> pd.DataFrame:
+        stored = self._store.candles(self._window.series_id, covers)
+        if self._earlier is None or covers.start >= self._span.start:
+            return stored
+        import pandas as pd
+
+        earlier = self._earlier.to_pandas()[CANDLE_COLUMNS].assign(source_id=self._source_id)
+        is_new = (earlier["open_ms"] >= covers.start) & ~earlier["open_ms"].isin(stored["open_ms"])
+        frames = [frame for frame in (earlier[is_new], stored) if len(frame)]
+        return pd.concat(frames).sort_values("open_ms") if frames else stored
 
     def _record_start(self, longer: Timeframe, page: CandlePage, planned: PlannedPage) -> None:
         """If longer and shorter bars begin together, the history begins there."""
@@ -209,6 +259,10 @@ class SilenceProof:
         if bars and bars[0].start == self._span.start:
             # The bar after a silent start shows whether the longer ones begin there too.
             buckets[0] = Interval(buckets[0].start, buckets[0].end + longer.step_ms)
+        return intersection(union(buckets), [self._closed(longer)])
+
+    def _closed(self, longer: Timeframe) -> Interval:
+        """The window in longer bars that are over."""
         over_ms = min(self._span.end, round(time.time() * 1000) - LATE_MS)
-        first_ms = longer.ceil(self._span.start)
-        return intersection(union(buckets), [Interval(first_ms, max(first_ms, longer.floor(over_ms)))])
+        first_ms = longer.floor(self._span.start)
+        return Interval(first_ms, max(first_ms, longer.floor(over_ms)))

@@ -115,7 +115,7 @@ class Runtime:
             return self._archive_client(source)
         if kind == "registered":
             return self._registered_client(source, tries=tries)
-        return self._blofin_client() if kind == "blofin" else self._ccxt_client(venue(source), tries=tries)
+        return self._blofin_client(tries) if kind == "blofin" else self._ccxt_client(venue(source), tries=tries)
 
     def candle_source(
         self,
@@ -179,7 +179,7 @@ class Runtime:
             sleep=self.stop.sleep,
         )
 
-    def _blofin_client(self) -> BlofinClient:
+    def _blofin_client(self, tries: int = TRIES) -> BlofinClient:
         budget = self._budget(BLOFIN)
         return BlofinClient(
             self._session(BLOFIN, self._blofin),
@@ -188,6 +188,7 @@ class Runtime:
             on_ban=budget.pause,
             sleep=self.stop.sleep,
             timeout_s=self._blofin.timeout_s or self.settings.http_timeout_s,
+            tries=tries,
         )
 
     def _turns(self, budget: PauseCheck) -> Callable[[], None]:

@@ -32,6 +32,13 @@ def changes_of_dag_run(store: CandleStore, dag_id: str, run_id: str) -> list[dic
         return cursor.execute(query("runs/select_dag_run_changes"), params).fetchall()
 
 
+def revisions_of_dag_run(store: CandleStore, dag_id: str, run_id: str) -> list[dict[str, Any]]:
+    """Per series, how many ``bars`` a Dag run has replaced, and what the oldest one was and became."""
+    params = {"dag_id": dag_id, "run_id": run_id}
+    with translated_errors(), store.connection.cursor(row_factory=dict_row) as cursor:
+        return cursor.execute(query("runs/select_dag_run_revisions"), params).fetchall()
+
+
 def external_outage(store: CandleStore) -> ExternalOutage | None:
     """None while any fallback source answers, or none has failed."""
     with translated_errors():

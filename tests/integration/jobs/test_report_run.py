@@ -37,4 +37,6 @@ def test_a_run_that_lacks_nothing_looks_for_no_outage(store: CandleStore, exchan
     summary = report_run(store, WHO.dag_id, WHO.run_id, SYMBOLS, alert_after_hours=6)
 
     assert summary.totals["missing_after"] == 0
+    assert summary.lines[0] == "BTC-USDT 1m complete: 60 inserted (blofin 60), 0 of 60 still missing, 1 request"
+    assert summary.lines[-1] == "in all 3 series: 180 inserted (blofin 180), 0 still missing, 3 requests"
     assert rows(store.connection, "SELECT kind FROM backfill.findings") == []

@@ -35,6 +35,15 @@ def test_where_no_source_answers_each_ones_error_is_named(database_uri: str, not
     assert notes == []
 
 
+def test_a_source_that_fails_is_asked_once(database_uri: str, notes: list[str]) -> None:
+    with PaperExchange(SyntheticMarket()) as blofin, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("BACKFILL_BLOFIN_URL", blofin.url)
+        blofin.faults.on("error_503")
+        with pytest.raises(LocalStackFailed, match="503"):
+            require_a_source(database_uri, load_settings(), notes.append)
+        assert blofin.requests.total == 1
+
+
 def test_one_source_that_answers_is_enough_and_the_others_are_noted(
     database_uri: str, notes: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -30,7 +30,6 @@ class TestStock(SourceContract):
     symbol = "AAPL"
     unlisted = "NOSUCH"
     timeframe = "1d"
-    broken = ("high_below_low", "zero_price")  # days are named by their dates
 
     def market(self) -> PaperMarket:
         return MARKET

@@ -11,7 +11,7 @@ from backfill.jobs.status.market_wide_holes import market_wide_holes
 from backfill.paper.market import CANDLE, Candles
 from integration.helpers import MINUTE_MS, ms
 from integration.validation.keeper_on_paper import PRIMARY, Keeper
-from reference import MADE, SHARED, Market
+from reference import MADE, SHARED, Market, origins
 
 STEP_MS = 5 * MINUTE_MS
 COINS = ("BTC", "ETH", "XRP", "OP")
@@ -50,11 +50,9 @@ def coin_bars(table: pd.DataFrame, coin: str) -> Candles:
     return bars
 
 
-@pytest.mark.parametrize("origin", ["made", "real"])
+@pytest.mark.parametrize("origin", origins("cases"))
 def test_one_outage_explains_every_silent_and_jumping_bar(database_uri: str, origin: str) -> None:
-    if origin == "real" and not CASE.is_file():
-        pytest.skip("../shared/cases is missing")
-    table = made_halt() if origin == "made" else pd.read_csv(CASE)
+    table = made_halt() if origin == MADE else pd.read_csv(CASE)
     with Keeper(database_uri, Market(MADE)) as keeper:
         assert_explained(keeper, table)
 

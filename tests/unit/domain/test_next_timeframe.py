@@ -172,6 +172,13 @@ def test_nothing_is_said_of_a_bar_with_minutes_that_nobody_has_asked_for():
         assert verdicts(proof) == ([], [], [], [])
 
 
+def test_minutes_that_add_up_prove_the_silence_beside_minutes_that_nobody_has_asked_for():
+    lower, denied = frame([None, None, *TRADES[:2], None]), [minutes(1, 2), minutes(4, 5)]
+    for higher, proved_silent in (((10, 15, 9, 14, 3), denied), ((10, 15, 9, 14, 4), [])):
+        proof = prove(lower, frame([higher], FIVE_MS), MINUTE, FIVE, minutes(0, 5), denied)
+        assert verdicts(proof) == ([], proved_silent, [], [])
+
+
 def test_nothing_is_said_where_a_bar_touches_what_is_excluded():
     excluded = [minutes(9, 10), minutes(15, 16)]
     assert proved(TRADES * 5, [PUBLISHED] * 5, excluded).equal == [minutes(0, 5), minutes(10, 15), minutes(20, 25)]

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from backfill.errors import InvalidWindow
-from backfill.jobs.fill.find_gaps import SeriesGaps, selection, symbols_with_gaps
+from backfill.jobs.fill.find_gaps import SeriesGaps, gaps_in_words, selection, symbols_with_gaps
 from backfill.jobs.fill.share_work import FEW_TASKS, REQUESTS_A_TASK, share_work
 
 NOW = datetime(2026, 1, 31, 12, tzinfo=timezone.utc)
@@ -114,3 +114,13 @@ def test_no_task_has_more_work_than_another_by_more_than_one_symbol(requests_of)
 def test_a_fixed_number_of_symbols_a_task_is_kept_to():
     items = share_work(dict.fromkeys("ABCDEFG", 1), 1024, symbols_per_task=3)
     assert sorted(len(item.split(",")) for item in items) == [2, 2, 3]
+
+
+def test_what_was_found_is_one_sentence():
+    two = [SeriesGaps("SOL-USDT", "1m", 1_095, 0), SeriesGaps("XRP-USDT", "1m", 0, 0, restorable_candles=95)]
+    assert gaps_in_words([], 0) == "no candle is missing: nothing follows"
+    assert gaps_in_words(two[:1], 1) == "1,095 candles are missing: 1 series, 1 instance of each task"
+    assert gaps_in_words(two, 2) == (
+        "1,095 candles are missing, 95 of another source may be had from the primary one: 2 series, 2 instances of "
+        "each task"
+    )

@@ -15,13 +15,14 @@ from backfill.local.fill_result import (
 )
 
 
-def state(symbol: str, *, missing: int = 0, expected: int = 100, absent: int = 0) -> dict[str, Any]:
+def state(symbol: str, *, missing: int = 0, expected: int = 100, absent: int = 0, doubtful: int = 0) -> dict[str, Any]:
     return {
         "symbol": symbol,
         "timeframe": "1m",
         "coverage_pct": 100.0 * (expected - missing) / expected,
         "expected_candles": expected,
         "absent_candles": absent,
+        "doubtful_candles": doubtful,
     }
 
 
@@ -33,7 +34,8 @@ def attempt(symbol: str, before: float, *, inserted: int = 0, requests: int = 1,
     counts = {"requests_planned": 1, "rows_revised": 0, "rows_quarantined": 0, "absent_found": 0}
     sources = {"blofin": inserted} if inserted else {}
     row = {"symbol": symbol, "timeframe": "1m", "coverage_before": before, "error": None, "sources": sources}
-    return {**row, **counts, "rows_inserted": inserted, "requests": requests, **other}
+    found = {"gaps_found": 1, "missing_before": 100, "validation": None}
+    return {**row, **counts, **found, "rows_inserted": inserted, "requests": requests, **other}
 
 
 def test_progress_counts_what_is_held_of_the_bars_that_exist() -> None:
@@ -60,6 +62,18 @@ def test_a_series_of_two_attempts_shows_the_first_ones_before_and_the_sum_of_bot
     assert (result.counts["rows_inserted"], result.counts["requests"]) == (90, 7)
     assert result.sources == {"blofin": 90}
     assert result.error is None
+
+
+def test_what_a_validation_has_replaced_is_not_what_was_filled() -> None:
+    attempts = [
+        attempt("A-USDT", 90.0, inserted=10, gaps_found=2, missing_before=10),
+        attempt("A-USDT", 100.0, sources={"blofin": 1}, rows_revised=1, validation={}, gaps_found=0, missing_before=0),
+    ]
+
+    [result] = series_results(RunRows([state("A-USDT", absent=7, doubtful=3)], [], attempts))
+
+    assert (result.holes, result.missing_before, result.silent) == (2, 10, 4)
+    assert (result.filled, result.sources) == ({"blofin": 10}, {"blofin": 11})
 
 
 def test_a_series_that_nobody_worked_on_is_shown_as_it_is() -> None:
@@ -89,7 +103,7 @@ def test_columns_of_rare_events_appear_with_the_first_such_event() -> None:
     plain, rare = ([result.as_row() for result in series_results(rows)] for rows in (usual, odd))
 
     assert shown_columns(plain) == [
-        *("symbol", "timeframe", "before %", "after %", "missing", "requests", "inserted", "sources")
+        *("symbol", "timeframe", "before %", "after %", "missing", "inserted", "requests", "sources")
     ]
     assert set(shown_columns(rare)) - set(shown_columns(plain)) == {"absent", "requests_planned", "quarantined"}
     assert shown_columns([]) == []

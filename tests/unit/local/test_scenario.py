@@ -13,6 +13,7 @@ from backfill.config.universe_file import load_universe
 from backfill.domain.timeframes import DAY_MS, HOUR_MS, MINUTE_MS
 from backfill.errors import ConfigurationError
 from backfill.local.scenario import live_scenario, replay_scenario, synthetic_scenario, universe_of
+from backfill.local.story import NICHE, QUIET
 
 MIDNIGHT_MS = 20_000 * DAY_MS
 
@@ -50,10 +51,33 @@ def test_the_demo_wishes_for_the_default_universe_as_of_its_first_start(tmp_path
     (tmp_path / "demo" / "as_of").write_text("2026-01-31T12:00:00Z\n")
     later = spans_wished_for(Path(synthetic_scenario(settings).environment["BACKFILL_UNIVERSE"]))
 
-    assert len(wished) == 32
+    assert len(wished) == 32 + 2
+    since, until = wished.pop((QUIET, "1m"))
+    assert since is not None
+    assert until is not None
+    assert until % HOUR_MS == 0
     assert {until - since for since, until in wished.values() if since and until} == {7 * DAY_MS}
     assert later["BTC-USDT", "1m"][1] == 1_769_860_800_000 - MINUTE_MS  # the minute before noon, having settled
     assert "synthetic" in first.title
+
+
+def test_a_demo_that_stays_up_wishes_for_all_that_closes_from_now_on(tmp_path: Path) -> None:
+    once, live = (synthetic_scenario(Settings(home=tmp_path), live=live) for live in (False, True))
+
+    assert (once.is_live, live.is_live, "live" in live.title) == (False, True, True)
+    assert {until for _, until in spans_wished_for(Path(live.environment["BACKFILL_UNIVERSE"])).values()} == {None}
+    assert live.story == once.story
+
+
+def test_a_coin_of_one_exchange_is_listed_there_alone_and_asked_for_there_alone(tmp_path: Path) -> None:
+    scenario = synthetic_scenario(Settings(home=tmp_path))
+    assert scenario.story is not None
+    assert scenario.market is not None
+    wishes = load_universe(Path(scenario.environment["BACKFILL_UNIVERSE"])).series()
+
+    listed = {name: scenario.story.market_of(name, scenario.market).instruments for name in scenario.sources}
+    assert [name for name, there in listed.items() if NICHE in {one.symbol for one in there}] == ["bybit"]
+    assert {wish.sources for wish in wishes if wish.symbol == NICHE} == {("bybit",)}
 
 
 def test_everyone_whom_the_demo_may_ask_is_on_paper_and_a_replay_asks_blofin_alone(tmp_path: Path) -> None:

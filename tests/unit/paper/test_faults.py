@@ -237,6 +237,7 @@ def test_a_bar_can_be_revised_between_two_answers(exchange):
     ("fault", "is_wrong"),
     [
         ("more_volume", lambda row, true: float(row[6]) == pytest.approx(1.1 * float(true[6]))),
+        ("flat", lambda row, true: {*row[2:5]} == {true[1]} and float(row[6]) == 0),
         ("high_below_low", lambda row, true: float(row[2]) < float(row[3])),
         ("negative_volume", lambda row, true: float(row[6]) < 0),
         ("zero_price", lambda row, true: float(row[3]) == 0),

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, suppress
+from queue import Empty, SimpleQueue
 from typing import TypeVar
 
 from backfill.errors import Stopped
@@ -24,7 +25,7 @@ T = TypeVar("T")
 def each_series(
     runtime: Runtime, windows: Sequence[SeriesWindow], work: Callable[[CandleStore, SeriesWindow], T]
 ) -> Iterator[T]:
-    """Yield each window's result when done; each worker has its own store.
+    """Yield each window's result when done, in that order; each worker has its own store.
 
     Once the run is stopped, series at work may finish in a moment, and the others are left out.
     """
@@ -40,11 +41,14 @@ def each_series(
         threads = ThreadPoolExecutor(SERIES_AT_ONCE, thread_name_prefix="series")
         try:
             with runtime.stop.heeded():
-                waiting = {threads.submit(on_one, window) for window in windows}
-                while waiting and not runtime.stop.is_over(SERIES_GRACE_S):
-                    done, waiting = wait(waiting, LOOK_EVERY_S, FIRST_COMPLETED)
-                    for one in done:
-                        with suppress(Stopped):
-                            yield one.result()
+                done: SimpleQueue[Future[T]] = SimpleQueue()  # in the order in which they end
+                for window in windows:
+                    threads.submit(on_one, window).add_done_callback(done.put)
+                left = len(windows)
+                while left and not runtime.stop.is_over(SERIES_GRACE_S):
+                    with suppress(Empty, Stopped):
+                        one = done.get(timeout=LOOK_EVERY_S)
+                        left -= 1
+                        yield one.result()
         finally:
             threads.shutdown(wait=not runtime.stop.is_asked, cancel_futures=True)

@@ -73,6 +73,16 @@ def symbols_with_gaps(gaps: Sequence[SeriesGaps], most: int, symbols_per_task: i
     return share_work(requests_of, most, symbols_per_task)
 
 
+def gaps_in_words(gaps: Sequence[SeriesGaps], items: int) -> str:
+    """What was found, and in how many mapped instances it will be worked on, as a sentence."""
+    missing, restorable = sum(gap.missing_candles for gap in gaps), sum(gap.restorable_candles for gap in gaps)
+    if not gaps:
+        return "no candle is missing: nothing follows"
+    also = f", {restorable:,} of another source may be had from the primary one" if restorable else ""
+    instances = "1 instance" if items == 1 else f"{items:,} instances"
+    return f"{missing:,} candles are missing{also}: {len(gaps):,} series, {instances} of each task"
+
+
 def _ms(moment: datetime | None) -> int | None:
     if moment is None:
         return None

@@ -100,7 +100,7 @@ def report_run(
     if any(map(_lacks_bars, worst_first)):
         at = store.now()
         lines += [str(hole.detail["says"]) for hole in market_wide_holes(store, at=at, since=at - MARKET_WIDE_LOOKBACK)]
-    lines.append(f"in all: {totals}")
+    lines.append(_in_all(totals))
     leaving = [str(one) for one in leaving_reach(store, Selection(store.now(), symbols=list(symbols)), EXCUSED_MS)]
     note = _note(worst_first, store.now(), failures)
     return RunSummary(totals, lines, failures, _outage(store, alert_after_hours), leaving, note)
@@ -136,12 +136,33 @@ def _note(series: Sequence[_Series], at: datetime, failures: Sequence[str]) -> s
 def _line(one: _Series) -> str:
     last = one.last
     return (
-        f"{last['symbol']} {last['timeframe']} {last['status']}: {one.counts['rows_inserted']} inserted, "
-        f"{dict(one.sources)} stored by source, {one.missing_after} of {one.missing_before} still missing, "
-        f"{one.counts['requests']} requests"
+        f"{last['symbol']} {last['timeframe']} {last['status']}: {_stored(one.counts, one.sources)}, "
+        f"{one.missing_after:,} of {one.missing_before:,} still missing, {_requests(one.counts)}"
         + (f"; {last['error']}" if last["error"] else "")
         + (_verdict(one.validated) if one.validated else "")
     )
+
+
+def _in_all(totals: Mapping[str, Any]) -> str:
+    return (
+        f"in all {totals['series']:,} series: {_stored(totals, totals['sources'])}, "
+        f"{totals['missing_after']:,} still missing, {_requests(totals)}"
+    )
+
+
+def _requests(counts: Mapping[str, int]) -> str:
+    return "1 request" if counts["requests"] == 1 else f"{counts['requests']:,} requests"
+
+
+def _stored(counts: Mapping[str, int], sources: Mapping[str, int]) -> str:
+    """Such as "95 inserted (okx 95), 1 revised"; what has not happened is left out."""
+    by_source = ", ".join(f"{name} {rows:,}" for name, rows in Counter(sources).most_common() if rows)
+    rare = {"rows_revised": "revised", "rows_quarantined": "in quarantine", "absent_found": "found absent"}
+    said = [
+        f"{counts['rows_inserted']:,} inserted",
+        *(f"{counts[name]:,} {what}" for name, what in rare.items() if counts[name]),
+    ]
+    return ", ".join(said) + (f" ({by_source})" if by_source else "")
 
 
 def _lacks_bars(one: _Series) -> bool:
@@ -152,7 +173,7 @@ def _lacks_bars(one: _Series) -> bool:
 def _verdict(validated: Row) -> str:
     """That nothing was due is not a good result."""
     found = validated["validation"]
-    counted = [f"{found[name]:,} {name}" for name in VERDICTS if found.get(name)]
+    counted = [f"{found[name]:,} {name.replace('_', ' ')}" for name in VERDICTS if found.get(name)]
     return f"; validated: {', '.join(counted) or 'nothing was due'}" + (
         f"; {validated['error']}" if validated["error"] else ""
     )
