@@ -404,6 +404,11 @@ def test_a_timeframe_says_how_far_back_in_one_clear_way(problems, rule, problem)
             "classes.m.splits: crypto has no splits",
         ),
         (
+            "instruments: all\nclasses: {m: {instruments: [AAPL], sources: [polygon, yfinance], kind: stocks, "
+            "calendar: XNYS, splits: raw}}",
+            "classes.m: yfinance has adjusted prices of stocks only, the class asks for raw ones; name another source",
+        ),
+        (
             "instruments: all\nclasses: {m: {instruments: [A-USDT], sources: [okx], kind: bonds}}",
             "classes.m.kind: Input should be 'crypto', 'stocks' or 'forex'",
         ),

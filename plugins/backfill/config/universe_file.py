@@ -158,6 +158,7 @@ def _class_faults(universe: Universe) -> Iterator[Fault]:
             yield ("classes", name), "has stocks and no `calendar`; name their exchange's, such as XNYS"
         if one.splits is not None and one.kind != "stocks":
             yield ("classes", name, "splits"), f"{one.kind} has no splits"
+        yield from ((("classes", name), message) for message in _split_faults(universe, one))
         for loc, message in _primary_faults(one.sources, spot_proxy=universe.spot_proxy):
             yield ("classes", name, *loc), message
         for index, symbol in enumerate(one.instruments):
@@ -165,6 +166,19 @@ def _class_faults(universe: Universe) -> Iterator[Fault]:
                 yield ("classes", name, "instruments", index), f"{symbol} is not among the instruments"
             if class_of.setdefault(symbol, name) != name:
                 yield ("classes", name, "instruments", index), f"{symbol} is of the class {class_of[symbol]} already"
+
+
+def _split_faults(universe: Universe, one: AssetClass) -> Iterator[str]:
+    """Sources of a class whose prices are never as it wants them."""
+    wanted = one.split_prices
+    named = {
+        source for symbol in one.instruments for name in TIMEFRAMES for source in universe.sources_of(symbol, name)
+    }
+    for source in sorted(named if wanted else ()):
+        row = known_venue(source)
+        if row is not None and row.split_prices is not None and wanted not in row.split_prices:
+            has = " or ".join(row.split_prices)
+            yield f"{source} has {has} prices of stocks only, the class asks for {wanted} ones; name another source"
 
 
 def _symbol_faults(universe: Universe) -> Iterator[Fault]:

@@ -105,7 +105,7 @@ def _by_chance(starts: Times, chain: Times) -> float:
 
 
 def price_jumps(candles: pd.DataFrame, step_ms: int) -> pd.DataFrame:
-    """Unusual moves from close to close: ``open_ms``, ``jump`` (|log return|), ``bound``.
+    """Unusual moves from close to close: ``open_ms``, ``change`` (log return), ``jump`` (its size), ``bound``.
 
     Only a warning: markets do jump. The bound is 20 times the upper quartile around, at least 2 %. A market goes all
     the way: a bar whose range comes near the last close is none. None of 811,324 real bars is; of bars scaled by 1.05,
@@ -114,11 +114,17 @@ def price_jumps(candles: pd.DataFrame, step_ms: int) -> pd.DataFrame:
     # A market that rested may go on elsewhere, as after a hole.
     traded = pd.Series(~is_silent(candles))
     follows = (candles["open_ms"].diff() == step_ms).to_numpy() & traded & traded.shift(fill_value=False)
-    jump = pd.Series(np.log(candles["close"].to_numpy())).diff().abs().where(follows.to_numpy())
+    change = pd.Series(np.log(candles["close"].to_numpy())).diff().where(follows.to_numpy())
+    jump = change.abs()
     usual = jump.rolling(MOVES_AROUND, min_periods=FEWEST_MOVES, center=True).quantile(0.75)
     bound = (MOST_QUARTILES * usual).clip(lower=LEAST_JUMP)
     beyond = ((jump > bound) & (_distance_from_last_close(candles) > bound / 2)).to_numpy()
-    columns = {"open_ms": candles["open_ms"].to_numpy(), "jump": jump.to_numpy(), "bound": bound.to_numpy()}
+    columns = {
+        "open_ms": candles["open_ms"].to_numpy(),
+        "change": change.to_numpy(),
+        "jump": jump.to_numpy(),
+        "bound": bound.to_numpy(),
+    }
     return pd.DataFrame({name: column[beyond] for name, column in columns.items()})
 
 

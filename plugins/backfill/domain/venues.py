@@ -14,7 +14,7 @@ from typing import Any, Literal
 from backfill.domain.markets import Market
 from backfill.domain.price_kinds import TRADE, PriceKind
 from backfill.domain.registered_sources import is_registered, registered_source
-from backfill.domain.timeframes import DAY_MS, TIMEFRAMES
+from backfill.domain.timeframes import DAY_MS, HOUR_MS, TIMEFRAMES
 from backfill.errors import ConfigurationError
 
 DAY_S = 24 * 3600
@@ -53,6 +53,8 @@ class Venue:
     fills: bool = True
     # Whether it needs a key, the password of its Airflow connection.
     needs_key: bool = False
+    # Of stocks: prices `adjusted` for splits, `raw`, or both; None: whatever it has is taken for what is asked for.
+    split_prices: tuple[str, ...] | None = None
     ccxt_id: str = ""
     archive_of: str = ""  # the source whose bars its files have
     # Linear perpetuals, spot stand-ins.
@@ -85,6 +87,10 @@ class Venue:
     funding_rows: int | None = None
     funding_before: str = ""
     funding_is_inclusive: bool = False
+    # Where a page is cut at its newer end, it is asked for by its start too, as many hours before as it has rows.
+    funding_from: str = ""
+    funding_spacing_ms: int = 0  # of limits of its own
+    lists_funding_intervals: bool = False  # of contracts that do not pay every 8 hours
     kind: PriceKind = TRADE  # what this row is about; see of_kind
 
     # -- limits, per address; codes in the body. Requests: where weights count, by that of our page.
@@ -119,6 +125,11 @@ class Venue:
             confirm_at=self.price_confirm_at,
         )
 
+    @property
+    def funding_span_ms(self) -> int:
+        """How long a page of hourly payments is."""
+        return (self.funding_rows or 0) * HOUR_MS
+
     def rows(self, timeframe: str) -> int:
         """The most rows on a page of ``timeframe``."""
         return self.fewer_rows.get(timeframe, self.rows_per_page)
@@ -140,11 +151,21 @@ class Venue:
 
     def oldest_open_ms(self, step_ms: int, now_ms: int) -> int | None:
         """The oldest open time worth requesting, in ms; None: unknown."""
-        bars = self.serves_bars
-        for name, days in self.reach_days.items():
-            if TIMEFRAMES[name].step_ms == step_ms:
-                bars = days * DAY_MS // step_ms - REACH_MARGIN_BARS
+        bars = self.bars_served(step_ms)
         return None if bars is None else now_ms - now_ms % step_ms - bars * step_ms
+
+    def bars_served(self, step_ms: int) -> int | None:
+        """Bars of this length back from now worth requesting; None: to the listing, or unknown."""
+        by_step = {TIMEFRAMES[name].step_ms: bars for name, bars in self.bars_by_timeframe.items()}
+        return by_step.get(step_ms, self.serves_bars)
+
+    @property
+    def bars_by_timeframe(self) -> dict[str, int]:
+        """The same of the timeframes that have a reach of their own; at least one bar."""
+        return {
+            name: max(1, days * DAY_MS // TIMEFRAMES[name].step_ms - REACH_MARGIN_BARS)
+            for name, days in self.reach_days.items()
+        }
 
 
 BINANCE_WEIGHT = "X-MBX-USED-WEIGHT-1M"
@@ -252,6 +273,13 @@ _VENUES = (
         rows_at=(),
         quote_volume_at=7,  # docs
         price_rows=1000,  # docs: as klines, with zeros for volumes; the same weight
+        # docs: oldest first from `startTime`, at most 1000; 500 in 5 minutes with fundingInfo, which lists intervals.
+        funding_rows=1000,
+        funding_before="endTime",
+        funding_is_inclusive=True,
+        funding_from="startTime",
+        funding_spacing_ms=667,
+        lists_funding_intervals=True,
         # docs: weight 2400 a minute and address, 5 a page of 500 to 1000 rows.
         limits_per_period_s=_by_weight(2400, 5, 60),
         spacing_ms=50,

@@ -6,23 +6,29 @@ https://www.alphavantage.co/support/#api-key for 25 requests a day. Intraday bar
 - Every answer has status 200. ``Information`` and ``Note`` are limits, unless they say that the plan lacks something;
   ``Error Message`` is an unknown symbol, or a wrong key.
 - A day is named by its date. A session of New York lies within the UTC day of its date, which is its bar.
-- ``compact`` has the newest 100 days, ``full`` all; some plans have ``compact`` only. What came serves all pages of a
-  fill, so that a whole history takes two requests.
-- Prices are as traded, not adjusted.
+- ``compact`` has the newest 100 days, ``full`` all, but not on the free plan: asked for in each run, its refusals would
+  use up the quota. So it is asked for only if the connection's extra has ``{"options": {"outputsize": "full"}}``; else
+  older days are out of reach. What came serves all pages of a fill.
+- Its days are as traded. Where adjusted prices are wanted, the list of splits (SPLITS, free too) is asked for beside
+  them, once a fill, and earlier prices are divided: TIME_SERIES_DAILY_ADJUSTED needs a paid plan, and its adjusted
+  close has dividends too.
 """
 
 from __future__ import annotations
 
+import math
 import re
 import threading
 import time
+from collections.abc import Callable
 from datetime import datetime, timezone
 from typing import Any, ClassVar, NamedTuple
 
 from backfill.domain.asset_names import asset_of, named_market
 from backfill.domain.intervals import Interval
 from backfill.domain.markets import Market
-from backfill.domain.timeframes import Timeframe
+from backfill.domain.splits import ADJUSTED, RAW, Split
+from backfill.domain.timeframes import DAY_MS, Timeframe
 from backfill.domain.venues import DAY_S, StatusRules, Venue
 from backfill.errors import BadPayload, ExchangeError, RateLimited, RequestRefused, SymbolNotListed
 from backfill.exchanges.http_client import HttpClient
@@ -33,9 +39,12 @@ from backfill.exchanges.source_contract import (
     RegisteredSource,
     SourceAccess,
     of_window,
+    split_on,
 )
 
 COMPACT_DAYS = 100
+# In which a market of five days a week has a hundred at most.
+COMPACT_REACH_DAYS = 140
 STOCK_DAYS, PAIR_DAYS = "Time Series (Daily)", "Time Series FX (Daily)"
 BURST_S = 2.0
 # An ``Information`` that no waiting helps against. That of a used-up quota offers to "unlock all premium endpoints"
@@ -54,6 +63,7 @@ ALPHAVANTAGE = Venue(
     market_named=_market_named,
     needs_key=True,
     spot=False,
+    split_prices=(ADJUSTED, RAW),
     rows_per_page=90,
     timeframes=("1d",),
     bounded=True,
@@ -80,10 +90,13 @@ class AlphaVantageClient(HttpClient):
     venue: ClassVar[Venue] = ALPHAVANTAGE
     public_url: ClassVar[str] = "https://www.alphavantage.co"
 
-    def __init__(self, access: SourceAccess) -> None:
+    def __init__(self, access: SourceAccess, clock: Callable[[], float] = time.time) -> None:
         super().__init__(access)
+        self._clock = clock
+        self._has_full = access.options.get("outputsize") == "full"
         self._known: dict[str, _Days] = {}
         self._refused: dict[str, RequestRefused] = {}
+        self._splits: dict[str, list[Split]] = {}
         self._lock = threading.Lock()
 
     def bars(self, venue_symbol: str, timeframe: Timeframe, window: Interval) -> BarsAnswer:
@@ -91,8 +104,19 @@ class AlphaVantageClient(HttpClient):
         asset = asset_of(venue_symbol)
         is_pair = asset is not None and asset.kind == "pair"
         days = self._days_from(venue_symbol, window.start, is_pair=is_pair)
-        asked = of_window(days.bars, window, days.server_ms or round(time.time() * 1000))
-        return BarsAnswer(asked, days.server_ms, days.latency_ms, has_volume=not is_pair)
+        if days.from_ms >= window.end:
+            raise RequestRefused(
+                ALPHAVANTAGE.source,
+                f"{venue_symbol}: a free plan has the newest {COMPACT_DAYS} days; with another, give the connection's "
+                'extra {"options": {"outputsize": "full"}}',
+            )
+        covers = Interval(max(window.start, days.from_ms), window.end)
+        asked = of_window(days.bars, covers, days.server_ms or round(self._clock() * 1000))
+        return BarsAnswer(asked, days.server_ms, days.latency_ms, covers, has_volume=not is_pair)
+
+    def serves_from_ms(self, timeframe: Timeframe) -> int | None:
+        """Of a free plan."""
+        return None if self._has_full else timeframe.floor(round(self._clock() * 1000)) - COMPACT_REACH_DAYS * DAY_MS
 
     def _days_from(self, symbol: str, from_ms: int, *, is_pair: bool) -> _Days:
         """One request at a time, so that no other is spent on what it brings."""
@@ -100,7 +124,7 @@ class AlphaVantageClient(HttpClient):
             known = self._known.get(symbol)
             if known is None:
                 known = self._known[symbol] = self._days(symbol, "compact", is_pair=is_pair)
-            if known.from_ms > from_ms:
+            if known.from_ms > from_ms and self._has_full:
                 known = self._known[symbol] = self._all_days(symbol, is_pair=is_pair)
             return known
 
@@ -123,9 +147,28 @@ class AlphaVantageClient(HttpClient):
         if not isinstance(rows, dict):
             raise BadPayload(ALPHAVANTAGE.source, f"{symbol}: no days among {sorted(answer.document)!a:.80}")
         bars = [_bar(date, row, has_volume=not is_pair) for date, row in sorted(rows.items())]
+        if self._access.splits == ADJUSTED and not is_pair:
+            bars = self._adjusted(symbol, bars)
         is_whole = size == "full" or len(bars) < COMPACT_DAYS
         oldest_ms = min((bar.open_ms for bar in bars if bar is not UNREADABLE_BAR), default=0)
         return _Days(bars, 0 if is_whole else oldest_ms, answer.server_ms, answer.latency_ms)
+
+    def splits(self, venue_symbol: str) -> list[Split]:
+        """All of a stock; those announced are left out."""
+        params = {"function": "SPLITS", "symbol": venue_symbol, "apikey": self._access.key or ""}
+        answer = self.get("/query", params)
+        rows = answer.document.get("data")
+        if not isinstance(rows, list):
+            raise BadPayload(ALPHAVANTAGE.source, f"{venue_symbol}: no splits among {sorted(answer.document)!a:.80}")
+        known = [split_on(ALPHAVANTAGE.source, row, "effective_date", "split_factor") for row in rows]
+        now_ms = answer.server_ms or round(self._clock() * 1000)
+        return [one for one in known if one.after_ms <= now_ms]
+
+    def _adjusted(self, symbol: str, bars: list[Bar]) -> list[Bar]:
+        """Days before a split, at the scale after it; ``self._lock`` is held."""
+        if symbol not in self._splits:
+            self._splits[symbol] = self.splits(symbol)
+        return [_divided(bar, math.prod(s.ratio for s in self._splits[symbol] if _is_before(bar, s))) for bar in bars]
 
     def error_in(self, status: int, document: Any, where: str) -> ExchangeError | None:
         """Errors are a lone sentence under one of three names."""
@@ -143,6 +186,23 @@ class AlphaVantageClient(HttpClient):
             return RequestRefused(source, f"not in the plan of this key: {said}")
         is_burst = "per second" in said and "per day" not in said
         return RateLimited(source, said, BURST_S if is_burst else ALPHAVANTAGE.rules.rate_limit_s)
+
+
+def _is_before(bar: Bar, split: Split) -> bool:
+    return bar is not UNREADABLE_BAR and bar.open_ms <= split.after_ms
+
+
+def _divided(bar: Bar, factor: float) -> Bar:
+    """A bar that cannot be read stays, to be refused by its row."""
+    if factor == 1:
+        return bar
+    try:
+        prices = [float(price) / factor for price in bar[1:5]]
+        return bar._replace(
+            open=prices[0], high=prices[1], low=prices[2], close=prices[3], volume=float(bar.volume) * factor
+        )
+    except (TypeError, ValueError):
+        return bar
 
 
 def _bar(date: Any, row: Any, *, has_volume: bool) -> Bar:

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 import requests
 from requests.adapters import BaseAdapter, HTTPAdapter
 
+from backfill.domain.funding import LONGEST_MS
 from backfill.domain.markets import Market
 from backfill.domain.price_kinds import TRADE
 from backfill.domain.venues import Venue
@@ -145,6 +146,8 @@ class CcxtClient:
         if venue_symbol not in exchange.markets:
             raise SymbolNotListed(venue.source, venue_symbol)
         params = {venue.funding_before: before_ms - venue.funding_is_inclusive}
+        if venue.funding_from:
+            params[venue.funding_from] = before_ms - venue.funding_span_ms
         what = f"funding of {venue_symbol}"
         with self._in_our_words(what):
             paid = exchange.fetch_funding_rate_history(venue_symbol, None, venue.funding_rows, params)
@@ -152,6 +155,14 @@ class CcxtClient:
         if answer is None or rows_told(answer.document, venue.rows_at or ()) != len(paid):
             raise BadPayload(venue.source, f"{what}: no list of payments, or one that ccxt cannot read")
         return [(one["timestamp"], one["fundingRate"]) for one in paid], answer.server_ms
+
+    def funding_interval_ms(self, venue_symbol: str) -> int:
+        """The interval between payments that the venue names now; 8 hours where its list has no such contract."""
+        exchange = self._loaded()
+        with self._in_our_words(f"the funding interval of {venue_symbol}"):
+            listed = exchange.fetch_funding_intervals([venue_symbol])
+        hours = (listed.get(venue_symbol) or {}).get("interval")
+        return LONGEST_MS if hours is None else int(exchange.parse_timeframe(hours)) * 1000
 
     def _check_that_rows_were_told(self, document: Any, rows: Sequence[CcxtRow], what: str) -> None:
         """Needed since ccxt treats a missing list as empty."""

@@ -6,8 +6,8 @@ https://polygon.io/blog/aggs-api-updates for how ``limit`` counts base aggregate
 - A bar without trades is missing; an empty answer has no ``results``, and looks the same for an unknown ticker.
 - Days, and hours beyond one, are of New York's time: not on our grid.
 - The volume of currencies counts prices, not units.
-- Raw prices unless the connection's extra has ``{"options": {"adjusted": true}}``: an adjusted series changes as a
-  whole at each split.
+- ``adjusted`` is as the universe wants the class. /v3/reference/splits lists splits by the date from which shares trade
+  after them.
 - Plans that are delayed answer ``DELAYED``: the newest bars are still to come.
 """
 
@@ -20,11 +20,19 @@ from urllib.parse import quote
 from backfill.domain.asset_names import asset_of, named_market
 from backfill.domain.intervals import Interval
 from backfill.domain.markets import Market
+from backfill.domain.splits import ADJUSTED, RAW, Split
 from backfill.domain.timeframes import DAY_MS, MINUTE_MS, Timeframe
 from backfill.domain.venues import StatusRules, Venue
 from backfill.errors import BadPayload, ExchangeError, RateLimited, RequestRefused, SymbolNotListed
 from backfill.exchanges.http_client import HttpClient
-from backfill.exchanges.source_contract import UNREADABLE_BAR, Bar, BarsAnswer, RegisteredSource, SourceAccess
+from backfill.exchanges.source_contract import (
+    UNREADABLE_BAR,
+    Bar,
+    BarsAnswer,
+    RegisteredSource,
+    SourceAccess,
+    split_on,
+)
 
 PREFIXES = {"stock": "", "pair": "C:", "coin": "X:"}
 MOST_BASE_BARS = 50_000
@@ -48,6 +56,7 @@ POLYGON = Venue(
     client="registered",
     market_named=_market_named,
     needs_key=True,
+    split_prices=(ADJUSTED, RAW),
     rows_per_page=MOST_BASE_BARS,
     fewer_rows={name: MOST_BASE_BARS // minutes for name, minutes in MINUTES_OF.items()},
     timeframes=tuple(MINUTES_OF),
@@ -68,7 +77,7 @@ class PolygonClient(HttpClient):
 
     def __init__(self, access: SourceAccess) -> None:
         super().__init__(access)
-        self._adjusted = "true" if access.options.get("adjusted") is True else "false"
+        self._adjusted = "true" if access.splits == ADJUSTED else "false"
         self._known: set[str] = set()
         self._lock = threading.Lock()
 
@@ -100,6 +109,14 @@ class PolygonClient(HttpClient):
             decided_ms=_decided_ms(answer.document, rows, answer.server_ms, timeframe),
             has_volume=is_unit,
         )
+
+    def splits(self, venue_symbol: str) -> list[Split]:
+        """All of a stock."""
+        document = self.get("/v3/reference/splits", {"ticker": venue_symbol, "limit": "1000"}).document
+        return [
+            split_on(POLYGON.source, row, "execution_date", "split_to", "split_from")
+            for row in _results(document, "/v3/reference/splits")
+        ]
 
     def _check_ticker(self, ticker: str) -> None:
         """Raise :class:`SymbolNotListed` for an unknown ticker; asked once."""

@@ -7,19 +7,22 @@ docs/write_a_source.md; `backfill.testing.source_contract` checks an implementat
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime, timezone
 from itertools import pairwise
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import requests
 
 from backfill.domain.intervals import Interval
 from backfill.domain.markets import Market
-from backfill.domain.timeframes import Timeframe
+from backfill.domain.splits import Split
+from backfill.domain.timeframes import DAY_MS, Timeframe
 from backfill.domain.venues import Venue
-from backfill.errors import RateLimited
+from backfill.errors import BadPayload, RateLimited
 
 TRIES = 3
 
@@ -58,6 +61,18 @@ def of_window(bars: Sequence[Bar], window: Interval, now_ms: int) -> list[Bar]:
     return [bar for bar in bars if bar is UNREADABLE_BAR or window.start <= bar.open_ms < window.end]
 
 
+def split_on(source: str, row: Any, date: str, new: str, old: str | None = None) -> Split:
+    """A split of a list, by the names of its columns; shares trade after it from the first session of its date on."""
+    try:
+        day_ms = round(datetime.strptime(row[date], "%Y-%m-%d").replace(tzinfo=timezone.utc).timestamp() * 1000)
+        ratio = float(row[new]) / (1.0 if old is None else float(row[old]))
+    except (ArithmeticError, KeyError, TypeError, ValueError) as error:
+        raise BadPayload(source, f"a split that cannot be read: {error!r:.80}") from error
+    if not 0 < ratio < math.inf:
+        raise BadPayload(source, f"a split that cannot be: {ratio}")
+    return Split(ratio, day_ms - 1, day_ms + DAY_MS)
+
+
 class BarsAnswer(NamedTuple):
     """The bars of one window, in the source's order, strangers and malformed ones included.
 
@@ -80,7 +95,8 @@ class SourceAccess:
 
     ``before_request`` takes a turn in the rate budget and may sleep or raise: call it before each request. ``on_limit``
     gets every :class:`RateLimited`. Login and password of the source's connection are ``api_key`` and ``api_secret``,
-    its extra's ``options`` the ``options``.
+    its extra's ``options`` the ``options``. ``splits``: whether prices of a stock are to be ``adjusted`` for splits or
+    ``raw``; None: it has none.
     """
 
     session: requests.Session
@@ -93,11 +109,30 @@ class SourceAccess:
     on_limit: Callable[[RateLimited], None] = lambda _: None
     sleep: Callable[[float], None] = time.sleep
     tries: int = TRIES
+    splits: str | None = None
 
     @property
     def key(self) -> str | None:
         """The one key of a source that has one: the password, else the login."""
         return self.api_secret or self.api_key
+
+
+@runtime_checkable
+class KnowsItsReach(Protocol):
+    """A client whose reach depends on more than the row, such as its plan."""
+
+    def serves_from_ms(self, timeframe: Timeframe) -> int | None:
+        """The oldest open time worth requesting now; None: no known bound. Asks nothing."""
+        ...
+
+
+@runtime_checkable
+class ListsSplits(Protocol):
+    """A client whose source lists splits."""
+
+    def splits(self, venue_symbol: str) -> list[Split]:
+        """All splits of a stock so far; raises an :class:`ExchangeError`."""
+        ...
 
 
 class CandleClient(Protocol):

@@ -9,8 +9,9 @@ failure comes back as an empty table and a line in the log, which nothing tells 
 - Reach: minutes of 7 days, other bars below a day of 60 days.
 - Hours of stocks open at half past and days of pairs at London's midnight: neither is on our grid. A day of a stock is
   that of its date, as with Alpha Vantage.
-- Prices are adjusted for splits, always. Bars without trades are nulls. The last row may be the latest trade, at its
-  own time. The volume of pairs is zero.
+- Prices are adjusted for splits, always, and never for dividends (``adjclose`` is, by which the package's
+  ``auto_adjust`` scales). Bars without trades are nulls. The last row may be the latest trade, at its own time. The
+  volume of pairs is zero.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from typing import Any, ClassVar
 from backfill.domain.asset_names import asset_of, named_market
 from backfill.domain.intervals import Interval
 from backfill.domain.markets import Market
+from backfill.domain.splits import ADJUSTED
 from backfill.domain.timeframes import Timeframe
 from backfill.domain.venues import StatusRules, Venue
 from backfill.errors import BadPayload, ExchangeError, RequestRefused, SymbolNotListed
@@ -50,6 +52,7 @@ YAHOO = Venue(
     client="registered",
     market_named=_market_named,
     spot=False,
+    split_prices=(ADJUSTED,),
     rows_per_page=7 * 1440,
     fewer_rows={"15m": 60 * 96, "30m": 60 * 48},
     reach_days={"1m": 7, "5m": 60, "15m": 60, "30m": 60},

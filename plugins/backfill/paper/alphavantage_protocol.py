@@ -20,6 +20,7 @@ from backfill.paper.protocol import (
     Cells,
     PlainRequests,
     Query,
+    dated,
     decimals_of,
     fixed_decimals,
     html_answer,
@@ -38,6 +39,8 @@ STOCK_NAMES = ("1. open", "2. high", "3. low", "4. close", "5. volume")
 
 def _days_in(body: Any) -> list[Cells]:
     """The days as rows: open time in ms, then the numbers."""
+    if "data" in body:
+        raise KeyError("splits are no days")
     days = next(body[name] for name in FUNCTIONS.values() if name in body)
     return [[_ms_of(label), *cells.values()] for label, cells in days.items()]
 
@@ -67,10 +70,16 @@ class AlphaVantageProtocol(PlainRequests):
         self._has_full = has_full
 
     def answer(self, market: PaperMarket, method: str, path: str, query: Query, now_ms: int) -> Answer:
-        """Answer the two functions."""
+        """Answer the two functions, and SPLITS."""
         key, function = query.get("apikey"), query.get("function", "")
         if not key:
             return json_answer({"Error Message": "the parameter apikey is invalid or missing."})
+        if function == "SPLITS":
+            known = market.splits.get(query.get("symbol", ""), ())
+            data = [
+                {"effective_date": dated(ms), "split_factor": f"{ratio:.4f}"} for ms, ratio in known if ms <= now_ms
+            ]
+            return json_answer({"symbol": query.get("symbol"), "data": data})
         if function not in FUNCTIONS:
             return json_answer({"Information": f"{THANKS}This is a premium endpoint. {PREMIUM}"})
         is_pair = function == "FX_DAILY"

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from backfill.domain.timeframes import DAY_MS, MINUTE_MS, TIMEFRAMES, Timeframe
+from backfill.domain.timeframes import DAY_MS, HOUR_MS, MINUTE_MS, TIMEFRAMES, Timeframe
 from backfill.paper.limits import Ban, HouseRules, PaperRefusal, RequestWindow
 from backfill.paper.market import Candles, Kind, PaperInstrument, PaperMarket, prices_of
 from backfill.paper.protocol import (
@@ -69,6 +69,9 @@ HOUSE_RULES = HouseRules(
 )
 
 
+# As recorded: fundingTime is a few milliseconds late.
+MAX_FUNDING, LATE_MS, USUAL_INTERVAL_MS = 1000, 3, 8 * HOUR_MS
+
 # Endpoints of USD-M, and the price that they are about.
 PRICE_KLINES = {"markPriceKlines": "mark", "indexPriceKlines": "index"}
 
@@ -93,6 +96,8 @@ class BinanceProtocol:
         try:
             if endpoint == "klines" or (endpoint in PRICE_KLINES and family.kind == "linear"):
                 return _klines(market, family, query, now_ms, PRICE_KLINES.get(endpoint))
+            if endpoint in FUNDING and family.kind == "linear":
+                return FUNDING[endpoint](market, query, now_ms)
             if endpoint == "exchangeInfo":
                 return json_answer(_exchange_info(market, family, now_ms))
             if endpoint == "time":
@@ -134,6 +139,39 @@ class BinanceProtocol:
 def _family(path: str) -> tuple[_Family | None, str]:
     root, _, endpoint = path.rpartition("/")
     return next((family for family in FAMILIES if family.root == root), None), endpoint
+
+
+def _linear(market: PaperMarket) -> dict[str, PaperInstrument]:
+    return spelled(market, lambda i: _symbol(i) if i.kind == "linear" else None)
+
+
+def _funding_rates(market: PaperMarket, query: Query, now_ms: int) -> Answer:
+    """Oldest first from ``startTime``, else the newest (Get Funding Rate History)."""
+    symbol = query.get("symbol", "")
+    instrument = _linear(market).get(symbol)
+    if instrument is None:
+        raise _BinanceError(-1121, "Invalid symbol.")
+    start_ms, end_ms = whole_number(query.get("startTime") or ""), whole_number(query.get("endTime") or "")
+    limit = min(whole_number(query.get("limit") or "") or 100, MAX_FUNDING)
+    past_ms = min(now_ms, FOREVER_MS if end_ms is None else end_ms) + 1
+    paid = market.funding(instrument.symbol, start_ms or 0, past_ms)
+    paid = paid[-limit:] if start_ms is None else paid[:limit]
+    rows = [
+        {"symbol": symbol, "fundingTime": ms + LATE_MS, "fundingRate": f"{rate:.8f}", "markPrice": ""}
+        for ms, rate in paid
+    ]
+    return json_answer(rows, symbol=instrument.symbol)
+
+
+def _funding_info(market: PaperMarket, query: Query, now_ms: int) -> Answer:
+    """Only contracts whose interval or caps were changed (Get Funding Rate Info)."""
+    interval_ms = next(ms for since_ms, ms in reversed(market.funding_intervals) if since_ms <= now_ms)
+    changed = list(_linear(market)) if interval_ms != USUAL_INTERVAL_MS else []
+    hours = interval_ms // HOUR_MS
+    return json_answer([{"symbol": symbol, "fundingIntervalHours": hours, "disclaimer": False} for symbol in changed])
+
+
+FUNDING = {"fundingRate": _funding_rates, "fundingInfo": _funding_info}
 
 
 def _klines(market: PaperMarket, family: _Family, query: Query, now_ms: int, price: str | None = None) -> Answer:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from types import MappingProxyType
 from typing import Literal
 
 import numpy as np
@@ -35,6 +36,7 @@ NO_CANDLES: Candles = np.empty(0, dtype=CANDLE)
 
 
 Kind = Literal["linear", "inverse", "spot"]
+FOREVER_MS = 10**15  # later than any bar
 SATOSHI = Decimal("0.00000001")
 
 
@@ -98,6 +100,9 @@ class PaperMarket(ABC):
     shows_running_bars: bool = True
     # From when on which interval holds between funding payments, oldest first.
     funding_intervals: Sequence[tuple[int, int]] = ((0, 8 * HOUR_MS),)
+
+    # Of stocks, oldest first: when it takes effect, and how many new shares come for an old one. Candles are as traded.
+    splits: Mapping[str, Sequence[tuple[int, float]]] = MappingProxyType({})
 
     def __init__(self, instruments: Sequence[PaperInstrument]) -> None:
         self._instruments = {instrument.symbol: instrument for instrument in instruments}
@@ -166,6 +171,38 @@ class PaperMarket(ABC):
             if len(found) >= limit or to_ms == end_ms:
                 return found[:limit]
             span_ms *= 2
+
+
+def split_adjusted(candles: Candles, splits: Sequence[tuple[int, float]], now_ms: int) -> Candles:
+    """The bars at the scale after all splits so far."""
+    adjusted = candles.copy()
+    for split_ms, ratio in splits:
+        if split_ms <= now_ms:
+            before = adjusted["open_ms"] < split_ms
+            for name in ("open", "high", "low", "close"):
+                adjusted[name][before] /= ratio
+            adjusted["base_volume"][before] *= ratio
+    return adjusted
+
+
+class SplitMarket(PaperMarket):
+    """A market whose stocks have been split: ``market`` is at the scale after all of ``splits``."""
+
+    def __init__(self, market: PaperMarket, splits: Mapping[str, Sequence[tuple[int, float]]]) -> None:
+        super().__init__(market.instruments)
+        self.shows_running_bars = market.shows_running_bars
+        self.splits = splits
+        self._market = market
+
+    def candles(self, symbol: str, timeframe: str, start_ms: int, end_ms: int, now_ms: int | None = None) -> Candles:
+        """See :meth:`PaperMarket.candles`; as traded."""
+        candles = self._market.candles(symbol, timeframe, start_ms, end_ms, now_ms)
+        backwards = [(split_ms, 1 / ratio) for split_ms, ratio in self.splits.get(symbol, ())]
+        return split_adjusted(candles, backwards, FOREVER_MS)
+
+    def describe(self) -> dict[str, object]:
+        """What is split, ready for JSON."""
+        return {"kind": "split", "of": self._market.describe(), "splits": dict(self.splits)}
 
 
 class Without(PaperMarket):

@@ -10,10 +10,10 @@ import re
 
 from backfill.domain.timeframes import MINUTE_MS, TIMEFRAMES, Timeframe
 from backfill.paper.limits import HouseRules, PaperRefusal, RequestWindow
-from backfill.paper.market import PaperInstrument, PaperMarket
-from backfill.paper.protocol import Answer, CandleWire, PlainRequests, Query, html_answer, json_answer, spelled
+from backfill.paper.market import PaperInstrument, PaperMarket, split_adjusted
+from backfill.paper.protocol import Answer, CandleWire, PlainRequests, Query, dated, html_answer, json_answer, spelled
 
-AGGS, TICKERS = "/v2/aggs/ticker/", "/v3/reference/tickers/"
+AGGS, TICKERS, SPLITS = "/v2/aggs/ticker/", "/v3/reference/tickers/", "/v3/reference/splits"
 _RANGE = re.compile(AGGS + r"(?P<ticker>[^/]+)/range/(?P<count>\d+)/(?P<unit>minute|hour)/(?P<from>\d+)/(?P<to>\d+)")
 MINUTES = {"minute": 1, "hour": 60}
 MOST_BASE_BARS, USUAL_BASE_BARS = 50_000, 5_000
@@ -56,6 +56,15 @@ class PolygonProtocol(PlainRequests):
             if ticker not in listed:
                 return json_answer({"status": "NOT_FOUND", "request_id": "paper", "message": "Ticker not found."}, 404)
             return json_answer({"status": "OK", "request_id": "paper", "results": {"ticker": ticker, "active": True}})
+        if path == SPLITS:
+            instrument = listed.get(query.get("ticker", ""))
+            known = market.splits.get(instrument.symbol, ()) if instrument else ()
+            rows = [
+                {"execution_date": dated(ms), "split_from": 1, "split_to": ratio, "ticker": query["ticker"]}
+                for ms, ratio in known
+                if ms <= now_ms
+            ]
+            return json_answer({"status": "OK", "request_id": "paper", "results": rows})
         found = _RANGE.fullmatch(path)
         if found is None:
             return json_answer({"status": "ERROR", "request_id": "paper", "error": "not found"}, 404)
@@ -89,8 +98,11 @@ class PolygonProtocol(PlainRequests):
         if len(page) > most:
             path = f"{AGGS}{asked['ticker']}/range/{asked['count']}/{asked['unit']}/{asked['from']}/{asked['to']}"
             host = self._next_host or ""
-            body["next_url"] = f"{host}{path}?cursor={int(page[most]['open_ms'])}&limit={limit}"
+            adjusted = "true" if body["adjusted"] else "false"
+            body["next_url"] = f"{host}{path}?cursor={int(page[most]['open_ms'])}&limit={limit}&adjusted={adjusted}"
             page = page[:most]
+        if body["adjusted"]:
+            page = split_adjusted(page, market.splits.get(instrument.symbol, ()), now_ms)
         names = {"v": "base_volume", "o": "open", "c": "close", "h": "high", "l": "low", "t": "open_ms"}
         columns = [page[column].tolist() for column in names.values()]
         body["queryCount"], body["resultsCount"] = len(page) * minutes, len(page)

@@ -12,12 +12,12 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from backfill.domain.timeframes import Timeframe
+from backfill.domain.timeframes import Timeframe, utc
 from backfill.paper.limits import HouseRules, PaperRefusal
+from backfill.paper.market import FOREVER_MS as FOREVER_MS
 from backfill.paper.market import Candles, PaperInstrument, PaperMarket
 
 Query = Mapping[str, str]
-FOREVER_MS = 10**15  # later than any bar
 
 
 class Answer(NamedTuple):
@@ -127,6 +127,11 @@ def html_answer(status: int, title: str) -> Answer:
 def spelled(market: PaperMarket, spelling: Callable[[PaperInstrument], str | None]) -> dict[str, PaperInstrument]:
     """The market's instruments by the exchange's names, without those spelled None."""
     return {name: instrument for instrument in market.instruments if (name := spelling(instrument)) is not None}
+
+
+def dated(at_ms: int) -> str:
+    """The UTC date: 2026-03-10."""
+    return f"{utc(at_ms):%Y-%m-%d}"
 
 
 def whole_number(text: str) -> int | None:

@@ -237,6 +237,7 @@ class DamagedMarket(PaperMarket):
     def __init__(self, market: PaperMarket, faults: list[Switched]) -> None:
         super().__init__(market.instruments)
         self.shows_running_bars = market.shows_running_bars
+        self.splits = market.splits
         self._market = market
         self._faults = faults
 

@@ -54,6 +54,7 @@ class VenueMarket(PaperMarket):
     ) -> None:
         super().__init__([listing.instrument for listing in listings])
         self.shows_running_bars = market.shows_running_bars
+        self.funding_intervals = market.funding_intervals
         self.market = market
         self.venue = venue
         self.difference_bp = difference_bp

@@ -10,7 +10,7 @@ import numpy as np
 
 from backfill.domain.timeframes import DAY_MS, HOUR_MS, MINUTE_MS, TIMEFRAMES
 from backfill.paper.limits import HouseRules, PaperRefusal, RequestWindow
-from backfill.paper.market import PaperInstrument, PaperMarket
+from backfill.paper.market import PaperInstrument, PaperMarket, split_adjusted
 from backfill.paper.protocol import (
     Answer,
     CandleWire,
@@ -93,6 +93,7 @@ class YahooProtocol(PlainRequests):
             said = f"Data doesn't exist for startDate = {start_s}, endDate = {end_s}"
             return _error(400, "Bad Request", said)
         page = market.candles(instrument.symbol, bar.name, start_ms, min(end_ms, now_ms + 1), now_ms)
+        page = split_adjusted(page, market.splits.get(instrument.symbol, ()), now_ms)
         grid = np.arange(bar.ceil(start_ms), min(end_ms, now_ms + 1), bar.step_ms)
         opens_ms = np.union1d(grid[grid >= bar.floor(instrument.listed_ms)], page["open_ms"])
         return _chart(page, opens_ms, instrument, bar.step_ms, now_ms)

@@ -68,7 +68,14 @@ def _with_a_listing(
         yield SymbolNotListed(name, window.symbol, found.reason)
         return
     asked = venue(name).of_kind(kind_of(window.symbol))
-    source = runtime.candle_source(asked, found.listing, found.market, window.timeframe, stands_in=name != allowed[0])
+    source = runtime.candle_source(
+        asked,
+        found.listing,
+        found.market,
+        window.timeframe,
+        stands_in=name != allowed[0],
+        splits=window.splits,
+    )
     try:
         yield source
     finally:

@@ -22,6 +22,7 @@ from backfill.sources.candle_source import CandlePage, CandleSource, PlansItsPag
 from backfill.sources.planned_answer import PageWalk, PlannedAnswer
 from backfill.sources.prove_silence import MAX_PAGES, SilenceProof
 from backfill.sources.request_budget import UNLIMITED, RunBudget
+from backfill.sources.split_watch import SplitWatch
 from backfill.sources.stop_request import ANSWER_GRACE_S, StopRequest
 from backfill.storage.candle_store import CandleStore, QuarantinedRow
 from backfill.storage.gap_fill_log import Requests
@@ -74,6 +75,9 @@ class SourceFetch:
         self._latency_ms = 0.0
         self._outcomes: Counter[str] = Counter()
         self._exhausted: list[tuple[Interval, CandlePage]] = []
+        self._watch = SplitWatch(store, window, source.name, self.source_id, self._timeframe)
+        self._writes_at_once = False
+        self._kept: list[PlannedAnswer] = []  # of a series that is replaced as a whole
         self._earlier: CandleFrame | None = None
 
     @property
@@ -107,11 +111,14 @@ class SourceFetch:
         waiting = deque(pages[: budget.most_requests])
         self.requests_planned, self.requests_left = len(waiting), len(pages) - len(waiting)
         asked: deque[Future[PlannedAnswer]] = deque()
+        sent: list[Interval] = []
         threads = ThreadPoolExecutor(pages_in_flight, thread_name_prefix=self._source.name)
         try:
             while waiting or asked:
                 while waiting and len(asked) < pages_in_flight and not budget.is_over:
-                    asked.append(threads.submit(walk.answer, waiting.popleft()))
+                    planned = waiting.popleft()
+                    sent.append(self._asked_by(planned))
+                    asked.append(threads.submit(walk.answer, planned))
                 if not asked:  # no time left for the waiting pages
                     self.requests_planned -= len(waiting)
                     self.requests_left += len(waiting)
@@ -121,18 +128,15 @@ class SourceFetch:
                     self.requests_left += 1
                     continue
                 self._outcomes[WRONG_TIMES] += answer.refused
-                try:
-                    for page in answer.pages:
-                        self._take(answer, page)
-                    if answer.error:
-                        raise answer.error
-                except (ExchangeError, PaginationStalled) as error:
-                    log.warning("%s %s: %s", self._window.symbol, self._window.timeframe, error)
-                    self.errors.append(error)
-                    if not isinstance(error, PAGE_ERRORS):
-                        waiting.clear()
+                if (error := self._received(answer)) and not isinstance(error, PAGE_ERRORS):
+                    waiting.clear()
+                elif len(self._kept) == 1:
+                    waiting = self._rest_of_series(askable, sent)
+                    walk = self._page_walk(askable, known)
         finally:
             threads.shutdown(wait=not budget.stop.is_asked, cancel_futures=True)
+        if self._kept:
+            self._replace_series()
         self._settle_exhausted()
         if pages:
             believe_silence(self._store, self._window, self.source_id)
@@ -174,6 +178,61 @@ class SourceFetch:
             self._window.closed,
             counts_forward=self._source.counts_forward,
         )
+
+    def _asked_by(self, page: PlannedPage) -> Interval:
+        page_ms = self._source.rows_per_page * self._timeframe.step_ms
+        return Interval(max(page.after_ms - page_ms, self._span.start), page.after_ms)
+
+    def _rest_of_series(self, askable: Sequence[Interval], sent: Sequence[Interval]) -> deque[PlannedPage]:
+        """The pages of all that is held or asked for, beyond those asked already, whatever the run's budget."""
+        kept = [*self._watch.kept, *askable]
+        self._span = Interval(min(self._span.start, *(one.start for one in kept)), self._span.end)
+        rest = difference(self._servable(kept), [*sent, *self._window.closed])
+        pages = plan_pages(rest, self._timeframe.step_ms, self._source.rows_per_page)
+        self.requests_planned, self.requests_left = len(sent) + len(pages), 0
+        return deque(pages)
+
+    def _received(self, answer: PlannedAnswer) -> ExchangeError | PaginationStalled | None:
+        """Store an answer, or keep it until a series that was split is here as a whole; its error, if any."""
+        error = answer.error
+        try:
+            if self._watch.shows_a_split(answer.pages):
+                self._kept.append(answer)
+            else:
+                self._take_all(answer)
+        except (ExchangeError, PaginationStalled) as raised:
+            error = raised
+        if error:
+            log.warning("%s %s: %s", self._window.symbol, self._window.timeframe, error)
+            self.errors.append(error)
+        return error
+
+    def _take_all(self, answer: PlannedAnswer) -> None:
+        for page in answer.pages:
+            self._take(answer, page)
+
+    def _replace_series(self) -> None:
+        """Store all pages at the new scale in one transaction; none if one is lacking."""
+        if self.errors or self.requests_left:
+            log.warning("%s %s: not all of it could be read again", self._window.symbol, self._window.timeframe)
+            return
+        before = (self.rows, self._latency_ms, Counter(self._outcomes))
+
+        def write() -> None:
+            self.rows, self._latency_ms, self._outcomes = before[0], before[1], Counter(before[2])
+            self._exhausted.clear()
+            for answer in self._kept:
+                self._take_all(answer)
+            self.rows += self._watch.settle(self._fill_run_id)
+
+        self._writes_at_once = True
+        try:
+            self._store.in_page_transaction(write)
+        except (ExchangeError, PaginationStalled) as error:
+            log.warning("%s %s: %s", self._window.symbol, self._window.timeframe, error)
+            self.errors.append(error)
+        finally:
+            self._writes_at_once = False
 
     def _in_order(self, pages: list[PlannedPage]) -> list[PlannedPage]:
         """Pages that will soon have left the source's reach, the oldest first; then the newest."""
@@ -277,7 +336,7 @@ class SourceFetch:
             self._log.count(self._fill_run_id, self._source.name, stored, self._timeframe.step_ms, self.asked_so_far)
             return stored
 
-        stored = self._store.in_page_transaction(write)
+        stored = write() if self._writes_at_once else self._store.in_page_transaction(write)
         self.rows += stored.inserted + stored.revised
         log.info("%s", self._in_words(page, stored))
 

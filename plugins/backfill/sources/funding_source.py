@@ -15,18 +15,23 @@ AskForFunding = Callable[[int], tuple[Sequence[tuple[Any, Any]], int | None]]
 
 
 class FundingPage(NamedTuple):
-    """Payments before ``before_ms``, oldest first; none: nothing is older. ``now_ms``: the venue's clock, or ours."""
+    """Payments from ``from_ms`` (None: the first) to ``before_ms``, oldest first; none: there are none.
+
+    ``now_ms``: the venue's clock, or ours.
+    """
 
     before_ms: int
+    from_ms: int | None
     events: list[FundingEvent]
     now_ms: int
 
 
 class FundingSource:
-    """Checks each answer: times before the cursor, each once, and numbers."""
+    """Checks each answer: times before the cursor, each once, and numbers. ``span_ms``: how long a page is at most."""
 
-    def __init__(self, name: str, ask: AskForFunding) -> None:
+    def __init__(self, name: str, ask: AskForFunding, span_ms: int | None = None) -> None:
         self.name = name
+        self._span_ms = span_ms
         self.requests_made = 0
         self._ask = ask
 
@@ -40,7 +45,10 @@ class FundingSource:
         events = sorted(event for event in paid.values() if event.funding_ms < before_ms)
         if rows and not events:
             raise PaginationStalled(self.name, before_ms, min(paid))
-        return FundingPage(before_ms, events, server_ms if server_ms is not None else round(time.time() * 1000))
+        from_ms = None if self._span_ms is None else before_ms - self._span_ms
+        return FundingPage(
+            before_ms, from_ms, events, server_ms if server_ms is not None else round(time.time() * 1000)
+        )
 
     def _event(self, row: tuple[Any, Any]) -> FundingEvent:
         try:

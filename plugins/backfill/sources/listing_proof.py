@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
 
+from backfill.domain.asset_names import asset_of
 from backfill.domain.markets import Market
 from backfill.domain.price_kinds import contract_of, kind_of
 from backfill.domain.symbols import (
@@ -44,6 +45,7 @@ CLOSES_COMPARED = 200
 # Values of proved_by beside the names of sources.
 PRIMARY, IDENTITY = "primary", "identity"
 ARCHIVES_OF = {known.archive_of: [known.source] for known in VENUES.values() if known.archive_of}
+NAMED = ListingProof(0, None, True, "a pair of currencies is what its two codes say")
 DEFINES = ListingProof(0, None, True, "the primary source defines the series")
 
 
@@ -147,6 +149,9 @@ class ListingProver:
                 proof = prove(other.closes, candidate.closes)
                 if proof.ok:
                     return proof, venue.source
+        asset = asset_of(self._instrument.symbol)
+        if proof.median_ratio is None and asset is not None and asset.kind == "pair":
+            return NAMED, IDENTITY  # until the primary source has candles
         return proof, None
 
     def _found(self, venue: Venue) -> tuple[Listing, Market] | Refusal:
@@ -168,7 +173,8 @@ class ListingProver:
             return found
         listing, market = found
         asked = venue.of_kind(kind_of(self._window.symbol))
-        page = self._page(venue, self._runtime.candle_source(asked, listing, market, self._window.timeframe))
+        name, splits = self._window.timeframe, self._window.splits
+        page = self._page(venue, self._runtime.candle_source(asked, listing, market, name, splits=splits))
         closes = dict(zip(page.candles["open_ms"].tolist(), page.candles["close"].tolist(), strict=True))
         return Candidate(venue.source, listing, market, closes)
 

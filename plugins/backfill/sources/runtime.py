@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from functools import cached_property, partial
-from typing import Any
+from typing import Any, TypeVar
 
 import requests
 from requests.adapters import HTTPAdapter
@@ -39,6 +40,8 @@ from backfill.storage.candle_store import CandleStore
 from backfill.storage.database import connect
 from backfill.storage.rate_budget import PauseCheck
 
+T = TypeVar("T")
+
 # Threads beyond this wait for a socket.
 POOLED_SOCKETS = 64
 
@@ -66,6 +69,7 @@ class Runtime:
         self._opened = ExitStack()
         self._budgets: dict[str, PauseCheck] = {}
         self._sessions: dict[str, requests.Session] = {}
+        self._funding_asked_s: dict[str, float] = {}
         self._lock = threading.Lock()
 
     def __enter__(self) -> Runtime:
@@ -114,16 +118,23 @@ class Runtime:
         return self._blofin_client(tries) if kind == "blofin" else self._ccxt_client(venue(source), tries=tries)
 
     def candle_source(
-        self, of_venue: Venue, listing: Listing, market: Market | None, timeframe_name: str, *, stands_in: bool = True
+        self,
+        of_venue: Venue,
+        listing: Listing,
+        market: Market | None,
+        timeframe_name: str,
+        *,
+        stands_in: bool = True,
+        splits: str | None = None,
     ) -> CandleSource:
-        """A source for ``listing``; the caller closes it."""
+        """A source for ``listing``; the caller closes it. ``splits``: which prices of a stock are asked for."""
         bars, rows = timeframe(timeframe_name), self._rows_of(of_venue, timeframe_name)
         if of_venue.client == "blofin":
             return BlofinSource(self._blofin_client(), rows, self.settle_ms, listing, of_venue.kind)
         if of_venue.client == "archive":
             return ArchiveSource(self._archive_client(of_venue.source), listing, bars)
         if of_venue.client == "registered":
-            asked = self._registered_client(of_venue.source)
+            asked = self._registered_client(of_venue.source, splits=splits)
             return WindowSource(of_venue, asked, listing, bars, self.settle_ms, rows_per_page=rows, stands_in=stands_in)
         client = self._ccxt_client(of_venue, [market] if market else ())
         return CcxtSource(client, listing, bars, self.settle_ms, rows_per_page=rows, stands_in=stands_in)
@@ -134,7 +145,20 @@ class Runtime:
             return partial(_blofin_funding, self._blofin_client(), listing.venue_symbol)
         client = self._ccxt_client(of_venue, [market] if market else ())
         self._opened.callback(client.close)
-        return partial(client.funding, listing.venue_symbol)
+        return partial(self._paced, of_venue, client.funding, listing.venue_symbol)
+
+    def funding_interval_ms(self, of_venue: Venue, listing: Listing, market: Market | None) -> int:
+        """The interval that the venue names now, where it lists them."""
+        client = self._ccxt_client(of_venue, [market] if market else ())
+        with closing(client):
+            return self._paced(of_venue, client.funding_interval_ms, listing.venue_symbol)
+
+    def _paced(self, of_venue: Venue, ask: Callable[..., T], *asked: Any) -> T:
+        """Ask about funding no sooner after the last time than the venue permits."""
+        due_s = self._funding_asked_s.get(of_venue.source, 0.0) + of_venue.funding_spacing_ms / 1000
+        self.stop.sleep(max(0.0, due_s - time.monotonic()))
+        self._funding_asked_s[of_venue.source] = time.monotonic()
+        return ask(*asked)
 
     def _ccxt_client(self, of_venue: Venue, markets: Sequence[Market] = (), *, tries: int = TRIES) -> CcxtClient:
         """Loads no markets if given some."""
@@ -184,7 +208,7 @@ class Runtime:
             timeout_s=connection.timeout_s or self.settings.http_timeout_s,
         )
 
-    def _registered_client(self, source: str, *, tries: int = TRIES) -> CandleClient:
+    def _registered_client(self, source: str, *, tries: int = TRIES, splits: str | None = None) -> CandleClient:
         connection, budget, registered = self._connection_of(source), self._budget(source), registered_source(source)
         if not isinstance(registered, RegisteredSource):
             raise ConfigurationError(f"source {source!r}: its entry point names no RegisteredSource")
@@ -199,6 +223,7 @@ class Runtime:
             on_limit=budget.pause,
             sleep=self.stop.sleep,
             tries=tries,
+            splits=splits,
         )
         return registered.open(access)
 

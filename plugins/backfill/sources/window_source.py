@@ -6,10 +6,11 @@ import time
 
 from backfill.domain.candle_rules import open_time_was_not_asked_for
 from backfill.domain.intervals import Interval
+from backfill.domain.splits import Split
 from backfill.domain.symbols import Listing
 from backfill.domain.timeframes import Timeframe
 from backfill.domain.venues import Venue
-from backfill.exchanges.source_contract import CandleClient
+from backfill.exchanges.source_contract import CandleClient, KnowsItsReach, ListsSplits
 from backfill.frames.bar_frame import bar_frame
 from backfill.sources.candle_source import CandlePage, is_over, refuse_times, sift_page
 
@@ -55,7 +56,13 @@ class WindowSource:
 
     def serves_from_ms(self) -> int | None:
         """The oldest open time that the source serves now; None: unknown."""
+        if isinstance(self._client, KnowsItsReach):
+            return self._client.serves_from_ms(self._timeframe)
         return self._venue.oldest_open_ms(self._timeframe.step_ms, round(time.time() * 1000))
+
+    def splits(self) -> list[Split]:
+        """The splits that the source lists; none where it has no list."""
+        return self._client.splits(self._listing.venue_symbol) if isinstance(self._client, ListsSplits) else []
 
     def ask(self, symbol: str, timeframe: Timeframe, after_ms: int) -> CandlePage:
         """The page of bars just before ``after_ms``."""

@@ -41,6 +41,7 @@ from backfill.storage.segments import SegmentLedger
 from backfill.storage.series import SERIES_LOCK, OpenWork, Selection, SeriesWindow, StoredPage
 from backfill.storage.silences import Silences
 from backfill.storage.source_health import SourceHealth
+from backfill.storage.splits import SplitLog
 from backfill.storage.wishes import WishList
 
 if TYPE_CHECKING:
@@ -108,6 +109,11 @@ class CandleStore:
     def funding(self) -> FundingLedger:
         """Funding payments."""
         return FundingLedger(self.connection)
+
+    @cached_property
+    def splits(self) -> SplitLog:
+        """Splits of instruments."""
+        return SplitLog(self.connection)
 
     @cached_property
     def findings(self) -> FindingsLog:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import NamedTuple
 
@@ -102,6 +103,13 @@ class SeriesChecks:
         with translated_errors():
             rows = self._connection.execute(query("sources/select_spot_sources"), params).fetchall()
         return [int(source_id) for (source_id,) in rows]
+
+    def series_of(self, symbols: Sequence[str]) -> dict[str, int]:
+        """Other instruments' series of the same timeframe that hold anything, by symbol."""
+        params = {"symbols": list(symbols), "timeframe": self._window.timeframe}
+        with translated_errors():
+            rows = self._connection.execute(query("series/select_kept_series"), params).fetchall()
+        return {str(symbol): int(series_id) for symbol, series_id in rows}
 
     def open_problems(self) -> OpenProblems:
         """What in the window needs a person."""

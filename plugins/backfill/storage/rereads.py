@@ -17,7 +17,16 @@ from backfill.storage.series import SeriesWindow
 # Only the audit looks for these.
 AUDIT_KINDS = ("broken_candle", "timeframes")
 # What is wrong with bars that are stored.
-BAR_KINDS = (*AUDIT_KINDS, "cross_source", "flat_bars", "price_jump", "hour_shift", "wrong_scale", "wrong_instrument")
+BAR_KINDS = (
+    *AUDIT_KINDS,
+    "cross_source",
+    "flat_bars",
+    "price_jump",
+    "hour_shift",
+    "wrong_scale",
+    "wrong_instrument",
+    "price_basis",
+)
 
 
 class Reread(NamedTuple):

@@ -40,6 +40,7 @@ class SeriesWindow(NamedTuple):
     """A series and the half-open span that must be complete (ms, on its grid).
 
     ``is_pruned``: a retention removes what lies before. ``closed``: bars outside the market's hours.
+    ``splits``: whether prices are adjusted for them or raw; None: it has none.
     """
 
     series_id: int
@@ -55,6 +56,7 @@ class SeriesWindow(NamedTuple):
     roll_up: bool = False
     is_pruned: bool = False
     closed: Sequence[Interval] = ()
+    splits: str | None = None
 
 
 class OpenWork(NamedTuple):

@@ -59,7 +59,14 @@ class WishList:
             self._connection.execute(query("instruments/name_instruments"), {"symbols": symbols})
             self._connection.execute(query("series/declare_series"), params)
             names = {name for wish in wishes for name in wish.sources}
-            reaches = [{"id": source_id(name), "reach_bars": venue(name).serves_bars} for name in sorted(names)]
+            reaches = [
+                {
+                    "id": source_id(name),
+                    "reach_bars": venue(name).serves_bars,
+                    "reach_by_timeframe": venue(name).bars_by_timeframe,
+                }
+                for name in sorted(names)
+            ]
             self._connection.execute(query("sources/describe_sources"), {"sources": Jsonb(reaches)})
 
 

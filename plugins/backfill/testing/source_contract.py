@@ -14,16 +14,17 @@ import math
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import numpy as np
 import pytest
 import requests
 
+from backfill.domain.asset_names import asset_of
 from backfill.domain.candle_columns import PRICES
 from backfill.domain.intervals import Interval
 from backfill.domain.page_plan import plan_pages
+from backfill.domain.splits import ADJUSTED
 from backfill.domain.symbols import Listing, Refusal, find_listing, named_markets
 from backfill.domain.timeframes import TIMEFRAMES, Timeframe
 from backfill.domain.timeframes import timeframe as timeframe_named
@@ -37,19 +38,20 @@ from backfill.errors import (
     RequestRefused,
     SymbolNotListed,
 )
-from backfill.exchanges.source_contract import RegisteredSource, SourceAccess
+from backfill.exchanges.source_contract import RegisteredSource
 from backfill.paper.coins import LIQUID_COINS
 from backfill.paper.limits import NO_LIMITS
-from backfill.paper.market import Candles, PaperMarket
+from backfill.paper.market import Candles, PaperMarket, SplitMarket
 from backfill.paper.protocol import ExchangeProtocol
 from backfill.paper.server import PaperExchange
 from backfill.paper.synthetic_market import SyntheticMarket
 from backfill.sources.candle_source import CandlePage, CandleSource, silent_in
 from backfill.sources.window_source import WindowSource
+from backfill.testing.bench import KEY as KEY
+from backfill.testing.bench import Bench as Bench
 
 NOW_MS = 1_773_144_030_000  # 2026-03-10T12:00:30Z, a Tuesday, in the middle of a minute
 SETTLE_MS = 5_000
-KEY = "paper-key-5c1e"
 PAGE = 120  # rows, where a full page is not needed
 # What each fault of the paper exchange must be raised as.
 FAULTS: dict[str, type[ExchangeError]] = {
@@ -74,36 +76,6 @@ PAGE_FAULTS: tuple[tuple[str, dict[str, Any]], ...] = (
     ("moved", {"by": "+400d"}),
     ("garbled", {"value": "text"}),
 )
-
-
-@dataclass
-class Bench:
-    """One source against its paper exchange.
-
-    ``turns`` counts turns in the rate budget, ``limits`` holds what was reported to it. ``timeout_s`` is a request's.
-    """
-
-    exchange: PaperExchange
-    session: requests.Session
-    turns: int = 0
-    limits: list[RateLimited] = field(default_factory=list)
-    timeout_s: float = 60.0
-
-    def take_turn(self) -> None:
-        """One turn in the rate budget."""
-        self.turns += 1
-
-    def access(self, **given: Any) -> SourceAccess:
-        """What the runtime hands a client."""
-        defaults = {"api_secret": KEY, "timeout_s": self.timeout_s}
-        return SourceAccess(
-            session=self.session,
-            base_url=self.exchange.url,
-            before_request=self.take_turn,
-            on_limit=self.limits.append,
-            sleep=lambda _: None,
-            **{**defaults, **given},
-        )
 
 
 class SourceContract:
@@ -388,6 +360,31 @@ class SourceContract:
         assert bench.exchange.requests.by_fault[fault], "the paper exchange's wire must name its rows"
         assert bad_ms not in page.candles["open_ms"].tolist()
         assert not page.is_clean or (page.broken and not any(s.start <= bad_ms < s.end for s in self.silent(page)))
+
+    # -- splits
+
+    def test_prices_of_a_stock_are_as_they_are_asked_for(self) -> None:
+        """Before a split adjusted for it, or as traded; a list of splits names it."""
+        asset, served = asset_of(self.our_name or self.symbol), self.venue_of().split_prices
+        if not served or asset is None or asset.kind != "stock":
+            pytest.skip("no stock, or its row says nothing of splits")
+        step_ms = self.step.step_ms
+        split_ms = timeframe_named("1d").floor(NOW_MS - 30 * step_ms)
+        adjusted = self.market()
+        as_traded = SplitMarket(adjusted, {self.symbol: [(split_ms, 4.0)]})
+        with self.paper(as_traded, clock=lambda: NOW_MS, limits=NO_LIMITS) as exchange, requests.Session() as session:
+            bench = Bench(exchange, session)
+            for wish in served:
+                with self.source(bench, splits=wish) as source:
+                    page = self.ask(source, split_ms + 20 * step_ms)
+                    listed = source.splits() if isinstance(source, WindowSource) else []
+                market = adjusted if wish == ADJUSTED else as_traded
+                start_ms = split_ms + (20 - source.rows_per_page) * step_ms
+                true = market.candles(self.symbol, self.step.name, start_ms, split_ms + 20 * step_ms)
+                assert page.candles["open_ms"].tolist() == true["open_ms"].tolist()
+                for column, of_market in (("close", "close"), ("low", "low"), ("volume", "base_volume")):
+                    np.testing.assert_allclose(page.candles[column], true[of_market], rtol=1e-3, err_msg=wish)
+                assert [(one.ratio, one.after_ms) for one in listed] in ([], [(4.0, split_ms - 1)])
 
     # -- limits and keys
 

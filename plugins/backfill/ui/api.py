@@ -14,7 +14,7 @@ from pydantic import AfterValidator, AwareDatetime
 
 from backfill.domain.chart_buckets import bucket_ms
 from backfill.domain.timeframes import DAY_MS, FIRST_MONDAY_MS, TIMEFRAMES, utc
-from backfill.domain.venues import REACH_MARGIN_BARS, venue
+from backfill.domain.venues import venue
 from backfill.errors import ConfigurationError
 from backfill.jobs.fill.progress import progress
 from backfill.jobs.status.explain_candle import explain_candle
@@ -338,8 +338,8 @@ def _gap(row: dict[str, Any]) -> answers.GapRow:
 
 
 def _leaves_reach(source: str, gap_start: datetime, step_ms: int) -> datetime | None:
-    bars = venue(source).reach_bars
-    return None if bars is None else gap_start + timedelta(milliseconds=step_ms * (bars - REACH_MARGIN_BARS))
+    bars = venue(source).bars_served(step_ms)
+    return None if bars is None else gap_start + timedelta(milliseconds=step_ms * bars)
 
 
 def _span_ms(head: dict[str, Any], at: datetime, start: datetime | None, end: datetime | None) -> tuple[int, int]:

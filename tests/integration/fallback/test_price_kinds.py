@@ -13,26 +13,29 @@ from backfill.domain.price_kinds import contract_of, kind_of
 from backfill.domain.timeframes import utc
 from backfill.jobs.fill.fill_universe import windows_to_fill
 from backfill.jobs.maintain.audit import audit
+from backfill.jobs.validate.validate_series import ValidationReport
 from backfill.jobs.validate.validate_universe import validate_universe
 from backfill.paper.coins import LIQUID_COINS
 from backfill.paper.market import prices_of
 from backfill.paper.synthetic_market import SyntheticMarket
 from backfill.storage.candle_store import CandleStore
+from backfill.storage.series import SeriesWindow
 from integration.exchange import WHO, candles_in_database, punch
 from integration.fallback.conftest import Open, Venues
 from integration.fallback.fills import run, sources_stored
-from integration.helpers import HOUR_MS, ms, one, opens, rows
+from integration.helpers import HOUR_MS, moment, ms, one, opens, rows
 
 COINS = LIQUID_COINS[:20]
 SINCE, UNTIL = "2026-03-10T08:00Z", "2026-03-10T10:30Z"
+LONG_SINCE = "2026-03-10T03:00Z"
 MARKET = SyntheticMarket(coins=COINS)
 
 
-def settings_for(folder: Path, symbols: list[str], *sources: str) -> Settings:
+def settings_for(folder: Path, symbols: list[str], *sources: str, since: str = SINCE) -> Settings:
     file = folder / "universe.yaml"
     file.write_text(
         f"instruments: [{', '.join(symbols)}]\nsources: [{', '.join(sources)}]\n"
-        f"timeframes: {{1m: {{since: {SINCE}, until: {UNTIL}}}}}\n"
+        f"timeframes: {{1m: {{since: {since}, until: {UNTIL}}}}}\n"
     )
     return Settings(universe=file)
 
@@ -120,3 +123,49 @@ def test_a_series_without_volume_is_validated_and_audited_without_a_finding(
 
     assert rows(store.connection, "SELECT kind, verdict FROM backfill.findings WHERE status = 'open'") == []
     assert one(store.connection, "SELECT count(*) FROM backfill.candles") == 300
+
+
+def test_a_mark_price_is_compared_with_index_and_trades(store: CandleStore, venues: Venues, tmp_path: Path) -> None:
+    names = ["BTC-USDT", "BTC-USDT.index", "BTC-USDT.mark"]
+    venues.settings = settings_for(tmp_path, names, "blofin", since=LONG_SINCE)
+    with venues.open_runtime() as runtime:
+        trade, index, mark = windows_to_fill(runtime)
+    run(venues, [trade, index, mark])
+
+    def validated(*windows: SeriesWindow) -> dict[str, ValidationReport]:
+        with venues.open_runtime() as runtime:
+            at = utc(mark.end_ms + HOUR_MS)
+            return {one.symbol: one for one in validate_universe(runtime, windows, WHO, Validation(), at=at)}
+
+    def spoil(open_time: str, source: str) -> None:
+        spoiled = (
+            "UPDATE backfill.candles SET (open, high, low, close) = (1.01*open, 1.01*high, 1.01*low, 1.01*close), "
+            "source_id = %s WHERE series_id = %s AND open_time = %s"
+        )
+        store.connection.execute("SET session_replication_role = replica")
+        store.connection.execute(spoiled, (store.source_id(source), mark.series_id, open_time))
+        store.connection.execute("RESET session_replication_role")
+
+    reports = validated(trade, index, mark)
+    assert [report.open_findings for report in reports.values()] == [{}, {}, {}]
+    assert reports["BTC-USDT"].resolves_pct == {}
+    assert sorted(reports["BTC-USDT.mark"].resolves_pct) == ["BTC-USDT", "BTC-USDT.index"]
+    assert 0 < max(reports["BTC-USDT.mark"].resolves_pct.values()) < 0.5
+
+    # What the exchange corrects is mended; what a person has put there stays, and is told.
+    spoil("2026-03-10T06:00Z", "blofin")
+    spoil("2026-03-10T07:00Z", "manual")
+    assert validated(mark)["BTC-USDT.mark"].open_findings == {"price_basis": 1}
+    found = (
+        "SELECT verdict, start_time, detail->>'beside' FROM backfill.findings "
+        "WHERE kind = 'price_basis' AND status = %s"
+    )
+    ((verdict, at, beside),) = rows(store.connection, found, ("open",))
+    assert (verdict, at, beside in names[:2]) == ("disagree", moment("2026-03-10T07:00"), True)
+    assert one(store.connection, "SELECT count(*) FROM backfill.revisions") == 1
+    assert validated(index)["BTC-USDT.index"].open_findings == {}  # it agrees with the trades
+
+    # Beside one other price alone either may be wrong.
+    store.connection.execute("DELETE FROM backfill.candles WHERE series_id = %s", (index.series_id,))
+    assert validated(mark)["BTC-USDT.mark"].open_findings == {}
+    assert [row[0] for row in rows(store.connection, found, ("open",))] == ["suspect"]

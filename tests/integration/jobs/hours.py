@@ -14,7 +14,7 @@ from backfill.paper.given_market import GivenMarket
 from backfill.paper.market import CANDLE, Candles
 from integration.helpers import DAY_MS, MINUTE_MS, ms
 
-NEW_YORK = ZoneInfo("America/New_York")
+NEW_YORK, LONDON = ZoneInfo("America/New_York"), ZoneInfo("Europe/London")
 HOLIDAYS = {date(2025, 11, 27), date(2025, 12, 25), date(2026, 1, 1), date(2026, 1, 19), date(2026, 2, 16)}
 HALF_DAYS = {date(2025, 11, 28), date(2025, 12, 24)}
 UNIVERSE = """
@@ -36,8 +36,12 @@ def days(since: str, until: str) -> list[date]:
     return [first + timedelta(days=n) for n in range((past - first).days)]
 
 
+def local_ms(zone: ZoneInfo, day: date, hour: int, minute: int = 0) -> int:
+    return round(datetime.combine(day, time(hour, minute), tzinfo=zone).timestamp() * 1000)
+
+
 def new_york_ms(day: date, hour: int, minute: int = 0) -> int:
-    return round(datetime.combine(day, time(hour, minute), tzinfo=NEW_YORK).timestamp() * 1000)
+    return local_ms(NEW_YORK, day, hour, minute)
 
 
 def traded_minutes(symbol: str, since: str, until: str) -> set[int]:
@@ -50,6 +54,13 @@ def traded_minutes(symbol: str, since: str, until: str) -> set[int]:
             for day in days(since, until)
             if day.weekday() < 5 and day not in HOLIDAYS
             for open_ms in range(new_york_ms(day, 9, 30), new_york_ms(day, 13 if day in HALF_DAYS else 16), MINUTE_MS)
+        }
+    if symbol == "VOD":
+        return {
+            open_ms
+            for day in days(since, until)
+            if day.weekday() < 5
+            for open_ms in range(local_ms(LONDON, day, 8), local_ms(LONDON, day, 16, 30), MINUTE_MS)
         }
     if symbol == "EUR_USD":
         sundays = [day for day in days("2025-09-07", "2026-04-01") if day.weekday() == 6]

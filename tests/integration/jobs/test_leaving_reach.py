@@ -187,3 +187,20 @@ def test_a_declaration_writes_down_how_far_each_source_reaches(store: CandleStor
         == {"hyperliquid": 4990, "okx": None, "gate": 9990}
     )
     assert one(store.connection, "SELECT count(*) FROM backfill.series") == 1
+
+
+def test_a_source_may_reach_back_by_timeframe(store: CandleStore) -> None:
+    """Yahoo has 7 days of minutes, and days to the listing."""
+    wishes = [
+        SeriesWish("AAPL", name, 10 * DAY_MS, None, None, None, ("yfinance",), False, calendar=None, splits="adjusted")
+        for name in ("1m", "15m", "1d")
+    ]
+    store.wishes.declare(wishes, store.source_id)
+    names = "SELECT reach_by_timeframe FROM backfill.sources WHERE name = 'yfinance'"
+    assert one(store.connection, names) == {"1m": 10_070, "5m": 17_270, "15m": 5_750, "30m": 2_870}
+    for window in store.windows(Selection(utc(NOW_MS), symbols=["AAPL"])):
+        lacking(store, window, Interval(window.start_ms, window.end_ms))
+
+    # Of ten days of minutes the oldest 4330 are out of reach, and in two days 2880 more will be.
+    told = said(store, symbol="AAPL")
+    assert [(one.timeframe, one.bars) for one in told] == [("1m", 2880)]

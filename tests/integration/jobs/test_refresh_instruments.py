@@ -110,14 +110,20 @@ def test_what_was_never_listed_has_no_history_to_log(refresh: Refresh) -> None:
     assert refresh("BTC-USDT", "NEVER-USDT") == [("NEVER-USDT", "listed", None, "live")]
 
 
-def test_a_coin_that_goes_as_another_scale_of_it_comes_is_called_renamed(refresh: Refresh) -> None:
+def test_a_coin_that_goes_as_another_scale_of_it_comes_is_called_renamed(refresh: Refresh, store: CandleStore) -> None:
     refresh("BTC-USDT", "BONK-USDT", "SATS-USDT", "CAT-USDT", "ONE-USDT")
+    old = wanted_series(store, "BONK-USDT")
+    store_bars(store, old, candles(opens(old.start_ms, old.end_ms)))
+    wanted_series(store, "1000BONK-USDT")
 
     logged = refresh("BTC-USDT", "1000BONK-USDT", "1000SATS-USDT", "10000SATS-USDT", "DOG-USDT", "1000ONE-USDC")
 
     assert [row for row in logged if row[1] == "renamed"] == [("BONK-USDT", "renamed", "BONK-USDT", "1000BONK-USDT")]
     assert {row[0] for row in logged if row[1] == "delisted"} == {"BONK-USDT", "SATS-USDT", "CAT-USDT", "ONE-USDT"}
     assert len([row for row in logged if row[1] == "listed"]) == 5
+    # A hint for a person: no history is carried over.
+    held = "SELECT i.symbol FROM backfill.series AS s JOIN backfill.instruments AS i ON i.id = s.instrument_id WHERE "
+    assert rows(store.connection, held + "s.held <> '{}'") == [("BONK-USDT",)]
 
 
 def test_refreshes_at_once_log_each_change_once(store: CandleStore, database_uri: str, refresh: Refresh) -> None:

@@ -9,16 +9,18 @@ import pytest
 from backfill.domain.intervals import Interval
 from backfill.domain.timeframes import DAY_MS, TIMEFRAMES
 from backfill.errors import RateLimited, RequestRefused
-from backfill.exchanges.alphavantage import SOURCE
+from backfill.exchanges.alphavantage import SOURCE, AlphaVantageClient
 from backfill.paper.alphavantage_protocol import AlphaVantageProtocol
 from backfill.paper.coins import STOCKS_AND_CURRENCIES
 from backfill.paper.market import PaperMarket
 from backfill.paper.protocol import Answer, json_answer
 from backfill.paper.synthetic_market import SyntheticMarket
+from backfill.sources.candle_source import CandleSource
 from backfill.testing.source_contract import KEY, NOW_MS, SourceContract
 
 MARKET = SyntheticMarket(coins=STOCKS_AND_CURRENCIES)
 DAY = TIMEFRAMES["1d"]
+FULL = {"outputsize": "full"}
 TODAY_MS = NOW_MS - NOW_MS % DAY_MS
 
 
@@ -32,10 +34,13 @@ class TestStock(SourceContract):
     def market(self) -> PaperMarket:
         return MARKET
 
+    def open_source(self, *args: Any, **access: Any) -> CandleSource:
+        return super().open_source(*args, options=FULL, **access)
+
 
 def test_a_whole_history_takes_one_request_after_the_newest_page() -> None:
     with TestStock().bench_at() as bench:
-        client = SOURCE.open(bench.access())
+        client = SOURCE.open(bench.access(options=FULL))
         for page in range(8):
             end_ms = TODAY_MS - 90 * page * DAY_MS
             answer = client.bars("AAPL", DAY, Interval(end_ms - 90 * DAY_MS, end_ms))
@@ -54,7 +59,7 @@ def test_what_the_plan_lacks_is_refused_and_pauses_nothing() -> None:
         protocol = staticmethod(lambda: AlphaVantageProtocol(has_full=False))
 
     with Free().bench_at() as bench:
-        client = SOURCE.open(bench.access())
+        client = SOURCE.open(bench.access(options=FULL))
         assert client.bars("AAPL", DAY, Interval(TODAY_MS - 90 * DAY_MS, TODAY_MS)).bars
         with pytest.raises(RequestRefused, match="not in the plan"):
             client.bars("AAPL", DAY, Interval(TODAY_MS - 180 * DAY_MS, TODAY_MS - 90 * DAY_MS))
@@ -62,6 +67,23 @@ def test_what_the_plan_lacks_is_refused_and_pauses_nothing() -> None:
             client.bars("AAPL", DAY, Interval(TODAY_MS - 270 * DAY_MS, TODAY_MS - 180 * DAY_MS))
         assert bench.exchange.requests.total == 2, "what is refused once is not asked for again"
         assert bench.limits == []
+
+
+def test_a_free_key_reaches_a_hundred_days_and_spends_nothing_on_older_ones() -> None:
+    class Free(TestStock):
+        protocol = staticmethod(lambda: AlphaVantageProtocol(has_full=False))
+
+    with Free().bench_at() as bench:
+        client = AlphaVantageClient(bench.access(), clock=lambda: NOW_MS / 1000)
+        assert client.serves_from_ms(DAY) == TODAY_MS - 140 * DAY_MS
+        assert AlphaVantageClient(bench.access(options=FULL)).serves_from_ms(DAY) is None
+        answer = client.bars("AAPL", DAY, Interval(TODAY_MS - 120 * DAY_MS, TODAY_MS - 30 * DAY_MS))
+        # Its answer speaks for the days that it has, today's among the hundred.
+        assert answer.covers == Interval(TODAY_MS - 99 * DAY_MS, TODAY_MS - 30 * DAY_MS)
+        assert len(answer.bars) == 69
+        with pytest.raises(RequestRefused, match="a free plan has the newest 100 days"):
+            client.bars("AAPL", DAY, Interval(TODAY_MS - 210 * DAY_MS, TODAY_MS - 120 * DAY_MS))
+        assert bench.exchange.requests.total == 1
 
 
 def test_a_used_up_quota_is_a_limit_though_its_sentence_advertises_what_must_be_paid_for() -> None:

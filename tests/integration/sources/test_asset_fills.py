@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -11,6 +16,7 @@ from backfill.config.connections import SourceConnection
 from backfill.config.settings import Settings
 from backfill.config.universe_model import Validation
 from backfill.domain.timeframes import utc
+from backfill.domain.venues import venue
 from backfill.jobs.fill.fill_universe import fill_series
 from backfill.jobs.validate.validate_series import ValidationReport
 from backfill.jobs.validate.validate_universe import validate_universe
@@ -24,7 +30,9 @@ from backfill.paper.server import PaperExchange
 from backfill.paper.synthetic_market import SyntheticMarket
 from backfill.sources.runtime import Runtime
 from backfill.storage.candle_store import CandleStore
+from backfill.storage.database import connect
 from backfill.storage.gap_fill_log import RunIdentity
+from backfill.storage.rate_budget import RateBudget
 from backfill.storage.series import SeriesWindow
 from integration.fallback.fills import health, sources_stored
 from integration.helpers import DAY_MS, HOUR_MS, NOW_MS, rows, wanted_series
@@ -56,7 +64,8 @@ def fill(database_uri: str, papers: dict[str, PaperExchange]) -> Fill:
 
     def run(*windows: SeriesWindow, key: str | None = KEY) -> list[str]:
         def connection_of(source: str) -> SourceConnection:
-            return SourceConnection(base_url=papers[source].url, api_secret=key, timeout_s=PATIENCE_S)
+            options = {"outputsize": "full"}  # a free key's reach is that of today
+            return SourceConnection(base_url=papers[source].url, api_secret=key, timeout_s=PATIENCE_S, options=options)
 
         with Runtime(database_uri, Settings(), connection_of) as runtime:
             reports = list(fill_series(runtime, windows, RunIdentity("test", "run", "fill")))
@@ -145,6 +154,63 @@ def test_a_days_quota_is_kept_by_all_and_the_next_source_fills_until_it_is_back(
     store.connection.execute("UPDATE backfill.rate_budgets SET recent_ms = '{}' WHERE source_id = %s", (budget,))
     fill(window)
     assert sources_stored(store, window) == {"alphavantage": 60}
+
+
+PAIRS = ("AUD_USD", "EUR_USD", "GBP_USD", "NZD_USD", "USD_CAD", "USD_JPY")
+EUR_USD = STOCKS_AND_CURRENCIES[1]
+OF_PAIRS = SyntheticMarket(
+    coins=[replace(EUR_USD, instrument=replace(EUR_USD.instrument, symbol=name)) for name in PAIRS]
+)
+FILLS = Path(__file__).with_name("fill_beside_others.py")
+
+
+def test_two_processes_share_what_is_left_of_a_days_quota(store: CandleStore, database_uri: str) -> None:
+    """Two requests of the day are left and six pairs lack days: the next source fills four of them."""
+    for pair in PAIRS:
+        sources = ("alphavantage", "oanda")
+        wanted_series(store, pair, "1d", sources=sources, history_ms=60 * DAY_MS, state="live")
+    source_id = store.source_id("alphavantage")
+    with connect(database_uri) as connection:
+        RateBudget(connection, "alphavantage", source_id, venue("alphavantage").limits_per_period_s).take_turn()
+    used = "UPDATE backfill.rate_budgets SET recent_ms = array_fill(recent_ms[1], ARRAY[23]) WHERE source_id = %s"
+    store.connection.execute(used, (source_id,))
+    with ExitStack() as opened:
+        papers = {
+            name: opened.enter_context(PaperExchange(OF_PAIRS, made(), limits=NO_LIMITS, clock=lambda: NOW_MS))
+            for name, made in PROTOCOLS.items()
+        }
+        options = {
+            "database": database_uri,
+            "urls": {name: paper.url for name, paper in papers.items()},
+            "key": KEY,
+            "now_ms": NOW_MS,
+        }
+        processes = [
+            opened.enter_context(
+                subprocess.Popen(
+                    [sys.executable, str(FILLS), json.dumps({**options, "symbols": list(symbols)})],
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    text=True,
+                )
+            )
+            for symbols in (PAIRS[::2], PAIRS[1::2])
+        ]
+        for process in processes:
+            assert process.stdout is not None
+            assert process.stdout.readline() == "ready\n"
+        for process in processes:
+            assert process.stdin is not None
+            process.stdin.write("\n")
+            process.stdin.flush()
+        told = [json.loads(process.communicate()[0]) for process in processes]
+
+        assert papers["alphavantage"].requests.total == 2
+        from_whom = {pair: sources for one in told for pair, sources in one.items()}
+        assert sorted(map(str, from_whom.values())) == ["{'alphavantage': 60}"] * 2 + ["{'oanda': 60}"] * 4
+        assert health(store).get("alphavantage", "closed") == "closed"
+        left = "SELECT cardinality(recent_ms) FROM backfill.rate_budgets WHERE source_id = %s"
+        assert rows(store.connection, left, (source_id,)) == [(25,)]
 
 
 Validate = Callable[[SeriesWindow], ValidationReport]

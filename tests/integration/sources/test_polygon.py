@@ -120,7 +120,7 @@ def test_beyond_its_plan_it_is_refused_and_no_address_is_banned() -> None:
         bars(BeyondThePlan(), Interval(END_MS - 20 * MINUTE_MS, END_MS))
 
 
-def test_splits_are_in_its_prices_only_if_the_connection_says_so() -> None:
+def test_splits_are_in_its_prices_only_if_the_class_wants_them_so() -> None:
     window = Interval(END_MS - 20 * MINUTE_MS, END_MS)
     asked: list[str] = []
 
@@ -130,5 +130,6 @@ def test_splits_are_in_its_prices_only_if_the_connection_says_so() -> None:
             return super().answer(market, method, path, query, now_ms)
 
     bars(Listening(), window)
-    bars(Listening(), window, options={"adjusted": True})
-    assert asked == ["false", "true"]
+    bars(Listening(), window, splits="raw")
+    bars(Listening(), window, splits="adjusted")
+    assert asked == ["false", "false", "true"]

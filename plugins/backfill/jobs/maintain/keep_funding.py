@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from backfill.domain.funding import LONGEST_MS, next_due_ms, whole_spans
+from backfill.domain.funding import LONGEST_MS, SLACK_MS, next_due_ms, whole_spans
 from backfill.domain.intervals import Interval, difference, intersection
 from backfill.domain.price_kinds import TRADE, kind_of
 from backfill.domain.symbols import Refusal
@@ -93,14 +93,16 @@ def _keep_one(
     found = ListingProver(runtime, store, window, store.health(run_id)).proved(venue(name))
     if isinstance(found, Refusal):
         return found.reason
-    source = FundingSource(name, runtime.ask_for_funding(venue(name), found.listing, found.market))
+    row = venue(name)
+    ask = runtime.ask_for_funding(row, found.listing, found.market)
+    source = FundingSource(name, ask, row.funding_span_ms if row.funding_from else None)
     asked: list[Interval] = []
     whole += _nothing_due(newest, span)
     while (missing := difference([span], [*whole, *asked])) and source.requests_made < MAX_PAGES:
         page = source.page(missing[-1].end)
         report.requests += 1
         if not page.events:
-            asked.append(Interval(span.start, page.before_ms))
+            asked.append(Interval(max(span.start, page.from_ms or span.start), page.before_ms))
             if window.list_ms == span.start and page.before_ms - span.start <= LONGEST_MS:
                 whole += ledger.add_whole(window.symbol, source_id, asked[-1:])  # the first payment ended it
             continue
@@ -110,8 +112,19 @@ def _keep_one(
         # Beside an answer's edge stands what was stored before.
         times_ms = ledger.times(window.symbol, source_id, first_ms, len(page.events) + BESIDE)
         whole += ledger.add_whole(window.symbol, source_id, intersection(whole_spans(times_ms), asked))
-    left = difference([span], [*whole, *_nothing_due(ledger.known(window.symbol, source_id)[1], span)])
+    newest = ledger.known(window.symbol, source_id)[1]
+    left = difference([span], [*whole, *_nothing_due(newest, span)])
+    if left and row.lists_funding_intervals and (doubtful := intersection(left, _newest_step(newest))):
+        # Its interval has just become longer, if the venue says so: no payment beside it can show that yet.
+        report.requests += 1
+        interval_ms = runtime.funding_interval_ms(row, found.listing, found.market)
+        if newest[-1] - newest[-2] <= interval_ms + SLACK_MS:
+            left = difference(left, ledger.add_whole(window.symbol, source_id, doubtful))
     return f"{len(left)} spans may lack a payment, the newest before {utc(left[-1].end):%F %R} UTC" if left else None
+
+
+def _newest_step(newest: Sequence[int]) -> list[Interval]:
+    return [Interval(newest[-2], newest[-1])] if len(newest) > 1 else []
 
 
 def _nothing_due(newest: Sequence[int], span: Interval) -> list[Interval]:

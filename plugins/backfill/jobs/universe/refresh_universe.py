@@ -51,6 +51,7 @@ def _sentence(change: InstrumentChange) -> str:
         "delisted": "",
         "relisted": "",
         "renamed": f" to {change.new}",
+        "split": f" {change.new}",
         "name_reused": f" ({change.new}): what it was before is kept as {change.old}",
     }
     return f"{change.instrument} {what}" + details.get(change.what, f": {change.old} -> {change.new}")

@@ -15,7 +15,7 @@ from backfill.domain.answers import bar_intervals
 from backfill.domain.continuity import continuity
 from backfill.domain.intervals import Interval, difference, intersection
 from backfill.domain.quantities import unfitting
-from backfill.domain.suspicious_bars import flat_runs, page_edges, price_jumps
+from backfill.domain.suspicious_bars import LEAST_JUMP, flat_runs, page_edges, price_jumps
 from backfill.jobs.validate.validation_context import ValidationContext
 from backfill.storage.findings import Finding
 
@@ -82,6 +82,7 @@ def _find_jumps(check: ValidationContext, span: Interval, candles: pd.DataFrame,
     def unexplained(candles: pd.DataFrame) -> pd.DataFrame:
         jumps = price_jumps(candles, step_ms)
         jumps = jumps[jumps["open_ms"].between(span.start, span.end, inclusive="left")]
+        jumps = jumps[~check.is_split(jumps["open_ms"], jumps["change"], jumps["bound"])]
         if comparison is None:
             return jumps
         unshown = {*comparison.disagreements["open_ms"], *comparison.only_stored, *comparison.silent}
@@ -118,6 +119,8 @@ def _find_breaks(
     def unexplained(candles: pd.DataFrame) -> pd.DataFrame:
         breaks = continuity(candles, step_ms).breaks
         breaks = breaks[breaks["open_ms"].between(span.start, span.end, inclusive="left")]
+        change = (breaks["open"] / breaks["close_before"]).map(np.log)
+        breaks = breaks[~check.is_split(breaks["open_ms"], change, LEAST_JUMP)]
         if comparison is None:
             return breaks
         unshown = {*comparison.disagreements["open_ms"], *comparison.only_stored, *comparison.silent}

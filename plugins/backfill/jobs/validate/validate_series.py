@@ -19,6 +19,7 @@ from backfill.domain.intervals import Interval
 from backfill.domain.timeframes import MINUTE_MS, utc
 from backfill.errors import DatabaseError, ExchangeError, Stopped
 from backfill.jobs.fill.fill_gaps import PATIENCE_S
+from backfill.jobs.validate.compare_prices import compare_prices
 from backfill.jobs.validate.compare_sources import compare_sources
 from backfill.jobs.validate.prove_by_timeframe import prove_by_timeframe
 from backfill.jobs.validate.reread_old import reread_old, reread_stand_ins
@@ -44,8 +45,8 @@ class ValidationReport:
     """Outcome of one validation, in bars; ``problems`` is empty when all is well.
 
     ``coverage_pct``: without gaps too young to count. ``counts``: bars compared and proved; no other source had
-    `unverified` ones, in `silent` ones one side did not trade. ``resolves_pct``: by source compared, the smallest fault
-    of a whole bar that shows beside it. ``notes``: need no action.
+    `unverified` ones, in `silent` ones one side did not trade. ``resolves_pct``: by source or price compared, the
+    smallest fault of a whole bar that shows beside it. ``notes``: need no action.
     """
 
     symbol: str
@@ -131,6 +132,7 @@ class _Validation:
             if self.check.validation.next_timeframe:
                 prove_by_timeframe(self.check, sample=thorough)
             compare_sources(self.check, others)
+            compare_prices(self.check, thorough=thorough)
             self.check.forget_page_checks(Interval(self.window.start_ms, self.window.start_ms))
             Rereads(self.store, self.window).settle_mended()
             report = self._report()

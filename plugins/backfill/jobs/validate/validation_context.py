@@ -9,12 +9,17 @@ from datetime import datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from backfill.config.universe_model import Validation
-from backfill.domain.intervals import Interval
+from backfill.domain.answers import bar_intervals
+from backfill.domain.intervals import Interval, difference
+from backfill.domain.splits import RAW, Split, explained
 from backfill.domain.timeframes import DAY_MS, HOUR_MS, Timeframe, timeframe
 from backfill.errors import ExchangeError, PaginationStalled
 from backfill.sources.candle_source import CandlePage, CandleSource
 from backfill.sources.fetch import PAGE_ERRORS, SourceFetch
+from backfill.sources.window_source import WindowSource
 from backfill.storage.candle_store import CandleStore
 from backfill.storage.checks import SeriesChecks, ToCheck
 from backfill.storage.findings import Finding
@@ -24,6 +29,7 @@ from backfill.storage.source_health import SourceHealth
 
 if TYPE_CHECKING:
     import pandas as pd
+    from numpy.typing import NDArray
 
     from backfill.domain.misfiled import Diagnosis
 
@@ -67,6 +73,7 @@ class ValidationContext:
         self._health = health
         # Each failure lasts until its client gives up, with the series locked.
         self._primary_failure: ExchangeError | None = None
+        self._has_asked_for_splits = False
         self._log = store.run_log
 
     @cached_property
@@ -166,6 +173,56 @@ class ValidationContext:
     def primary_finding(self, kind: str, verdict: str, bars: Interval, **more: Any) -> Finding:
         """A finding about the primary's ``bars``."""
         return Finding(kind, verdict, self.window.series_id, self.primary_id, bars.start, bars.end, **more)
+
+    def is_split(self, open_ms: pd.Series, change: pd.Series, bound: pd.Series | float) -> NDArray[np.bool_]:
+        """Mask of changes of price (log), from the bar before to that at ``open_ms``, that splits explain.
+
+        The source's list is asked for once, if a raw price has changed so and no known split explains it.
+        """
+        bounds = np.broadcast_to(np.asarray(bound, dtype=np.float64), len(open_ms))
+        rows = list(zip(open_ms.tolist(), change.tolist(), bounds.tolist(), strict=True))
+
+        def told() -> NDArray[np.bool_]:
+            step_ms = self.timeframe.step_ms
+            return np.array([explained(self._splits, ms - step_ms, ms, by, most) for ms, by, most in rows], dtype=bool)
+
+        known = told()
+        if known.all() or self.window.splits != RAW or self._has_asked_for_splits:
+            return known
+        new = difference(bar_intervals(open_ms.to_numpy()[~known], self.timeframe.step_ms), self._jumps_seen_today)
+        if not new:
+            return known
+        self._ask_for_splits()
+        return told()
+
+    @cached_property
+    def _splits(self) -> list[Split]:
+        return self.store.splits.of(self.window.series_id) if self.window.splits else []
+
+    @cached_property
+    def _jumps_seen_today(self) -> list[Interval]:
+        return [*self.known("price_jump", self.span), *self.known("continuity", self.span)]
+
+    def _ask_for_splits(self) -> None:
+        """Note what the primary source's list says."""
+        self._has_asked_for_splits = True
+        source = self.primary
+        if self._primary_failure is not None or not isinstance(source, WindowSource):
+            return
+        before, outcome = source.requests_made, "compared"
+        try:
+            listed = source.splits()
+        except ExchangeError as error:
+            outcome, listed = type(error).__name__, []
+            self.tell([error])
+        made = source.requests_made - before
+        if made:
+            self.requests = Requests(self.requests.planned + 1, self.requests.made + made)
+            self._log.attempt(self.fill_run_id, self.primary_id, outcome, made, 0, None)
+        for split in listed:
+            if split.until_ms > self.span.start:
+                self.store.splits.record(self.window.symbol, self.primary_id, split)
+        del self._splits
 
     def tell(self, errors: Sequence[ExchangeError | PaginationStalled]) -> None:
         """Log why a source could not be asked; the validation goes on."""

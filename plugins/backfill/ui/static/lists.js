@@ -45,7 +45,7 @@ export const LISTS = {
     ],
   },
   revisions: {
-    title: "Revisions", statuses: all(["provider_correction", "native_restored", "manual"]),
+    title: "Revisions", statuses: all(["provider_correction", "native_restored", "manual", "split"]),
     columns: [
       series,
       { title: "Bar", cell: (row) => barLink(row, row.open_time) },
@@ -76,7 +76,7 @@ export const LISTS = {
   },
   "instrument-log": {
     title: "Instrument log",
-    statuses: all(["listed", "delisted", "relisted", "renamed", "contract_value_changed", "tick_size_changed", "state_changed", "list_time_changed", "expire_time_changed", "source_changed", "name_reused"]),
+    statuses: all(["listed", "delisted", "relisted", "renamed", "contract_value_changed", "tick_size_changed", "state_changed", "list_time_changed", "expire_time_changed", "source_changed", "name_reused", "split"]),
     columns: [
       { title: "Instrument", cell: (row) => el("a", { href: `#/?search=${encodeURIComponent(row.symbol)}` }, row.symbol) },
       { title: "When", cell: (row) => time(row.at) },
