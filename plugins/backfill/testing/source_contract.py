@@ -20,7 +20,6 @@ import numpy as np
 import pytest
 import requests
 
-from backfill.domain.asset_names import asset_of
 from backfill.domain.candle_columns import PRICES
 from backfill.domain.intervals import Interval
 from backfill.domain.page_plan import plan_pages
@@ -361,31 +360,6 @@ class SourceContract:
         assert bad_ms not in page.candles["open_ms"].tolist()
         assert not page.is_clean or (page.broken and not any(s.start <= bad_ms < s.end for s in self.silent(page)))
 
-    # -- splits
-
-    def test_prices_of_a_stock_are_as_they_are_asked_for(self) -> None:
-        """Before a split adjusted for it, or as traded; a list of splits names it."""
-        asset, served = asset_of(self.our_name or self.symbol), self.venue_of().split_prices
-        if not served or asset is None or asset.kind != "stock":
-            pytest.skip("no stock, or its row says nothing of splits")
-        step_ms = self.step.step_ms
-        split_ms = timeframe_named("1d").floor(NOW_MS - 30 * step_ms)
-        adjusted = self.market()
-        as_traded = SplitMarket(adjusted, {self.symbol: [(split_ms, 4.0)]})
-        with self.paper(as_traded, clock=lambda: NOW_MS, limits=NO_LIMITS) as exchange, requests.Session() as session:
-            bench = Bench(exchange, session)
-            for wish in served:
-                with self.source(bench, splits=wish) as source:
-                    page = self.ask(source, split_ms + 20 * step_ms)
-                    listed = source.splits() if isinstance(source, WindowSource) else []
-                market = adjusted if wish == ADJUSTED else as_traded
-                start_ms = split_ms + (20 - source.rows_per_page) * step_ms
-                true = market.candles(self.symbol, self.step.name, start_ms, split_ms + 20 * step_ms)
-                assert page.candles["open_ms"].tolist() == true["open_ms"].tolist()
-                for column, of_market in (("close", "close"), ("low", "low"), ("volume", "base_volume")):
-                    np.testing.assert_allclose(page.candles[column], true[of_market], rtol=1e-3, err_msg=wish)
-                assert [(one.ratio, one.after_ms) for one in listed] in ([], [(4.0, split_ms - 1)])
-
     # -- limits and keys
 
     def test_each_request_takes_a_turn_and_a_limit_is_reported(self, bench: Bench) -> None:
@@ -425,3 +399,29 @@ class SourceContract:
             with pytest.raises(RequestRefused, match=f"{self.venue_of().source}_default"):
                 self.ask(source, self.step.floor(NOW_MS))
             assert bench.exchange.requests.total == 0
+
+
+class StockSourceContract(SourceContract):
+    """The same of a source of stocks, whose row says what it does about splits (``split_prices``)."""
+
+    def test_prices_of_a_stock_are_as_they_are_asked_for(self) -> None:
+        """Before a split adjusted for it, or as traded; a list of splits names it."""
+        served = self.venue_of().split_prices
+        assert served, "its row must say which prices it has"
+        step_ms = self.step.step_ms
+        split_ms = timeframe_named("1d").floor(NOW_MS - 30 * step_ms)
+        adjusted = self.market()
+        as_traded = SplitMarket(adjusted, {self.symbol: [(split_ms, 4.0)]})
+        with self.paper(as_traded, clock=lambda: NOW_MS, limits=NO_LIMITS) as exchange, requests.Session() as session:
+            bench = Bench(exchange, session)
+            for wish in served:
+                with self.source(bench, splits=wish) as source:
+                    page = self.ask(source, split_ms + 20 * step_ms)
+                    listed = source.splits() if isinstance(source, WindowSource) else []
+                market = adjusted if wish == ADJUSTED else as_traded
+                start_ms = split_ms + (20 - source.rows_per_page) * step_ms
+                true = market.candles(self.symbol, self.step.name, start_ms, split_ms + 20 * step_ms)
+                assert page.candles["open_ms"].tolist() == true["open_ms"].tolist()
+                for column, of_market in (("close", "close"), ("low", "low"), ("volume", "base_volume")):
+                    np.testing.assert_allclose(page.candles[column], true[of_market], rtol=1e-3, err_msg=wish)
+                assert [(one.ratio, one.after_ms) for one in listed] in ([], [(4.0, split_ms - 1)])

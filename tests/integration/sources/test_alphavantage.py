@@ -16,7 +16,7 @@ from backfill.paper.market import PaperMarket
 from backfill.paper.protocol import Answer, json_answer
 from backfill.paper.synthetic_market import SyntheticMarket
 from backfill.sources.candle_source import CandleSource
-from backfill.testing.source_contract import KEY, NOW_MS, SourceContract
+from backfill.testing.source_contract import KEY, NOW_MS, StockSourceContract
 
 MARKET = SyntheticMarket(coins=STOCKS_AND_CURRENCIES)
 DAY = TIMEFRAMES["1d"]
@@ -24,7 +24,7 @@ FULL = {"outputsize": "full"}
 TODAY_MS = NOW_MS - NOW_MS % DAY_MS
 
 
-class TestStock(SourceContract):
+class TestStock(StockSourceContract):
     registered = SOURCE
     protocol = AlphaVantageProtocol
     symbol = "AAPL"

@@ -15,14 +15,14 @@ from backfill.paper.market import PaperMarket
 from backfill.paper.polygon_protocol import PolygonProtocol
 from backfill.paper.protocol import Answer, json_answer
 from backfill.paper.synthetic_market import SyntheticMarket
-from backfill.testing.source_contract import NOW_MS, SourceContract
+from backfill.testing.source_contract import NOW_MS, SourceContract, StockSourceContract
 
 MARKET = SyntheticMarket(coins=[*STOCKS_AND_CURRENCIES, LIQUID_COINS[0]], quiet_share=0.3, quiet_bars="absent")
 END_MS = NOW_MS - NOW_MS % MINUTE_MS - 30 * MINUTE_MS
 MINUTE = TIMEFRAMES["1m"]
 
 
-class TestStock(SourceContract):
+class TestStock(StockSourceContract):
     registered = SOURCE
     protocol = PolygonProtocol
     symbol = "AAPL"

@@ -14,7 +14,7 @@ from backfill.paper.coins import STOCKS_AND_CURRENCIES
 from backfill.paper.market import PaperMarket
 from backfill.paper.synthetic_market import SyntheticMarket
 from backfill.paper.yahoo_protocol import YahooProtocol
-from backfill.testing.source_contract import NOW_MS, SourceContract
+from backfill.testing.source_contract import NOW_MS, StockSourceContract
 
 MARKET = SyntheticMarket(coins=STOCKS_AND_CURRENCIES, quiet_share=0.3, quiet_bars="absent")
 
@@ -23,7 +23,7 @@ apple = STOCKS_AND_CURRENCIES[0]
 new_listing = replace(apple, instrument=replace(apple.instrument, listed_ms=NOW_MS - 3 * DAY_MS))
 
 
-class TestStock(SourceContract):
+class TestStock(StockSourceContract):
     registered = SOURCE
     protocol = YahooProtocol
     symbol = "AAPL"
