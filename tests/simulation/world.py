@@ -82,9 +82,13 @@ FAIR = Weather()
 class World:
     """One seed's world on a database of its own (the template with the simulated clock)."""
 
-    def __init__(self, seed: int, uri: str) -> None:
+    def __init__(
+        self, seed: int, uri: str, *, history_ms: dict[str, int] = HISTORY_MS, rows_per_page: int = ROWS_PER_PAGE
+    ) -> None:
         self.seed = seed
         self.uri = uri
+        self.history_ms = history_ms
+        self.rows_per_page = rows_per_page
         self.dice = random.Random(seed)
         self.clock = SimClock(NOW_MS)
         self.weather = FAIR
@@ -187,7 +191,7 @@ class World:
         """The series that this world wants."""
         with CandleStore(database.connect(self.uri)) as store:
             for symbol in SYMBOLS:
-                for timeframe, history_ms in HISTORY_MS.items():
+                for timeframe, history_ms in self.history_ms.items():
                     wanted_series(store, symbol, timeframe, history_ms=history_ms, sources=self.sources, state="live")
             store.connection.execute("UPDATE instruments SET contract_type = 'linear', settle_currency = 'USDT'")
 
@@ -197,7 +201,7 @@ class World:
         self._runs += 1
         self.saw(f"run {self._runs} {weather}")
         who = RunIdentity("sim", f"run {self._runs}", "fill")
-        settings = Settings(batch_limit=ROWS_PER_PAGE, pages_in_flight=1, http_timeout_s=10)
+        settings = Settings(batch_limit=self.rows_per_page, pages_in_flight=1, http_timeout_s=10)
         try:
             with ExitStack() as opened:
                 runtime = opened.enter_context(Runtime(self.uri, settings, self._connection_of))
