@@ -66,10 +66,11 @@ test-long: install-dev ## the tests that search: fuzzing, mixes of faults, kills
 test-stack: install-dev ## the tests that start a whole Airflow, one after another [PYTEST="-k name"]
 	@$(VENV)/bin/python -m pytest -m stack --durations=20 $(PYTEST)
 
-simulate: install-dev ## the engine in simulated worlds, by seed [SEEDS=0-999]
-	@$(VENV)/bin/python tests/simulation/seeds.py $(or $(SEEDS),0-999)
+simulate: install-dev ## the engine in simulated worlds, by seed [SEEDS=0-999] [HOURS=24]
+	@$(VENV)/bin/python tests/simulation/seeds.py $(or $(SEEDS),$(if $(HOURS),random,0-999)) $(if $(HOURS),--hours $(HOURS))
 
-test-faults: install-dev ## every fault on a real process; writes docs/fault_matrix.md
+test-faults: install-dev ## every fault on a real process; writes docs/fault_matrix.md (two cells fill a disk: as root only)
+	@tests/install_faketime.sh
 	@FAULT_RESULTS=dist/faults $(VENV)/bin/python -m pytest -m faults $(PYTEST)
 	@FAULT_RESULTS=dist/faults $(VENV)/bin/python tests/faults/render.py
 

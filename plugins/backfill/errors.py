@@ -12,6 +12,7 @@ BackfillError
 │   └── DecisionRefused           .problems, one line per row
 ├── DatabaseError
 │   ├── DatabaseUnreachable       start Postgres or mend the address
+│   │   └── ConnectionsExhausted  raise the connection limit it names
 │   ├── DatabaseAccessDenied      mend user, password or grants
 │   ├── SchemaMissing             run `backfill migrate`
 │   ├── SchemaTooOld              run `backfill migrate`
@@ -129,6 +130,10 @@ class DatabaseError(BackfillError):
 
 class DatabaseUnreachable(DatabaseError):
     """No answer from Postgres."""
+
+
+class ConnectionsExhausted(DatabaseUnreachable):
+    """Postgres admits no further connection."""
 
 
 class DatabaseAccessDenied(DatabaseError):

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import subprocess
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import psutil
 import psycopg
+import pytest
 
 from backfill.paper.faults import ANSWERS, BARS, DELIVERIES
 from backfill.paper.page_faults import PAGES
@@ -132,6 +137,94 @@ def _any_number(scene: Scene) -> None:
     scene.admin.execute("DROP OWNED BY limited; DROP ROLE limited")
 
 
+def _mounted(scene: Scene, name: str, kib: int) -> Path:
+    """A folder with room for so much; only root may make one."""
+    folder = scene.folder / name
+    folder.mkdir()
+    made = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={kib}k", "tmpfs", str(folder)], capture_output=True)
+    if made.returncode:
+        pytest.skip("may not mount")
+    scene.aftermath.callback(subprocess.run, ["umount", str(folder)], check=True)
+    return folder
+
+
+def _fill_up(folder: Path) -> None:
+    with suppress(OSError), (folder / "filler").open("wb", buffering=0) as filler:
+        while filler.write(bytes(4096)):
+            pass
+
+
+def _small_disk(scene: Scene) -> None:
+    """The database moves to a disk of its own, with some room."""
+    (size,) = scene.admin.execute("SELECT pg_database_size(current_database())").fetchone() or (0,)
+    disk = _mounted(scene, "disk", size // 1024 + 4096)
+    os.chown(disk, scene.server.account.uid, scene.server.account.gid)
+    for parent in disk.parents[:3]:
+        parent.chmod(0o755)
+    scene.admin.close()
+    with psycopg.connect(scene.server.uri("postgres"), autocommit=True) as elsewhere:
+        elsewhere.execute(f"CREATE TABLESPACE {scene.database} LOCATION '{disk}'")
+        elsewhere.execute(f"ALTER DATABASE {scene.database} SET TABLESPACE {scene.database}")
+    scene.aftermath.callback(_drop_tablespace, scene)
+    scene.reconnect()
+
+
+def _drop_tablespace(scene: Scene) -> None:
+    with psycopg.connect(scene.server.uri("postgres"), autocommit=True) as elsewhere:
+        elsewhere.execute(f"DROP TABLESPACE {scene.database}")
+
+
+def _disk_fills_up(scene: Scene) -> None:
+    _fill_up(scene.folder / "disk")
+
+
+def _full_disk(scene: Scene) -> None:
+    _small_disk(scene)
+    _disk_fills_up(scene)
+
+
+def _disk_has_room(scene: Scene) -> None:
+    (scene.folder / "disk" / "filler").unlink()
+
+
+def _full_temporary_folder(scene: Scene) -> None:
+    folder = _mounted(scene, "temporary", 64)
+    _fill_up(folder)
+    scene.environment["TMPDIR"] = str(folder)
+
+
+def _little_memory(megabytes: int, scene: Scene) -> None:
+    scene.prefix = ["prlimit", f"--as={megabytes << 20}"]
+
+
+def _no_more_memory(scene: Scene) -> None:
+    process = psutil.Process(scene.process.pid)
+    process.rlimit(psutil.RLIMIT_AS, (process.memory_info().vms, -1))
+
+
+def _own_clock(scene: Scene) -> None:
+    """The process reads its clock through libfaketime, which reads the offset from a file."""
+    libraries = sorted(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"))
+    if not libraries:
+        pytest.skip("libfaketime is not here: tests/install_faketime.sh")
+    _step_clock("+0", scene)
+    scene.environment |= {
+        "LD_PRELOAD": str(libraries[0]),
+        "FAKETIME_TIMESTAMP_FILE": str(scene.folder / "clock"),
+        "FAKETIME_NO_CACHE": "1",
+        "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+    }
+
+
+def _step_clock(offset: str, scene: Scene) -> None:
+    (scene.folder / "clock").write_text(f"{offset}\n")
+
+
+def _as_before(scene: Scene) -> None:
+    scene.environment.clear()
+    scene.prefix.clear()
+
+
 def _signal(number: int, scene: Scene) -> None:
     with suppress(ProcessLookupError):
         scene.process.send_signal(number)
@@ -180,6 +273,18 @@ def _cells() -> Iterator[Cell]:
     yield Cell("Postgres", "all series locked for two seconds", _lock_series, _let_go_soon)
     for limit in (2, 4):
         yield Cell("Postgres", f"{limit} connections", partial(_few_connections, limit), after=_any_number)
+    yield Cell("Postgres", "full disk from the start", _full_disk, after=_disk_has_room)
+    yield Cell("Postgres", "full disk from the middle on", _small_disk, _disk_fills_up, _disk_has_room)
+    yield from _host_cells()
+
+
+def _host_cells() -> Iterator[Cell]:
+    for step, where in (("+1h", "forward"), ("-1h", "back")):
+        step_clock = partial(_step_clock, step)
+        yield Cell("host", f"the clock steps an hour {where}, in mid-run", _own_clock, step_clock, _as_before)
+    yield Cell("host", "full temporary folder", _full_temporary_folder, after=_as_before)
+    yield Cell("host", "420 MB of address space", partial(_little_memory, 420), after=_as_before)
+    yield Cell("host", "no more memory, from the middle on", amid=_no_more_memory)
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGKILL):
         name = signal.Signals(number).name
         yield Cell("host", name, amid=partial(_signal, number), is_fast=number in (signal.SIGTERM, signal.SIGKILL))

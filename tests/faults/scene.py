@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -65,6 +66,11 @@ class Scene:
         self.database = database
         self.user = "postgres"
         self.offset_ms = 0
+        self.folder = folder
+        self.environment: dict[str, str] = {}
+        self.prefix: list[str] = []
+        # What is undone once the database is gone.
+        self.aftermath = ExitStack()
         self.other: psycopg.Connection[Any] | None = None
         self.process: subprocess.Popen[str]
         self.exchange = PaperExchange(
@@ -143,8 +149,8 @@ class Scene:
         span = [] if cell.to_now or command != "fill" else ["--from", str(self.start_ms), "--to", str(self.end_ms)]
         rows_a_page = ["--batch-limit", "60"] if command == "fill" else []
         return subprocess.Popen(
-            [sys.executable, "-m", "backfill.cli.main", command, *span, *rows_a_page],
-            env={**kept, **ours},
+            [*self.prefix, sys.executable, "-m", "backfill.cli.main", command, *span, *rows_a_page],
+            env={**kept, **ours, **self.environment},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

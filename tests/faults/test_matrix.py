@@ -66,3 +66,4 @@ def test_after_the_fault_a_clean_run_ends_as_if_there_had_been_none(
         if scene.other is not None:
             scene.other.close()
         drop_database(server, name)
+        scene.aftermath.close()

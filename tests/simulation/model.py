@@ -9,7 +9,7 @@ import psycopg
 from backfill.domain.timeframes import timeframe as timeframe_named
 from backfill.storage.series import SeriesWindow
 from integration.helpers import assert_held_is_true, rows
-from simulation.world import ROWS_PER_PAGE, SETTLE_MS, World
+from simulation.world import SETTLE_MS, World
 
 _STORED = """
 SELECT i.symbol, s.timeframe, (extract(epoch FROM c.open_time) * 1000)::bigint, c.open, c.high, c.low, c.close, q.name
@@ -80,7 +80,7 @@ class Model:
             step_ms = timeframe_named(timeframe).step_ms
             if open_ms < reached_ms.get((symbol, timeframe), open_ms + 1):
                 pages += 1
-                reached_ms[symbol, timeframe] = open_ms + step_ms - ROWS_PER_PAGE * step_ms
+                reached_ms[symbol, timeframe] = open_ms + step_ms - self.world.rows_per_page * step_ms
         return pages
 
     def missing(self, due: Due) -> list[Key]:

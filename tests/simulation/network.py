@@ -37,6 +37,16 @@ class SimNetwork(BaseAdapter):
         self.banned_until_ms: defaultdict[str, int] = defaultdict(int)
         self.broken_bans: list[str] = []
 
+    @property
+    def asked(self) -> int:
+        """Requests so far."""
+        return sum(self.requests.values())
+
+    @property
+    def spoiled(self) -> int:
+        """Of these, those whose answer the world has withheld or damaged."""
+        return sum(one.requests.by_fault.total() for one in self.exchanges.values())
+
     def close(self) -> None:
         """Nothing is open."""
 

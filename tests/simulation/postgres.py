@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -35,7 +35,9 @@ class SimSession(Session):
         self._world.step("connect")
         if refused := self._world.refused_connection():
             raise psycopg.OperationalError(refused)
-        raw = SimConnection(self._world, super()._connected(options))
+        raw = SimConnection(
+            self._world, self._world.backends.taken(lambda: super(SimSession, self)._connected(options))
+        )
         if self._world.weather.lasting == READ_ONLY:
             raw.execute("SET default_transaction_read_only = on")
         self._world.connections.append(raw)
@@ -45,6 +47,35 @@ class SimSession(Session):
         pooled = super()._checked(raw)
         raw.execute(f"SET search_path TO {SEARCH_PATH}")
         return pooled
+
+
+class Backends:
+    """Server sessions that one world after another uses, since a new one has to read its catalogues and plan first."""
+
+    def __init__(self, uri: str) -> None:
+        self.uri = uri
+        self.admin = psycopg.connect(uri, autocommit=True)
+        self.closed = psycopg.connect(uri)
+        self.closed.close()
+        self._idle: list[Raw] = []
+
+    def taken(self, opened: Callable[[], Raw]) -> Raw:
+        """One as good as new."""
+        if self._idle:
+            return self._idle.pop()
+        real = opened()
+        real.prepare_threshold, real.prepared_max = 0, 1000
+        return real
+
+    def give_back(self, real: Raw) -> None:
+        """One outside a transaction. What would end with a session ends."""
+        real.pgconn.exec_(b"RESET ALL; SELECT pg_advisory_unlock_all()")
+        self._idle.append(real)
+
+    def close(self) -> None:
+        """End all."""
+        for real in (self.admin, *self._idle):
+            real.close()
 
 
 class SimConnection:
@@ -85,11 +116,21 @@ class SimConnection:
         if outermost:
             self._fail("after", "COMMIT")
 
+    def close(self) -> None:
+        """In order."""
+        self.end()
+
     def end(self) -> None:
         """The socket is closed, and the server has noticed."""
-        if not self._real.closed:
-            self._real.pgconn.finish()
-        self._world.wait_until_gone(self._pid)
+        real, backends = self._real, self._world.backends
+        if real.closed:
+            return
+        if real.info.transaction_status == TransactionStatus.IDLE:
+            self.__dict__["_real"] = backends.closed
+            backends.give_back(real)
+        else:
+            real.pgconn.finish()
+            self._world.wait_until_gone(self._pid)
 
     def _fail(self, when: str, what: str) -> None:
         if self._real.closed:

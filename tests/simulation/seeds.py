@@ -1,17 +1,21 @@
 """Simulate seeds and say what broke: `make simulate SEEDS=0-9999`, or one of them again with its trace.
 
 python tests/simulation/seeds.py 17 --trace
+python tests/simulation/seeds.py random --hours 24
 """
 
 from __future__ import annotations
 
 import argparse
+import os
+import secrets
 import sys
 import time
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from multiprocessing import get_context
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
@@ -21,10 +25,13 @@ import psycopg
 from backfill.local.embedded_postgres import EmbeddedPostgres
 from backfill.storage.database import connect
 from backfill.storage.migrations import migrate
+from simulation import hours
 from simulation.clock import CLOCK_SQL, migrations_by_its_clock
+from simulation.hours import Hours
 from simulation.model import Model
+from simulation.postgres import Backends
 from simulation.world import EVERY_MS, FAIR, FAULTY_RUNS, World
-from workers import copy_database, drop_database, new_server_home
+from workers import copy_database, new_server_home
 
 TEMPLATE = "template_of_worlds"
 # A geo-block keeps a source shut for twelve hours at most: the longest that anything waits for.
@@ -57,14 +64,39 @@ def make_template(server: EmbeddedPostgres) -> None:
         migrate(session, migrations_by_its_clock())
 
 
-def simulate(server: EmbeddedPostgres, seed: int) -> Simulated:
-    """Safety in storms, then liveness in fair weather."""
-    name = f"world_{seed}"
-    copy_database(server, TEMPLATE, name)
-    try:
-        return _simulated(World(seed, server.uri(name)))
-    finally:
-        drop_database(server, name)
+class Worlds:
+    """One database, in which one world after another plays."""
+
+    def __init__(self, server: EmbeddedPostgres, name: str) -> None:
+        copy_database(server, TEMPLATE, name)
+        with psycopg.connect(server.uri(name), autocommit=True) as connection:
+            for setting in ("plan_cache_mode = force_generic_plan", "jit = off"):
+                connection.execute(f"ALTER DATABASE {name} SET {setting}")
+        self.backends = Backends(server.uri(name))
+
+    def close(self) -> None:
+        """End its sessions."""
+        self.backends.close()
+
+    def simulate(self, seed: int) -> Simulated:
+        """Safety in storms, then liveness in fair weather."""
+        return _simulated(World(seed, self._emptied()))
+
+    def simulate_hours(self, seed: int, number: int) -> tuple[Hours, Hours]:
+        """The seed's world without faults, and with them."""
+        calm, faulty = (
+            hours.played(
+                World(seed, self._emptied(), history_ms=hours.history_of(number), rows_per_page=hours.ROWS_PER_PAGE),
+                number,
+                with_faults=with_faults,
+            )
+            for with_faults in (False, True)
+        )
+        return calm, faulty
+
+    def _emptied(self) -> Backends:
+        self.backends.admin.execute("SELECT sim.empty_database()")
+        return self.backends
 
 
 def _simulated(world: World) -> Simulated:
@@ -77,7 +109,7 @@ def _simulated(world: World) -> Simulated:
             for _ in range(FAULTY_RUNS):
                 world.run(world.storm(), validate=world.dice.random() < 0.3)
                 model.check_safety()
-            before = sum(world.network.requests.values())
+            before = world.network.asked
             while True:
                 due = model.due(world.windows())
                 least += model.least_requests(due)
@@ -89,7 +121,7 @@ def _simulated(world: World) -> Simulated:
                 if not missing and not wrong:
                     break
                 assert clean_runs < MOST_CLEAN_RUNS, f"still not whole: {missing[:5]} {wrong[:2]}"
-            requests = sum(world.network.requests.values()) - before
+            requests = world.network.asked - before
             assert not world.network.broken_bans, f"asked while banned: {world.network.broken_bans[:3]}"
             assert requests <= (1 + SPARE_SHARE) * least + SPARE_REQUESTS, f"{requests} requests, {least} would do"
         except Exception:  # noqa: BLE001 - whatever escapes is a finding
@@ -118,22 +150,47 @@ def own_server() -> Iterator[EmbeddedPostgres]:
 def main() -> int:
     """Print each failure with the command that repeats it; 1 if there is any."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("seeds", help="one, or from-to, both included")
+    parser.add_argument("seeds", help="one, from-to with both included, or `random`")
+    parser.add_argument(
+        "--hours", type=int, help="runs every half hour of so many hours, against the same without faults"
+    )
+    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes")
     parser.add_argument("--trace", action="store_true", help="print what happened")
     args = parser.parse_args()
-    first, _, last = args.seeds.partition("-")
-    failed, began, results = 0, time.monotonic(), []
+    text = str(secrets.randbelow(1 << 30)) if args.seeds == "random" else args.seeds
+    first, _, last = text.partition("-")
+    seeds = range(int(first), int(last or first) + 1)
     with own_server() as server:
-        for seed in range(int(first), int(last or first) + 1):
-            result = simulate(server, seed)
-            results.append(result)
-            if args.trace:
-                print(*result.trace, sep="\n")
-            if result.error:
-                failed += 1
-                print(
-                    f"seed {seed}: {result.error}  again: python tests/simulation/seeds.py {seed} --trace", flush=True
-                )
+        if args.hours:
+            return _hours(Worlds(server, "worlds"), seeds, args)
+        return _worlds(server, seeds, args)
+
+
+def _simulated_by_several(server: EmbeddedPostgres, seeds: range, jobs: int) -> Iterator[Simulated]:
+    """In order; each process has a database of its own."""
+    with get_context("fork").Pool(min(jobs, len(seeds)), _prepare, (server,)) as pool:
+        yield from pool.imap(_simulate, seeds)
+
+
+def _prepare(server: EmbeddedPostgres) -> None:
+    global _own
+    _own = Worlds(server, f"worlds_{os.getpid()}")
+
+
+def _simulate(seed: int) -> Simulated:
+    return _own.simulate(seed)
+
+
+def _worlds(server: EmbeddedPostgres, seeds: range, args: argparse.Namespace) -> int:
+    failed, began, results = 0, time.monotonic(), []
+    for result in _simulated_by_several(server, seeds, args.jobs):
+        if args.trace:
+            print(*result.trace, sep="\n")
+        if result.error:
+            failed += 1
+            again = f"python tests/simulation/seeds.py {result.seed} --trace"
+            print(f"seed {result.seed}: {result.error}  again: {again}", flush=True)
+        results.append(replace(result, trace=[]))
     took_s = time.monotonic() - began
     print(
         f"{len(results)} seeds in {took_s:.0f} s ({len(results) / took_s:.1f} a second), {failed} failed; "
@@ -142,6 +199,28 @@ def main() -> int:
     )
     if len(results) == 1:
         print(results[0].digest)
+    return 1 if failed else 0
+
+
+def _hours(worlds: Worlds, seeds: range, args: argparse.Namespace) -> int:
+    failed = 0
+    for seed in seeds:
+        calm, faulty = worlds.simulate_hours(seed, args.hours)
+        if args.trace:
+            print(*faulty.trace, sep="\n")
+        share = faulty.answered / max(1, calm.asked)
+        error = calm.error or faulty.error
+        if error is None and share > hours.MOST:
+            error = f"more than {hours.MOST} of the requests of the same world without faults\n"
+        print(
+            f"seed {seed}: {faulty.runs} runs, {faulty.stormy} with {faulty.faults} faults and {faulty.deaths} deaths; "
+            f"{faulty.asked} requests, {faulty.spoiled} of them spoiled by a fault; without faults {calm.asked}: "
+            f"{share:.3f}; {faulty.missing} bars missing, {faulty.wrong} wrong",
+            flush=True,
+        )
+        if error:
+            failed += 1
+            print(f"  {error}  again: python tests/simulation/seeds.py {seed} --hours {args.hours} --trace", flush=True)
     return 1 if failed else 0
 
 

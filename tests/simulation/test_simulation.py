@@ -5,13 +5,15 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from backfill.local.embedded_postgres import EmbeddedPostgres
 from simulation import seeds
-from workers import made_once
+from workers import WORKER, made_once
 
 pytestmark = pytest.mark.long
 
@@ -20,22 +22,23 @@ SCRIPT = Path(seeds.__file__)
 
 
 @pytest.fixture(scope="session")
-def worlds(postgres_server: EmbeddedPostgres) -> EmbeddedPostgres:
+def worlds(postgres_server: EmbeddedPostgres) -> Iterator[seeds.Worlds]:
     made_once(postgres_server, seeds.TEMPLATE, lambda: seeds.make_template(postgres_server))
-    return postgres_server
+    with closing(seeds.Worlds(postgres_server, f"worlds_{WORKER}")) as worlds:
+        yield worlds
 
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_in_storms_nothing_is_lost_or_invented_and_in_fair_weather_all_becomes_whole(
-    worlds: EmbeddedPostgres, seed: int
+    worlds: seeds.Worlds, seed: int
 ) -> None:
-    result = seeds.simulate(worlds, seed)
+    result = worlds.simulate(seed)
     assert result.error is None, f"{result.error}\nagain: python tests/simulation/seeds.py {seed} --trace"
 
 
-def test_the_same_seed_gives_the_same_trace_in_this_process_and_in_another(worlds: EmbeddedPostgres) -> None:
+def test_the_same_seed_gives_the_same_trace_in_this_process_and_in_another(worlds: seeds.Worlds) -> None:
     seed = 24  # two sources, three faults, two deaths
-    once, again = seeds.simulate(worlds, seed), seeds.simulate(worlds, seed)
+    once, again = worlds.simulate(seed), worlds.simulate(seed)
     assert once.deaths
     assert once.faults
     assert once.trace == again.trace

@@ -11,8 +11,6 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-import psycopg
-
 import backfill.exchanges.ccxt_client as ccxt_client
 import backfill.jobs.fill.each_series as each_series
 import backfill.sources.runtime as runtime_module
@@ -36,7 +34,7 @@ from backfill.storage.series import Selection, SeriesWindow
 from integration.helpers import HOUR_MS, NOW_MS, wanted_series
 from simulation.clock import SimClock, engine_lives_by
 from simulation.network import REQUEST_FAULTS, SimNetwork
-from simulation.postgres import DISK_FULL, READ_ONLY, ROLLED_BACK, SimConnection, SimSession
+from simulation.postgres import DISK_FULL, READ_ONLY, ROLLED_BACK, Backends, SimConnection, SimSession
 
 SYMBOLS = ("BTC-USDT", "ETH-USDT")
 HISTORY_MS = {"1m": HOUR_MS, "1h": 24 * HOUR_MS}
@@ -80,11 +78,22 @@ FAIR = Weather()
 
 
 class World:
-    """One seed's world on a database of its own (the template with the simulated clock)."""
+    """One seed's world on a database with the simulated clock."""
 
-    def __init__(self, seed: int, uri: str) -> None:
+    def __init__(
+        self,
+        seed: int,
+        backends: Backends,
+        *,
+        history_ms: dict[str, int] = HISTORY_MS,
+        rows_per_page: int = ROWS_PER_PAGE,
+    ) -> None:
         self.seed = seed
-        self.uri = uri
+        self.backends = backends
+        self.uri = backends.uri
+        self.admin = backends.admin
+        self.history_ms = history_ms
+        self.rows_per_page = rows_per_page
         self.dice = random.Random(seed)
         self.clock = SimClock(NOW_MS)
         self.weather = FAIR
@@ -94,7 +103,6 @@ class World:
         self.served: set[tuple[Any, ...]] = set()
         self.connections: list[SimConnection] = []
         self.network = SimNetwork(self)
-        self.admin = psycopg.connect(uri, autocommit=True)
         quiet = self.dice.choice([0.0, 0.0, 0.1])
         self.market = SyntheticMarket(seed=7, coins=LIQUID_COINS[:3], quiet_share=quiet, quiet_bars="absent")
         self.skew_ms = self.dice.choice([0, 0, 0, -2000, 2000, -300_000, 300_000])
@@ -181,13 +189,12 @@ class World:
             random.setstate(random_state)
             for module, name, value in before:
                 setattr(module, name, value)
-            self.admin.close()
 
     def declare(self) -> None:
         """The series that this world wants."""
         with CandleStore(database.connect(self.uri)) as store:
             for symbol in SYMBOLS:
-                for timeframe, history_ms in HISTORY_MS.items():
+                for timeframe, history_ms in self.history_ms.items():
                     wanted_series(store, symbol, timeframe, history_ms=history_ms, sources=self.sources, state="live")
             store.connection.execute("UPDATE instruments SET contract_type = 'linear', settle_currency = 'USDT'")
 
@@ -197,7 +204,7 @@ class World:
         self._runs += 1
         self.saw(f"run {self._runs} {weather}")
         who = RunIdentity("sim", f"run {self._runs}", "fill")
-        settings = Settings(batch_limit=ROWS_PER_PAGE, pages_in_flight=1, http_timeout_s=10)
+        settings = Settings(batch_limit=self.rows_per_page, pages_in_flight=1, http_timeout_s=10)
         try:
             with ExitStack() as opened:
                 runtime = opened.enter_context(Runtime(self.uri, settings, self._connection_of))

@@ -89,6 +89,15 @@ class Runtime:
         """A store on a new connection, which the caller closes."""
         return CandleStore(connect(self._database_uri, sleep=self.stop.sleep))
 
+    @cached_property
+    def _budget_store(self) -> CandleStore:
+        return self._opened.enter_context(self.new_store())
+
+    def prepare_budgets(self) -> None:
+        """Open the one connection of all rate budgets, before workers take the last ones."""
+        with self._lock:
+            _ = self._budget_store
+
     @property
     def settle_ms(self) -> int:
         """How long a bar must be closed before it is used."""
@@ -252,7 +261,7 @@ class Runtime:
             return self._budgets[source]
 
     def _new_budget(self, source: str) -> PauseCheck:
-        of_venue, store = venue(source), self._opened.enter_context(self.new_store())
+        of_venue, store = venue(source), self._budget_store
         if self._read_only:
             return store.pause_check(source)
         spacing_ms = max(of_venue.spacing_ms, self.settings.request_sleep_ms)

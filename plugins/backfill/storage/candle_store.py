@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -69,6 +70,7 @@ class CandleStore:
         self._source_ids: dict[str, int] = {}
         self._partitioned: set[tuple[int, int]] = set()
         self._holds: list[Hold] = []
+        self._turns = threading.Lock()
 
     def __enter__(self) -> CandleStore:
         return self
@@ -158,20 +160,24 @@ class CandleStore:
     def rate_budget(
         self, source: str, limits_per_period_s: tuple[tuple[int, int], ...], *, spacing_ms: int
     ) -> RateBudget:
-        """The source's rate budget, which takes over our connection."""
+        """The source's rate budget; from then on the store is for budgets only."""
+        with self._turns:
+            source_id = self.source_id(source)
         return RateBudget(
             self.connection,
             source,
-            self.source_id(source),
+            source_id,
             limits_per_period_s,
             spacing_ms=spacing_ms,
             sleep=self.connection.sleep,
+            lock=self._turns,
         )
 
     def pause_check(self, source: str) -> PauseCheck:
-        """A read-only pause check, which takes over our connection."""
-        known = {name: number for number, name in self._known_sources().items()}
-        return PauseCheck(self.connection, source, known.get(source))
+        """A read-only pause check; from then on the store is for budgets only."""
+        with self._turns:
+            known = {name: number for number, name in self._known_sources().items()}
+        return PauseCheck(self.connection, source, known.get(source), lock=self._turns)
 
     def require_current_schema(self) -> None:
         """Raise unless the schema is exactly ours."""

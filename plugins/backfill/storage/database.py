@@ -14,7 +14,13 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.pq import Conninfo
 from psycopg.rows import TupleRow
 
-from backfill.errors import DatabaseAccessDenied, DatabaseError, DatabaseUnreachable, SchemaMissing
+from backfill.errors import (
+    ConnectionsExhausted,
+    DatabaseAccessDenied,
+    DatabaseError,
+    DatabaseUnreachable,
+    SchemaMissing,
+)
 from backfill.storage.session import Session, is_lost
 
 Connection = Session
@@ -38,7 +44,7 @@ CURES = {
     "40": "other sessions work on the same rows again and again: run it again later",
     "42501": "`backfill doctor` names the rights that are missing, include/sql/roles.sql grants them",
     "53100": "free space on the server's disk",
-    "53300": "raise the connection limit of the server or role: `backfill doctor` says how many a run needs",
+    "53300": "raise CONNECTION LIMIT of the role or database, or max_connections; or put pgbouncer between",
     "55P03": "another session holds a lock for longer than lock_timeout: end it, or raise lock_timeout for this role",
     "57014": "statement_timeout is shorter than this work: ALTER ROLE ... SET statement_timeout = '10min'",
     "57P05": "raise idle_session_timeout for this role",
@@ -150,8 +156,9 @@ def _refusal(uri: str, error: psycopg.OperationalError) -> DatabaseError:
     message = f"{without_password(uri)}: {_one_line(error)}"
     if _REFUSED_WORDS.search(str(error)):
         return DatabaseAccessDenied(message)
-    cure = f" ({CURES['53300']})" if _FULL.search(str(error)) else ""
-    return DatabaseUnreachable(message + cure)
+    if _FULL.search(str(error)):
+        return ConnectionsExhausted(f"{message} ({CURES['53300']})")
+    return DatabaseUnreachable(message)
 
 
 def _one_line(error: BaseException) -> str:

@@ -36,11 +36,13 @@ class _Turn(NamedTuple):
 class PauseCheck:
     """A read-only check that refuses requests during a pause."""
 
-    def __init__(self, connection: Connection, source: str, source_id: int | None) -> None:
+    def __init__(
+        self, connection: Connection, source: str, source_id: int | None, *, lock: threading.Lock | None = None
+    ) -> None:
         self._connection = connection
         self._source = source
         self._source_id = source_id
-        self._lock = threading.Lock()
+        self._lock = lock or threading.Lock()
 
     def take_turn(self) -> None:
         """Raise :class:`RateLimited` while the source is paused."""
@@ -63,7 +65,7 @@ class PauseCheck:
 
 
 class RateBudget(PauseCheck):
-    """The budget of one source, thread-safe, on its own connection.
+    """The budget of one source, thread-safe, on a connection that only budgets with the same ``lock`` use.
 
     All times are the database's. The first request after a pause is a probe; others follow two seconds later unless it
     is refused.
@@ -79,8 +81,9 @@ class RateBudget(PauseCheck):
         spacing_ms: int = 0,
         margin_ms: int | None = None,
         sleep: Callable[[float], None] = time.sleep,
+        lock: threading.Lock | None = None,
     ) -> None:
-        super().__init__(connection, source, source_id)
+        super().__init__(connection, source, source_id, lock=lock)
         periods_ms = [period_s * 1000 for _, period_s in limits_per_period_s]
         margins_ms = [default_margin_ms(period_ms) if margin_ms is None else margin_ms for period_ms in periods_ms]
         self._late_ms = min(margins_ms) // 2
@@ -92,7 +95,7 @@ class RateBudget(PauseCheck):
             "periods_ms": [sum(both) for both in zip(periods_ms, margins_ms, strict=True)],
             "spacing_ms": spacing_ms,
         }
-        with translated_errors():
+        with self._lock, translated_errors():
             connection.execute(query("sources/upsert_rate_budget"), params)
 
     def take_turn(self) -> None:

@@ -181,14 +181,18 @@ def test_migrate_check_names_what_is_missing_and_writes_nothing(
         assert one(session, "SELECT to_regnamespace('backfill') IS NULL")
 
 
-def test_the_doctor_counts_connections_against_what_a_run_needs(cli: Cli, as_writer: str, database_uri: str) -> None:
-    owner_says(database_uri, f"ALTER ROLE {LOGIN} CONNECTION LIMIT 4")
+@pytest.mark.parametrize(("limit", "state"), [(2, "failed"), (3, "warning"), (5, "warning"), (6, "ok")])
+def test_the_doctor_counts_connections_against_what_a_run_needs(
+    cli: Cli, as_writer: str, database_uri: str, limit: int, state: str
+) -> None:
+    owner_says(database_uri, f"ALTER ROLE {LOGIN} CONNECTION LIMIT {limit}")
 
     code, seen = checks(cli)
 
-    assert code == 1
-    assert seen["connections"]["detail"] == "4 more may be opened, a run needs 6"
-    assert "CONNECTION LIMIT" in seen["connections"]["advice"]
+    assert (code == 1) == (state == "failed")
+    assert seen["connections"]["state"] == state
+    assert seen["connections"]["detail"] == f"{limit} more may be opened: a run works with 3, and uses up to 6"
+    assert ("CONNECTION LIMIT" in seen["connections"]["advice"]) == (state != "ok")
 
 
 @pytest.mark.parametrize(

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from queue import Empty, SimpleQueue
 from typing import TypeVar
 
-from backfill.errors import Stopped
+from backfill.errors import ConnectionsExhausted, Stopped
 from backfill.sources.runtime import Runtime
 from backfill.sources.stop_request import SERIES_GRACE_S
 from backfill.storage.candle_store import CandleStore
@@ -17,7 +18,11 @@ from backfill.storage.series import SeriesWindow
 
 # More workers would only queue for the rate budget.
 SERIES_AT_ONCE = 4
+# Beside a connection for each worker: the caller's, and that of the rate budgets.
+OTHER_CONNECTIONS = 2
 LOOK_EVERY_S = 0.2
+
+log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
@@ -27,16 +32,18 @@ def each_series(
 ) -> Iterator[T]:
     """Yield each window's result when done, in that order; each worker has its own store.
 
-    Once the run is stopped, series at work may finish in a moment, and the others are left out.
+    If Postgres admits fewer connections, fewer series are worked on at once; without a single one
+    :class:`ConnectionsExhausted` says how many are needed. Once the run is stopped, series at work may finish in a
+    moment, and the others are left out.
     """
-    local = threading.local()
-    with ExitStack() as opened:
+    with _need_named(), ExitStack() as opened:
+        runtime.prepare_budgets()
+        stores = _Stores(runtime, opened)
 
         def on_one(window: SeriesWindow) -> T:
             runtime.stop.check()
-            if not hasattr(local, "store"):
-                local.store = opened.enter_context(runtime.new_store())
-            return work(local.store, window)
+            with stores.one() as store:
+                return work(store, window)
 
         threads = ThreadPoolExecutor(SERIES_AT_ONCE, thread_name_prefix="series")
         try:
@@ -52,3 +59,59 @@ def each_series(
                         yield one.result()
         finally:
             threads.shutdown(wait=not runtime.stop.is_asked, cancel_futures=True)
+
+
+class _Stores:
+    """Stores that workers take in turn: as many as workers, or as Postgres admits."""
+
+    def __init__(self, runtime: Runtime, opened: ExitStack) -> None:
+        self._runtime = runtime
+        self._opened = opened
+        self._idle: SimpleQueue[CandleStore] = SimpleQueue()
+        self._opening = threading.Lock()
+        self._count = 0
+        self._no_more = False
+
+    @contextmanager
+    def one(self) -> Iterator[CandleStore]:
+        """A store that no other worker has."""
+        store = self._idle_one() or self._new_one() or self._awaited()
+        try:
+            yield store
+        finally:
+            self._idle.put(store)
+
+    def _idle_one(self) -> CandleStore | None:
+        with suppress(Empty):
+            return self._idle.get_nowait()
+        return None
+
+    def _new_one(self) -> CandleStore | None:
+        with self._opening:
+            if self._no_more:
+                return None
+            try:
+                store = self._opened.enter_context(self._runtime.new_store())
+            except ConnectionsExhausted as error:
+                if not self._count:
+                    raise
+                self._no_more = True
+                log.warning("%d series at once instead of %d: %s", self._count, SERIES_AT_ONCE, error)
+                return None
+            self._count += 1
+            return store
+
+    def _awaited(self) -> CandleStore:
+        while True:
+            self._runtime.stop.check()
+            with suppress(Empty):
+                return self._idle.get(timeout=LOOK_EVERY_S)
+
+
+@contextmanager
+def _need_named() -> Iterator[None]:
+    try:
+        yield
+    except ConnectionsExhausted as error:
+        need = f"a run needs {OTHER_CONNECTIONS + 1} connections, and {OTHER_CONNECTIONS + SERIES_AT_ONCE} to be fast"
+        raise ConnectionsExhausted(f"{error}; {need}") from error

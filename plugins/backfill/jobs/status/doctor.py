@@ -20,7 +20,7 @@ from backfill.errors import (
     GeoBlocked,
     RateLimited,
 )
-from backfill.jobs.fill.each_series import SERIES_AT_ONCE
+from backfill.jobs.fill.each_series import OTHER_CONNECTIONS, SERIES_AT_ONCE
 from backfill.sources.runtime import Runtime
 from backfill.storage.database import connect, without_password
 from backfill.storage.fitness import OWNER, READER, WRITER, SessionFacts, missing_rights, session_facts
@@ -30,8 +30,7 @@ from backfill.storage.server import server_facts
 OLDEST_POSTGRES = 15
 # More skew plans wrong windows, since the source's clock closes bars.
 MOST_CLOCK_SKEW_S = 5.0
-# One for the run, one for each series at work, one for the rate budget of a source.
-CONNECTIONS_OF_A_RUN = SERIES_AT_ONCE + 2
+LEAST_CONNECTIONS, MOST_CONNECTIONS = OTHER_CONNECTIONS + 1, OTHER_CONNECTIONS + SERIES_AT_ONCE
 
 
 @dataclass(frozen=True)
@@ -137,13 +136,13 @@ def _sessions(facts: SessionFacts) -> Iterator[HealthCheck]:
     if facts.pooled:
         detail = "a pooler stands between: each transaction brings its settings, locks are rows of `claims`"
         yield HealthCheck("connections", "ok", detail)
-    elif left is not None and left < CONNECTIONS_OF_A_RUN:
-        advice = "raise CONNECTION LIMIT of the role or database, or max_connections; or put pgbouncer between"
-        detail = f"{left} more may be opened, a run needs {CONNECTIONS_OF_A_RUN}"
-        yield HealthCheck("connections", "failed", detail, advice)
     else:
-        detail = f"{left} more may be opened, a run needs {CONNECTIONS_OF_A_RUN}"
-        yield HealthCheck("connections", "ok", detail)
+        detail = f"{left} more may be opened: a run works with {LEAST_CONNECTIONS}, and uses up to {MOST_CONNECTIONS}"
+        advice = "raise CONNECTION LIMIT of the role or database, or max_connections; or put pgbouncer between"
+        if left is None or left >= MOST_CONNECTIONS:
+            yield HealthCheck("connections", "ok", detail)
+        else:
+            yield HealthCheck("connections", "warning" if left >= LEAST_CONNECTIONS else "failed", detail, advice)
     if facts.is_read_only or facts.is_standby:
         why = "it is a standby" if facts.is_standby else "default_transaction_read_only is on"
         yield HealthCheck(
