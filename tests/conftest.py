@@ -41,10 +41,8 @@ TESTS = Path(__file__).parent
 SERVER_FOLDER = "candle-keeper-test-"
 SERVER_HOME = pytest.StashKey[Path]()
 TEMPLATE = "template_of_tests"
-# The level that starts a whole stack.
-STACK = "stack"
-# The cells of the fault matrix beyond a few.
-SLOW_FAULTS = "slow_faults"
+# Only when asked for: a whole stack, Chromium, and the cells of the fault matrix beyond a few.
+LEFT_OUT = ("stack", "browser", "slow_faults")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -70,11 +68,11 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """A test's level is the folder it lives in; the stack runs only when asked for."""
+    """A test's level is the folder it lives in; some run only when asked for."""
     for item in items:
         item.add_marker(item.path.relative_to(TESTS).parts[0])
     if not config.option.markexpr:
-        left_out = [item for item in items if item.get_closest_marker(STACK) or item.get_closest_marker(SLOW_FAULTS)]
+        left_out = [item for item in items if any(map(item.get_closest_marker, LEFT_OUT))]
         items[:] = [item for item in items if item not in left_out]
         config.hook.pytest_deselected(items=left_out)
 
