@@ -1,6 +1,6 @@
 # `make` alone lists the targets. Settings are variables: `make demo ONCE=1 BACKFILL_API_PORT=9090`.
 .DEFAULT_GOAL := help
-.PHONY: help install demo up shell backfill down clean distclean test test-long test-stack test-days test-airflow2 bench bench-run lint types docs format lock
+.PHONY: help install demo up shell backfill down clean distclean test test-long test-stack test-browser test-days test-airflow2 bench bench-run lint types docs format lock
 .PHONY: sbom simulate test-faults
 
 VENV := .venv
@@ -65,6 +65,10 @@ test-long: install-dev ## the tests that search: fuzzing, mixes of faults, kills
 
 test-stack: install-dev ## the tests that start a whole Airflow, one after another [PYTEST="-k name"]
 	@$(VENV)/bin/python -m pytest -m stack --durations=20 $(PYTEST)
+
+test-browser: install-dev ## the pages in Chromium: every page in light and dark, axe, Fill; screenshots in dist/screenshots
+	@tests/browser/install.sh
+	@$(VENV)/bin/python -m pytest -m browser $(PYTEST)
 
 simulate: install-dev ## the engine in simulated worlds, by seed [SEEDS=0-999] [HOURS=24]
 	@$(VENV)/bin/python tests/simulation/seeds.py $(or $(SEEDS),$(if $(HOURS),random,0-999)) $(if $(HOURS),--hours $(HOURS))

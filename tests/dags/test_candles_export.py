@@ -69,13 +69,50 @@ def test_whole_days_go_to_object_storage_too(run, two_days, db, tmp_path):
     assert folder.read(paths(db)[0].rpartition("/")[2]).startswith(b"ts_ms,open,")
 
 
-def test_storage_out_of_reach_is_named_and_registers_nothing(two_days, db):
+def test_a_scheme_that_no_storage_has_is_named(two_days, db):
     from backfill.errors import FolderUnusable
     from backfill.hooks.object_folder import folder_at
 
     with pytest.raises(FolderUnusable, match="gopher://nowhere"):
         folder_at("gopher://nowhere/candles").put("a.csv", b"")
-    assert paths(db) == []
+
+
+@pytest.fixture
+def lost_storage():
+    """An object storage by the URL; it answers so many requests to write, and none after them."""
+    from airflow.sdk.io import attach
+    from fsspec.implementations.memory import MemoryFileSystem
+
+    class Lost(MemoryFileSystem):
+        store, pseudo_dirs, writes_left = {}, [""], 0
+
+        def _open(self, path, mode="rb", **kwargs):
+            if "w" in mode:
+                self.writes_left -= 1
+            if self.writes_left < 0:
+                raise ConnectionError("Connect timeout on endpoint URL: 'http://10.0.0.9:9000/'")
+            return super()._open(path, mode, **kwargs)
+
+    storage = attach("memory", "lost", fs=Lost()).fs
+    storage.store.clear()
+    return storage
+
+
+@pytest.mark.skipif(ON_AIRFLOW_2, reason="which has no storage in memory")
+@pytest.mark.parametrize("writes", [0, 1])
+def test_storage_out_of_reach_is_named_and_the_ledger_has_only_what_lies_there(
+    run, two_days, db, lost_storage, capsys, writes
+):
+    url = "memory://lost@lost/candles"
+    lost_storage.writes_left = writes
+    state, counts = run(folder=url)
+    assert (state, counts) == ("failed", None)
+    assert f"{url}: Connect timeout on endpoint URL: 'http://10.0.0.9:9000/'; nothing more" in capsys.readouterr().out
+    assert len(paths(db)) == writes
+
+    lost_storage.writes_left = 10
+    assert run(folder=url)[1]["segments"] == 2 - writes
+    assert len(paths(db)) == len(lost_storage.find("/")) == 2
 
 
 def test_without_a_folder_it_is_skipped(run, two_days, db):

@@ -15,7 +15,9 @@ import yaml
 
 from backfill.config.connections import database_uri
 from backfill.config.env_file import parse_env
+from backfill.config.older_names import KNOBS, fill_options
 from backfill.config.settings import load_settings
+from unit.test_older_names import ENV_OF_000, ENV_OF_001, ENV_OF_004
 
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "docker-compose.yaml").read_text()
@@ -173,6 +175,18 @@ def test_settings_of_the_env_file_reach_every_container_and_are_settings_we_know
     environment = rendered(name, SECRETS + older)
     assert load_settings(environment).lookback_hours == 168
     assert database_uri(None, environment) == "postgresql://backfill:secret@postgres/candles"
+
+
+@pytest.mark.parametrize("older", [ENV_OF_000, ENV_OF_001, ENV_OF_004], ids=["000", "001", "004"])
+def test_the_env_files_of_the_older_systems_stop_no_container_and_the_job_does_what_they_say(older: str) -> None:
+    for name in AIRFLOW:
+        environment = rendered(name, SECRETS + older)
+        assert load_settings(environment).home is not None
+        assert database_uri(None, environment) == "postgresql://backfill:secret@postgres/candles"
+    job = rendered("data_backfill", SECRETS + older)
+    knobs = fill_options({name: value for name, value in job.items() if name in KNOBS})
+    wanted = ["--symbols", "BTC/USDT,ETH/USDT", "--timeframes", "1m", "--batch-limit", "1000", "--sleep-ms", "200"]
+    assert knobs == (wanted if "SYMBOLS" in older else [])
 
 
 def test_the_one_shot_job_takes_the_older_names_and_ends_with_the_runs_code() -> None:

@@ -56,7 +56,7 @@ class Output:
             return
         cells = [[_shown(row[column]) for column in columns] for row in rows]
         fitted = fit(columns, cells, self.results.width)
-        table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
+        table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
         for place, header, width in zip(fitted.places, fitted.headers, fitted.widths, strict=True):
             table.add_column(
                 header,

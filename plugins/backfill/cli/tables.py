@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-# Of rich's box SIMPLE_HEAD with pad_edge=False: between two columns.
-BETWEEN = 2
+# Of rich's box SIMPLE_HEAD with pad_edge=False and collapse_padding=True: between two columns, and at both edges.
+BETWEEN, EDGES = 2, 2
 # Text is cut to this before a column is left out.
 SHORTEST_TEXT = 16
 
@@ -44,4 +44,4 @@ def fit(columns: Sequence[str], cells: Sequence[Sequence[str]], width: int) -> F
 
 
 def _sum(widths: Sequence[int]) -> int:
-    return sum(widths) + BETWEEN * (len(widths) - 1) + 1
+    return sum(widths) + BETWEEN * (len(widths) - 1) + EDGES

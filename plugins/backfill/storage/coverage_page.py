@@ -174,7 +174,7 @@ def listed(connection: Connection, name: str, which: PageFilter, **more: Any) ->
 def sources(connection: Connection, at: datetime, hours: int) -> tuple[list[Row], list[Row]]:
     """Each source's health, and what it answered hour by hour."""
     return (
-        _read(connection, "sources/select_source_health", {}),
+        _read(connection, "sources/select_source_health", {"at": at}),
         _read(connection, "sources/select_source_hours", {"at": at, "hours": hours}),
     )
 

@@ -98,4 +98,4 @@ class SourceHealth:
     def all(self) -> list[dict[str, Any]]:
         """One row per source: breaker, pause, and answers of the last day."""
         with translated_errors(), self._connection.cursor(row_factory=dict_row) as cursor:
-            return cursor.execute(query("sources/select_source_health")).fetchall()
+            return cursor.execute(query("sources/select_source_health"), {"at": None}).fetchall()

@@ -171,5 +171,7 @@ def test_sources_have_their_hours(store: CandleStore, app: FastAPI) -> None:
     )
     store.connection.execute(insert, {"id": store.source_id("okx"), "at": moment("2026-03-10T10:59:00Z")})
     (hour,) = answer(app, "/api/sources")["hours"]
+    (okx,) = [row for row in answer(app, "/api/sources")["rows"] if row["source"] == "okx"]
+    assert (okx["answers_24h"], okx["errors_24h"]) == (3, 1)
     assert hour == {"source": "okx", "hour": "2026-03-10T10:00:00Z", "answers": 3, "errors": 1, "rows": 30}
     assert answer(app, "/api/sources", hours=1)["hours"] == []

@@ -119,11 +119,27 @@ def test_a_row_is_one_line_at_any_width_and_what_has_no_room_is_named(width, mon
     table = [line for line in lines if not line.startswith("not shown")]
     assert all(len(line) <= width for line in table)
     assert sum("BABYDOGE" in line for line in table) == 3
-    heads = "".join(table)
+    heads = "\n".join(table)
     left_out = [line for line in lines if line.startswith("not shown")]
     for column in MANY:
         assert all(word in heads for word in column.split("_")) or column in left_out[0], column
     assert (left_out == []) == (width >= 100), lines
+
+
+def test_no_head_is_broken_in_a_table_that_just_fits(monkeypatch):
+    terminal = Terminal()
+    monkeypatch.setattr("sys.stdout", terminal)
+    monkeypatch.setenv("TERM", "xterm")
+    row = {"symbol": "NICHE-USDT", "timeframe": "1m", "before %": 0.0, "inserted": 2881, "requests": 3, "revised": 0}
+    for width in range(44, 80):
+        monkeypatch.setenv("COLUMNS", str(width))
+        Output(as_json=False).table("1 series", [row], list(row))
+        lines = re.sub(r"\x1b\[[0-9;]*m", "", terminal.getvalue()).splitlines()
+        shown, left_out = "\n".join(lines), lines[-1] if lines[-1].startswith("not shown") else ""
+        assert all(column in shown for column in row if column not in left_out), shown
+        assert (left_out == "") == (width >= 62), shown
+        terminal.seek(0)
+        terminal.truncate()
 
 
 def test_a_wide_table_is_whole_on_any_terminal(monkeypatch):

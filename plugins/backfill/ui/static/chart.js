@@ -83,6 +83,16 @@ export function candleChart(node, series, { onbar, onhover, onload }) {
   const bounds = () => [Math.min(...[series.start_ms, series.oldest_ms].filter((one) => one != null)),
     Math.max(...[series.end_ms, series.held_until_ms].filter((one) => one != null))];
 
+  // What was stored since is drawn; a view that reaches the window's end goes on with it.
+  async function follow(now) {
+    if (JSON.stringify(now) === JSON.stringify(series)) return;
+    const before = bounds()[1];
+    series = now;
+    const view = visible();
+    if (!view) return;
+    const ahead = view[1] >= before ? bounds()[1] - before : 0;
+    await load(view[0] + ahead, view[1] + ahead);
+  }
   function visible() {
     const range = chart.timeScale().getVisibleLogicalRange();
     if (!range || !data?.times.length) return null;
@@ -124,7 +134,7 @@ export function candleChart(node, series, { onbar, onhover, onload }) {
     step(...KEYS[event.key]);
   });
   theme();
-  return { load, theme, bounds, close: () => { clearTimeout(timer); chart.remove(); } };
+  return { load, follow, theme, bounds, close: () => { clearTimeout(timer); chart.remove(); } };
 }
 
 // Buckets open on the grid of the first Monday.

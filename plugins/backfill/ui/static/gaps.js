@@ -43,12 +43,12 @@ export function gaps(_, settings) {
     { title: "Candles", number: true, cell: (row) => count(row.missing_candles) },
     { title: "Why", long: true, cell: (row) => [badge(row.reason), el("br"), el("span", { class: "quiet" }, WHY[row.reason])] },
     { title: "Who was asked", cell: (row) => el("ul", { class: "list" }, row.asked.map(answer)) },
-    { title: "Fill", long: true, cell: (row) => button(row) },
+    { title: "Fill", cell: (row) => button(row) },
     { title: "Look", cell: (row) => el("a", { href: `#/series/${encodeURIComponent(row.symbol)}/${row.timeframe}${query(around(row))}` }, "Chart") },
   ], { caption: "Gaps" });
 
   function button(row) {
-    const state = el("div", { "aria-live": "polite" });
+    const state = el("div", { class: "state", "aria-live": "polite" });
     const press = el("button", { type: "button", class: "main", disabled: !may.fill, title: may.fill ? null : "Your role may not start candles_catch_up.",
       "aria-label": `Fill ${row.symbol} ${row.timeframe} from ${moment(row.gap_start)}`,
       onclick: () => { underWay.set(keyOf(row), row); fillGap(row, recheck.checked, press, state, notice); } }, "Fill");

@@ -7,7 +7,9 @@ import {
 const LIMIT = 50;
 const all = (words) => [["", "all"], ...words.map((word) => [word, word.replaceAll("_", " ")])];
 const series = { title: "Series", cell: (row) => seriesLink(row) };
-const values = (row, prefix = "") => ["open", "high", "low", "close", "volume"].map((name) => figure(row[prefix + name])).join(" / ");
+const changes = (row) => ["open", "high", "low", "close", "volume"].filter((name) => row[name] !== row[`new_${name}`])
+  .map((name) => el("li", {}, `${name} ${figure(row[name])} → ${figure(row[`new_${name}`])}`));
+const sourcesOf = (row) => (row.source === row.new_source ? row.source ?? "?" : `${row.source ?? "?"} → ${row.new_source ?? "?"}`);
 const details = (value) => el("details", {}, el("summary", {}, "show"), el("code", {}, JSON.stringify(value)));
 const barLink = (row, at) => (row.symbol && row.timeframe && at
   ? el("a", { href: `#/series/${encodeURIComponent(row.symbol)}/${row.timeframe}?bar=${new Date(at).toISOString()}` }, moment(at)) : time(at));
@@ -50,8 +52,8 @@ export const LISTS = {
       series,
       { title: "Bar", cell: (row) => barLink(row, row.open_time) },
       { title: "Why", cell: (row) => row.reason.replaceAll("_", " ") },
-      { title: "Was (open / high / low / close / volume)", cell: (row) => `${row.source ?? "?"}: ${values(row)}` },
-      { title: "Became", cell: (row) => `${row.new_source ?? "?"}: ${values(row, "new_")}` },
+      { title: "Source", cell: sourcesOf },
+      { title: "Was → became", cell: (row) => (changes(row).length ? el("ul", { class: "list" }, changes(row)) : "the same") },
       { title: "When", cell: (row) => time(row.revised_at) },
       { title: "Note", long: true, cell: (row) => row.note },
     ],
@@ -63,6 +65,7 @@ export const LISTS = {
       { title: "Started", cell: (row) => time(row.started_at) },
       { title: "Took", number: true, cell: (row) => duration(row.finished_at && (Date.parse(row.finished_at) - Date.parse(row.started_at)) / 1000) },
       { title: "Status", cell: (row) => badge(row.status) },
+      { title: "Error", long: true, cell: (row) => row.error ?? "" },
       { title: "Missing", number: true, cell: (row) => `${count(row.missing_before)} → ${count(row.missing_after)}` },
       { title: "Coverage", number: true, cell: (row) => `${percent(row.coverage_before)} → ${percent(row.coverage_after)}` },
       { title: "Requests", number: true, cell: (row) => count(row.requests) },
@@ -71,7 +74,6 @@ export const LISTS = {
       { title: "Refused", number: true, cell: (row) => count(row.rows_quarantined) },
       { title: "Sources", cell: (row) => Object.entries(row.sources).map(([source, rows]) => `${source} ${count(rows)}`).join(", ") },
       { title: "Run", cell: (row) => (row.run_id ? runLink(row) : "") },
-      { title: "Error", long: true, cell: (row) => row.error ?? "" },
     ],
   },
   "instrument-log": {

@@ -25,8 +25,9 @@ export function series([symbol, timeframe], settings) {
   const exact = el("input", { type: "datetime-local", step: "60", "aria-label": "Open time of a bar, UTC" });
   let chart, head, wanted = settings;
 
-  const range = (days) => { const [low, high] = chart.bounds(); return chart.load(days == null ? low : high - days * DAY_MS, high).catch(loaded); };
+  const range = (days) => { if (!chart) return; const [low, high] = chart.bounds(); return chart.load(days == null ? low : high - days * DAY_MS, high).catch(loaded); };
   function goTo(ms, andTell) {
+    if (!chart) return;
     if (andTell) tell(ms);
     return chart.load(ms - 40 * head.step_ms, ms + 40 * head.step_ms).catch(loaded);
   }
@@ -73,7 +74,7 @@ export function series([symbol, timeframe], settings) {
       facts.replaceChildren(...factsOf(head, row));
       others.replaceChildren("Timeframes: ", ...family.rows.filter((one) => one.symbol === symbol)
         .flatMap((one) => [el("a", { href: `#/series/${seriesPath(one)}`, "aria-current": one.timeframe === timeframe ? "page" : null }, one.timeframe), " "]));
-      if (!first) return;
+      if (!first) return chart.follow(head);
       chart = candleChart(node, head, { onbar: tell, onhover: (text) => { under.textContent = text || " "; }, onload: loaded });
       await go();
     },
