@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import runpy
 from pathlib import Path
 
@@ -42,3 +43,11 @@ def test_every_line_of_a_lock_is_understood_and_two_documents_are_equal(lock: st
 def test_a_line_that_is_no_package_is_an_error() -> None:
     with pytest.raises(ValueError, match="line 2 is no pinned package: git"):
         SBOM["packages_of"]("ccxt==4.5.90\ngit+ssh://somewhere/else\n")
+
+
+def test_the_reviewed_list_names_every_package_that_we_ask_for_and_no_other() -> None:
+    root = REQUIREMENTS.parent
+    asked_for = (root / "pyproject.toml").read_text().split("[dependency-groups]")[0].split("\ndependencies")[1]
+    listed = (root / "docs" / "threat_model.md").read_text().split("## What we depend on")[1]
+    names = re.findall(r'^    "([\w-]+)', asked_for, re.MULTILINE)
+    assert sorted(re.findall(r"^\| ([\w-]+) \|", listed, re.MULTILINE)) == sorted([*names, "package"])

@@ -128,6 +128,8 @@ class Supervisor:
                 f"its log is {watched.log}\n{tail(watched.log)}"
             )
         self._note(f"{watched.name} has ended ({end}): starting it again")
+        if isinstance(watched, Component) and watched.process is not None:
+            _kill_session(watched.process.pid, self._mark)
         watched.start()
 
 
@@ -148,6 +150,17 @@ def end_processes(leaders: Sequence[int], mark: tuple[str, str], grace_s: float 
                     asked.add(process.pid)
         time.sleep(0.05)
     return bool(asked)
+
+
+def _kill_session(leader: int, mark: tuple[str, str]) -> None:
+    """Kill what a program leaves behind.
+
+    A killed scheduler's workers hold its sockets, so Postgres would hold its locks, and the next one wait for them.
+    """
+    for process in marked_processes(mark):
+        with suppress(ProcessLookupError, psutil.NoSuchProcess):
+            if os.getsid(process.pid) == leader:
+                process.kill()
 
 
 def marked_processes(mark: tuple[str, str]) -> list[psutil.Process]:

@@ -67,6 +67,24 @@ def test_a_killed_program_is_started_again_and_said_to_have_ended(
     assert notes == ["sleeper has ended (exit status -9): starting it again"]
 
 
+def test_what_a_killed_program_has_started_is_killed_before_it_is_started_again(
+    component: Callable[..., Component], mark: tuple[str, str]
+) -> None:
+    parent = component(PARENT.replace("start_new_session=True", ""))
+    other = component(SLEEP)
+
+    with Supervisor([parent, other], mark=mark, note=lambda _: None):
+        first = pid_of(parent)
+        wait_for("the child", lambda: "ready" in parent.log.read_text())
+        (child,) = (process for process in marked_processes(mark) if process.ppid() == first)
+        beside = pid_of(other)
+        os.kill(first, signal.SIGKILL)
+        wait_for("the child to end", lambda: child not in marked_processes(mark))
+        wait_for("another parent", lambda: pid_of(parent) != first)
+        assert other.how_it_ended() is None
+        assert pid_of(other) == beside
+
+
 def test_a_program_that_cannot_be_kept_running_is_given_up_with_the_last_words_of_its_log(
     component: Callable[..., Component], mark: tuple[str, str]
 ) -> None:
