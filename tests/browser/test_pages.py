@@ -54,6 +54,7 @@ def test_a_gap_is_filled_from_the_map_by_the_keyboard_and_a_chart_is_zoomed(page
     assert sorted(done["filtered"]) == ["ETH-USDT 1h", "ETH-USDT 1m"]
     assert "BTC-USDT 1m" in done["missing"]
     assert "symbol=BTC-USDT" in done["hash"]
+    assert ("missing: 30" in done["before"], "missing: 20" in done["after"]) == (True, True), "the chart followed"
     assert done["wide"].startswith("bars of")
     assert done["close"].startswith("single bars")
     assert "A candle of okx, a stand-in for the primary source's" in done["story"]
