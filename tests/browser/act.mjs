@@ -1,10 +1,11 @@
-// Filters, zooms, asks for a bar's story, and fills a gap. `node act.mjs BASE FOLDER NOW_MS`
+// Filters, zooms, sees a chart follow, asks for a bar's story, and fills a gap. `node act.mjs BASE FOLDER NOW_MS`
 import { faultsOf, launch, settled } from "./browser.mjs";
 
 const [base, folder, now] = process.argv.slice(2);
 const browser = await launch();
-const page = await (await browser.newContext({ viewport: { width: 1280, height: 800 } })).newPage();
-await page.clock.setFixedTime(Number(now));
+const context = await browser.newContext({ viewport: { width: 1280, height: 800 } });
+const page = await context.newPage();
+await context.clock.setFixedTime(Number(now));
 const faults = faultsOf(page, base);
 const done = {};
 
@@ -21,6 +22,11 @@ await page.getByLabel("State").selectOption("missing");
 await page.waitForFunction((all) => document.querySelectorAll("table.heat tbody tr").length < all, done.all.length);
 done.missing = await rows();
 
+const chart = await context.newPage();
+const missing = () => chart.locator("p.bar", { hasText: "missing" }).innerText();
+await chart.goto(`${base}/#/series/BTC-USDT/1m`);
+done.before = await missing();
+
 // By the keyboard from the map to the gaps of a day, as one who does not use a mouse.
 const day = page.locator("table.heat tbody tr", { hasText: "BTC-USDT 1m" }).locator("td.c-some");
 await day.last().focus();
@@ -32,6 +38,11 @@ const fill = page.getByRole("button", { name: /^Fill BTC-USDT 1m/ }).first();
 await fill.click();
 await page.getByText("closed", { exact: true }).waitFor();
 await page.screenshot({ path: `${folder}/filled.png` });
+
+await chart.evaluate(() => { document.dispatchEvent(new Event("visibilitychange")); }); // as when its tab is shown
+await chart.getByText("missing: 20").waitFor();
+done.after = await missing();
+await chart.close();
 
 await page.goto("about:blank");
 await page.goto(`${base}/#/series/BTC-USDT/1m`);

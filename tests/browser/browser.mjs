@@ -30,9 +30,12 @@ export function countRequests(page) {
 }
 const pause = (ms) => new Promise((done) => { setTimeout(done, ms); });
 
-// Until nothing has been under way during a moment.
+// Until nothing has been under way during some moments in which the page had nothing to do either.
 export async function settled(page, moments = 5) {
-  for (let quiet = 0; quiet < moments; quiet = asked.get(page).open ? 0 : quiet + 1) await pause(30);
+  for (let quiet = 0; quiet < moments; quiet = asked.get(page).open ? 0 : quiet + 1) {
+    await pause(20);
+    await page.evaluate(() => new Promise((done) => { requestIdleCallback(() => done(), { timeout: 1000 }); }));
+  }
   await page.waitForFunction(() => !document.body.innerText.includes("Loading…"));
 }
 

@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-import json
-import os
-import shutil
-import subprocess
 import threading
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -24,17 +19,6 @@ from backfill.ui.coverage_app import coverage_app
 from browser.made import bars_of_gap, make_everything
 from integration.helpers import NOW_MS, store_bars
 from waiting import PATIENCE_S, wait_for
-
-HERE = Path(__file__).parent
-CHROMIUM = Path(os.environ.get("CHROMIUM", "/usr/bin/chromium"))
-
-
-@pytest.fixture(scope="session")
-def screenshots() -> Path:
-    """Where they are kept, to be looked at."""
-    folder = Path(os.environ.get("SCREENSHOTS", HERE.parents[1] / "dist" / "screenshots"))
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
 
 
 @pytest.fixture
@@ -63,21 +47,6 @@ def pages_url(database_uri: str) -> Iterator[str]:
     yield f"http://127.0.0.1:{port}/prefix/backfill"
     server.should_exit = True
     thread.join(PATIENCE_S)
-
-
-@pytest.fixture(scope="session")
-def node() -> Callable[..., list[Any]]:
-    """Runs one of the scripts here; gives the lines of JSON that it prints."""
-    if not CHROMIUM.exists() or not shutil.which("node") or not (HERE / "node_modules").is_dir():
-        pytest.fail("no Chromium, or not its driver: run tests/browser/install.sh")
-
-    def run(script: str, *arguments: object) -> list[Any]:
-        command = ["node", str(HERE / script), *map(str, arguments)]
-        ended = subprocess.run(command, capture_output=True, text=True, check=False, timeout=PATIENCE_S)
-        assert ended.returncode == 0, ended.stderr
-        return [json.loads(line) for line in ended.stdout.splitlines()]
-
-    return run
 
 
 def _airflow(fill: Callable[[], None]) -> FastAPI:

@@ -1,11 +1,11 @@
-// Leaves pages open for so many refreshes; prints heap and DOM nodes as a line of JSON each time. `node stay_open.mjs BASE REFRESHES LOOKS HASH…`
+// Leaves pages open side by side for so many refreshes; prints heap and DOM nodes as a line of JSON each time. `node stay_open.mjs BASE REFRESHES LOOKS HASH…`
 // A refresh is what the page does every 30 seconds, asked for at once as if its tab had been shown again.
 import { countRequests, launch, settled } from "./browser.mjs";
 
 const [base, refreshes, looks, ...hashes] = process.argv.slice(2);
 const browser = await launch();
 
-for (const hash of hashes) {
+await Promise.all(hashes.map(async (hash) => {
   const page = await (await browser.newContext({ viewport: { width: 1280, height: 800 } })).newPage();
   countRequests(page);
   const devtools = await page.context().newCDPSession(page);
@@ -21,7 +21,7 @@ for (const hash of hashes) {
     console.log(JSON.stringify({ hash, refreshes: done, heap: usedSize, nodes, listeners: jsEventListeners }));
   }
   await page.context().close();
-}
+}));
 await browser.close();
 
 async function refresh(page) {

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from pathlib import Path
-from typing import Any
 
 import pytest
 
+from browser.chromium import node, screenshots
 from browser.made import MARKUP
 from integration.helpers import NOW_MS
 
@@ -29,14 +27,11 @@ PAGES = [
     ("unknown", "#/unknown"),
 ]
 GRAVE = ("serious", "critical")
-Node = Callable[..., list[Any]]
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
-def test_every_page_is_drawn_without_a_fault_and_axe_finds_nothing_serious(
-    pages_url: str, node: Node, screenshots: Path, theme: str
-) -> None:
-    (seen,) = node("walk.mjs", pages_url, screenshots, theme, NOW_MS, json.dumps(PAGES))
+def test_every_page_is_drawn_without_a_fault_and_axe_finds_nothing_serious(pages_url: str, theme: str) -> None:
+    (seen,) = node("walk.mjs", pages_url, screenshots(), theme, NOW_MS, json.dumps(PAGES))
 
     assert [page["name"] for page in seen] == [name for name, _ in PAGES]
     for page in seen:
@@ -52,22 +47,21 @@ def test_every_page_is_drawn_without_a_fault_and_axe_finds_nothing_serious(
     assert MARKUP in texts["runs"], "an error text"
 
 
-def test_a_gap_is_filled_from_the_map_by_the_keyboard_and_a_chart_is_zoomed(
-    pages_url: str, node: Node, screenshots: Path
-) -> None:
-    (done,) = node("act.mjs", pages_url, screenshots, NOW_MS)
+def test_a_gap_is_filled_from_the_map_by_the_keyboard_and_a_chart_is_zoomed(pages_url: str) -> None:
+    (done,) = node("act.mjs", pages_url, screenshots(), NOW_MS)
 
     assert len(done["all"]) == 6
     assert sorted(done["filtered"]) == ["ETH-USDT 1h", "ETH-USDT 1m"]
     assert "BTC-USDT 1m" in done["missing"]
     assert "symbol=BTC-USDT" in done["hash"]
+    assert ("missing: 30" in done["before"], "missing: 20" in done["after"]) == (True, True), "the chart followed"
     assert done["wide"].startswith("bars of")
     assert done["close"].startswith("single bars")
     assert "A candle of okx, a stand-in for the primary source's" in done["story"]
     assert done["faults"] == []
 
 
-def test_a_page_that_stays_open_does_not_grow(pages_url: str, node: Node) -> None:
+def test_a_page_that_stays_open_does_not_grow(pages_url: str) -> None:
     """Forty refreshes are twenty minutes; benchmarks/open_pages.py prints a day's."""
     looks = node("stay_open.mjs", pages_url, 40, 2, "#/", "#/series/BTC-USDT/1m")
 
