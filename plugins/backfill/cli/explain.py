@@ -84,7 +84,7 @@ def _origin(story: CandleStory, candle: Row) -> str:
 
 def _carried(carried: Row) -> str:
     scale = "" if carried["price_divisor"] == 1 else f", its price divided by {exact(carried['price_divisor'])}"
-    proof = f"{carried['agreeing_bars']:,} of {carried['common_bars']:,} {carried['proved_by']} bars in common agreed"
+    proof = f"{carried['agreeing_bars']:,} of {carried['common_bars']:,} bars in common agreed ({carried['proved_by']})"
     return f"carried over from {carried['from_symbol']} on {_at(carried['carried_at'])}{scale}: {proof}"
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from functools import partial
 from typing import Any
 
 from backfill.cli.output import Output
@@ -11,6 +12,7 @@ from backfill.config.connections import database_uri, source_from_environment
 from backfill.config.settings import load_settings
 from backfill.domain.timeframes import utc
 from backfill.errors import ConfigurationError
+from backfill.jobs.by_hand.bars_elsewhere import bars_elsewhere
 from backfill.jobs.by_hand.carry_history import Pair, Rename
 from backfill.sources.runtime import Runtime
 
@@ -21,7 +23,7 @@ COLUMNS = ("timeframe", "candles", "from", "to", "common_bars", "agreeing_bars",
 def rename(args: argparse.Namespace, output: Output) -> int:
     """Show what would be carried over and, once confirmed, carry it over."""
     with Runtime(database_uri(args.db), load_settings(), source_from_environment) as runtime:
-        plan = Rename(runtime.store, args.old, args.new, runtime.settle_ms)
+        plan = Rename(runtime.store, args.old, args.new, runtime.settle_ms, partial(bars_elsewhere, runtime))
         planned = sum(pair.candles for pair in plan.pairs)
         rows = [_row(pair) for pair in plan.pairs]
         if not output.as_json:
@@ -37,8 +39,10 @@ def rename(args: argparse.Namespace, output: Output) -> int:
         output.document({**document, "planned": planned, "carried": sum(carried.values())})
     elif carried:
         output.line(f"{sum(carried.values()):,} candles carried over; those of {args.old} stay as they are")
-    else:
+    elif planned:
         output.line(f"{planned:,} candles to carry over")
+    else:
+        output.line(f"nothing to carry over: {args.old} has no bars before those of {args.new}, or {args.new} none yet")
     return DONE
 
 

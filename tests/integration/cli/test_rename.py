@@ -148,6 +148,7 @@ def test_the_history_is_carried_over_once_where_common_bars_prove_it_and_explain
     after = everything(store)
     again = rename(cli, names)
 
+    assert "nothing to carry over" in rename(cli, names, "--yes").out
     assert (again.code, again.document["carried"], again.document["planned"]) == (0, 0, 0)
     assert again.document["series"][0]["common_bars"] == 120, "what was carried over is no evidence"
     assert everything(store) == after

@@ -5,8 +5,8 @@ See docs/decisions/0040-history-over-a-rename.md.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import NamedTuple
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, NamedTuple
 
 from backfill.domain.intervals import Interval, intersection, total_ms
 from backfill.domain.price_kinds import kind_of
@@ -17,6 +17,12 @@ from backfill.storage.candle_store import CandleStore
 from backfill.storage.candles_by_hand import writable_series
 from backfill.storage.renames import Evidence, Kept, Renames
 from backfill.storage.series import SeriesWindow
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+# Bars of other sources under the new name that open before a time, or why there are none.
+AskOthers = Callable[[SeriesWindow, int], "Iterator[tuple[str, pd.DataFrame | str]]"]
 
 # Of a longer overlap the oldest bars are compared, those next to the history.
 MOST_BARS_COMPARED = 10_000
@@ -37,10 +43,14 @@ class Pair(NamedTuple):
 
 
 class Rename:
-    """What a rename carries over, and its proof. Raises :class:`DecisionRefused` if it is not proved."""
+    """What a rename carries over, and its proof. Raises :class:`DecisionRefused` if it is not proved.
 
-    def __init__(self, store: CandleStore, old: str, new: str, settle_ms: int) -> None:
+    ``others`` are asked where the list no longer names the old one, and both have too few bars in common.
+    """
+
+    def __init__(self, store: CandleStore, old: str, new: str, settle_ms: int, others: AskOthers | None = None) -> None:
         self.old, self.new = old, new
+        self._others = others
         self._renames = Renames(store)
         self._store = store
         windows = _series_of(store, old, new, settle_ms)
@@ -79,13 +89,31 @@ class Rename:
     def _proved(self) -> Evidence:
         """By the timeframe with the most common bars; one that contradicts is enough to refuse."""
         best = max(self.pairs, key=lambda pair: pair.proof.common_bars)
-        if best.proof.ok is None or any(pair.proof.ok is False for pair in self.pairs):
-            figures = [f"{pair.old.timeframe}: {pair.proof.reason}" for pair in self.pairs]
+        figures = [f"{pair.old.timeframe}: {pair.proof.reason}" for pair in self.pairs]
+        proof, proved_by = best.proof, best.old.timeframe
+        if proof.ok is None and best.old.state == "unlisted":
+            for proved_by, proof in self._said_elsewhere():
+                figures.append(f"{proved_by}: {proof.reason}")
+                if proof.ok is not None:
+                    break
+        if not proof.ok or any(pair.proof.ok is False for pair in self.pairs):
             raise DecisionRefused(f"carry the history of {self.old} over to {self.new}, which is not proved", figures)
         scale = "" if self.divisor == 1 else f", prices divided by {self.divisor:g}"
-        proof = best.proof
-        said = f"{best.old.timeframe}: {proof.reason}{scale}"
-        return Evidence(best.old.timeframe, proof.common_bars, proof.agreeing_bars, said)
+        return Evidence(proved_by, proof.common_bars, proof.agreeing_bars, f"{proved_by}: {proof.reason}{scale}")
+
+    def _said_elsewhere(self) -> Iterator[tuple[str, RenameProof]]:
+        """The old name's last bars beside those that other sources have under the new one."""
+        for pair in self.pairs if self._others else ():
+            held = self._renames.kept(pair.old, pair.new)[0].held
+            if not held or self._others is None:
+                continue
+            for source, bars in self._others(pair.new, held[-1].end):
+                proof = RenameProof(0, 0, None, bars if isinstance(bars, str) else "no bar in common")
+                if not isinstance(bars, str) and len(bars):
+                    span = Interval(int(bars["open_ms"].min()), max(int(bars["open_ms"].min()), held[-1].end))
+                    stored = at_scale(self._store.candles(pair.old.series_id, span), self.divisor)
+                    proof = prove_rename(stored, bars, step_ms=timeframe(pair.old.timeframe).step_ms)
+                yield f"{pair.old.timeframe} of {source}", proof
 
 
 def _part(old: Kept, new: Kept, window: SeriesWindow) -> list[Interval]:
