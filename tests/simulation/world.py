@@ -218,7 +218,7 @@ class World:
         except ProcessDied:
             outcome = "died"
         except BackfillError as error:
-            outcome = f"{type(error).__name__}: {error}"
+            outcome = f"{type(error).__name__}: {error}".replace(self.uri, "the database")
         for connection in self.connections:
             connection.end()
         self.connections.clear()
