@@ -148,6 +148,16 @@ def _add_decisions(
     correct.add_argument("--dry-run", action="store_true", help="show what would change and stop")
     correct.add_argument("--yes", action="store_true", help="do not ask")
 
+    rename = commands.add_parser(
+        "rename", parents=[candles], help="carry the history of a former name over, if common bars prove it"
+    )
+    rename.add_argument("old", type=_symbol, metavar="OLD", help="the former name, e.g. MATIC-USDT")
+    rename.add_argument("new", type=_symbol, metavar="NEW", help="the name now, e.g. POL-USDT")
+    rename.add_argument(
+        "--dry-run", action="store_true", help="show the proof and what would be carried over, and stop"
+    )
+    rename.add_argument("--yes", action="store_true", help="do not ask")
+
     findings = commands.add_parser("findings", parents=[newest], help="what checks have found")
     findings.add_argument("--kinds", type=comma_list, metavar="A,B", help="only findings of these kinds")
     findings.add_argument("--status", choices=("open", "settled", "dismissed", "all"), default="open")

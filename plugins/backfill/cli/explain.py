@@ -49,6 +49,7 @@ def _lines(story: CandleStory) -> Iterator[str]:
     if story.candle:
         yield f"  {_values(story.candle)}"
         yield f"  {_origin(story, story.candle)}"
+        yield from (f"  {_carried(one)}" for one in story.carried)
         if story.candle["listing"]:
             yield f"  its listing: {_listing(story.candle['listing'])}"
     looks = [_look(one) for one in (*story.compared, *story.proved)]
@@ -79,6 +80,12 @@ def _origin(story: CandleStory, candle: Row) -> str:
         "manual": "written by a person; no source replaces it",
         "other": f"from a source that the series does not name; its primary source is {story.primary}",
     }[candle["given_by"]]
+
+
+def _carried(carried: Row) -> str:
+    scale = "" if carried["price_divisor"] == 1 else f", its price divided by {exact(carried['price_divisor'])}"
+    proof = f"{carried['agreeing_bars']:,} of {carried['common_bars']:,} bars in common agreed ({carried['proved_by']})"
+    return f"carried over from {carried['from_symbol']} on {_at(carried['carried_at'])}{scale}: {proof}"
 
 
 def _listing(listing: Row) -> str:

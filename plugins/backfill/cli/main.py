@@ -43,6 +43,7 @@ COMMANDS = {
     "migrate": ("candles", "migrate"),
     "prune": ("prune", "prune"),
     "quarantine": ("quarantine", "quarantine"),
+    "rename": ("rename", "rename"),
     "segments": ("files", "segments"),
     "status": ("candles", "status"),
     "up": ("local", "up"),

@@ -17,7 +17,7 @@ Row = dict[str, Any]
 class CandleRecords(NamedTuple):
     """The rows about one bar as of ``at``.
 
-    ``versions``: oldest first, with the present one. ``sources``: best first.
+    ``versions``: oldest first, with the present one. ``sources``: best first. ``carried``: from which former names.
     """
 
     at: datetime
@@ -27,6 +27,7 @@ class CandleRecords(NamedTuple):
     findings: list[Row]
     quarantine: list[Row]
     sources: list[Row]
+    carried: list[Row]
 
 
 def candle_records(
@@ -61,4 +62,5 @@ def candle_records(
             findings=rows("findings/select_findings_of_candle"),
             quarantine=rows("by_hand/select_quarantine_of_candle"),
             sources=rows("sources/select_sources_of_candle"),
+            carried=rows("renames/select_carried_of_candle"),
         )

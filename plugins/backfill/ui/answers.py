@@ -294,6 +294,7 @@ class Story(BaseModel):
     former_selves: list[dict[str, Any]]
     quarantine: list[dict[str, Any]]
     sources: list[dict[str, Any]]
+    carried: list[dict[str, Any]]
 
 
 class Rights(BaseModel):

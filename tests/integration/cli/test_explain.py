@@ -124,6 +124,7 @@ def test_the_whole_story_of_a_bar_is_one_document(
             {"source": "okx", "rank": 2, "listings": [lists], **unknown},
             {"source": "bybit", "rank": 3, "listings": [], **unknown},
         ],
+        "carried": [],
     }  # fmt: skip
     first, second = (one["replaced_at"] for one in said.document["former_selves"])
     assert first < second

@@ -37,7 +37,8 @@ class CandleStory:
     `lost`. ``of_this_candle``: false for a check of a former value.
 
     ``findings``: all others. ``former_selves``: oldest first, with why each was replaced. ``sources``: best first, with
-    listings and until when they are believed to lack the bar.
+    listings and until when they are believed to lack the bar. ``carried``: the former name that it was carried over
+    from, and what proved that.
     """
 
     symbol: str
@@ -55,6 +56,7 @@ class CandleStory:
     former_selves: list[Row]
     quarantine: list[Row]
     sources: list[Row]
+    carried: list[Row]
 
 
 def explain_candle(
@@ -93,6 +95,7 @@ def explain_candle(
         former_selves=former,
         quarantine=found.quarantine,
         sources=found.sources,
+        carried=found.carried,
     )
 
 

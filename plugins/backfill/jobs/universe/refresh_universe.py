@@ -50,7 +50,8 @@ def _sentence(change: InstrumentChange) -> str:
         "listed": "",
         "delisted": "",
         "relisted": "",
-        "renamed": f" to {change.new}",
+        "renamed": f" to {change.new}: see `backfill rename {change.old} {change.new} --dry-run` for its history",
+        "history_carried": f" over from {change.old} ({change.new})",
         "split": f" {change.new}",
         "name_reused": f" ({change.new}): what it was before is kept as {change.old}",
     }

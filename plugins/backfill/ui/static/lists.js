@@ -76,7 +76,7 @@ export const LISTS = {
   },
   "instrument-log": {
     title: "Instrument log",
-    statuses: all(["listed", "delisted", "relisted", "renamed", "contract_value_changed", "tick_size_changed", "state_changed", "list_time_changed", "expire_time_changed", "source_changed", "name_reused", "split"]),
+    statuses: all(["listed", "delisted", "relisted", "renamed", "contract_value_changed", "tick_size_changed", "state_changed", "list_time_changed", "expire_time_changed", "source_changed", "name_reused", "split", "history_carried"]),
     columns: [
       { title: "Instrument", cell: (row) => el("a", { href: `#/?search=${encodeURIComponent(row.symbol)}` }, row.symbol) },
       { title: "When", cell: (row) => time(row.at) },

@@ -104,6 +104,7 @@ function storyOf(told, close) {
     candle
       ? el("p", {}, `A candle of ${candle.source ?? "an unknown source"}, ${GIVEN_BY[candle.given_by]}${told.confirmed ? ", sent again after it had settled" : ""}: ${valuesOf(candle)}.`)
       : el("p", {}, `No candle (${told.state.replaceAll("_", " ")}): ${told.why}.`),
+    part("Carried over", told.carried, (one) => `from ${one.from_symbol}, ${moment(one.carried_at)}: ${one.agreeing_bars} of ${one.common_bars} bars in common agreed (${one.proved_by})`),
     part("Compared", [...told.compared, ...told.proved], (one) => `${one.source ?? "other sources"}: ${one.bar.replaceAll("_", " ")}, ${moment(one.last_seen_at)}`),
     part("Findings", told.findings, (one) => `${one.kind.replaceAll("_", " ")}, ${one.verdict}, ${one.status}${one.field ? `: ${one.field} ours ${figure(one.stored)}, theirs ${figure(one.other)}` : ""}${one.source ? `, ${one.source}` : ""}`),
     part("What it was before", told.former_selves, (one) => `${one.source ?? "an unknown source"}: ${valuesOf(one)}; replaced ${moment(one.replaced_at)}: ${one.reason.replaceAll("_", " ")}${one.note ? ` (${one.note})` : ""}`),
