@@ -180,15 +180,15 @@ def _shift_of_a_thin_pair(stored: pd.DataFrame, other: pd.DataFrame, step_ms: in
     return evidence.diagnosis("hour_shift", why, share, lag_ms)
 
 
-def correlation(stored: pd.DataFrame, other: pd.DataFrame) -> float:
-    """Of the moves of closes in bars where both traded; NaN if there are too few."""
+def correlation(stored: pd.DataFrame, other: pd.DataFrame, enough: int = ENOUGH_BARS) -> float:
+    """Of the moves of closes in bars where both traded; NaN if there are fewer than ``enough``."""
     both = in_common(stored, other)
     both = both.where(~both.silent)
     place = PRICES.index("close")
     closes = np.stack((both.stored[:, place], both.other[:, place]))
     closes = closes[:, (closes > 0).all(axis=0) & np.isfinite(closes).all(axis=0)]
     moves = np.diff(np.log(closes), axis=1)
-    if moves.shape[1] < ENOUGH_BARS:
+    if moves.shape[1] < enough:
         return float("nan")
     most = MOST_MOVES * np.mean(np.abs(moves), axis=1, keepdims=True)
     moves = moves.clip(-most, most)

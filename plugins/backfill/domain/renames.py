@@ -1,7 +1,8 @@
 """Whether two names have been one instrument: judged by the bars that both have.
 
-Beside the comparison of two sources (``agreement``, ``misfiled``) the bars must be one record, or move together: two
-coins that are pegged to one dollar agree in each bar, and are two coins.
+The comparison of two sources (``agreement``, ``misfiled``) is made without learning the pair's noise: learned from two
+coins, it lets half of their pages of 30 bars agree. The bars must also be one record, or move together: two coins that
+are pegged to one dollar agree in each bar, and are two coins.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import numpy as np
 
 from backfill.domain.agreement import FLOAT_NOISE, compare, in_common
 from backfill.domain.candle_columns import PRICES
-from backfill.domain.misfiled import EXPLAINED, TOGETHER, correlation, diagnose
+from backfill.domain.misfiled import EXPLAINED, SCATTERED, TOGETHER, correlation, diagnose
 from backfill.domain.symbols import MIN_OVERLAP_BARS, price_scale
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class RenameProof(NamedTuple):
-    """``common_bars``: both names have them and traded in them. ``ok``: None if they are too few to judge."""
+    """``common_bars``: both names have them and traded in them. ``ok``: None: too few, or too noisy, to judge."""
 
     common_bars: int
     agreeing_bars: int
@@ -41,16 +42,18 @@ def at_scale(candles: pd.DataFrame, divisor: float) -> pd.DataFrame:
 
 def prove_rename(old: pd.DataFrame, new: pd.DataFrame, *, step_ms: int) -> RenameProof:
     """Judge the bars of both names, the old ones :func:`at_scale`."""
-    found = compare(old, new, step_ms=step_ms)
+    found = compare(old, new, step_ms=step_ms, strict=True)
     common, agreed = found.compared, found.agreed
     if common < MIN_OVERLAP_BARS:
         return RenameProof(common, agreed, None, f"{common} bars in common, {MIN_OVERLAP_BARS} are needed")
     figures = f"{agreed:,} of {common:,} bars in common agree ({found.share_agreeing:.1%})"
     fault = diagnose(old, new, step_ms=step_ms)
-    if found.share_agreeing < EXPLAINED or fault is not None:
-        why = f": {fault.reason}" if fault else f", {EXPLAINED:.0%} are needed"
-        return RenameProof(common, agreed, False, figures + why)
-    if not _is_one_record(old, new) and not correlation(old, new) > TOGETHER:
+    if fault is not None:
+        return RenameProof(common, agreed, False, f"{figures}: {fault.reason}")
+    if found.share_agreeing < EXPLAINED:
+        ok = False if found.share_agreeing < SCATTERED else None
+        return RenameProof(common, agreed, ok, f"{figures}, {EXPLAINED:.0%} are needed")
+    if not _is_one_record(old, new) and not correlation(old, new, MIN_OVERLAP_BARS - 1) > TOGETHER:
         return RenameProof(common, agreed, False, f"{figures}, but their prices do not move together")
     return RenameProof(common, agreed, True, figures)
 

@@ -13,7 +13,7 @@ from backfill.jobs.by_hand.bars_elsewhere import bars_elsewhere
 from backfill.jobs.by_hand.carry_history import Rename
 from backfill.storage.candle_store import CandleStore
 from integration.exchange import punch
-from integration.fallback.conftest import MARKET, Venues
+from integration.fallback.conftest import MARKET, Open, Venues
 from integration.fallback.fills import run, want
 from integration.helpers import HOUR_MS, contents, held_ms, opens, rows, store_bars
 
@@ -29,8 +29,9 @@ LOG = "SELECT what, old, new FROM backfill.instrument_log"
     ],
 )
 def test_where_the_list_no_longer_names_it_another_source_decides(
-    store: CandleStore, venues: Venues, coin: str, state: str, said: str | None
+    store: CandleStore, venues: Venues, opened: Open, coin: str, state: str, said: str | None
 ) -> None:
+    venues.replace("okx", opened("okx", difference_bp=0.2))  # as near as real perpetuals are to each other
     new = want(store, sources=("blofin", "okx"), history_ms=2 * HOUR_MS)
     run(venues, [new], only=["blofin"])
     punch(store, new, opens(new.end_ms - HOUR_MS, new.end_ms))

@@ -87,16 +87,17 @@ class Rename:
         return Pair(old, new, _part(kept_old, kept_new, new), proof)
 
     def _proved(self) -> Evidence:
-        """By the timeframe with the most common bars; one that contradicts is enough to refuse."""
-        best = max(self.pairs, key=lambda pair: pair.proof.common_bars)
+        """By the proof of most common bars; a timeframe that contradicts is enough to refuse."""
+        best = max(self.pairs, key=lambda pair: (pair.proof.ok is True, pair.proof.common_bars))
+        is_contradicted = any(pair.proof.ok is False for pair in self.pairs)
         figures = [f"{pair.old.timeframe}: {pair.proof.reason}" for pair in self.pairs]
         proof, proved_by = best.proof, best.old.timeframe
-        if proof.ok is None and best.old.state == "unlisted":
+        if not (proof.ok or is_contradicted) and best.old.state == "unlisted":
             for proved_by, proof in self._said_elsewhere():
                 figures.append(f"{proved_by}: {proof.reason}")
                 if proof.ok is not None:
                     break
-        if not proof.ok or any(pair.proof.ok is False for pair in self.pairs):
+        if not proof.ok or is_contradicted:
             raise DecisionRefused(f"carry the history of {self.old} over to {self.new}, which is not proved", figures)
         scale = "" if self.divisor == 1 else f", prices divided by {self.divisor:g}"
         return Evidence(proved_by, proof.common_bars, proof.agreeing_bars, f"{proved_by}: {proof.reason}{scale}")
