@@ -65,3 +65,15 @@ def test_as_many_series_are_worked_on_at_once_as_postgres_admits_connections(lef
 def test_with_no_connection_for_a_single_worker_the_error_says_how_many_a_run_needs(left: int) -> None:
     with pytest.raises(ConnectionsExhausted, match="too many connections for role; a run needs 3 connections, and 6"):
         worked_on(left)
+
+
+def test_after_a_failure_no_further_series_begins() -> None:
+    begun: list[int] = []
+
+    def work(_: CandleStore, window: Any) -> None:
+        begun.append(window)
+        raise ValueError(window)
+
+    with pytest.raises(ValueError, match="0"):
+        list(each_series(cast("Runtime", Admits(2)), cast("list[SeriesWindow]", list(range(50))), work))
+    assert begun == [0]

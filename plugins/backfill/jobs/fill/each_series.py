@@ -71,15 +71,26 @@ class _Stores:
         self._opening = threading.Lock()
         self._count = 0
         self._no_more = False
+        self._failed = False
 
     @contextmanager
     def one(self) -> Iterator[CandleStore]:
-        """A store that no other worker has."""
-        store = self._idle_one() or self._new_one() or self._awaited()
+        """A store that no other worker has; none once a series has failed, even before the caller hears of it."""
+        store = None
         try:
+            store = self._idle_one() or self._new_one() or self._awaited()
+            self._check()
             yield store
+        except BaseException:
+            self._failed = True
+            raise
         finally:
-            self._idle.put(store)
+            if store is not None:
+                self._idle.put(store)
+
+    def _check(self) -> None:
+        if self._failed:
+            raise Stopped("another series has failed")
 
     def _idle_one(self) -> CandleStore | None:
         with suppress(Empty):
@@ -90,6 +101,7 @@ class _Stores:
         with self._opening:
             if self._no_more:
                 return None
+            self._check()
             try:
                 store = self._opened.enter_context(self._runtime.new_store())
             except ConnectionsExhausted as error:
