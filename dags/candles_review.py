@@ -18,6 +18,7 @@ from typing import Any
 from airflow.providers.common.compat.sdk import AirflowOptionalProviderFeatureException, Param, dag, task_group
 
 from backfill.dag_parts.defaults import TASK_ARGS
+from backfill.domain.review_answers import LATER, OPTIONS
 from backfill.operators.review import DecideOperator, ListDecisionsOperator
 
 try:
@@ -25,11 +26,6 @@ try:
 except (ImportError, AirflowOptionalProviderFeatureException):  # Airflow 2 asks no one: there the command line decides
     HITLOperator = None
 
-LATER = "Later"
-ANSWERS = {
-    "quarantine": ["Store them anyway", "They are wrong", LATER],
-    "findings": ["Keep our values", "Take the other values", LATER],
-}
 LABEL = "{{ task.subject | truncate(200) }}"
 
 
@@ -50,7 +46,7 @@ def ask_about(about: str) -> None:
             doc_md="Waits for an answer, without a worker, for at most 23 hours; then nothing is changed.",
             subject=subject,
             body=body,
-            options=ANSWERS[about],
+            options=OPTIONS[about],
             defaults=LATER,
             execution_timeout=None,
             response_timeout=timedelta(hours=23),
@@ -89,7 +85,7 @@ def ask_about(about: str) -> None:
     },
 )
 def candles_review() -> None:
-    for about in ANSWERS:
+    for about in OPTIONS:
         ask_about(about)
 
 

@@ -98,7 +98,7 @@ def lost_storage():
     return storage
 
 
-@pytest.mark.skipif(ON_AIRFLOW_2, reason="which has no storage in memory")
+@pytest.mark.skipif(ON_AIRFLOW_2, reason="Airflow 2 has no storage in memory")
 @pytest.mark.parametrize("writes", [0, 1])
 def test_storage_out_of_reach_is_named_and_the_ledger_has_only_what_lies_there(
     run, two_days, db, lost_storage, capsys, writes

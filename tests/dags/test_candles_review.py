@@ -74,7 +74,7 @@ def test_airflow_2_has_no_such_dag_and_no_error(bag):
 
 @pytest.mark.skipif(ON_AIRFLOW_2, reason="Airflow 2 has no approvals")
 def test_the_answers_are_those_that_the_job_knows(bag):
-    from backfill.jobs.by_hand.review import OPTIONS
+    from backfill.domain.review_answers import OPTIONS
 
     asks = {task.task_id: task.options for task in bag.dags["candles_review"].tasks if task.task_id.endswith(".ask")}
     assert asks == {f"{about}.ask": options for about, options in OPTIONS.items()}

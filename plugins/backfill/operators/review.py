@@ -74,7 +74,8 @@ class DecideOperator(BaseOperator):
 
     def execute(self, context: Context) -> str:
         """Decide, and say what was done."""
-        from backfill.jobs.by_hand.review import LATER, decide
+        from backfill.domain.review_answers import LATER
+        from backfill.jobs.by_hand.review import decide
 
         chosen: Sequence[str] = self.answer["chosen_options"]
         settle_ms = round(load_settings().settle_s * 1000)

@@ -5,20 +5,10 @@ from __future__ import annotations
 import pytest
 from psycopg.types.json import Jsonb
 
+from backfill.domain.review_answers import DISCARD, FINDINGS, KEEP, LATER, OPTIONS, QUARANTINE, RELEASE, TAKE
 from backfill.domain.timeframes import utc
 from backfill.errors import ConfigurationError, CorrectionsInvalid
-from backfill.jobs.by_hand.review import (
-    DISCARD,
-    FINDINGS,
-    KEEP,
-    LATER,
-    OPTIONS,
-    QUARANTINE,
-    RELEASE,
-    TAKE,
-    cases,
-    decide,
-)
+from backfill.jobs.by_hand.review import cases, decide
 from backfill.storage.candle_store import CandleStore
 from backfill.storage.findings import Finding
 from backfill.storage.series import SeriesWindow

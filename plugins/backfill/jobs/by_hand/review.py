@@ -10,6 +10,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
+from backfill.domain.review_answers import DISCARD, KEEP, LATER, OPTIONS, QUARANTINE, RELEASE, TAKE
 from backfill.errors import ConfigurationError
 from backfill.jobs.by_hand.correct_candles import Corrections
 from backfill.jobs.by_hand.correction_file import QUOTE_VOLUME, REQUIRED
@@ -17,11 +18,6 @@ from backfill.jobs.by_hand.dismiss_findings import dismiss_findings
 from backfill.jobs.by_hand.quarantine import discard, release
 from backfill.storage.candle_store import CandleStore
 
-RELEASE, DISCARD = "Store them anyway", "They are wrong"
-KEEP, TAKE = "Keep our values", "Take the other values"
-LATER = "Later"
-QUARANTINE, FINDINGS = "quarantine", "findings"
-OPTIONS = {QUARANTINE: [RELEASE, DISCARD, LATER], FINDINGS: [KEEP, TAKE, LATER]}
 MOST_ROWS_SHOWN = 10
 # Only these compare a bar with the same bar of another source.
 COMPARED = ("cross_source",)
