@@ -104,9 +104,11 @@ class Rename:
 
     def _said_elsewhere(self) -> Iterator[tuple[str, RenameProof]]:
         """The old name's last bars beside those that other sources have under the new one."""
-        for pair in self.pairs if self._others else ():
+        if self._others is None:
+            return
+        for pair in self.pairs:
             held = self._renames.kept(pair.old, pair.new)[0].held
-            if not held or self._others is None:
+            if not held:
                 continue
             for source, bars in self._others(pair.new, held[-1].end):
                 proof = RenameProof(0, 0, None, bars if isinstance(bars, str) else "no bar in common")

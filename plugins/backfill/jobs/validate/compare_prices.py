@@ -16,7 +16,6 @@ from backfill.domain.intervals import Interval, difference
 from backfill.domain.price_basis import Basis, basis
 from backfill.domain.price_kinds import SUFFIXES, TRADE, contract_of, kind_of
 from backfill.jobs.validate.validation_context import ValidationContext
-from backfill.storage.findings import Finding
 from backfill.storage.series import SeriesWindow
 
 KIND = "price_basis"
@@ -65,7 +64,7 @@ def _look(check: ValidationContext, span: Interval, others: Mapping[str, int]) -
         )
         for open_ms, (verdict, name, row) in sorted(strays.items())
     ]
-    _write(check, span, found)
+    check.replace_findings(KIND, span, found)
 
 
 def _strays(check: ValidationContext, span: Interval, others: Mapping[str, int]) -> dict[int, tuple[str, str, Any]]:
@@ -86,11 +85,3 @@ def _strays(check: ValidationContext, span: Interval, others: Mapping[str, int])
         if span.start <= open_ms < span.end and from_all:
             strays[open_ms] = ("disagree" if len(beside) > 1 else "suspect", name, row)
     return strays
-
-
-def _write(check: ValidationContext, span: Interval, found: list[Finding]) -> None:
-    with check.store.page_transaction():
-        still_there = check.findings.record(found, check.fill_run_id)
-        check.findings.settle([KIND], check.window.series_id, span, still_there=still_there)
-    if found:
-        check.counts[KIND] += len(found)

@@ -6,7 +6,6 @@ stay suspects, a warning.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,7 +16,6 @@ from backfill.domain.intervals import Interval, difference, intersection
 from backfill.domain.quantities import unfitting
 from backfill.domain.suspicious_bars import LEAST_JUMP, flat_runs, page_edges, price_jumps
 from backfill.jobs.validate.validation_context import ValidationContext
-from backfill.storage.findings import Finding
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -65,7 +63,7 @@ def _find_flat_bars(
         untrue, unsure = intersection(untrue, still), intersection(unsure, still)
     found = [check.primary_finding("flat_bars", "disagree", run) for run in untrue]
     found += [check.primary_finding("flat_bars", "suspect", run) for run in unsure]
-    _replace(check, "flat_bars", span, found)
+    check.replace_findings("flat_bars", span, found)
     return was_told
 
 
@@ -106,7 +104,7 @@ def _find_jumps(check: ValidationContext, span: Interval, candles: pd.DataFrame,
         )
         for row in jumps.to_dict("records")
     ]
-    _replace(check, "price_jump", span, found)
+    check.replace_findings("price_jump", span, found)
     return was_told
 
 
@@ -146,7 +144,7 @@ def _find_breaks(
         )
         for row in breaks.to_dict("records")
     ]
-    _replace(check, "continuity", span, found)
+    check.replace_findings("continuity", span, found)
 
 
 def _find_quantities(check: ValidationContext, span: Interval, candles: pd.DataFrame) -> None:
@@ -172,7 +170,7 @@ def _find_quantities(check: ValidationContext, span: Interval, candles: pd.DataF
                 "quantities", "disagree", run, field="quote_volume", stored=quote_volume, detail={"says": says}
             )
         )
-    _replace(check, "quantities", span, found)
+    check.replace_findings("quantities", span, found)
 
 
 def find_page_edges(check: ValidationContext) -> None:
@@ -193,13 +191,4 @@ def find_page_edges(check: ValidationContext) -> None:
         if edges
         else []
     )
-    _replace(check, "page_edge", check.span, found)
-
-
-def _replace(check: ValidationContext, kind: str, span: Interval, found: Sequence[Finding]) -> None:
-    """Record findings and settle those that are gone."""
-    with check.store.page_transaction():
-        still_there = check.findings.record(found, check.fill_run_id)
-        check.findings.settle([kind], check.window.series_id, span, still_there=still_there)
-    if found:
-        check.counts[kind] += len(found)
+    check.replace_findings("page_edge", check.span, found)

@@ -174,6 +174,14 @@ class ValidationContext:
         """A finding about the primary's ``bars``."""
         return Finding(kind, verdict, self.window.series_id, self.primary_id, bars.start, bars.end, **more)
 
+    def replace_findings(self, kind: str, span: Interval, found: Sequence[Finding]) -> None:
+        """Record findings of ``kind`` and settle those in ``span`` that are gone."""
+        with self.store.page_transaction():
+            still_there = self.findings.record(found, self.fill_run_id)
+            self.findings.settle([kind], self.window.series_id, span, still_there=still_there)
+        if found:
+            self.counts[kind] += len(found)
+
     def is_split(self, open_ms: pd.Series, change: pd.Series, bound: pd.Series | float) -> NDArray[np.bool_]:
         """Mask of changes of price (log), from the bar before to that at ``open_ms``, that splits explain.
 
