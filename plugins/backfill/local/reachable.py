@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import partial
 
 from backfill.config.connections import source_from_environment
 from backfill.config.settings import Settings
@@ -16,11 +17,17 @@ from backfill.sources.runtime import Runtime
 ANSWER_WITHIN_S = 4.0
 
 
-def require_a_source(database: str, settings: Settings, note: Callable[[str], None]) -> None:
-    """Note each source that does not answer. Raises :class:`LocalStackFailed` with all errors if none does."""
+def require_a_source(
+    database: str, settings: Settings, note: Callable[[str], None], environ: Mapping[str, str] | None = None
+) -> None:
+    """Note each source that does not answer. Raises :class:`LocalStackFailed` with all errors if none does.
+
+    ``environ`` has the sources' connections; default: the process's.
+    """
     sources = load_universe(settings.universe, settings.profile).all_sources()
     quick = settings.model_copy(update={"http_timeout_s": min(settings.http_timeout_s, ANSWER_WITHIN_S)})
-    with Runtime(database, quick, source_from_environment, read_only=True) as runtime:
+    connection_of = partial(source_from_environment, environ=environ)
+    with Runtime(database, quick, connection_of, read_only=True) as runtime:
         checks = [one for one in source_checks(runtime, sources) if one.check.startswith("source ")]
     failed = [one for one in checks if one.state != "ok"]
     # A pause of the primary source is over some time; then its first run goes on.

@@ -23,7 +23,7 @@ import psutil
 import backfill
 from backfill.config.local_stack import FILE, remember_stack
 from backfill.config.resources import dags_dir
-from backfill.config.settings import Settings
+from backfill.config.settings import Settings, load_settings
 from backfill.dag_parts.preload import SETTINGS_FILE
 from backfill.errors import ConfigurationError, LocalStackFailed
 from backfill.local.airflow_api import AirflowApi
@@ -112,7 +112,8 @@ def running_stack(settings: Settings, scenario: Scenario, note: Note) -> Iterato
             migrate(connection)
         if scenario.market is None:
             note("asking the sources")
-            require_a_source(candles, settings, note)
+            given = {**os.environ, **scenario.environment}  # what the stack's processes ask with
+            require_a_source(candles, load_settings(given), note, given)
         exchanges = _paper_exchanges(stack, settings, scenario)
         urls = {f"BACKFILL_{name.upper()}_URL": exchange.url for name, exchange in exchanges.items()}
         ours = {"AIRFLOW_CONN_CANDLES_DB": candles, **scenario.environment, **urls}

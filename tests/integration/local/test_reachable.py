@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -50,4 +51,12 @@ def test_one_source_that_answers_is_enough_and_the_others_are_noted(
     with PaperExchange(SyntheticMarket()) as blofin:
         monkeypatch.setenv("BACKFILL_BLOFIN_URL", blofin.url)
         require_a_source(database_uri, load_settings(), notes.append)
+    assert [note.split(":")[0] for note in notes] == ["okx", "bybit"]
+
+
+def test_sources_are_asked_where_the_stack_will_ask_them(database_uri: str, notes: list[str]) -> None:
+    with PaperExchange(SyntheticMarket()) as blofin:
+        given = {**os.environ, "BACKFILL_BLOFIN_URL": blofin.url}
+        require_a_source(database_uri, load_settings(given), notes.append, given)
+        assert blofin.requests.total == 1
     assert [note.split(":")[0] for note in notes] == ["okx", "bybit"]
