@@ -15,6 +15,7 @@ import pytest
 from backfill.local.embedded_postgres import EmbeddedPostgres
 from backfill.storage.database import connect
 from backfill.storage.migrations import migrate
+from crashed_workers import RunCrashedTestOnceMore
 from reference import SHARED, Market, Payloads, origins
 from workers import (
     WORKER,
@@ -52,6 +53,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     handed_down = getattr(config, "workerinput", {}).get("server_home")
     config.stash[SERVER_HOME] = Path(handed_down) if handed_down else new_server_home(SERVER_FOLDER)
+    if "FAKETIME" in os.environ and config.pluginmanager.has_plugin("xdist"):
+        config.pluginmanager.register(RunCrashedTestOnceMore())
 
 
 @pytest.hookimpl(optionalhook=True)

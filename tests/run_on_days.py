@@ -2,7 +2,8 @@
 
 libfaketime (Debian's package `faketime`) shifts the clock of pytest and of all that it starts, Postgres included, by
 the same whole number of seconds. Without ``--days`` every moment is tried; with it, that many, of which one is chosen
-by the date, so that each has its turn.
+by the date, so that each has its turn. The monotonic clock moves with it: where FAKETIME_DONT_FAKE_MONOTONIC is set,
+libfaketime 0.9.10 takes the shift off the end of a sleep all the same, and ``time.sleep`` fails.
 """
 
 from __future__ import annotations
@@ -124,7 +125,12 @@ def passes(moment: Moment, library: Path, pytest_args: list[str]) -> bool:
     began = time.monotonic()
     offset_s = round(datetime.fromisoformat(f"{moment.utc}+00:00").timestamp() - time.time())
     print(f"== {moment.name}: {moment.utc}Z, {moment.zone}", flush=True)
-    environment = {**os.environ, "LD_PRELOAD": str(library), "FAKETIME": f"{offset_s:+d}", "TZ": moment.zone}
+    environment = {
+        **os.environ,
+        "LD_PRELOAD": str(library),
+        "FAKETIME": f"{offset_s:+d}",
+        "TZ": moment.zone,
+    }
     names_tests = any((TESTS.parent / arg.split("::")[0]).exists() for arg in pytest_args)
     selected = pytest_args if names_tests else _selected() + pytest_args
     try:
