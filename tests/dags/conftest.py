@@ -9,7 +9,9 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
@@ -47,6 +49,9 @@ WARNINGS = (
     "ignore:Using `httpx` with `starlette.testclient` is deprecated",  # a UserWarning in all but name
     r"error::DeprecationWarning:backfill\b",
 )
+# Where a pass of its loop only skips tasks, `dag.test` sleeps for a second.
+TEST_DAG_MODULES = ("airflow.sdk.definitions.dag", "airflow.models.dag")
+TEST_DAG_SLEEP_S = 0.02
 # A fixed span, so that no bar closes between two runs of a test.
 UNIVERSE = """
 instruments: [{instruments}]
@@ -230,12 +235,26 @@ def _note(ended: Any) -> str | None:
         return note
 
 
+@contextmanager
+def _short_sleeps_of_dag_test() -> Iterator[None]:
+    sleep = time.sleep
+
+    def sleep_less(seconds: float) -> None:
+        caller = sys._getframe(1).f_globals.get("__name__")
+        sleep(TEST_DAG_SLEEP_S if caller in TEST_DAG_MODULES else seconds)
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(time, "sleep", sleep_less)
+        yield
+
+
 def _run(dag: DAG, conf: dict[str, Any] | None = None, at: datetime | None = None) -> DagRunEnd:
     errors: list[BaseException] = []
     for task in dag.tasks:
         task.on_failure_callback = [lambda context: errors.append(context["exception"])]
         task.retry_delay = timedelta(0)
-    ended = dag.test(run_conf=conf, **({} if at is None else {LOGICAL_DATE: at}))
+    with _short_sleeps_of_dag_test():
+        ended = dag.test(run_conf=conf, **({} if at is None else {LOGICAL_DATE: at}))
     instances = ended.get_task_instances()
     tasks = {" ".join(filter(None, (ti.task_id, ti.rendered_map_index))): str(ti.state) for ti in instances}
     return DagRunEnd(ended.run_id, str(ended.state), tasks, errors, _note(ended))

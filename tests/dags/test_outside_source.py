@@ -55,6 +55,7 @@ def test_as_primary_of_the_operators(db, context, tidemark, exchange, tmp_path):
     assert exchange.requests.total > 0  # the other source was compared with it
 
 
+@pytest.mark.long
 def test_in_a_run_of_the_dag_it_fills_what_the_primary_cannot(db, run_dag, tidemark, exchange, tmp_path):
     (tmp_path / "universe.yaml").write_text(UNIVERSE.format(sources="blofin, tidemark"))
     run_dag()

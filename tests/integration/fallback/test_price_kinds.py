@@ -41,6 +41,7 @@ def settings_for(folder: Path, symbols: list[str], *sources: str, since: str = S
 
 
 @pytest.mark.parametrize("venue", ["blofin", "okx", "bybit", "binanceusdm"])
+@pytest.mark.long
 def test_mark_and_index_of_twenty_instruments_are_whole(
     store: CandleStore, venues: Venues, opened: Open, tmp_path: Path, venue: str
 ) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+import pytest
+
 from backfill.paper.replayed_market import ReplayedMarket
 from backfill.storage.candle_store import CandleStore
 from integration.exchange import candles_in_database, punch
@@ -24,6 +26,7 @@ def bars(replayed: ReplayedMarket, opens_ms: Sequence[int]) -> list[tuple[float,
     return [bar[:6] for bar in told if bar[0] in chosen]
 
 
+@pytest.mark.long
 def test_holes_punched_in_one_real_venue_are_healed_from_another(
     store: CandleStore, venues: Venues, opened: Open, market: Market, tmp_path: Path
 ) -> None:

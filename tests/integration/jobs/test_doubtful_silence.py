@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 import numpy as np
+import pytest
 
 from backfill.config.universe_model import Validation
 from backfill.domain.timeframes import TIMEFRAMES, utc
@@ -71,6 +72,7 @@ def reasons(store: CandleStore) -> Counter[str]:
     return counts
 
 
+@pytest.mark.long
 def test_a_hole_of_weeks_in_a_lively_market_is_not_complete_and_is_filled_from_a_second_source(
     store: CandleStore,
 ) -> None:
@@ -159,6 +161,7 @@ def thin_market(window: SeriesWindow, without: Collection[int] = ()) -> dict[str
     return {"1m": true[~np.isin(true["open_ms"], list(without))], **longer}
 
 
+@pytest.mark.long
 def test_a_page_of_longer_bars_settles_the_rests_of_a_thin_market(store: CandleStore) -> None:
     window = wanted_series(store, timeframe="1m", history_ms=10 * DAY_MS)
     with exchange_of(thin_market(window)) as exchange:

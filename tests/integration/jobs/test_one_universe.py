@@ -55,6 +55,7 @@ BUSY_DAYS = ("2025-10-24", "2025-10-27", "2025-11-03", "2025-11-27", "2025-11-28
     [("2025-10-24", "2025-11-07"), ("2025-11-26", "2025-11-29")],
     ids=["both-clocks", "holiday-and-half-day"],
 )
+@pytest.mark.long
 def test_the_job_keeps_all_of_them_whole_with_the_fewest_requests(
     store: CandleStore, database_uri: str, tmp_path: Path, since: str, until: str
 ) -> None:

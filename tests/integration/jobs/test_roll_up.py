@@ -157,6 +157,7 @@ def test_a_bar_that_closes_now_is_made_of_the_quarters_that_have_closed(
 @pytest.mark.parametrize(
     ("finer", "coarser", "bars"), [("15m", "1h", 2880), ("1h", "4h", 720), ("4h", "1d", 120), ("15m", "1d", 120)]
 )
+@pytest.mark.long
 def test_real_bars_are_made_to_the_last_digit(
     store: CandleStore, market: Market, finer: str, coarser: str, bars: int
 ) -> None:

@@ -164,6 +164,7 @@ OF_PAIRS = SyntheticMarket(
 FILLS = Path(__file__).with_name("fill_beside_others.py")
 
 
+@pytest.mark.long
 def test_two_processes_share_what_is_left_of_a_days_quota(store: CandleStore, database_uri: str) -> None:
     """Two requests of the day are left and six pairs lack days: the next source fills four of them."""
     for pair in PAIRS:

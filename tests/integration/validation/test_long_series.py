@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from itertools import pairwise
 
+import pytest
+
 from backfill.jobs.validate.prove_by_timeframe import CHUNK_BARS
 from backfill.storage.candle_store import CandleStore
 from integration.fallback.conftest import Venues
@@ -14,6 +16,7 @@ from integration.validation.validations import validate
 DAYS = 40
 
 
+@pytest.mark.long
 def test_minutes_are_added_up_to_their_days_in_pieces_that_fit_into_memory(venues: Venues, store: CandleStore) -> None:
     windows = [want(store, timeframe=name, history_ms=DAYS * DAY_MS, sources=("blofin",)) for name in ("1m", "1d")]
     run(venues, windows)

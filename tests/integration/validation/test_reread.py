@@ -53,6 +53,7 @@ def test_the_ordinary_rhythm_asks_one_page_a_run_and_all_bars_settle(
     assert revisions(store, window) == []
 
 
+@pytest.mark.long
 def test_bars_of_a_live_ingester_are_read_once_more_each_and_never_again(
     venues: Venues, store: CandleStore, clock: Clock
 ) -> None:

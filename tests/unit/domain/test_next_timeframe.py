@@ -272,6 +272,7 @@ def published(bars: Sequence[Bar | None]) -> list[Bar | None]:
 
 
 @given(traded_minutes())
+@pytest.mark.long
 def test_what_is_left_out_for_want_of_trades_is_always_proved_under_a_bar_that_is_there(bars):
     longer = published(bars)
     proof = proved(bars, longer)
@@ -281,6 +282,7 @@ def test_what_is_left_out_for_want_of_trades_is_always_proved_under_a_bar_that_i
 
 
 @given(traded_minutes(), st.data())
+@pytest.mark.long
 def test_a_minute_that_traded_is_never_proved_silent(bars, data):
     traded = [at for at, bar in enumerate(bars) if bar is not None and bar[4]]
     taken = data.draw(st.lists(st.sampled_from(traded), unique=True, max_size=4)) if traded else []

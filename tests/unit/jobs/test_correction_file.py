@@ -296,6 +296,7 @@ def test_no_file_is_anything_but_read_or_refused(path, lines):
         assert (candles["high"] >= candles["low"]).all()
 
 
+@pytest.mark.long
 def test_a_hundred_thousand_lines_and_as_many_faults_are_read_in_seconds(path):
     sound = "\n".join(f"BTC-USDT,1m,{NOON_MS - minute * 60_000},1,2,0.5,1.5,10," for minute in range(1, 100_001))
     began = time.monotonic()

@@ -198,6 +198,7 @@ def test_a_folder_or_a_selection_that_finds_nothing_is_an_error(tmp_path):
         ReplayedMarket(tmp_path, select=["x__*", "y__*"])
 
 
+@pytest.mark.long
 def test_real_candles_are_replayed_row_by_row(market, tmp_path):
     names = [name for name in market.names() if fnmatchcase(name, "binance__*-PERP__1m__*")]
     folder = market.folder(names, tmp_path)
