@@ -127,7 +127,6 @@ def _add_decisions(
     candles: argparse.ArgumentParser,
     some_symbols: argparse.ArgumentParser,
 ) -> None:
-    """Commands for decisions on quarantined rows, corrections and findings."""
     newest = argparse.ArgumentParser(add_help=False, parents=[candles, some_symbols])
     newest.add_argument("--limit", type=positive, default=100, metavar="N", help="the newest N (100)")
     decided = argparse.ArgumentParser(add_help=False, parents=[candles])
@@ -164,7 +163,7 @@ def _add_decisions(
     actions = findings.add_subparsers(dest="action", metavar="dismiss")
     dismiss = actions.add_parser("dismiss", help="they need no action")
     dismiss.add_argument("ids", type=positive, nargs="+", action=_Once, metavar="ID")
-    # These options may also stand before `dismiss`: a default here would replace what was given there.
+    # Also valid before `dismiss`: a default here would replace the value given there.
     dismiss.add_argument("--db", default=argparse.SUPPRESS, metavar="URI", help="as for every command")
     dismiss.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help="print one JSON document")
     dismiss.add_argument("--wide", action="store_true", default=argparse.SUPPRESS, help="print all columns")
@@ -177,7 +176,6 @@ def _add_files(
     some: argparse.ArgumentParser,
     window: argparse.ArgumentParser,
 ) -> None:
-    """Commands for files of candles."""
     export = commands.add_parser("export", parents=[candles, some, window], help="write whole days or months to files")
     export.add_argument("folder", metavar="DIR", help="a folder, or a URL such as s3://bucket/candles")
     export.add_argument("--format", choices=FORMATS, default="csv", help="default: csv")
@@ -224,7 +222,7 @@ def positive(text: str) -> int:
 
 
 def sentence(text: str) -> str:
-    """Text on one line, as the database takes it."""
+    """Text on one line, valid for the database."""
     said = " ".join(text.split())
     try:
         said.encode()
@@ -244,7 +242,7 @@ def comma_list(text: str) -> list[str]:
 
 
 def symbol_list(text: str) -> list[str]:
-    """Instruments by our names; ccxt's `BTC/USDT` and `BTC/USDT:USDT` are understood too."""
+    """Our instrument names; ccxt's `BTC/USDT` and `BTC/USDT:USDT` are understood too."""
     return [_symbol(name) for name in comma_list(text)]
 
 
@@ -269,7 +267,6 @@ def number(least: int, most: int) -> Callable[[str], int]:
     """A whole number within these bounds."""
 
     def parse(text: str) -> int:
-        """The number, if it lies within the bounds."""
         if not re.fullmatch("[0-9]{1,9}", text) or not least <= int(text) <= most:
             raise argparse.ArgumentTypeError(f"{text!r} is no whole number from {least} to {most}")
         return int(text)

@@ -51,7 +51,7 @@ REPORT_COLUMNS = (
 
 
 def migrate(args: argparse.Namespace, output: Output) -> int:
-    """Bring the schema up to date; with ``--check`` only say what is missing, exit code 3 if anything is."""
+    """Bring the schema up to date; ``--check`` only shows what is missing, exit code 3 if anything is."""
     with connect(database_uri(args.db)) as connection:
         if args.check:
             return _show_waiting(waiting_migrations(connection), output)
@@ -145,12 +145,12 @@ def _runtime(args: argparse.Namespace) -> Runtime:
 
 
 def _sources(runtime: Runtime) -> list[dict[str, Any]]:
-    """The health of each source that can be asked; derived bars have none."""
+    """The health of each source that can be asked, so without derived bars."""
     return [row for row in runtime.store.health("status").all() if is_source(row["source"])]
 
 
 def _cut_off(runtime: Runtime) -> str:
-    """Names the sources not asked at present, to append to a summary."""
+    """The sources not asked at present, to append to a summary."""
     sources = _sources(runtime)
     names = [row["source"] for row in sources if row["state"] == "open" or row["paused_until"]]
     if not names:
@@ -164,7 +164,7 @@ def _cut_off(runtime: Runtime) -> str:
 
 
 def _selected(runtime: Runtime, args: argparse.Namespace) -> Selection:
-    """The selected series. Only a fill writes the universe to Postgres; other commands read it there."""
+    """The selected series. Only a fill writes the universe to Postgres first."""
     select = select_declared if args.command == "fill" and not args.dry_run else select_wanted
     return select(
         runtime,
@@ -196,7 +196,7 @@ def _fill_all(
 
 
 def _note(output: Output, report: FillReport, line: str, done: int, series: int, args: argparse.Namespace) -> None:
-    """A line per series while they are few; else one per failure or twentieth part."""
+    """A line per series if few, else per failure or twentieth part."""
     limit = _limit(args)
     if limit is None or series <= limit or report.status == "failed":
         output.note(line)

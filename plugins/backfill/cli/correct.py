@@ -53,8 +53,8 @@ def correct(args: argparse.Namespace, output: Output) -> int:
 
 
 def _show(rows: Sequence[Row], planned: Counter[str], output: Output) -> None:
-    """Show what is stored and what would replace it, line by line."""
-    for row in rows:  # there may be many, and rich takes 0.1 ms for each
+    """Show what is stored and what would replace it."""
+    for row in rows:  # may be many, and rich takes 0.1 ms for each
         bar = f"{row['symbol']} {row['timeframe']} {row['open_time']:%Y-%m-%d %H:%M}"
         print(f"line {row['place']}: {bar} {row['change']}{_values(row)}")
     output.line(f"{planned['changed']:,} to correct, {planned['new']:,} to add, {planned['unchanged']:,} unchanged")

@@ -16,7 +16,7 @@ from backfill.jobs.universe.declare_universe import Declaration, compare_univers
 from backfill.sources.runtime import Runtime
 
 DONE, NOT_DONE = 0, 1
-# Dropping more needs confirmation: it may be the wrong file.
+# Dropping more may be the wrong file and needs confirmation.
 FEW_DROPPED = 3
 COLUMNS = ("change", "symbol", "timeframe", "history", "sources")
 

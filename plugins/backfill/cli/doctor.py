@@ -9,7 +9,7 @@ from backfill.jobs.status.doctor import examine
 
 
 def doctor(args: argparse.Namespace, output: Output) -> int:
-    """Print every health check; exit code 1 if any failed. Warnings do not count."""
+    """Print every health check; exit code 1 if any failed, warnings aside."""
     findings = []
     for finding in examine(args.db):
         findings.append(vars(finding))

@@ -25,7 +25,7 @@ LISTED = ("id", "symbol", "timeframe", "start_time", "end_time", "revision", "ro
 
 
 def export(args: argparse.Namespace, output: Output) -> int:
-    """Write whole spans into a folder. Exit code 3: some are left out."""
+    """Write whole spans into a folder; exit code 3 if some are left out."""
     with Runtime(database_uri(args.db), load_settings(), source_from_environment) as runtime:
         check_symbols(runtime.store, args.symbols)
         selection = Selection(
@@ -49,7 +49,7 @@ def segments(args: argparse.Namespace, output: Output) -> int:
 
 
 def folder_at(where: str) -> SegmentFolder:
-    """A folder of this machine, or what Airflow's object storage calls by this URL."""
+    """A local folder, or Airflow's object storage at this URL."""
     if not is_url(where):
         return LocalFolder(Path(where))
     try:

@@ -14,7 +14,7 @@ from backfill.sources.runtime import Runtime
 from backfill.storage.candle_store import CandleStore
 
 DONE = 0
-# What fits on a line; the JSON document has everything.
+# What fits on a line; the JSON document is complete.
 COLUMNS = (
     "id", "symbol", "timeframe", "source", "kind", "verdict", "start_time", "field", "stored", "other", "detail",
     "status",

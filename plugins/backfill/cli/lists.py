@@ -12,7 +12,7 @@ from backfill.storage.candles_by_hand import writable_series
 
 
 def check_symbols(store: CandleStore, symbols: Sequence[str] | None) -> None:
-    """Raise :class:`UnknownSymbol` for one without a series, wanted or not."""
+    """Raise :class:`UnknownSymbol` for one without a series."""
     if symbols is not None:
         known = list(dict.fromkeys(window.symbol for window in writable_series(store, settle_ms=0)))
         for symbol in symbols:
@@ -23,7 +23,7 @@ def check_symbols(store: CandleStore, symbols: Sequence[str] | None) -> None:
 def show_newest(
     output: Output, what: str, rows: Sequence[Mapping[str, Any]], columns: Sequence[str], most: int
 ) -> None:
-    """Print the first ``most`` of ``rows``; one more row means that there are more."""
+    """Print the first ``most`` of ``rows``; a further row means that there are more."""
     shown = rows[:most]
     if output.as_json:
         output.document({what: shown, "more": len(rows) > most})

@@ -31,7 +31,7 @@ def up(args: argparse.Namespace, output: Output) -> int:
 
 
 def env(args: argparse.Namespace, output: Output) -> int:
-    """Run a command, such as `airflow`, in the environment of the stack that is up; or print it for a shell."""
+    """Run a command, such as `airflow`, in the environment of the running stack, or print that for a shell."""
     stack = running_stack_in(load_settings().home)
     words = args.words[1:] if args.words[:1] == ["--"] else args.words
     settings = {**stack.environment, "BACKFILL_HOME": str(stack.home)}

@@ -25,7 +25,6 @@ COMPLETE, FAILURE, BAD_USAGE, GAPS_REMAIN = 0, 1, 2, 3
 
 Command = Callable[[argparse.Namespace, Output], int]
 
-# Where each command is: module and function.
 COMMANDS = {
     "audit": ("audit", "run_audit"),
     "condition": ("condition", "condition"),
@@ -83,7 +82,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _with_older_knobs(given: list[str]) -> list[str]:
-    """Take what `.env` says; for a fill, the older job's knobs come before the caller's own options."""
+    """Adopt `.env`; for a fill, the older job's options come before the caller's."""
     knobs = adopt(read_env_files(os.environ, Path.cwd()))
     if given[:1] != ["fill"]:
         return given

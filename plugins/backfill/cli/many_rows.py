@@ -25,7 +25,7 @@ def show_rows(
     if limit is None or len(rows) <= limit:
         output.table(f"{len(rows)} {title}", rows, columns)
         return
-    # A gap has no state, and a series has many gaps; else a row is a series.
+    # Gaps have no state, and are many per series; else a row is a series.
     left_out = "rows" if "status" in columns else "settled"
     output.table(f"{len(rows):,} {title}", _summary(rows), [name for name in SUMMARY_COLUMNS if name != left_out])
     unsettled = sorted((row for row in rows if row.get("status") not in SETTLED), key=worst, reverse=True)

@@ -36,13 +36,13 @@ class Output:
         self.notes = Console(stderr=True, soft_wrap=soft_wrap, markup=False, emoji=False, highlight=False)
 
     def document(self, document: Mapping[str, Any]) -> None:
-        """The JSON document of a ``--json`` run: what ran, then its result (docs/command_line.md); a line per row."""
+        """A ``--json`` run's document: what ran, then its result (docs/command_line.md); a line per row."""
         envelope = {"command": self._command, "version": __version__} if self._command else {}
         fields = {**envelope, **document}.items()
         print("{\n" + ",\n".join(f"  {json.dumps(name)}: {_value(value)}" for name, value in fields) + "\n}")
 
     def failure(self, error: Exception, exit_code: int) -> None:
-        """Print why a command ended early; a ``--json`` run gets a document too."""
+        """Print why a command ended early; with ``--json`` as a document."""
         self.error(str(error) or type(error).__name__)
         if self.as_json:
             problems = list(getattr(error, "problems", ()))
@@ -102,7 +102,7 @@ class Output:
 
     @contextmanager
     def progress(self, total: int, what: str) -> Iterator[Progress | None]:
-        """A progress bar on a terminal; elsewhere None, and the caller prints a line per item."""
+        """A progress bar on a terminal; elsewhere None: the caller prints a line per item."""
         if self.as_json or not self.notes.is_terminal:
             yield None
             return

@@ -1,4 +1,4 @@
-"""``backfill rename``: the history of a former name, shown with its proof, then carried over."""
+"""``backfill rename``: carry over a former name's history after showing its proof."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ COLUMNS = ("timeframe", "candles", "from", "to", "common_bars", "agreeing_bars",
 
 
 def rename(args: argparse.Namespace, output: Output) -> int:
-    """Show what would be carried over and, once confirmed, carry it over."""
+    """Show what would be carried over and, once confirmed, do it."""
     with Runtime(database_uri(args.db), load_settings(), source_from_environment) as runtime:
         plan = Rename(runtime.store, args.old, args.new, runtime.settle_ms, partial(bars_elsewhere, runtime))
         planned = sum(pair.candles for pair in plan.pairs)

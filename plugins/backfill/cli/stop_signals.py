@@ -16,7 +16,7 @@ ENDING_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 @contextmanager
 def ending_in_order(stop: StopRequest) -> Iterator[None]:
-    """Within: the signals ask ``stop``, unless they are ignored as under nohup, or no work under way would heed it."""
+    """Within, the signals ask ``stop``, unless they are ignored as under nohup, or no work would heed it."""
 
     def on_signal(number: int, _: object) -> None:
         first = not stop.is_asked
@@ -40,7 +40,7 @@ def ending_in_order(stop: StopRequest) -> Iterator[None]:
 
 
 def leave(code: int) -> int:
-    """The code; the process ends here if a thread still waits for an exchange, which may take its whole time-out."""
+    """Return the code, or end the process if a thread still waits for an exchange, perhaps for its whole time-out."""
     waiting = [thread for thread in threading.enumerate() if thread is not threading.main_thread()]
     if waiting:
         sys.stdout.flush()

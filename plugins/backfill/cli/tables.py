@@ -1,18 +1,18 @@
-"""Which columns of a table fit on a terminal, a row a line."""
+"""Which columns of a table fit on a terminal."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import NamedTuple
 
-# Of rich's box SIMPLE_HEAD with pad_edge=False and collapse_padding=True: between two columns, and at both edges.
+# Spaces between two columns and at both edges, in rich's box SIMPLE_HEAD with pad_edge=False and collapse_padding=True.
 BETWEEN, EDGES = 2, 2
 # Text is cut to this before a column is left out.
 SHORTEST_TEXT = 16
 
 
 class Fitted(NamedTuple):
-    """``headers`` and ``widths`` of the columns shown (by place; None: as wide as it is), and the places left out."""
+    """``headers`` and ``widths`` by place of the columns shown (width None: as it is), and the places left out."""
 
     places: list[int]
     headers: list[str]
@@ -21,7 +21,7 @@ class Fitted(NamedTuple):
 
 
 def fit(columns: Sequence[str], cells: Sequence[Sequence[str]], width: int) -> Fitted:
-    """Headers of several words stand on several lines, long text is cut, then columns are left out from the right."""
+    """Wrap headers of several words, cut long text, then leave out columns from the right."""
     places = list(range(len(columns)))
     longest = [max((len(row[place]) for row in cells), default=0) for place in places]
     natural = [max(len(columns[place]), longest[place]) for place in places]

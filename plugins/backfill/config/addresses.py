@@ -1,4 +1,4 @@
-"""Checks of typed addresses; returned as libraries take them.
+"""Checks typed addresses and returns them as libraries take them.
 
 ValueError never repeats an address, which may hold a password.
 """

@@ -16,7 +16,7 @@ FIELDS = (*TEXT_FIELDS, "port", "extra", "description")
 
 
 class AirflowConnection(Protocol):
-    """Any connection: Airflow 2's, Airflow 3's, or :class:`ConnectionFields`.
+    """Airflow 2's connection, Airflow 3's, or :class:`ConnectionFields`.
 
     ``host`` may hold a URL; None and "" both mean unset.
     """
@@ -102,7 +102,7 @@ def _from_json(text: str) -> ConnectionFields:
 
 
 def json_object(value: object, what: str) -> dict[str, Any]:
-    """The mapping ``value`` is, or holds as JSON text."""
+    """``value`` as a mapping, or as JSON text of one."""
     try:
         value = json.loads(value) if isinstance(value, str) else value
     except ValueError as error:

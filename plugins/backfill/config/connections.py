@@ -1,6 +1,6 @@
 """Where Postgres and the exchanges are: from an argument, ``BACKFILL_*``, or an Airflow connection.
 
-The command line reads Airflow's environment variables, hooks pass what Airflow found. Every fault is
+The command line reads Airflow's environment variables, hooks pass Airflow's connections. Every fault is
 :class:`SettingsInvalid`.
 """
 
@@ -60,7 +60,7 @@ def database_uri(db: str | None = None, environ: Mapping[str, str] | None = None
     if text := given.get(DATABASE_VARIABLE, "").strip():
         with _faults_of(DATABASE_VARIABLE):
             return database_connection(DATABASE_VARIABLE, parse_connection(text))
-    if text := given.get(DATABASE_URL, "").strip():  # of older jobs: what everything else beats
+    if text := given.get(DATABASE_URL, "").strip():  # of older jobs: the last resort
         with _faults_of(DATABASE_URL):
             uri = postgres_uri(text)
         say(f"the database is that of {DATABASE_URL}; BACKFILL_DB replaced it")
@@ -71,8 +71,8 @@ def database_uri(db: str | None = None, environ: Mapping[str, str] | None = None
 def database_connection(name: str, connection: AirflowConnection) -> str:
     """The libpq URI of the Airflow connection ``name``.
 
-    Airflow's schema is the database, a host with slashes a socket folder. Extras are libpq options (sslmode, ...), as
-    for Airflow's PostgresHook.
+    Airflow's schema is the database, a host with slashes a socket folder, extras are libpq options (sslmode, ...), as
+    for PostgresHook.
     """
     with _faults_of(name):
         if not re.fullmatch(r"postgres(ql)?(\+\w+)?|", connection.conn_type or ""):

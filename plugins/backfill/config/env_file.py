@@ -1,4 +1,4 @@
-"""`.env` files, as older jobs read them: the command line takes from them what the environment does not say."""
+"""`.env` files, as older jobs read them: the command line uses them for what the environment lacks."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _LINE = re.compile(r"\s*(?:export\s+)?([A-Za-z_][A-Za-z0-9_]*)\s*=\s*(.*?)\s*")
 
 
 def parse_env(text: str) -> dict[str, str]:
-    """Names and values, one a line; quotes and comments are taken off, other lines are left out."""
+    """Names and values, one a line, without quotes and comments; other lines are skipped."""
     values: dict[str, str] = {}
     for line in text.splitlines():
         found = _LINE.fullmatch(line)
@@ -29,7 +29,7 @@ def parse_env(text: str) -> dict[str, str]:
 
 
 def read_env_files(environ: Mapping[str, str], folder: Path) -> dict[str, str]:
-    """What `.env` and `.env.local` of a folder say, the latter first, or the file of BACKFILL_ENV_FILE."""
+    """`.env` and `.env.local` of a folder, the latter first, or the file of BACKFILL_ENV_FILE."""
     named = environ.get(VARIABLE, "").strip()
     if named:
         return _read(Path(named).expanduser())
@@ -40,7 +40,7 @@ def read_env_files(environ: Mapping[str, str], folder: Path) -> dict[str, str]:
 
 
 def adopt(values: Mapping[str, str], environ: MutableMapping[str, str] | None = None) -> dict[str, str]:
-    """Put our names into the environment where it does not say otherwise; returns the knobs of the older job."""
+    """Add our names to the environment if unset; return the older job's options."""
     given = os.environ if environ is None else environ
     for name, value in values.items():
         is_ours = name.startswith(OURS) or name == DATABASE_URL

@@ -1,4 +1,4 @@
-"""What `backfill demo` and `backfill up` leave in BACKFILL_HOME, while they run, for the commands beside them."""
+"""What `backfill demo` and `backfill up`, while they run, leave in BACKFILL_HOME for other commands."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from backfill.config.env_file import DATABASE_URL
 from backfill.errors import ConfigurationError
 
 FILE = "stack.json"
-# Each of them names a database: then the stack's is not meant.
+# If one is set, the stack's database is not meant.
 NAME_A_DATABASE = ("BACKFILL_DB", DATABASE_VARIABLE, DATABASE_URL)
 OURS = ("BACKFILL_", "AIRFLOW_CONN_")
 
 
 @dataclass(frozen=True)
 class LocalStack:
-    """``environment``: what its Airflow runs with, beyond the variables of the machine. ``airflow``: its address."""
+    """``environment``: variables of its Airflow beyond the machine's. ``airflow``: its address."""
 
     home: Path
     pid: int
@@ -30,7 +30,7 @@ class LocalStack:
 
 
 def remember_stack(home: Path, state: Mapping[str, Any]) -> None:
-    """Write ``stack.json``, which only its owner reads: Airflow's keys are in it."""
+    """Write ``stack.json``, readable only by its owner: it has Airflow's keys."""
     file = home / FILE
     file.touch(mode=0o600)
     file.chmod(0o600)
@@ -38,20 +38,20 @@ def remember_stack(home: Path, state: Mapping[str, Any]) -> None:
 
 
 def stack_in(home: Path) -> LocalStack | None:
-    """The stack that runs in ``home`` and is up, else None."""
+    """The running stack of ``home``, or None."""
     try:
         state = json.loads((home / FILE).read_text(encoding="utf-8"))
         stack = LocalStack(home.resolve(), state["pid"], state["airflow"], state["environment"])
         os.kill(stack.pid, 0)
     except PermissionError:  # another user's process
         return None
-    except (OSError, ValueError, KeyError):  # none was started, it is still starting, or it was killed
+    except (OSError, ValueError, KeyError):  # none was started, it is starting, or it was killed
         return None
     return stack
 
 
 def running_stack_in(home: Path) -> LocalStack:
-    """The stack that runs in ``home``. Raises :class:`ConfigurationError` where none does."""
+    """The running stack of ``home``. Raises :class:`ConfigurationError` if there is none."""
     stack = stack_in(home)
     if stack is None:
         raise ConfigurationError(
@@ -61,9 +61,9 @@ def running_stack_in(home: Path) -> LocalStack:
 
 
 def adopt_stack(home: Path, environ: MutableMapping[str, str]) -> Path | None:
-    """Where no variable names a database, take the stack's settings: database, universe and addresses belong together.
+    """Take all of the stack's settings, which belong together, if no variable names a database.
 
-    Returns the stack's folder if it was taken.
+    Returns the stack's folder if taken.
     """
     if any(environ.get(name, "").strip() for name in NAME_A_DATABASE):
         return None

@@ -11,8 +11,8 @@ import yaml
 
 Path = tuple[str, ...]
 
-# Ten thousand instruments with overrides are some 60,000 entries. Aliases count each time that they are used, so that a
-# page of them cannot stand for a billion.
+# Ten thousand instruments with overrides are some 60,000 entries. Each use of an alias counts, so that a page cannot
+# stand for a billion.
 MOST_LETTERS, MOST_ENTRIES = 4_000_000, 200_000
 
 
@@ -73,7 +73,7 @@ def read_yaml(text: str) -> LocatedYaml:
 
 
 def _misread(node: yaml.Node) -> Iterator[str]:
-    """Numbers that YAML reads otherwise than people do: 0200 is 128 to it, 1:30 is 90."""
+    """Numbers that YAML reads otherwise than people do: 0200 is 128, 1:30 is 90."""
     if isinstance(node, yaml.ScalarNode):
         if node.tag in _NUMBERS and not _PLAIN_NUMBER.fullmatch(node.value):
             yield f"line {node.start_mark.line + 1}: {node.value} is no plain decimal number; write it without tricks"

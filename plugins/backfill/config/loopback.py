@@ -1,7 +1,7 @@
 """Refuses what a browser sends to our local ports on behalf of another site.
 
-A page anywhere may send requests to 127.0.0.1, and by DNS rebinding under a name of its own. So a request's Host must
-be a loopback name, and its Origin, where there is one, too.
+Any page may send requests to 127.0.0.1, and by DNS rebinding under a name of its own. So a request's Host, and its
+Origin if any, must be loopback names.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 LOOPBACK_NAMES = frozenset({"127.0.0.1", "localhost", "::1"})
-# Set to 1 for the local stack's Airflow: its API server takes requests under these names only.
+# Set to 1 for the local stack's Airflow, so that its API server takes requests under these names only.
 LOOPBACK_ONLY = "CANDLE_KEEPER_LOOPBACK_ONLY"
 
 AsgiMessage = MutableMapping[str, Any]
@@ -21,7 +21,7 @@ AsgiApp = Callable[[AsgiMessage, AsgiReceive, AsgiSend], Awaitable[None]]
 
 
 def refusal(host: str | None, origin: str | None) -> str | None:
-    """Why a request with these headers is refused; None: it is not."""
+    """Why a request with these headers is refused, or None."""
     if not host or _name("//" + host) not in LOOPBACK_NAMES:
         return f"the Host header must be one of {', '.join(sorted(LOOPBACK_NAMES))}"
     if origin is not None and _name(origin) not in LOOPBACK_NAMES:
@@ -37,7 +37,6 @@ class LoopbackOnly:
         self.prefix = prefix
 
     async def __call__(self, scope: AsgiMessage, receive: AsgiReceive, send: AsgiSend) -> None:
-        """Pass the request on, or refuse it."""
         reason = None
         if scope["type"] in ("http", "websocket") and scope["path"].startswith(self.prefix):
             reason = refusal(_header(scope["headers"], b"host"), _header(scope["headers"], b"origin"))
@@ -53,7 +52,7 @@ class LoopbackOnly:
 
 
 def _header(headers: Iterable[tuple[bytes, bytes]], name: bytes) -> str | None:
-    """The header's value; of several, one that is refused."""
+    """The header's value; of several, a refused one."""
     values = [value.decode("latin-1") for key, value in headers if key.lower() == name]
     return values[0] if len(values) == 1 else "," if values else None
 

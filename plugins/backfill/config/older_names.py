@@ -1,4 +1,4 @@
-"""Names of older jobs: each works, or is accepted with one line that says what replaced it. None stops a run."""
+"""Names of older jobs: each works, or is accepted and its replacement logged. None stops a run."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import logging
 import re
 from collections.abc import Mapping
 
-# What older systems called them, and why they have no use now.
+# Names of older systems, and why they have no use now.
 NOT_NEEDED = {
     "BACKFILL_MAX_GAP_MINUTES": "has no use: gaps of any length are filled; BACKFILL_LOOKBACK_HOURS bounds the window",
     "BACKFILL_SYMBOL_SLEEP_MS": "has no use: requests are spaced by source, not by symbol; "
@@ -14,12 +14,12 @@ NOT_NEEDED = {
     "BACKFILL_CONFIG": "has no use: its keys are in include/universe.yaml now; docs/settings.md says which is where",
 }
 DAYS, HOURS = "BACKFILL_LOOKBACK_DAYS", "BACKFILL_LOOKBACK_HOURS"
-# Only in a file: as variables they may be any program's.
+# Only in a file: variables of that name may be any program's.
 KEYS = dict.fromkeys(
     ("API_KEY", "API_SECRET"),
     "is not used: candles are public; AIRFLOW_CONN_<SOURCE>_DEFAULT holds a source's key and secret",
 )
-# The knobs of the older Binance job, as options of `backfill fill`.
+# The older Binance job's settings, as options of `backfill fill`.
 KNOBS = {
     "SYMBOLS": "--symbols",
     "TIMEFRAME": "--timeframes",
@@ -35,7 +35,7 @@ _said: set[str] = set()
 
 
 def accepted(environ: Mapping[str, str]) -> dict[str, str]:
-    """``environ`` with names of today; a line is logged for each older one."""
+    """``environ`` with current names; each older one is logged."""
     given = dict(environ)
     for name in sorted(NOT_NEEDED.keys() & given.keys()):
         if given.pop(name).strip():

@@ -11,14 +11,14 @@ from backfill.errors import ConfigurationError
 
 # How templates render a missing parameter.
 UNSET = ("", "None")
-# Epoch ms have 12 digits or more since 1973. As ms, years, dates and epoch seconds would mean January 1970.
+# Epoch ms have at least 12 digits since 1973. Years, dates and epoch seconds, as ms, would mean January 1970.
 FEWEST_MS_DIGITS = 12
 # What Airflow's own lineage writes into a run's conf.
 FOREIGN_NAMES = frozenset({"openlineage"})
 
 
 def check_names(given: Iterable[str], known: Iterable[str]) -> None:
-    """Raise :class:`ConfigurationError` for names that no form has: ignored, they would run the whole universe."""
+    """Raise :class:`ConfigurationError` for names that no form has: if ignored, the whole universe would run."""
     names = sorted(known)
     wrong = [name for name in given if name not in names and name not in FOREIGN_NAMES]
     if wrong:
@@ -36,7 +36,7 @@ def as_list(value: Sequence[str] | str | None) -> list[str] | None:
 
 
 def our_name(name: str) -> str:
-    """ccxt's BTC/USDT and BTC/USDT:USDT are our perpetual BTC-USDT; other text stays."""
+    """ccxt's BTC/USDT and BTC/USDT:USDT are our BTC-USDT; other text stays."""
     spelled = re.fullmatch(r"([^-/:]+)/([^-/:]+)(?::\2)?", name)
     return f"{spelled[1]}-{spelled[2]}" if spelled else name
 

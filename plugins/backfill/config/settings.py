@@ -1,8 +1,8 @@
 """``BACKFILL_*`` environment variables over defaults. docs/settings.md lists them.
 
-Only this module and its neighbours read the environment. Empty means unset; unknown or malformed is an error; names of
-older jobs are accepted (:mod:`backfill.config.older_names`). pydantic-settings would ignore unknown names, and
-add 35 ms to every parse of a Dag file.
+Only this module and its neighbours read the environment. Empty means unset; unknown or malformed is an error; older
+names are accepted (:mod:`backfill.config.older_names`). pydantic-settings would ignore unknown names and add 35 ms to
+every parse of a Dag file.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Valid sources: those whose limits we know, registered ones, and ccxt's other exchanges."""
+"""Valid sources: those in our table, registered ones, and ccxt's other exchanges."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SPOT_ONLY_SOURCES = tuple(name for name, known in VENUES.items() if not known.pe
 
 
 def is_source(name: object) -> bool:
-    """Whether ``name`` is a source; outside SOURCES, one asked with great caution."""
+    """Whether ``name`` is a source; those outside SOURCES are asked with great caution."""
     if not isinstance(name, str):
         return False
     return (
@@ -30,7 +30,7 @@ def is_source(name: object) -> bool:
 
 
 def has_kind(name: str, kind: PriceKind) -> bool:
-    """Whether a source has candles of trades, or mark or index prices."""
+    """Whether a source has prices of ``kind``."""
     return kind == TRADE or (name in VENUES and VENUES[name].has_kind(kind))
 
 
@@ -57,5 +57,5 @@ def _ccxt_has(name: str) -> bool:
 
 
 def is_stored_source(name: str) -> bool:
-    """Whether a candle may name it: an exchange, ``manual``, or what candles were derived from."""
+    """Whether it is spelled like a stored source: an exchange, ``manual``, or what candles were derived from."""
     return re.fullmatch(r"[a-z][a-z0-9_:]{0,60}", name) is not None

@@ -1,4 +1,4 @@
-"""Reads ``include/universe.yaml``; every fault is reported at once, by line and key."""
+"""Reads ``include/universe.yaml``; reports every fault at once, by line and key."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def declared_series(
 ) -> list[SeriesWish]:
     """Every series to keep, with ``lookback_hours`` for its history if set.
 
-    ``listed`` as for :meth:`Universe.series`. BACKFILL_SYMBOLS and BACKFILL_TIMEFRAMES limit only runs:
+    ``listed`` as for :meth:`Universe.series`. For BACKFILL_SYMBOLS and BACKFILL_TIMEFRAMES, which only limit runs, see
     :func:`select_series`.
     """
     wishes = universe.series(listed)
@@ -169,7 +169,7 @@ def _class_faults(universe: Universe) -> Iterator[Fault]:
 
 
 def _split_faults(universe: Universe, one: AssetClass) -> Iterator[str]:
-    """Sources of a class whose prices are never as it wants them."""
+    """Sources of a class that never have the prices it wants."""
     wanted = one.split_prices
     named = {
         source for symbol in one.instruments for name in TIMEFRAMES for source in universe.sources_of(symbol, name)
@@ -182,7 +182,7 @@ def _split_faults(universe: Universe, one: AssetClass) -> Iterator[str]:
 
 
 def _symbol_faults(universe: Universe) -> Iterator[Fault]:
-    """Names that need a class, or a primary source that has such prices."""
+    """Names that need a class, or a primary source with such prices."""
     for index, symbol in enumerate(universe.instruments or ()):
         kind, primaries = kind_of(symbol), {universe.sources_of(symbol, name)[0] for name in universe.timeframes}
         for primary in sorted(primaries):

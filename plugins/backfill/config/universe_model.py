@@ -63,8 +63,8 @@ class SeriesWish:
     def window_start_ms(self, now_ms: int, settle_ms: int = 0) -> int:
         """The start of the window that ends with the last bar closed by ``now_ms - settle_ms``.
 
-        On the grid and never after that end: 7 days of 1m are always 10,080 bars. Partial bars are cut (10 days of 1w
-        are one bar), and what retention drops.
+        On the grid and never after that end: 7 days of 1m are always 10,080 bars. Cut are partial bars (10 days of 1w
+        are one bar) and those past retention.
         """
         grid = TIMEFRAMES[self.timeframe]
         end_ms = grid.last_closed_end(now_ms, settle_ms)
@@ -109,7 +109,7 @@ def _not_in_the_future(since_ms: int) -> int:
 
 
 def parse_symbol(value: object) -> str:
-    """An instrument's name as its primary source spells it, BASE-QUOTE; ccxt's BASE/QUOTE is understood."""
+    """An instrument's name as its primary source spells it, BASE-QUOTE; also read from ccxt's BASE/QUOTE."""
     if isinstance(value, str):
         value = our_name(value)
     if isinstance(value, str) and is_instrument_name(value):
@@ -204,7 +204,7 @@ class _Section(BaseModel):
 
 
 class Rule(_Section):
-    """What to keep of one timeframe: a ``history`` back from the end, or all ``since`` a date."""
+    """What to keep of one timeframe: ``history`` back from the end, or all ``since`` a date."""
 
     history_ms: DurationMs | None = Field(default=None, alias="history")
     since_ms: Annotated[InstantMs, AfterValidator(_not_in_the_future)] | None = Field(default=None, alias="since")
@@ -261,7 +261,7 @@ class AssetClass(_Section):
 
     @property
     def hours(self) -> str | None:
-        """The calendar whose closed bars do not exist; None: its market never closes."""
+        """The calendar of closed bars; None: its market never closes."""
         named = self.calendar or (FOREX if self.kind == "forex" else ALWAYS_OPEN)
         return None if named == ALWAYS_OPEN else named
 
@@ -299,7 +299,7 @@ class Universe(_Section):
     def series(self, listed: Sequence[str] | None = None) -> list[SeriesWish]:
         """Every wanted series: instruments in file order, timeframes from small to large.
 
-        ``listed``: live linear USDT perpetuals of the primary source; ``instruments: all`` without is
+        ``listed``: live linear USDT perpetuals of the primary source, which `instruments: all` needs, else
         :class:`ConfigurationError`.
         """
         names = listed if self.instruments is None else self.instruments
@@ -316,7 +316,7 @@ class Universe(_Section):
         return list(dict.fromkeys(source for wish in wishes for source in wish.sources))
 
     def sources_of(self, symbol: str, timeframe: str) -> Sources:
-        """A series' sources, spot included: the narrowest list. See decision 3."""
+        """A series' sources, spot included, by the narrowest list. See decision 3."""
         override = self.overrides.get(symbol, Override())
         own_rule = override.timeframes.get(timeframe)
         rule = None if own_rule else self.timeframes.get(timeframe)  # replaced whole by its own
@@ -329,11 +329,11 @@ class Universe(_Section):
         )
 
     def class_of(self, symbol: str) -> AssetClass | None:
-        """The class that names ``symbol``; there is one at most."""
+        """The class that names ``symbol``, if any."""
         return next((one for one in self.classes.values() if symbol in one.instruments), None)
 
     def rolls_up(self, symbol: str, timeframe: str) -> bool:
-        """Whether bars may be made of finer ones: the narrowest setting. See decision 19."""
+        """Whether bars may be made of finer ones, by the narrowest setting. See decision 19."""
         override = self.overrides.get(symbol, Override())
         own_rule = override.timeframes.get(timeframe)
         rule = None if own_rule else self.timeframes.get(timeframe)

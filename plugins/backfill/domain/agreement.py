@@ -1,8 +1,8 @@
 """Compare the prices of two sources' candles, with tolerances from the pair itself.
 
 Frames have the candle columns, ``open_ms`` ascending and unique. Rows without all prices count as missing. A bar in
-which one side did not trade (flat, no volume) has no price to compare: it is counted as ``silent``. Volumes differ by
-venue and are not compared.
+which one side did not trade (flat, no volume) has no price to compare and counts as ``silent``. Volumes differ by venue
+and are not compared.
 
 Two venues are apart by an offset that drifts over hours. From its median over the :data:`AROUND` bars around it, a
 price may depart by the larger of
@@ -10,10 +10,10 @@ price may depart by the larger of
     floor + a * volatility + b * range + 1.5 ticks   as much as any market needs
     TIMES_NOISE * noise * activity                   as much as this pair needs
 
-with the offset, never beyond the ceiling (:data:`TIMES_CEILING` times that for a single price of a pair so noisy in
-a market so active). Noise is a robust quantile of the pair's own departures per field, activity
-how wide the bars around are. ``level`` is the mean departure of the four prices, which scatters less than each: it
-finds bars that are wrong as a whole. Own range and own departure of a bar never widen its tolerance.
+with the offset, never beyond the ceiling (:data:`TIMES_CEILING` times that for a single price of a very noisy pair in a
+very active market). Noise is a robust quantile of the pair's own departures per field, activity how wide the bars
+around are. ``level``, the mean departure of the four prices, scatters less than each and finds bars that are wrong as a
+whole. A bar's own range and departure never widen its tolerance.
 """
 
 from __future__ import annotations
@@ -47,31 +47,31 @@ MAX_OFFSET = 10 * BP
 
 # Below it the market's allowance is enough.
 MEASURED_NOISE = 2 * BP
-# Noise is the least of these quantiles of the departures, each times its factor. In markets the 0.9 quantile is at most
-# 2.5 times the 0.75 one and 6 times the median; if corrupt bars raise it, the others hold it down.
+# Each is the least of these quantiles of the departures times its factor. In markets the 0.9 quantile is at most 2.5
+# times the 0.75 one and 6 times the median; if corrupt bars raise it, the others hold it down.
 NOISE_QUANTILES = ((0.9, 1.0), (0.75, 2.5), (0.5, 6.0))
 # Tails are long: of 188 bars of AAVE and ATOM the furthest departs by 3.3 noises in a price, by 2.1 in level.
 TIMES_NOISE, TIMES_LEVEL_NOISE = 5.0, 4.0
-# A bar is at most so much more active than its pair usually is.
+# A bar is at most so much more active than usual.
 MOST_ACTIVITY = 10.0
-# Where one side is silent in this share of the bars and too few are left to learn from, a price may lie anywhere in the
-# other side's usual range, twice over.
+# With this share of silent bars and too few others to learn from, a price may lie anywhere in twice the other side's
+# usual range.
 THIN, RANGES_OF_A_THIN_PAIR = 0.05, 2.0
-# In a crash the single prices of a thin pair are further apart than any ceiling, but not the bars as a whole.
+# In a crash single prices of a thin pair, but not whole bars, are further apart than any ceiling.
 TIMES_CEILING = 2.0
-# Bars that depart by more than this many noises are left out when the noise is learned again.
+# Bars beyond this many noises are left out when the noise is learned again.
 LEARNING_ROUNDS, TIMES_TO_LEARN = 3, 3.5
 BARS_TO_LEARN_FROM = 20_000
 ACTIVITY_STEP = 8
 # Share of faults of size `resolves` that are found.
 POWER = 0.99
 
-# Both prices are rounded by up to half a tick, and so is the offset between them.
+# Both prices are rounded by up to half a tick, as is the offset.
 ROUNDED_BY_TICKS = 1.5
-# Prices needed to estimate a price grid; more bars add nothing.
+# Enough to estimate a price grid.
 PRICES_FOR_A_TICK = 8
 BARS_FOR_A_TICK = 2_000
-# Share of the steps between prices that corrupt bars may make, or of prices if they come this often.
+# Share of the steps between prices that corrupt bars may make; of prices, if these recur so often.
 OFF_GRID, RECURRING = 0.1, 3
 
 
@@ -95,10 +95,9 @@ DISAGREEMENT_COLUMNS = ["open_ms", "field", "stored", "other", "difference", "to
 class Comparison:
     """Two sources over one span; each bar is in ``compared``, ``silent``, ``only_stored`` or ``only_other``.
 
-    ``disagreements`` has a row per bar and field. Its ``difference`` (stored / other - 1) is further than
-    ``tolerance`` from ``offset``, or beyond the ceiling. ``silent``: bars in which one side did not trade.
-    ``resolves``: the relative size of a fault of all prices of a bar that this pair shows in :data:`POWER` of its bars;
-    NaN if nothing was compared.
+    ``disagreements`` has a row per bar and field whose ``difference`` (stored / other - 1) is further than
+    ``tolerance`` from ``offset``, or beyond the ceiling. ``silent``: one side did not trade. ``resolves``: the relative
+    size of a fault of a whole bar that shows in :data:`POWER` of this pair's bars; NaN if nothing was compared.
     """
 
     compared: int
@@ -118,7 +117,7 @@ class Comparison:
 
     @property
     def share_agreeing(self) -> float:
-        """Share of the compared bars, 0 if there are none."""
+        """Of the compared bars; 0 if none."""
         return self.agreed / self.compared if self.compared else 0.0
 
 
@@ -127,8 +126,8 @@ def compare(
 ) -> Comparison:
     """Compare stored candles with another source's, both of ``step_ms``.
 
-    ``ceiling``: largest relative difference (:data:`FLOAT_NOISE` for one source asked twice). ``strict``: do not
-    allow for noise, since shifted series are noisy too.
+    ``ceiling``: largest relative difference (:data:`FLOAT_NOISE` for one source asked twice). ``strict``: no allowance
+    for noise, since shifted series are noisy too.
     """
     everything = in_common(stored, other)
     both = everything.where(~everything.silent) if ceiling > FLOAT_NOISE else everything
@@ -151,7 +150,7 @@ def compare(
     tolerance = np.minimum(tolerance, most_apart)
     apart = (np.abs(departure) > tolerance) | (np.abs(difference) > most_apart)
     if noise.is_known:
-        # The bar is wrong as a whole: in each price that went the same way, and not just a little.
+        # Each price went the same way, and not just a little.
         level = departure.mean(axis=1)
         as_a_whole = np.abs(level) > level_allowed
         apart |= as_a_whole[:, None] & (departure * np.sign(level)[:, None] > level_allowed[:, None] / 2)
@@ -185,7 +184,7 @@ def compare(
 def votes(disagreements: pd.DataFrame, third: pd.DataFrame) -> pd.DataFrame:
     """The disagreements with a third source's value (``third``, NaN if missing) and ``vote``.
 
-    The nearer of the two gets it if within tolerance plus usual offset, else ``neither``.
+    The nearer of the two has it if within tolerance plus usual offset, else ``neither``.
     """
     bars = pd.Index(third["open_ms"]).get_indexer(pd.Index(disagreements["open_ms"]))
     fields = pd.Index(PRICES).get_indexer(pd.Index(disagreements["field"]))
@@ -277,7 +276,7 @@ class _Noise(NamedTuple):
 
 
 def _noise(everything: InCommon, both: InCommon, difference: Floats, offset: Floats) -> _Noise:
-    """Learn it; of a thin pair with too few bars to learn from, assume it."""
+    """For a thin pair with too few bars to learn from it is assumed."""
     known = np.flatnonzero(np.isfinite(offset) & np.isfinite(difference).all(axis=1))
     if len(known) < ENOUGH_AROUND:
         return _noise_of_a_thin_pair(everything)
@@ -293,13 +292,13 @@ def _noise(everything: InCommon, both: InCommon, difference: Floats, offset: Flo
     for _ in range(LEARNING_ROUNDS):
         noise = _least_quantile(departures, halves)
         departures = departures[(departures <= TIMES_TO_LEARN * noise).all(axis=1)]
-    # The level keeps its own: of noisy prices it may be small, and yet more than the market's allowance.
+    # The level keeps its own: small for noisy prices, yet above the market's allowance.
     field, level = noise[:-1], float(noise[-1])
     return _Noise(np.where(field <= MEASURED_NOISE, 0.0, field), level)
 
 
 def _least_quantile(departures: Floats, half_tick: Floats) -> Floats:
-    """Departures are rounded to ticks: a quantile of 0 says no more than that it is less than half a tick."""
+    """Departures are rounded to ticks: a quantile of 0 only means less than half a tick."""
     shares, factors = np.array(NOISE_QUANTILES).T
     quantiles = np.quantile(departures, shares, axis=0)
     noise: Floats = (np.maximum(quantiles, half_tick) * factors[:, None]).min(axis=0)
@@ -336,7 +335,7 @@ def _wider_range(both: InCommon) -> Floats:
 
 
 def _resolves(departure: Floats, tolerance: Floats) -> float:
-    """A fault adds to a departure that the bar has anyway, or is hidden by it. ``tolerance``: of level or fields."""
+    """A fault adds to, or is hidden by, the bar's own departure. ``tolerance``: of level or fields."""
     every = -(-len(departure) // BARS_TO_LEARN_FROM) or 1
     level, allowed = np.abs(departure[::every].mean(axis=1)), tolerance[::every]
     needed = level + (allowed if allowed.ndim == 1 else allowed.min(axis=1))
@@ -379,7 +378,7 @@ def _coarser_tick(both: InCommon) -> Floats:
 
 
 def tick_of(prices: Floats) -> float:
-    """The step between prices; 0 if too few differ. Where prices recur, the rarest are off the grid."""
+    """The step between prices; 0 if too few differ. Of recurring prices, the rarest are off the grid."""
     distinct, times = np.unique(prices[:BARS_FOR_A_TICK], return_counts=True)
     if times.sum() >= RECURRING * max(len(times), 1):
         often = np.argsort(-times, kind="stable")

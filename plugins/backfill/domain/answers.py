@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-# Bars may be published late: until this long after its close, a missing one proves nothing.
+# Bars may be published late: until this long after the close a missing one proves nothing.
 LATE_MS = 10 * 60 * 1000
 
 
@@ -40,7 +40,7 @@ def silent(
 ) -> list[Interval]:
     """The bars of ``window`` between an answer's oldest row and the cursor that are not ``given``.
 
-    Excluded are bars of unusable rows (``doubtful_ms``) and newest bars that may be late.
+    Without bars of unusable rows (``doubtful_ms``) and newest bars that may be late.
     """
     step_ms = timeframe.step_ms
     late = max(newest_ms + step_ms, timeframe.floor(now_ms - LATE_MS))

@@ -1,4 +1,4 @@
-"""Which files of an archive cover the gaps: a month where it is out and several of its days are wanted, else days."""
+"""Which files of an archive cover the gaps: a month's if it is out and several of its days are wanted, else days'."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from backfill.domain.candle_files import month_ms
 from backfill.domain.intervals import Interval, union, within
 from backfill.domain.timeframes import DAY_MS, HOUR_MS, utc
 
-# A day's file is out some hours after the day, a month's from the first Monday of the next (binance-public-data).
+# A day's file is out some hours later, a month's from the first Monday of the next (binance-public-data).
 DAY_OUT_AFTER_MS = 12 * HOUR_MS
 MONTH_OUT_AFTER_MS = 8 * DAY_MS
-# A month's file costs as much as one day's.
+# A month's file costs as much as a day's.
 DAYS_FOR_A_MONTH = 2
 
 
@@ -23,12 +23,10 @@ class ArchiveFile(NamedTuple):
 
     @property
     def is_month(self) -> bool:
-        """Whether it is a month's."""
         return self.span.end - self.span.start > DAY_MS
 
     @property
     def date(self) -> str:
-        """The date in its name."""
         return f"{utc(self.span.start):%Y-%m}" if self.is_month else f"{utc(self.span.start):%Y-%m-%d}"
 
 

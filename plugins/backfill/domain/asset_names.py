@@ -14,7 +14,7 @@ _COIN = re.compile(r"([A-Z0-9]+)-([A-Z0-9]+)")
 
 
 class Asset(NamedTuple):
-    """A stock in dollars, a pair of currencies, or a coin, single where our name counts thousands."""
+    """A stock in dollars, a pair of currencies, or a single coin, also where our name counts thousands."""
 
     kind: Literal["stock", "pair", "coin"]
     base: str
@@ -22,7 +22,7 @@ class Asset(NamedTuple):
 
 
 def asset_of(symbol: str) -> Asset | None:
-    """What the instrument of that name is; None: none that a name tells."""
+    """The instrument of that name; None: the name shows none."""
     if pair := _PAIR.fullmatch(symbol):
         return Asset("pair", pair[1], pair[2])
     if coin := _COIN.fullmatch(symbol):

@@ -17,25 +17,21 @@ VOLUMES = ["volume", "quote_volume"]
 CANDLE_COLUMNS = ["open_ms", *PRICES, *VOLUMES]
 # While unchecked. closed: the bar is over, or the source does not say. malformed: a field is no valid number or time.
 FLAG_COLUMNS = ["closed", "malformed"]
-# 2009-01-03, Bitcoin's first block, to 2100-01-01: excludes zero, seconds and microseconds, which as oldest row would
-# make later bars look absent.
+# 2009-01-03, Bitcoin's first block, to 2100-01-01: zero, seconds or microseconds as the oldest row would make later
+# bars look absent.
 EARLIEST_MS, LATEST_MS = 1_230_940_800_000, 4_102_444_800_000
 
 
 class CandleColumns(Protocol):
     """Columns by name: a :class:`CandleFrame` or a pandas frame."""
 
-    def __getitem__(self, name: str, /) -> Any:
-        """One column."""
-        ...
+    def __getitem__(self, name: str, /) -> Any: ...
 
-    def __len__(self) -> int:
-        """Number of rows."""
-        ...
+    def __len__(self) -> int: ...
 
 
 class CandleFrame:
-    """Candles as numpy columns of one length: what a page costs little in, from the answer to COPY."""
+    """Candles as numpy columns of one length, so that a page is cheap from the answer to COPY."""
 
     __slots__ = ("_columns",)
 
@@ -56,7 +52,7 @@ class CandleFrame:
         return len(self._columns["open_ms"])
 
     def rows(self, which: NDArray[Any] | slice) -> CandleFrame:
-        """The rows of a mask, of a slice, or of places in their order."""
+        """Rows by mask, slice, or places in their order."""
         if isinstance(which, np.ndarray) and which.dtype == bool and which.all():
             return self
         return CandleFrame({name: values[which] for name, values in self._columns.items()})
@@ -73,7 +69,7 @@ class CandleFrame:
 
 
 def same_rows(one: CandleFrame, other: CandleFrame) -> NDArray[np.bool_]:
-    """Mask of the places at which two frames of one length have equal candles; unknown volumes are equal."""
+    """Mask of places where two frames of one length have equal candles; unknown volumes are equal."""
     same = np.ones(len(one), dtype=bool)
     for name in CANDLE_COLUMNS:
         ours, theirs = one[name], other[name]

@@ -11,7 +11,7 @@ from backfill.domain.segments import SegmentName
 from backfill.domain.timeframes import DAY_MS, TIMEFRAMES
 from backfill.domain.venues import VENUES
 
-# The source of bulk archives; another witness than the exchange's API.
+# Bulk archives are another witness than the exchange's API.
 ARCHIVE = "binance_vision"
 # Venues whose perpetuals are a source of their own.
 PERPETUALS_OF = {"binance": "binanceusdm", "kucoin": "kucoinfutures"}
@@ -36,7 +36,7 @@ class CandleFileName:
 
 
 def parse_file_name(name: str, parents: tuple[str, ...] = ()) -> CandleFileName | str | None:
-    """What the name says; a text: why it cannot be used; None: it is no file of candles.
+    """What the name says; a text: why it cannot be used; None: no file of candles.
 
     ``parents``: the folders above, outermost first.
     """
@@ -54,7 +54,7 @@ def parse_file_name(name: str, parents: tuple[str, ...] = ()) -> CandleFileName 
 
 
 def spot_source(venue: str) -> str:
-    """The source of a venue's spot candles: its own name only where it has nothing else."""
+    """The source of a venue's spot candles: its own name only if it has nothing else."""
     known = VENUES.get(venue)
     return venue if known is not None and not known.perpetuals else f"{venue}_spot"
 
@@ -77,13 +77,13 @@ def _archive(found: re.Match[str], parents: tuple[str, ...]) -> CandleFileName |
 
 
 def month_ms(year: int, month: int) -> int:
-    """When a month begins; the 13th is the next year's first."""
+    """When a month begins; 13 is the next January."""
     year, month = year + (month - 1) // 12, (month - 1) % 12 + 1
     return round(datetime(year, month, 1, tzinfo=timezone.utc).timestamp() * 1000)
 
 
 def checksum_in(text: str, name: str) -> str | None:
-    """The SHA-256 that a `.CHECKSUM` file gives for ``name``; None: it gives none."""
+    """The SHA-256 that a `.CHECKSUM` file gives for ``name``, if any."""
     for line in text.splitlines():
         parts = line.split()
         if len(parts) == 2 and parts[1].lstrip("*") == name and re.fullmatch("[0-9a-fA-F]{64}", parts[0]):

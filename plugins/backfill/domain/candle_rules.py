@@ -28,7 +28,7 @@ SMALLEST, LARGEST = 1e-50, 1e50
 class Asked(NamedTuple):
     """What was asked, in ms: bars that open before ``before_ms``, at ``now_ms`` by the source's clock.
 
-    Infinite means no bound, or an unknown time. ``has_volume``: false for mark and index prices.
+    Infinite: no bound, or an unknown time. ``has_volume``: false for mark and index prices.
     """
 
     timeframe: Timeframe
@@ -163,10 +163,7 @@ def sift(
     *,
     has_volume: bool = True,
 ) -> tuple[CandleFrame, list[BrokenRow]]:
-    """The sound rows (oldest first, unique, ``open_ms`` int64) and the broken ones; see :class:`Asked`.
-
-    ``has_volume``: whether the source gives volumes.
-    """
+    """The sound rows (oldest first, unique, ``open_ms`` int64) and the broken ones; see :class:`Asked`."""
     asked = Asked(timeframe, before_ms, now_ms, has_volume)
     broken: list[BrokenRow] = []
     sound, places = candles, np.arange(len(candles))

@@ -1,8 +1,8 @@
 """Bars that do not open where the last one closed, on venues where they do.
 
 Bybit's bars open exactly at the last close (168,000 of 168,000 here), Binance's perpetuals at the next trade, a tick or
-two away. On OKX, Gate, KuCoin and Blofin they do not, so each series shows by itself whether it can be used. A break
-says that one of the two bars is wrong, not which.
+two away; on OKX, Gate, KuCoin and Blofin they do not. So each series shows whether it can be used. A break says that
+one of the two bars is wrong, not which.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from backfill.domain.next_timeframe import is_silent
 FEWEST_BARS = 300
 # Exact series have all bars joined, others at most 0.58 (35 series of 7 venues); a wrong bar breaks two joints.
 EXACT_SHARE = 0.9
-# Else 19 of 20 joints must be this close: a tick, and a share of the usual range. Venues where bars are joined have
-# 0.00 ranges there, the next (Blofin) 0.10.
+# Else 19 of 20 joints must be this close: a tick plus a share of the usual range, 0.00 ranges at venues where bars are
+# joined, 0.10 at the next (Blofin).
 NEAR_SHARE, NEAR_TICKS, NEAR_RANGES = 0.95, 1.05, 0.03
-# Then a break is more ticks, and more than a usual range around: in 379,000 bars of such series two, both at the edges
+# Then a break is more ticks and more than a usual range around: two in 379,000 bars of such series, both at the edges
 # of an archive's fake bars.
 BREAK_TICKS, BREAK_RANGES = 4.0, 1.0
 AROUND = 61
@@ -35,9 +35,9 @@ COLUMNS = ["open_ms", "open", "close_before", "gap", "bound"]
 
 @dataclass(frozen=True)
 class Continuity:
-    """``holds``: whether bars of the series are joined; ``resolves``: the smallest relative break that shows, else NaN.
+    """``holds``: whether bars are joined; ``resolves``: the smallest relative break that shows, else NaN.
 
-    ``breaks`` has a row per bar that opens further than ``bound`` from the close of the bar before.
+    ``breaks`` has a row per bar that opens further than ``bound`` from the close before.
     """
 
     holds: bool
@@ -46,7 +46,7 @@ class Continuity:
 
 
 def continuity(candles: pd.DataFrame, step_ms: int) -> Continuity:
-    """Learn whether the bars of one source are joined, and where they are not. ``candles``: a checked frame."""
+    """Learn whether one source's bars are joined, and where not. ``candles``: a checked frame."""
     joints = _Joints.of(candles, step_ms)
     bound = joints.bound() if len(joints.gap) >= FEWEST_BARS else None
     if bound is None:
@@ -59,7 +59,7 @@ def continuity(candles: pd.DataFrame, step_ms: int) -> Continuity:
 
 @dataclass(frozen=True)
 class _Joints:
-    """Of two bars in a row that traded, of one source: after a halt a market opens where it likes."""
+    """Of two bars in a row that traded: after a halt a market opens anywhere."""
 
     open_ms: NDArray[np.int64]
     open: Floats
@@ -91,10 +91,10 @@ class _Joints:
         )
 
     def bound(self) -> Floats | None:
-        """How far a joint may be apart, each; None if the series shows no continuity."""
+        """How far each joint may be apart; None if the series shows no continuity."""
         is_exact = self.gap <= FLOAT_NOISE
         is_a_tick = ~is_exact & (self.gap <= NEAR_TICKS * self.tick)
-        # Joints that are a tick apart are the market's, larger ones are faults.
+        # Joints a tick apart are the market's, larger ones are faults.
         if is_exact.mean() >= EXACT_SHARE and is_a_tick.sum() <= (~is_exact).sum() / 2:
             return np.full(len(self.gap), FLOAT_NOISE)
         usual = float(np.median(self.range))

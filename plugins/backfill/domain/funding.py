@@ -1,4 +1,4 @@
-"""Funding: events whose spacing the exchange changes (8 h, 4 h, 1 h), and where one of them may be missing."""
+"""Funding events, whose spacing the exchange changes (8 h, 4 h, 1 h), and where one may be missing."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ class FundingEvent(NamedTuple):
 
 
 def whole_spans(times_ms: Sequence[int]) -> list[Interval]:
-    """Between which neighbouring events of an answer (oldest first) nothing is missing.
+    """The spans between neighbouring events of an answer (oldest first) in which none is missing.
 
-    An answer is a list without holes, so its own spacing is the evidence: a change of the interval lasts for more than
-    one event. A spacing that is longer than both beside it, or than any exchange's, may hide a lost one.
+    An answer is a list without holes, so its spacing is the evidence: a changed interval lasts for more than one event.
+    A spacing longer than both beside it, or than any exchange's, may hide a lost one.
     """
     steps = [later - earlier for earlier, later in pairwise(times_ms)]
     believed = []
@@ -38,5 +38,5 @@ def whole_spans(times_ms: Sequence[int]) -> list[Interval]:
 
 
 def next_due_ms(times_ms: Sequence[int]) -> int | None:
-    """When the next event is due, by the last spacing; None: too few are known."""
+    """When the next event is due, by the last spacing; None: too few known."""
     return None if len(times_ms) < 2 else 2 * times_ms[-1] - times_ms[-2]

@@ -1,6 +1,6 @@
 """Half-open intervals of whole milliseconds.
 
-A set is a sorted list in which nothing overlaps or touches; every function returns one.
+A set is a sorted list without overlaps or touching intervals; every function returns one.
 """
 
 from __future__ import annotations

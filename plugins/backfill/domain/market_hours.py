@@ -1,7 +1,7 @@
 """Markets that close: which bars cannot exist.
 
-A bar is expected when its span shares time with a session. A bar of a day or longer is expected when it has a session's
-date, so that a Tokyo Monday is one bar, whatever UTC says of its first hours.
+A bar is expected when it overlaps a session; a bar of a day or longer when it has a session's date, so that a Tokyo
+Monday is one bar, whatever its hours in UTC.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from backfill.domain.timeframes import DAY_MS, Timeframe, utc
 # Never closed: no calendar is kept.
 ALWAYS_OPEN = "24/7"
 FOREX = "forex"
-# The week of the interbank market: Sunday 17:00 to Friday 17:00 in New York.
+# The interbank week: Sunday 17:00 to Friday 17:00 in New York.
 FOREX_CLOCK, FOREX_TURN, SUNDAY = ZoneInfo("America/New_York"), time(17), 6
 FOREX_OPEN_DAYS = 5
 
@@ -31,7 +31,7 @@ class MarketSession(NamedTuple):
 
 
 def closed_bars(sessions: Iterable[MarketSession], span: Interval, timeframe: Timeframe) -> list[Interval]:
-    """The bars of ``span`` that no session touches, in whole bars of ``timeframe``."""
+    """The whole bars of ``span`` that no session touches."""
     asked = Interval(timeframe.ceil(span.start), timeframe.floor(span.end))
     return difference([asked], union(_bars_of(session, timeframe) for session in sessions))
 

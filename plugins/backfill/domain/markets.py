@@ -35,7 +35,7 @@ class Market:
 
     @classmethod
     def unreadable(cls, venue_symbol: str) -> Market:
-        """A row that is left out, by its name; an empty name if not even that can be read."""
+        """A row that is left out, by its name, empty if that cannot be read either."""
         unknown = {"base": "", "quote": "", "settle": None, "contract_size": None, "is_active": None, "listed_ms": None}
         kinds = dict.fromkeys(("is_swap", "is_spot", "is_linear", "is_inverse"), False)
         return cls(venue_symbol, venue_symbol, told={}, is_readable=False, **unknown, **kinds)  # type: ignore[arg-type]

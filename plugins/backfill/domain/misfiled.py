@@ -8,8 +8,8 @@
     Another coin, or the spot market, which follows the perpetual at a steady distance.
 
 Candles of one venue must be equal: a basis of 3.5 bp with 0.13 times the volume is proof. Those of two must agree as in
-``agreement``. Between venues a steady basis alone is no proof: two perpetuals of WIF were 4 to 6 bp apart for 50 days,
-with 1.96 times the volume. Binance's spot market had 0.26 times the volume of Bybit's perpetual, its perpetual 2 times.
+``agreement``; a steady basis alone is no proof: two perpetuals of WIF were 4 to 6 bp apart for 50 days, with 1.96 times
+the volume. Binance's spot market had 0.26 times the volume of Bybit's perpetual, its perpetual 2 times.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ from backfill.domain.timeframes import DAY_MS, HOUR_MS
 Fault = Literal["hour_shift", "wrong_scale", "wrong_instrument"]
 
 ENOUGH_BARS = 30
-# Correlation of moves: of a coin at two venues 0.9 and more, of its shifted bars about 0. Moves are cut to so many
-# usual ones, so that a few wrong bars do not decide.
+# Correlation of moves: of a coin at two venues 0.9 and more, of its shifted bars about 0. Moves are clipped to this
+# many usual ones, so that a few wrong bars do not decide.
 TOGETHER, APART, MOST_MOVES = 0.5, 0.25, 5.0
 # Above SCATTERED no common cause is sought; it must explain EXPLAINED.
 SCATTERED, EXPLAINED = 0.5, 0.95
@@ -38,9 +38,9 @@ LAG_BARS = 3
 # Perpetuals of one coin are closer than BASIS, over LASTING_MS than LASTING_BASIS.
 BASIS = 10 * BP
 LASTING_BASIS, LASTING_MS = 2.5 * BP, 10 * DAY_MS
-# Closes around a steady basis scatter by at most this share of it; if by less than LOCKED, no market made it.
+# Closes around a steady basis scatter by at most this share of it; below LOCKED no market made them.
 STEADY, LOCKED = 0.5, 0.1
-# A spot market trades less than this, beside another venue's perpetual; either of the two may be it.
+# A spot market trades less than this beside another venue's perpetual; either may be the spot.
 SPOT_VOLUME = 0.3
 # Candles of one market stay within these.
 OWN_BASIS = 1 * BP
@@ -67,10 +67,9 @@ class Diagnosis:
 def diagnose(
     stored: pd.DataFrame, other: pd.DataFrame, *, step_ms: int, ceiling: float = CEILING, same_venue: bool = False
 ) -> Diagnosis | None:
-    """The one cause for which the stored page differs from ``other`` (may be longer), None if there is none.
+    """The one cause by which the stored page differs from ``other`` (may be longer), or None.
 
-    ``same_venue``: prices must be equal. Call it for agreeing pages too: the tolerances between venues hide a spot
-    basis.
+    ``same_venue``: prices must be equal. Use it for agreeing pages too: tolerances between venues hide a spot basis.
     """
     expected = FLOAT_NOISE if same_venue else ceiling
     share = compare(stored, other, step_ms=step_ms, ceiling=expected, strict=True).share_agreeing
@@ -95,7 +94,7 @@ def diagnose(
 
 @dataclass(frozen=True)
 class _Evidence:
-    """Medians over common bars; ``scatter`` is around ``ratio``."""
+    """Over common bars; ``scatter`` is around ``ratio``."""
 
     span_ms: int
     ratio: float
@@ -181,7 +180,7 @@ def _shift_of_a_thin_pair(stored: pd.DataFrame, other: pd.DataFrame, step_ms: in
 
 
 def correlation(stored: pd.DataFrame, other: pd.DataFrame, enough: int = ENOUGH_BARS) -> float:
-    """Of the moves of closes in bars where both traded; NaN if there are fewer than ``enough``."""
+    """Of the moves of closes where both traded; NaN for fewer than ``enough``."""
     both = in_common(stored, other)
     both = both.where(~both.silent)
     place = PRICES.index("close")

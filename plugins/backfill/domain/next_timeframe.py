@@ -4,8 +4,8 @@ Where shorter bars add up to a published longer bar, the absent ones had no trad
 and the sum differs, one is wrong: a flat bar of an outage, or another instrument's.
 
 A longer bar takes its prices from bars that traded: all 9,351 5m bars of Binance XRP-ETH and KuCoin BAX-USDT open at
-their first trade, not at a flat bar. Sums match within 5e-16 (45,841 longer bars of Binance, Bybit and KuCoin), so more
-than :data:`NOISE` is a difference.
+their first trade. Sums match within 5e-16 (45,841 longer bars of Binance, Bybit and KuCoin), so more than :data:`NOISE`
+is a difference.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 # Relative.
 NOISE = 1e-9
-# Not the quote volume: sources round it per bar, some give it at one timeframe only.
+# Not the quote volume: sources round it per bar or give it at one timeframe only.
 COMPARED = [*PRICES, "volume"]
 HIGH, LOW, VOLUME = (COMPARED.index(name) for name in ("high", "low", "volume"))
 
@@ -38,9 +38,9 @@ Values = NDArray[np.float64]  # (longer bars, len(COMPARED)), NaN if unknown
 class TimeframeProof(NamedTuple):
     """What the longer bars prove; a bar in no field is undecided.
 
-    ``equal``: longer bars that match complete shorter ones. ``no_trade``, ``lost``: absent shorter bars; under a
-    longer bar, at least one of the lost traded. ``differing``: contradicted longer bars, a row per field
-    (``open_ms`` int64; ``difference`` relative).
+    ``equal``: longer bars that match complete shorter ones. ``no_trade``, ``lost``: absent shorter bars; of the lost
+    under a longer bar at least one traded. ``differing``: contradicted longer bars, a row per field (``open_ms`` int64;
+    ``difference`` relative).
     """
 
     equal: list[Interval]
@@ -52,7 +52,7 @@ class TimeframeProof(NamedTuple):
 def coarser(name: str) -> tuple[Timeframe, ...]:
     """The timeframes that can prove bars of ``name``, nearest first: there a lost bar spoils least.
 
-    Each is at least three bars long, else a page proves little. Not 3m, which half of the sources lack. All grids
+    Each is at least three bars long, else a page proves little. Without 3m, which half of the sources lack. All grids
     are made of days or divide one.
     """
     lower = timeframe(name)
@@ -72,7 +72,7 @@ def aggregate(lower: pd.DataFrame, higher_tf: Timeframe) -> pd.DataFrame:
 
 
 def is_silent(candles: pd.DataFrame) -> Mask:
-    """Mask of flat bars without volume, written where nothing traded."""
+    """Mask of flat bars without volume."""
     flat = (candles["high"] == candles["low"]) & (candles["volume"] == 0)
     return flat.to_numpy()
 
@@ -89,10 +89,10 @@ def prove(
 ) -> TimeframeProof:
     """What longer bars (``higher``) prove about ``lower``: checked frames of one source.
 
-    A longer bar missing in ``covers`` proves nothing: it may be lost too. Only ``absent`` shorter bars can be
-    proved. Those that are there prove the rest to be without trade if they add up. If not, a longer bar is undecided
-    where a shorter one is neither present nor absent, and always if it touches ``excluded``. ``closed``: shorter bars
-    that no market can have; they hide nothing.
+    A longer bar missing in ``covers`` proves nothing: it may be lost too. Only ``absent`` shorter bars can be proved,
+    to be without trade if those present add up. If not, a longer bar is undecided where a shorter one is neither
+    present nor absent, and always if it touches ``excluded``. ``closed``: shorter bars that no market can have; they
+    hide nothing.
     """
     span = Interval(higher_tf.ceil(covers.start), higher_tf.floor(covers.end))
     opens_ms = np.arange(*span, higher_tf.step_ms, dtype=np.int64)

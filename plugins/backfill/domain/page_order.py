@@ -33,7 +33,7 @@ def out_of_order(open_ms: Sequence[int]) -> frozenset[int]:
 
 
 def _longest_runs(times: Sequence[int]) -> list[int]:
-    """Length of the longest ordered run, with gaps, that ends at each place."""
+    """Length of the longest ordered run (with gaps) that ends at each place."""
     tails: list[int] = []
     lengths = []
     for ms in times:

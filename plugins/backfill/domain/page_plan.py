@@ -1,7 +1,7 @@
 """Plan the fewest pages that cover the gaps.
 
-On a fixed grid every cursor is known in advance. Placing each page's newer edge on the newest uncovered bar is the
-greedy cover of points by equal intervals: the minimum.
+On a fixed grid every cursor is known in advance. Placing each page's newer edge on the newest uncovered bar, the greedy
+cover of points by equal intervals, is minimal.
 """
 
 from __future__ import annotations

@@ -1,13 +1,13 @@
 """Bars of a mark or index price that stray from the instrument's other prices, by what their own basis shows.
 
-Mark, index and trades of a perpetual stay apart by a basis that moves slowly. From what it is in the bars before and
-after (their medians, and anything between), a bar may depart by
+Mark, index and trades of a perpetual are apart by a basis that moves slowly. From its medians in the bars before and
+after, and anything between, a bar may depart by
 
     TIMES_NOISE * noise * activity + RANGES * (how much wider the other price's bar is than usual)
 
-Noise is a quantile of the pair's own departures, each price by itself and their mean (the level), which shows a bar
-that is wrong as a whole; activity is how wide the other price's bars around are. The bar's own range widens nothing. A
-basis that moves and stays is followed; a fault that lasts for more than half of :data:`BESIDE` bars is taken for one.
+Noise is a quantile of the pair's own departures, of each price and of their mean (the level), which shows a bar that is
+wrong as a whole; activity is how wide the other price's bars around are. The bar's own range widens nothing. A basis
+that moves and stays is followed; so is a fault that lasts for more than half of :data:`BESIDE` bars.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 Floats = NDArray[np.float64]
 
-# Bars before and after, and the fewest that show what is usual.
+# Bars before and after, and the fewest that show the usual.
 BESIDE, FEWEST_BARS = 30, 240
 # Of 107,620 bars of 18 real pairs of two venues' trades 24 depart further; faults of 0.2 to 0.8 % of a whole bar show.
 NOISE_QUANTILE, TIMES_NOISE, RANGES = 0.9, 8.0, 0.25
@@ -39,8 +39,8 @@ COLUMNS = ["open_ms", "field", "stored", "other", "difference", "usual", "bound"
 
 @dataclass(frozen=True)
 class Basis:
-    """``compared``: bars of both, none if there are too few. ``resolves``: the relative size of a fault of a whole bar
-    that shows in :data:`POWER` of the bars, else NaN.
+    """``compared``: bars of both, none if too few. ``resolves``: the relative size of a fault of a whole bar that shows
+    in :data:`POWER` of the bars, else NaN.
 
     ``strays`` has the worst field of each bar beyond ``bound``: ``difference`` is its log ratio, ``usual`` the basis.
     """
@@ -51,7 +51,7 @@ class Basis:
 
 
 def basis(candles: pd.DataFrame, other: pd.DataFrame) -> Basis:
-    """Compare a price's bars with another price's of the same instrument."""
+    """Compare the bars of two prices of one instrument."""
     import pandas as pd
 
     both = in_common(candles, other)
@@ -90,7 +90,7 @@ def basis(candles: pd.DataFrame, other: pd.DataFrame) -> Basis:
 
 
 def _medians_beside(values: Floats) -> tuple[Floats, Floats]:
-    """Of the bars before each, and of those after; at the ends both are the one that there is."""
+    """Of the bars before each, and after it; at the ends both are the one there is."""
     import pandas as pd
 
     def before(these: Floats) -> Floats:

@@ -1,6 +1,6 @@
-"""What a candle's prices are: a perpetual's trades, its mark price or its index, distinguished by the symbol.
+"""What a candle's prices are: a perpetual's trades, mark price or index, distinguished by the symbol.
 
-``BTC-USDT.mark`` is an instrument of its own beside ``BTC-USDT``: same contract, no volume.
+``BTC-USDT.mark`` is an instrument of its own: same contract, no volume.
 """
 
 from __future__ import annotations
@@ -18,5 +18,5 @@ def kind_of(symbol: str) -> PriceKind:
 
 
 def contract_of(symbol: str) -> str:
-    """The instrument whose prices these are: ``BTC-USDT`` of ``BTC-USDT.mark``."""
+    """The instrument of these prices: ``BTC-USDT`` for ``BTC-USDT.mark``."""
     return next((symbol.removesuffix(suffix) for suffix in SUFFIXES if symbol.endswith(suffix)), symbol)

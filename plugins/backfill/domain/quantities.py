@@ -1,7 +1,7 @@
-"""Whether a bar's two volumes fit its prices: what was paid for a coin lies between the low and the high.
+"""Whether a bar's two volumes fit its prices: the amount paid for a coin lies between the low and the high.
 
-Where it does not, base and quote volume are swapped, or one of them is in another unit. Near a price of 1 a swap does
-not show, and does no harm.
+If not, base and quote volume are swapped, or one has another unit. Near a price of 1 a swap does not show and does no
+harm.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     import pandas as pd
 
-# Venues that sum up trades differ by rounding only; no rounding explains a wrong unit.
+# Venues that sum up trades differ by rounding only, which explains no wrong unit.
 EXACT, WRONG_UNIT = 1.001, 1.5
 MOST_DECIMALS = 12
 
@@ -22,8 +22,7 @@ MOST_DECIMALS = 12
 def unfitting(candles: pd.DataFrame, times: float = EXACT) -> NDArray[np.bool_]:
     """Mask of bars paid for at more than ``times`` their high, or less than their low by as much.
 
-    Volumes are allowed the rounding of their column. An unknown volume fits; so does a column of zeros, which is how
-    some write it.
+    Volumes may be rounded as their column is. An unknown volume fits; so does a column of zeros, which means unknown.
     """
     volume, quote = (candles[name].to_numpy(np.float64) for name in ("volume", "quote_volume"))
     if not (quote > 0).any():
@@ -38,7 +37,7 @@ def unfitting(candles: pd.DataFrame, times: float = EXACT) -> NDArray[np.bool_]:
 
 
 def _rounded_to(values: NDArray[np.float64]) -> float:
-    """The place of the last decimal in use; 0 if nothing but zeros is known."""
+    """The place of the last decimal in use; 0 if only zeros are known."""
     known = np.abs(values[np.isfinite(values) & (values != 0)])
     if not len(known):
         return 0.0

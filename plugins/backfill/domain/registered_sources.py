@@ -1,7 +1,7 @@
-"""Sources outside the table of venues: those of this package that speak for themselves, and other packages'.
+"""Sources outside the table of venues: this package's registered ones, and other packages'.
 
 Another package registers one by an entry point of the group ``backfill.sources``, named for the source. Names are known
-without importing anything; what a name stands for is imported when it is first needed.
+without an import; the source is imported when first needed.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 from backfill.errors import ConfigurationError
 
 GROUP = "backfill.sources"
-# As entry points, which a tree that was only copied does not have.
+# As entry points, which a copied tree lacks.
 BUILT_IN: Mapping[str, str] = {
     "polygon": "backfill.exchanges.polygon:SOURCE",
     "oanda": "backfill.exchanges.oanda:SOURCE",
@@ -51,7 +51,7 @@ def registered_source(source: str) -> Any:
 
 @cache
 def _of_others() -> dict[str, list[EntryPoint]]:
-    """Entry points by name. One that is found twice on the path counts once."""
+    """Entry points by name; one found twice on the path counts once."""
     found: dict[str, dict[str, EntryPoint]] = {}
     for entry in entry_points(group=GROUP):
         if re.fullmatch(r"[a-z][a-z0-9_]{0,60}", entry.name):
@@ -60,7 +60,7 @@ def _of_others() -> dict[str, list[EntryPoint]]:
 
 
 def forget_registered() -> None:
-    """Look for entry points again, after a package was installed."""
+    """Look for entry points again after an installation."""
     registered_names.cache_clear()
     registered_source.cache_clear()
     _of_others.cache_clear()

@@ -1,8 +1,8 @@
-"""Whether two names have been one instrument: judged by the bars that both have.
+"""Whether two names have been one instrument, by the bars that both have.
 
-The comparison of two sources (``agreement``, ``misfiled``) is made without learning the pair's noise: learned from two
-coins, it lets half of their pages of 30 bars agree. The bars must also be one record, or move together: two coins that
-are pegged to one dollar agree in each bar, and are two coins.
+Two sources are compared (``agreement``, ``misfiled``) without learning the pair's noise: learned from two coins, it
+lets half of their pages of 30 bars agree. The bars must also be one record, or move together: two coins pegged to one
+dollar agree in each bar.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class RenameProof(NamedTuple):
-    """``common_bars``: both names have them and traded in them. ``ok``: None: too few, or too noisy, to judge."""
+    """``common_bars``: bars in which both names traded. ``ok`` None: too few, or too noisy, to judge."""
 
     common_bars: int
     agreeing_bars: int
@@ -30,12 +30,12 @@ class RenameProof(NamedTuple):
 
 
 def divisor_between(old_base: str, new_base: str) -> float:
-    """By what prices of the old name are divided: 1000 from 1000BONK to BONK, 1 between other names."""
+    """The divisor of the old name's prices: 1000 from 1000BONK to BONK, 1 between other names."""
     return price_scale(old_base, new_base) or 1.0
 
 
 def at_scale(candles: pd.DataFrame, divisor: float) -> pd.DataFrame:
-    """Candles of the old name as the new one counts."""
+    """Candles of the old name at the new one's scale."""
     prices = {name: candles[name] / divisor for name in PRICES}
     return candles.assign(**prices, volume=candles["volume"] * divisor)
 
@@ -59,7 +59,7 @@ def prove_rename(old: pd.DataFrame, new: pd.DataFrame, *, step_ms: int) -> Renam
 
 
 def _is_one_record(old: pd.DataFrame, new: pd.DataFrame) -> bool:
-    """Whether an exchange shows the same trades under both names: equal volumes."""
+    """Whether an exchange shows equal volumes, so the same trades, under both names."""
     both = in_common(old, new)
     ours, theirs = (
         candles.set_index("open_ms")["volume"].reindex(both.open_ms).to_numpy(dtype=np.float64)

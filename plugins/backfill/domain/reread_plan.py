@@ -8,14 +8,14 @@ from backfill.domain.intervals import Interval, intersection
 
 # Of the source's rate, over all series.
 ROLLING_SHARE = 0.02
-# The same for pages beside found corrections.
+# The same, for pages beside corrections.
 WIDENED_SHARE = 0.10
 MOST_PAGES = 4
 MOST_WIDENED = 16
 
 
 def page_every_ms(pages: int, every_ms: int, sharers: int, requests_per_ms: float) -> float:
-    """Time between two pages of one series: each page once in ``every_ms``, if the share of the rate allows."""
+    """Time between two pages of one series: each page once in ``every_ms``, if its share of the rate allows."""
     return max(every_ms / max(1, pages), sharers / (ROLLING_SHARE * requests_per_ms))
 
 
@@ -26,7 +26,7 @@ def widened_pages(run_every_ms: int, sharers: int, requests_per_ms: float) -> in
 
 
 def page_before(native: Sequence[Interval], next_ms: int | None, page_ms: int) -> Interval | None:
-    """The newest page of bars that ends at or before ``next_ms``; from the newest again after the oldest."""
+    """The newest page of bars that ends at or before ``next_ms``; after the oldest, from the newest again."""
     if not native:
         return None
     older = native if next_ms is None else intersection(native, [Interval(native[0].start, next_ms)])

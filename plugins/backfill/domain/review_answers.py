@@ -1,4 +1,4 @@
-"""What may be answered to a question of `candles_review`: read by its Dag file, which imports nothing heavy."""
+"""The possible answers to a question of `candles_review`, for its Dag file, which imports nothing heavy."""
 
 from __future__ import annotations
 

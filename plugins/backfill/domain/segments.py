@@ -17,7 +17,7 @@ STATUSES = (DOWNLOADED, PROCESSING, PROCESSED, DELETED)
 PERIODS = ("day", "month")
 FORMATS = ("csv", "parquet")
 COLUMNS = ("ts_ms", "open", "high", "low", "close", "volume", "quote_volume", "source")
-# A month's file of a timeframe with fewer bars in a day.
+# A timeframe with fewer bars in a day has a file a month.
 DAYS_FROM_BARS = 24
 
 _SYMBOL = SYMBOL_PATTERN
@@ -29,7 +29,7 @@ _NAME = re.compile(
 class SegmentName(NamedTuple):
     """``BTC-USDT__1m__t1767225600000_t1767312000000.csv``: bars that open in [start, end), in epoch ms.
 
-    A later revision of the same span ends in ``__r2``.
+    Later revisions of a span end in ``__r2`` and so on.
     """
 
     symbol: str
@@ -58,7 +58,7 @@ class SegmentName(NamedTuple):
 
 
 def usual_period(timeframe: Timeframe) -> str:
-    """A file a day, or a month where a day has few bars."""
+    """A day, or a month where a day has few bars."""
     return "day" if DAY_MS // timeframe.step_ms >= DAYS_FROM_BARS else "month"
 
 

@@ -63,7 +63,7 @@ def plausible(
 def longest_plausible_run(
     held: Sequence[Interval], silent: Sequence[Interval], step_ms: int, fewest_bars: int = FEWEST_BARS
 ) -> int | None:
-    """The longest plausible silent run, in bars; None if too little is known."""
+    """The longest plausible silent run, in bars; None: too little is known."""
     runs = _Edges(union(silent))
     held_bars = total_ms(held) // step_ms
     if held_bars + runs.total // step_ms < fewest_bars:
@@ -99,7 +99,7 @@ def _times(shorter: _Stretch) -> int:
 
 
 def _rates(rest: _Stretch) -> tuple[float, float]:
-    """Probabilities that a silent run begins at a bar, and that it goes on."""
+    """Probabilities that a silent run begins at a bar, and that it continues."""
     rate = (rest.silent + 1) / (rest.bars + 2)
     return (rest.runs + 1) / (rest.bars + 2), (rest.silent - rest.runs + rate) / (rest.silent + 1)
 
@@ -178,7 +178,7 @@ class _Series:
         )
 
     def calmer_blocks(self, mine: _Stretch, rest: _Stretch) -> tuple[Numbers, float]:
-        """Silent bars of blocks with some, but fewer; the number of these and empty ones."""
+        """Silent bars of blocks with fewer (but some); the number of these and empty ones."""
         size = max(1.0, mine.bars * self._step_ms / self._size_ms)
         calmer = self._counts[: int(np.searchsorted(self._counts, mine.silent / size))]
         others = rest.bars * self._step_ms / self._size_ms - (len(self._counts) - len(calmer)) + 1

@@ -1,4 +1,4 @@
-"""Splits: which prices are asked for, and how a series whose source has rescaled it is noticed."""
+"""Splits: which prices are requested, and how a rescaled series is noticed."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from backfill.domain.candle_columns import PRICES
 from backfill.domain.timeframes import utc
 
 ADJUSTED, RAW = "adjusted", "raw"
-# Fewer common bars show nothing: a shorter series lies on one page and is replaced as a whole anyway.
+# Fewer common bars show nothing: a shorter series is on one page, replaced as a whole anyway.
 FEWEST_BARS = 10
-# A ratio is constant if bars differ from it by less than this share of its logarithm; rounding to the tick may take up
-# that much, so that of a price of less than 20 ticks / log(ratio) no split is seen.
+# A ratio is constant if bars differ from it by less than this share of its logarithm. Rounding to the tick may take up
+# that much: below a price of 20 ticks / log(ratio) no split is seen.
 SPREAD = 0.1
-# The smallest in use are stock dividends of 2 %; of a hundred bars one may have been corrected besides.
+# The smallest in use are stock dividends of 2 %; of a hundred bars one may have been corrected.
 LEAST_LOG, MOST_OTHERS = 0.015, 0.01
 LARGEST_PART = 1000
 
@@ -36,7 +36,7 @@ class Split(NamedTuple):
         return f"{said.numerator}:{said.denominator} between {first:%Y-%m-%d %H:%M} and {last:%Y-%m-%d %H:%M} UTC"
 
     def explains(self, before_ms: int, open_ms: int, log_change: float, bound: float) -> bool:
-        """Whether a change of price from one bar to the next is this split's, and what is left is within ``bound``."""
+        """Whether a change of price between two bars is this split's, with a rest within ``bound``."""
         is_then = before_ms < self.until_ms and open_ms > self.after_ms
         return is_then and abs(log_change + float(np.log(self.ratio))) <= bound
 
@@ -44,7 +44,7 @@ class Split(NamedTuple):
 def rescaled(stored: Mapping[str, Any], given: Mapping[str, Any], until_ms: int) -> Split | None:
     """The split between stored bars and the same ones as given now, both oldest first; None: no constant ratio.
 
-    All common bars up to a moment must differ by it, and none after it. ``until_ms``: the split is not later.
+    All common bars up to a moment must differ by it, none after. ``until_ms``: the split is not later.
     """
     open_ms, ours, theirs = np.intersect1d(stored["open_ms"], given["open_ms"], assume_unique=True, return_indices=True)
     if len(open_ms) < FEWEST_BARS:
@@ -76,5 +76,5 @@ def _log_ratios(
 
 
 def explained(splits: Sequence[Split], before_ms: int, open_ms: int, log_change: float, bound: float) -> bool:
-    """Whether one of the splits explains a change of price."""
+    """Whether a split explains a change of price."""
     return any(one.explains(before_ms, open_ms, log_change, bound) for one in splits)

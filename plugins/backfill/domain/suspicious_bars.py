@@ -1,4 +1,4 @@
-"""Bars that look wrong by themselves; others must confirm it."""
+"""Bars that look wrong by themselves, to be confirmed by others."""
 
 from __future__ import annotations
 
@@ -41,8 +41,8 @@ class PageEdges(NamedTuple):
 def flat_runs(candles: pd.DataFrame, step_ms: int) -> list[Interval]:
     """Runs of flat bars without volume in a market that otherwise trades in nearly every bar.
 
-    ``candles``, a checked frame, is also the measure. Finds all of Binance's on 2024-10-28 and of OKX's halts; none
-    in XRP-ETH, ALGO, BAX or Kraken.
+    ``candles``: a checked frame, also the measure. Finds all of Binance's on 2024-10-28 and of OKX's halts; none in
+    XRP-ETH, ALGO, BAX or Kraken.
     """
     silent = is_silent(candles)
     runs = bar_intervals(candles["open_ms"].to_numpy(np.int64)[silent], step_ms)
@@ -111,7 +111,7 @@ def price_jumps(candles: pd.DataFrame, step_ms: int) -> pd.DataFrame:
     the way: a bar whose range comes near the last close is none. None of 811,324 real bars is; of bars scaled by 1.05,
     93 to 99 % at 1m and 64 % in 15m of BTC.
     """
-    # A market that rested may go on elsewhere, as after a hole.
+    # After a rest, as after a hole, a market may continue elsewhere.
     traded = pd.Series(~is_silent(candles))
     follows = (candles["open_ms"].diff() == step_ms).to_numpy() & traded & traded.shift(fill_value=False)
     change = pd.Series(np.log(candles["close"].to_numpy())).diff().where(follows.to_numpy())

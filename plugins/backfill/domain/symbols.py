@@ -44,15 +44,15 @@ MAX_CLOSE_RATIO_OFF = 0.02
 
 
 def is_instrument_name(text: str) -> bool:
-    """Whether an instrument may be called so: safe in a terminal, a file name, a page and a spreadsheet.
+    """Whether the name is valid and safe in a terminal, file name, page and spreadsheet.
 
-    kPEPE-USDT, BTC-USDT.mark, AAPL and EUR_USD, but not btc-usdt, which is BTC-USDT mistyped.
+    kPEPE-USDT, BTC-USDT.mark, AAPL, EUR_USD; not btc-usdt, which is BTC-USDT mistyped.
     """
     return is_pair_name(contract_of(text)) or (len(text) <= MAX_NAME and _TICKER.fullmatch(text) is not None)
 
 
 def is_pair_name(text: str) -> bool:
-    """Whether it is BASE-QUOTE, as crypto is called."""
+    """Whether it is BASE-QUOTE."""
     found = _NAME.fullmatch(text) if len(text) <= MAX_NAME else None
     return found is not None and not (found["base"].isascii() and found["base"].islower())
 
@@ -169,8 +169,8 @@ def find_listing(
 ) -> Listing | Refusal:
     """The venue's market for an instrument, still to be proved, or why there is none.
 
-    It is a linear perpetual settled in the instrument's quote currency; with ``spot_proxy``, dollar spot may
-    replace it. A venue that names its markets is given at most the one of that name.
+    A linear perpetual settled in the instrument's quote currency; with ``spot_proxy``, dollar spot may replace it. A
+    venue that names its markets has at most the one of that name.
     """
     if venue.market_named is not None:
         return _by_name(instrument, venue, markets, spot_proxy=spot_proxy)
@@ -197,7 +197,7 @@ def named_markets(symbol: str, venue: Venue) -> list[Market] | None:
 
 
 def _by_name(instrument: Instrument, venue: Venue, markets: Sequence[Market], *, spot_proxy: bool) -> Listing | Refusal:
-    """A stock or a pair is itself, spot of a coin only stands in for it."""
+    """A stock or pair is itself; a coin's spot only stands in for it."""
     if not markets:
         return Refusal(f"{venue.source} has no market for {instrument.symbol}")
     (market,) = markets

@@ -1,17 +1,16 @@
 """Alpha Vantage's days of stocks and currency pairs, as a registered source.
 
-After its documentation, https://www.alphavantage.co/documentation/ (TIME_SERIES_DAILY, FX_DAILY), and
+Documentation: https://www.alphavantage.co/documentation/ (TIME_SERIES_DAILY, FX_DAILY), and
 https://www.alphavantage.co/support/#api-key for 25 requests a day. Intraday bars need a paid plan and are left out.
 
 - Every answer has status 200. ``Information`` and ``Note`` are limits, unless they say that the plan lacks something;
-  ``Error Message`` is an unknown symbol, or a wrong key.
-- A day is named by its date. A session of New York lies within the UTC day of its date, which is its bar.
-- ``compact`` has the newest 100 days, ``full`` all, but not on the free plan: asked for in each run, its refusals would
-  use up the quota. So it is asked for only if the connection's extra has ``{"options": {"outputsize": "full"}}``; else
-  older days are out of reach. What came serves all pages of a fill.
-- Its days are as traded. Where adjusted prices are wanted, the list of splits (SPLITS, free too) is asked for beside
-  them, once a fill, and earlier prices are divided: TIME_SERIES_DAILY_ADJUSTED needs a paid plan, and its adjusted
-  close has dividends too.
+  ``Error Message`` is an unknown symbol or a wrong key.
+- A day is named by its date. A New York session lies within the UTC day of its date, which is its bar.
+- ``compact`` has the newest 100 days, ``full`` all, but not on the free plan, where each refusal costs a request. So
+  ``full`` is used only if the connection's extra has ``{"options": {"outputsize": "full"}}``. One answer serves all
+  pages of a fill.
+- Days are as traded. For adjusted prices the splits (SPLITS, free) are requested too, once a fill, and earlier prices
+  divided: TIME_SERIES_DAILY_ADJUSTED needs a paid plan, and its adjusted close includes dividends.
 """
 
 from __future__ import annotations
@@ -43,11 +42,11 @@ from backfill.exchanges.source_contract import (
 )
 
 COMPACT_DAYS = 100
-# In which a market of five days a week has a hundred at most.
+# A market open five days a week has at most a hundred in them.
 COMPACT_REACH_DAYS = 140
 STOCK_DAYS, PAIR_DAYS = "Time Series (Daily)", "Time Series FX (Daily)"
 BURST_S = 2.0
-# An ``Information`` that no waiting helps against. That of a used-up quota offers to "unlock all premium endpoints"
+# An ``Information`` that waiting does not cure. A used-up quota offers to "unlock all premium endpoints"
 # (beancount/beanprice #124).
 NOT_IN_THE_PLAN = re.compile(r"\bis a premium (endpoint|feature)\b")
 
@@ -76,7 +75,7 @@ ALPHAVANTAGE = Venue(
 
 
 class _Days(NamedTuple):
-    """Days of a symbol, whole from ``from_ms`` on."""
+    """Days of a symbol, whole since ``from_ms``."""
 
     bars: list[Bar]
     from_ms: int
@@ -100,7 +99,7 @@ class AlphaVantageClient(HttpClient):
         self._lock = threading.Lock()
 
     def bars(self, venue_symbol: str, timeframe: Timeframe, window: Interval) -> BarsAnswer:
-        """The days of the window, out of all that came."""
+        """The days of the window."""
         asset = asset_of(venue_symbol)
         is_pair = asset is not None and asset.kind == "pair"
         days = self._days_from(venue_symbol, window.start, is_pair=is_pair)
@@ -119,7 +118,7 @@ class AlphaVantageClient(HttpClient):
         return None if self._has_full else timeframe.floor(round(self._clock() * 1000)) - COMPACT_REACH_DAYS * DAY_MS
 
     def _days_from(self, symbol: str, from_ms: int, *, is_pair: bool) -> _Days:
-        """One request at a time, so that no other is spent on what it brings."""
+        """One request at a time: the others use its answer."""
         with self._lock:
             known = self._known.get(symbol)
             if known is None:
@@ -129,7 +128,7 @@ class AlphaVantageClient(HttpClient):
             return known
 
     def _all_days(self, symbol: str, *, is_pair: bool) -> _Days:
-        """A refusal costs a request of the day's quota, so it is asked for once."""
+        """Asked once: a refusal costs a request of the day's quota."""
         if symbol in self._refused:
             raise self._refused[symbol]
         try:
@@ -154,7 +153,7 @@ class AlphaVantageClient(HttpClient):
         return _Days(bars, 0 if is_whole else oldest_ms, answer.server_ms, answer.latency_ms)
 
     def splits(self, venue_symbol: str) -> list[Split]:
-        """All of a stock; those announced are left out."""
+        """All of a stock, without those only announced."""
         params = {"function": "SPLITS", "symbol": venue_symbol, "apikey": self._access.key or ""}
         answer = self.get("/query", params)
         rows = answer.document.get("data")
@@ -165,7 +164,7 @@ class AlphaVantageClient(HttpClient):
         return [one for one in known if one.after_ms <= now_ms]
 
     def _adjusted(self, symbol: str, bars: list[Bar]) -> list[Bar]:
-        """Days before a split, at the scale after it; ``self._lock`` is held."""
+        """Days before a split, at the scale after it. The caller holds ``self._lock``."""
         if symbol not in self._splits:
             self._splits[symbol] = self.splits(symbol)
         return [_divided(bar, math.prod(s.ratio for s in self._splits[symbol] if _is_before(bar, s))) for bar in bars]
@@ -193,7 +192,7 @@ def _is_before(bar: Bar, split: Split) -> bool:
 
 
 def _divided(bar: Bar, factor: float) -> Bar:
-    """A bar that cannot be read stays, to be refused by its row."""
+    """An unreadable bar stays as it is: the checks refuse its row."""
     if factor == 1:
         return bar
     try:

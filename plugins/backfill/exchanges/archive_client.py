@@ -1,6 +1,6 @@
 """Binance's bulk archive, data.binance.vision: a zip a day or a month, with a `.CHECKSUM` beside it.
 
-Paths: FACTS of github.com/binance/binance-public-data. Lists of files are S3's (ListObjects).
+Paths: github.com/binance/binance-public-data. Lists of files are S3's (ListObjects).
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class ArchiveAnswer(NamedTuple):
 
 
 class ArchiveClient:
-    """Fetches files; safe to share between threads. ``before_request`` may sleep or raise."""
+    """Fetches files; thread-safe. ``before_request`` may sleep or raise."""
 
     def __init__(
         self,
@@ -66,14 +66,14 @@ class ArchiveClient:
         self._sleep = sleep
 
     def checksum(self, symbol: str, timeframe: str, file: ArchiveFile) -> str:
-        """The SHA-256 that a file should have; empty if its `.CHECKSUM` gives none. Raises :class:`FileNotServed`."""
+        """The expected SHA-256; empty if the `.CHECKSUM` gives none. Raises :class:`FileNotServed`."""
         name, path = _names(symbol, timeframe, file)
         return checksum_in(self._get(f"{path}.CHECKSUM").decode(errors="replace"), name) or ""
 
     def candles(self, symbol: str, timeframe: str, file: ArchiveFile, checksum: str | None = None) -> ArchiveAnswer:
-        """A day or month of rows, once its checksum is right; with a wrong one, both are fetched once more.
+        """A day or month of rows, with the right checksum; if it is wrong, both are fetched once more.
 
-        ``checksum``: if it is known already. Raises :class:`FileNotServed`, :class:`BadPayload` or another
+        ``checksum``: if known already. Raises :class:`FileNotServed`, :class:`BadPayload` or another
         :class:`ExchangeError`.
         """
         name, path = _names(symbol, timeframe, file)
@@ -90,7 +90,7 @@ class ArchiveClient:
         return ArchiveAnswer(csv, self.server_ms, (time.monotonic() - began) * 1000)
 
     def markets(self) -> list[Market]:
-        """Every perpetual that has months in the archive; raises :class:`BadPayload` if there are none."""
+        """Every perpetual with months in the archive; raises :class:`BadPayload` if there are none."""
         found: dict[str, Market] = {}
         marker = ""
         for _ in range(MAX_LISTS):
@@ -107,7 +107,7 @@ class ArchiveClient:
         return list(found.values())
 
     def close(self) -> None:
-        """Do nothing: the session is the caller's."""
+        """The session is the caller's."""
 
     def _get(self, path: str, params: dict[str, str] | None = None, base_url: str | None = None) -> bytes:
         """Retried; each try takes a turn in the budget."""
@@ -149,7 +149,6 @@ class ArchiveClient:
 
 
 def _names(symbol: str, timeframe: str, file: ArchiveFile) -> tuple[str, str]:
-    """A file's name and path."""
     name = f"{symbol}-{timeframe}-{file.date}.zip"
     period = "monthly" if file.is_month else "daily"
     return name, f"/data/futures/um/{period}/klines/{symbol}/{timeframe}/{name}"

@@ -60,10 +60,9 @@ class BlofinAnswer(NamedTuple):
 
 
 class BlofinClient:
-    """Queries Blofin; safe to share between threads.
+    """Queries Blofin; thread-safe.
 
-    ``before_request``, the rate budget, may sleep or raise. ``on_ban`` gets every :class:`RateLimited`. ``tries``:
-    attempts while it fails.
+    ``before_request``, the rate budget, may sleep or raise. ``on_ban`` gets every :class:`RateLimited`.
     """
 
     def __init__(
@@ -78,7 +77,7 @@ class BlofinClient:
         tries: int = TRIES,
     ) -> None:
         self.requests_made = 0
-        # The exchange's clock at the last list of markets.
+        # As of the last list of markets.
         self.server_ms: int | None = None
         self._session = session
         self._base_url = base_url.rstrip("/")
@@ -93,8 +92,8 @@ class BlofinClient:
     ) -> BlofinAnswer:
         """Up to ``limit`` raw rows that open before ``after_ms``, newest first.
 
-        ``after`` is exclusive. Rows are nine strings: open time in ms, open, high, low, close, contracts, base
-        volume, quote volume, ``confirm`` ("1" closed, "0" forming); of mark and index prices without the volumes.
+        Rows are nine strings: open time in ms, open, high, low, close, contracts, base volume, quote volume,
+        ``confirm`` ("1" closed, "0" forming). Mark and index prices lack the volumes.
         """
         return self._get(
             CANDLES_OF[kind],
@@ -107,13 +106,13 @@ class BlofinClient:
         return self._get("/api/v1/market/funding-rate-history", params)
 
     def markets(self) -> list[Market]:
-        """Every listed contract, without delisted ones; raises :class:`BadPayload` if there are none."""
+        """Every contract now listed; raises :class:`BadPayload` if there are none."""
         answer = self._get("/api/v1/market/instruments", {})
         self.server_ms = answer.server_ms
         return markets_of(answer.data)
 
     def close(self) -> None:
-        """Do nothing: the session is the caller's."""
+        """The session is the caller's."""
 
     def _get(self, path: str, params: dict[str, str]) -> BlofinAnswer:
         """Retried; each try takes a turn in the budget."""
@@ -145,7 +144,7 @@ class BlofinClient:
                 body = read_until(response, began + 3 * self._timeout_s, MAX_ANSWER_BYTES)
         except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
             raise ExchangeUnreachable(SOURCE, f"{path}: {reason(error)}") from error
-        except ValueError as error:  # requests parses the redirect's target even if it does not follow it
+        except ValueError as error:  # requests parses a redirect's target even without following it
             raise BadPayload(SOURCE, f"{path}: sent on to no address: {error!r:.100}") from error
         latency_ms = (time.monotonic() - began) * 1000
         return BlofinAnswer(_data(body, path, params), server_ms(response), latency_ms)
@@ -173,7 +172,7 @@ def markets_of(instruments: Sequence[Any]) -> list[Market]:
 
 
 def _market_of(instrument: Any) -> Market:
-    """One row of "Get Instruments"; empty fields are unknown."""
+    """A row of "Get Instruments"; empty fields are unknown."""
     try:
         symbol = _name(instrument["instId"])
         base, _, quote = symbol.partition("-")
@@ -217,7 +216,7 @@ def _size(text: Any) -> float | None:
 
 
 def _time_ms(ms: Any) -> int | None:
-    """A listing time is a hint: what cannot be read is unknown."""
+    """None for what cannot be read: a listing time is only a hint."""
     try:
         return None if ms in (None, "", "0") else round(utc(int(ms)).timestamp() * 1000)
     except (TypeError, ValueError, OverflowError, OSError):
@@ -227,7 +226,7 @@ def _time_ms(ms: Any) -> int | None:
 def _raise_for_http_status(response: requests.Response, path: str, deadline: float) -> None:
     """Blofin's errors have status 200, except for its rate limit and firewall.
 
-    Only a refusal's page tells a geo-block from a ban; it may be cut short.
+    Only the page, which may be cut short, distinguishes a geo-block from a ban.
     """
     body = b""
     if response.status_code in (403, 418):

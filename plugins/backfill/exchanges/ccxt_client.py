@@ -1,7 +1,6 @@
 """Any exchange through ccxt: its markets, and its candles page by page.
 
-ccxt only formats requests and parses answers. Session, rate budget, retries and checks are in
-:mod:`backfill.exchanges.ccxt_wire`.
+ccxt only formats requests and parses answers; for the rest see :mod:`backfill.exchanges.ccxt_wire`.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ from backfill.exchanges.ccxt_markets import can_be_kept, market_of
 from backfill.exchanges.ccxt_rows import CcxtRow, covered, has_empty_list, row_as_sent, row_of, rows_told
 from backfill.exchanges.ccxt_wire import TRIES, CcxtWire
 
-# Threads beyond this wait for a socket.
+# More threads wait for a socket.
 POOLED_SOCKETS = 64
 # How long a failure to load the markets is remembered.
 LOAD_AGAIN_AFTER_S = 60.0
@@ -35,8 +34,8 @@ LOAD_AGAIN_AFTER_S = 60.0
 class CcxtAnswer(NamedTuple):
     """One page: all rows in the venue's order, including any outside the window.
 
-    In ``covers_ms`` (half-open) a bar without a row does not exist at the venue. ``server_ms``: the venue's clock,
-    None: unknown.
+    In ``covers_ms`` (half-open) a bar without a row does not exist at the venue. ``server_ms``: the venue's clock, None
+    if unknown.
     """
 
     rows: list[CcxtRow]
@@ -46,10 +45,10 @@ class CcxtAnswer(NamedTuple):
 
 
 class CcxtClient:
-    """Queries one venue; safe to share between threads. The first request imports ccxt (seconds of CPU).
+    """Queries one venue; thread-safe. The first request imports ccxt (seconds of CPU).
 
     ``base_url`` replaces every host. ``options`` are ccxt's, over the venue's own. ``spot``: load spot markets too.
-    ``markets``: known ones, so that none are loaded. For the rest see :class:`CcxtWire`.
+    ``markets``: known ones, instead of loading any. For the rest see :class:`CcxtWire`.
     """
 
     def __init__(
@@ -94,7 +93,6 @@ class CcxtClient:
 
     @property
     def requests_made(self) -> int:
-        """Number of HTTP requests so far, retries included."""
         return self._wire.requests_made
 
     @property
@@ -104,7 +102,6 @@ class CcxtClient:
         return None if answer is None else answer.server_ms
 
     def close(self) -> None:
-        """Close the connections to the venue."""
         self._wire.close()
 
     def markets(self) -> list[Market]:
@@ -114,9 +111,9 @@ class CcxtClient:
             return [market for market in map(market_of, exchange.markets.values()) if can_be_kept(market)]
 
     def candles(self, venue_symbol: str, timeframe: str, since_ms: int, limit: int) -> CcxtAnswer:
-        """Up to ``limit`` bars from ``since_ms`` (on the grid) on, in one request.
+        """Up to ``limit`` bars (at most a page) from ``since_ms``, on the grid, in one request.
 
-        ``limit`` is capped at the venue's page. Raises an :class:`ExchangeError`.
+        Raises an :class:`ExchangeError`.
         """
         exchange = self._loaded()
         if venue_symbol not in exchange.markets:
@@ -141,7 +138,7 @@ class CcxtClient:
         return CcxtAnswer(rows, span, answer.server_ms, answer.latency_ms)
 
     def funding(self, venue_symbol: str, before_ms: int) -> tuple[list[tuple[Any, Any]], int | None]:
-        """Times and rates of the newest page of payments before ``before_ms``, and the venue's clock."""
+        """(time, rate) of the newest page of payments before ``before_ms``, and the venue's clock."""
         exchange, venue = self._loaded(), self.venue
         if venue_symbol not in exchange.markets:
             raise SymbolNotListed(venue.source, venue_symbol)
@@ -157,7 +154,7 @@ class CcxtClient:
         return [(one["timestamp"], one["fundingRate"]) for one in paid], answer.server_ms
 
     def funding_interval_ms(self, venue_symbol: str) -> int:
-        """The interval between payments that the venue names now; 8 hours where its list has no such contract."""
+        """The present interval between payments; 8 hours where the venue's list lacks the contract."""
         exchange = self._loaded()
         with self._in_our_words(f"the funding interval of {venue_symbol}"):
             listed = exchange.fetch_funding_intervals([venue_symbol])
@@ -165,7 +162,7 @@ class CcxtClient:
         return LONGEST_MS if hours is None else int(exchange.parse_timeframe(hours)) * 1000
 
     def _check_that_rows_were_told(self, document: Any, rows: Sequence[CcxtRow], what: str) -> None:
-        """Needed since ccxt treats a missing list as empty."""
+        """ccxt treats a missing list as empty."""
         if self.venue.rows_at is None:
             sent = len(rows) if rows or has_empty_list(document) else None
         else:
@@ -176,7 +173,7 @@ class CcxtClient:
             raise BadPayload(self.venue.source, f"{what}: {sent} candles sent, {len(rows)} read")
 
     def _loaded(self) -> Any:
-        """One thread loads the markets; a failure is remembered for a while."""
+        """One thread loads the markets; a failure is remembered for LOAD_AGAIN_AFTER_S."""
         with self._lock:
             if self._exchange is None:
                 self._exchange = self._new_exchange()
@@ -228,7 +225,6 @@ class CcxtClient:
         return exchange
 
     def _document(self, _: str) -> Any:
-        """Parsed once for ccxt and for us."""
         answer = self._wire.last_answer
         return answer.document if answer else None
 
@@ -256,12 +252,12 @@ class CcxtClient:
 
 
 def _as_requests_spells_it(base_url: str) -> str:
-    """As requests normalises it, for comparison with what is sent."""
+    """Normalised as by requests, for comparison with what is sent."""
     return str(requests.Request("GET", base_url.rstrip("/") + "/").prepare().url).rstrip("/")
 
 
 def _moved(urls: Any, base_url: str) -> Any:
-    """ccxt's API addresses with every origin replaced."""
+    """ccxt's API addresses with other origins."""
     if isinstance(urls, dict):
         return {key: _moved(value, base_url) for key, value in urls.items()}
     return re.sub(r"^https?://[^/]+", base_url, urls) if isinstance(urls, str) else urls

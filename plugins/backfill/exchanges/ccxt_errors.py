@@ -46,6 +46,6 @@ def as_ours(error: Exception, venue: Venue, what: str, answer: WireAnswer | None
 
 
 def _message(error: Exception) -> str:
-    """One short printable line without URL queries, which may hold a signature."""
+    """One printable line without URL queries, which may hold a signature."""
     line = re.sub(r"\?\S+", "?...", " ".join(str(error).split()))[:200]
     return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in line)

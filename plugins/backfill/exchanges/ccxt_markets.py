@@ -8,7 +8,7 @@ from typing import Any
 
 from backfill.domain.markets import Market
 
-# Fields that a request for candles needs; ``baseName`` is Hyperliquid's spelling.
+# Fields needed to request candles; ``baseName`` is Hyperliquid's spelling.
 _NEEDED = (
     *("id", "symbol", "base", "quote", "settle", "baseId", "quoteId", "settleId", "baseName"),
     *("type", "subType", "spot", "margin", "swap", "future", "option", "contract", "linear", "inverse"),
@@ -26,7 +26,7 @@ def can_be_kept(market: Market) -> bool:
 
 
 def market_of(described: Mapping[str, Any]) -> Market:
-    """ccxt's market structure as a :class:`Market`."""
+    """ccxt's market as a :class:`Market`."""
     size = described.get("contractSize")
     created = described.get("created")
     return Market(

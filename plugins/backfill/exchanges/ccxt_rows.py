@@ -19,7 +19,7 @@ _PLAIN = re.compile(r"[!-^`-~]*")  # ASCII without blanks and underscore
 class CcxtRow(NamedTuple):
     """One bar as ccxt reads it, in the venue's units; None: missing or no number.
 
-    ``closed`` is as the venue says, else True; ``raw`` is the row as it came.
+    ``closed``: as the venue says, else True. ``raw``: the row as received.
     """
 
     open_ms: int | None
@@ -34,10 +34,7 @@ class CcxtRow(NamedTuple):
 
 
 def row_of(exchange: Any, venue: Venue, raw: Any, market: Any) -> CcxtRow:
-    """One raw row, read by ccxt's class for the venue.
-
-    It has no cells if unreadable or without a required ``confirm``.
-    """
+    """One raw row, read by ccxt; without cells if unreadable or without a required ``confirm``."""
     confirm = "1" if venue.confirm_at is None else str(_cell(raw, venue.confirm_at))
     try:
         cells = list(exchange.parse_ohlcv(_plain(raw), market)) if confirm in ("0", "1") else NO_CELLS
@@ -75,7 +72,7 @@ def _cell(raw: Any, place: int | str | None) -> Any:
 
 
 def rows_told(document: Any, path: Sequence[str]) -> int | None:
-    """Number of rows at ``path`` of an answer's JSON; None: no list there."""
+    """Number of rows at ``path`` of an answer's JSON; None: no list."""
     if not path:
         return len(document) if isinstance(document, list) else None
     if not isinstance(document, dict):
@@ -96,7 +93,7 @@ def covered(venue: Venue, rows: Sequence[CcxtRow], since_ms: int, until_ms: int,
     """The part of [since_ms, until_ms) where a bar without a row does not exist."""
     told = [row.open_ms for row in rows if row.open_ms is not None]
     if not venue.bounded:
-        # These may be its newest bars: older ones stay unknown.
+        # Perhaps its newest bars: older ones stay unknown.
         return (min(max(since_ms, min(told, default=since_ms)), until_ms), until_ms)
     wanted = {ms for ms in told if since_ms <= ms < until_ms}
     if wanted and len(wanted) < (until_ms - since_ms) // step_ms and len(rows) % ROUND_PAGE_ROWS == 0:

@@ -1,6 +1,6 @@
-"""Between ccxt and the network: a turn in the rate budget per request, checks of each raw answer.
+"""Between ccxt and the network: one turn in the rate budget per request, checks of each raw answer.
 
-ccxt 4.5.90 reads an HTML page as an empty list, and a geo-block as a rate limit. Our exceptions pass through it.
+ccxt 4.5.90 reads an HTML page as an empty list and a geo-block as a rate limit. Our exceptions pass through it.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ from backfill.exchanges.http_answers import (
     weight_is_used_up,
 )
 
-# Binance's spot markets, the largest answer, take some 15 MB.
+# Binance's spot markets take some 15 MB.
 MAX_ANSWER_BYTES = 64 * 1024 * 1024
 TRIES = 3
 
@@ -54,10 +54,10 @@ class WireAnswer:
 
 
 class CcxtWire(BaseAdapter):
-    """A transport for ccxt's session; safe to share between threads.
+    """A transport for ccxt's session; thread-safe.
 
-    ``before_request``, the rate budget, may sleep or raise. ``on_ban`` gets every :class:`RateLimited`.
-    ``only_to``: the only address allowed. ``tries``: attempts while the exchange fails.
+    ``before_request``, the rate budget, may sleep or raise. ``on_ban`` gets every :class:`RateLimited`. ``only_to``:
+    the only address allowed.
     """
 
     def __init__(
@@ -106,7 +106,7 @@ class CcxtWire(BaseAdapter):
         cert: Any = None,
         proxies: Mapping[str, str] | None = None,
     ) -> requests.Response:
-        """Send, with retries; each try takes a turn in the budget."""
+        """Each try takes a turn in the budget."""
         if self._only_to is not None and not str(request.url).startswith(f"{self._only_to}/"):
             raise RequestRefused(self._venue.source, f"{request.url} is not at {self._only_to}, and was not asked")
         retrying = Retrying(

@@ -1,13 +1,13 @@
 """CoinGecko's candles of coins, as a registered source that is only compared with.
 
-After its documentation: https://docs.coingecko.com/v3.0.1/reference/coins-id-ohlc and
+Documentation: https://docs.coingecko.com/v3.0.1/reference/coins-id-ohlc and
 https://docs.coingecko.com/v3.0.1/reference/common-errors-rate-limit.
 
-- The length of a bar follows from how many days are asked for: 30 minutes for one day, 4 hours for up to 30. There is
-  no cursor: an answer ends now.
+- The number of days sets the length of a bar: 30 minutes for one day, 4 hours for up to 30. There is no cursor: an
+  answer ends now.
 - A row's time is the end of its bar. Answers are up to 15 minutes old.
-- Prices are averages over exchanges, sampled: too coarse to be stored, good enough for a second opinion.
-- Coins have ids, and many coins one name: only the largest are mapped.
+- Prices are sampled averages over exchanges: too coarse to store, good enough for a second opinion.
+- Coins have ids, and many share a name: only the largest are mapped.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from backfill.exchanges.http_client import HttpClient
 from backfill.exchanges.source_contract import UNREADABLE_BAR, Bar, BarsAnswer, RegisteredSource, of_window
 
 DAYS = {"30m": 1, "4h": 30}
-# Answers are cached, and bars of a cached answer lack the newest.
+# A cached answer lacks the newest bars.
 LATE_MS = HOUR_MS
 IDS = {
     "BTC": "bitcoin", "ETH": "ethereum", "SOL": "solana", "XRP": "ripple", "DOGE": "dogecoin", "ADA": "cardano",
@@ -40,7 +40,7 @@ def _market_named(symbol: str) -> Market | None:
     asset = asset_of(symbol)
     if asset is None or asset.kind != "coin" or asset.quote != "USD" or asset.base not in IDS:
         return None
-    # An average of all markets stands for the coin itself, so it may judge, as spot of one exchange may not.
+    # An average of all markets may judge the coin; spot of one exchange may not.
     return replace(named_market(asset, IDS[asset.base]), is_spot=False)
 
 
@@ -69,11 +69,11 @@ class CoinGeckoClient(HttpClient):
     public_url: ClassVar[str] = "https://api.coingecko.com"
 
     def headers(self) -> dict[str, str]:
-        """The key of the demo plan, if there is one."""
+        """The key of the demo plan, if any."""
         return {"x-cg-demo-api-key": self._access.key} if self._access.key else {}
 
     def bars(self, venue_symbol: str, timeframe: Timeframe, window: Interval) -> BarsAnswer:
-        """Of the newest bars those in the window."""
+        """The newest bars that lie in the window."""
         days = DAYS[timeframe.name]
         answer = self.get(f"/api/v3/coins/{venue_symbol}/ohlc", {"vs_currency": "usd", "days": str(days)})
         if not isinstance(answer.document, list):

@@ -17,10 +17,10 @@ import urllib3
 from backfill.domain.venues import StatusRules
 from backfill.errors import AddressBanned, BadPayload, ExchangeError, ExchangeUnreachable, GeoBlocked, RateLimited
 
-# Of CloudFront, Binance and others; the first is Bybit's CDN for the United States.
+# Of CloudFront, Binance and others; the first is of Bybit's CDN for the United States.
 GEO_WORDS = ("block access from your country", "restricted location", "not available in your country")
 CHUNK_BYTES = 64 * 1024
-# Python parses a thousand, but cannot serialise them.
+# Python parses a thousand but cannot serialise them.
 MOST_LEVELS = 32
 CONTAINERS = frozenset({list, dict})
 
@@ -30,7 +30,7 @@ def status_error(
 ) -> ExchangeError | None:
     """The error that the HTTP status implies; None if the body must be examined.
 
-    ``body``, as far as it came, distinguishes a geo-block from a ban.
+    ``body``, even if cut short, distinguishes a geo-block from a ban.
     """
     status = response.status_code
     if status == 429:
@@ -56,8 +56,7 @@ def is_geo_block(body: bytes) -> bool:
 def read_until(response: requests.Response, deadline: float, max_bytes: int) -> bytes:
     """The whole body: requests' own timeout is per read and never ends a slow drip.
 
-    ``deadline`` is monotonic. Decoded last, because a decoder may swallow drips silently. Raises what requests and
-    urllib3 raise.
+    ``deadline`` is monotonic. Decoded last, since a decoder may swallow drips. Raises what requests and urllib3 raise.
     """
     wire = bytearray()
     while chunk := response.raw.read1(CHUNK_BYTES, decode_content=False):
@@ -72,7 +71,7 @@ def read_until(response: requests.Response, deadline: float, max_bytes: int) -> 
 
 
 def json_of(exchange: str, body: bytes, where: str) -> Any:
-    """The JSON of an answer; raises :class:`BadPayload` otherwise."""
+    """The JSON of an answer, or :class:`BadPayload`."""
     try:
         document = json.loads(body, parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as error:
@@ -97,7 +96,7 @@ def _refuse_constant(word: str) -> None:
 
 
 def retry_after_s(response: requests.Response, rules: StatusRules, otherwise_s: float) -> float:
-    """How long the answer's headers say to wait, in seconds; ``otherwise_s`` if they do not, or implausibly."""
+    """The wait that the headers ask for, in seconds; ``otherwise_s`` if absent or implausible."""
     told_s = _number(response, "Retry-After")
     if told_s is None and rules.reset_header is not None:
         reset_ms = _number(response, rules.reset_header)
@@ -108,7 +107,7 @@ def retry_after_s(response: requests.Response, rules: StatusRules, otherwise_s: 
 def weight_is_used_up(
     exchange: str, response: requests.Response, used_weight: tuple[str, int, int]
 ) -> RateLimited | None:
-    """A pause until the minute is over if one more page would exceed the weight, by all programs at our address."""
+    """A pause to the end of the minute if one more page would exceed the weight of all programs at our address."""
     header, most, of_a_page = used_weight
     used, at_ms = _number(response, header), server_ms(response)
     if used is None or used + of_a_page <= most:
@@ -125,7 +124,7 @@ def _number(response: requests.Response, header: str) -> float | None:
 
 
 def server_ms(response: requests.Response) -> int | None:
-    """The exchange's clock by its Date header, to the second; None if unreadable."""
+    """The exchange's clock by its Date header, to the second; None: unreadable."""
     try:
         sent_at = parsedate_to_datetime(response.headers["Date"])
     except (KeyError, ValueError, OverflowError):

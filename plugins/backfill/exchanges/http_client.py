@@ -24,7 +24,7 @@ MAX_ANSWER_BYTES = 32 * 1024 * 1024
 
 
 class _HiddenKeys(logging.Filter):
-    """urllib3 logs addresses at DEBUG, and some sources take their key nowhere else."""
+    """urllib3 logs addresses at DEBUG; some sources take their key only there."""
 
     keys: ClassVar[set[str]] = set()
 
@@ -49,9 +49,9 @@ class JsonAnswer(NamedTuple):
 
 
 class HttpClient:
-    """Base of a :class:`CandleClient`. A subclass names ``venue`` and ``public_url`` and adds ``bars``.
+    """Base of a :class:`CandleClient`. A subclass adds ``venue``, ``public_url``, ``bars`` and :meth:`error_in`.
 
-    It says by :meth:`error_in` how the source words its errors; HTTP statuses are interpreted here.
+    HTTP statuses are interpreted here.
     """
 
     venue: ClassVar[Venue]
@@ -65,22 +65,22 @@ class HttpClient:
         self._base_url = (access.base_url or self.public_url).rstrip("/")
 
     def markets(self) -> list[Market]:
-        """None: its row names them."""
+        """Empty: the row names them."""
         return []
 
     def close(self) -> None:
-        """Do nothing: the session is the caller's."""
+        """The session is the caller's."""
 
     def headers(self) -> Mapping[str, str]:
         """Headers of every request."""
         return {}
 
     def error_in(self, status: int, document: Any, where: str) -> ExchangeError | None:
-        """The error that an answer's body names, whatever its status; None: none. ``document`` None: not JSON."""
+        """The error that an answer's body names, whatever its status, or None. ``document`` None: not JSON."""
         return None
 
     def get(self, path: str, params: Mapping[str, str] | None = None) -> JsonAnswer:
-        """The JSON at ``path`` or, on the same host only, at a whole URL; each try takes a turn in the budget."""
+        """The JSON at ``path`` or at a whole URL of the same host; each try takes a turn in the budget."""
         if self.venue.needs_key and not self._access.key:
             name = self.venue.source
             raise RequestRefused(name, f"needs a key: make it the password of the connection {name}_default")
@@ -127,9 +127,9 @@ class HttpClient:
                     raise self._refusal(response, deadline, where)
                 body = read_until(response, deadline, MAX_ANSWER_BYTES)
         except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
-            # Not chained: its text may have the address, and so the key.
+            # Not chained: its text may have the address with the key.
             raise ExchangeUnreachable(source, self.hidden(f"{where}: {reason(error)}")) from None
-        except ValueError as error:  # requests parses a redirect's target even if it does not follow it
+        except ValueError as error:  # requests parses a redirect's target even without following it
             raise BadPayload(source, self.hidden(f"{where}: sent on to no address: {error!r:.100}")) from None
         document = json_of(source, body, where)
         if worded := self.error_in(200, document, where):
@@ -138,7 +138,7 @@ class HttpClient:
         return JsonAnswer(document, self.server_ms, (time.monotonic() - began) * 1000)
 
     def _refusal(self, response: requests.Response, deadline: float, where: str) -> ExchangeError:
-        """The error of a status other than 200; its body need not be whole."""
+        """The error of a status other than 200."""
         source, body, document = self.venue.source, b"", None
         with suppress(requests.RequestException, urllib3.exceptions.HTTPError):
             body = read_until(response, deadline, MAX_ANSWER_BYTES)

@@ -1,13 +1,13 @@
 """OANDA's v20 candles of currency pairs, as a registered source.
 
-After its documentation: https://developer.oanda.com/rest-live-v20/instrument-ep/ (candles),
+Documentation: https://developer.oanda.com/rest-live-v20/instrument-ep/ (candles),
 https://developer.oanda.com/rest-live-v20/best-practices/ (100 requests a second on a connection), and
 https://developer.oanda.com/rest-live-v20/development-guide/ (hosts, time formats).
 
 - Days and weeks open in New York's evening by default; ``dailyAlignment`` 0 in UTC and weeks from Monday are our grid.
 - ``volume`` counts prices, not units: it is left out.
-- A window is asked by both ends, so that a row with a wrong time is a stranger. An end in the future is an error: then
-  it is asked by its start and its number of bars, and there is nothing beyond.
+- A window is requested by both ends, so that a row with a wrong time is noticed. An end in the future is an error:
+  then it is requested by start and number of bars.
 - The connection's extra has ``{"options": {"environment": "live", "price": "mid"}}``: practice or live; mid, bid, ask.
 """
 
@@ -80,7 +80,7 @@ class OandaClient(HttpClient):
         return {"Authorization": f"Bearer {self._access.key}", "Accept-Datetime-Format": "UNIX"}
 
     def bars(self, venue_symbol: str, timeframe: Timeframe, window: Interval) -> BarsAnswer:
-        """The bars of the window; ``complete`` says which are over. Two requests if it ends in the future."""
+        """The bars of the window; ``complete`` marks those that are over. Two requests if it ends in the future."""
         asked = {
             "price": PRICES[self._price],
             "granularity": GRANULARITIES[timeframe.name],
@@ -91,7 +91,7 @@ class OandaClient(HttpClient):
         }
         path = f"/v3/instruments/{venue_symbol}/candles"
         try:
-            # A second less, so that it does not matter whether the end is inclusive.
+            # A second less: correct whether the end is inclusive or not.
             answer = self.get(path, {**asked, "to": str(window.end // 1000 - 1)})
         except _InTheFuture:
             answer = self.get(path, {**asked, "count": str((window.end - window.start) // timeframe.step_ms)})
@@ -103,7 +103,7 @@ class OandaClient(HttpClient):
         )
 
     def error_in(self, status: int, document: Any, where: str) -> ExchangeError | None:
-        """Errors are {"errorMessage": "..."}, with a status of 400 or 401."""
+        """Errors are {"errorMessage": "..."} with status 400 or 401."""
         if not isinstance(document, dict):
             return BadPayload(OANDA.source, f"{where}: no object") if status == 200 else None
         message = document.get("errorMessage")

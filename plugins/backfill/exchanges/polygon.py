@@ -1,14 +1,13 @@
 """Polygon's aggregates (now Massive): stocks, currencies and coins, as a registered source.
 
-After its documentation: https://polygon.io/docs/rest/stocks/aggregates/custom-bars (and forex, crypto), /pricing, and
+Documentation: https://polygon.io/docs/rest/stocks/aggregates/custom-bars (and forex, crypto), /pricing, and
 https://polygon.io/blog/aggs-api-updates for how ``limit`` counts base aggregates.
 
-- A bar without trades is missing; an empty answer has no ``results``, and looks the same for an unknown ticker.
+- A bar without trades is missing; an empty answer has no ``results``, as for an unknown ticker.
 - Days, and hours beyond one, are of New York's time: not on our grid.
 - The volume of currencies counts prices, not units.
-- ``adjusted`` is as the universe wants the class. /v3/reference/splits lists splits by the date from which shares trade
-  after them.
-- Plans that are delayed answer ``DELAYED``: the newest bars are still to come.
+- ``adjusted`` is as the universe wants the class. /v3/reference/splits lists splits by the first date at the new scale.
+- Delayed plans answer ``DELAYED``: the newest bars are still to come.
 """
 
 from __future__ import annotations
@@ -37,7 +36,7 @@ from backfill.exchanges.source_contract import (
 PREFIXES = {"stock": "", "pair": "C:", "coin": "X:"}
 MOST_BASE_BARS = 50_000
 MINUTES_OF = {"1m": 1, "3m": 3, "5m": 5, "15m": 15, "30m": 30, "1h": 60}
-# A window of full pages takes one; more than these lead in a circle.
+# A window of full pages takes one; more than these are a loop.
 MOST_PAGES = 8
 # "End of day" plans have a day's bars after its end.
 DELAYED_MS = 2 * DAY_MS
@@ -70,7 +69,7 @@ POLYGON = Venue(
 
 
 class PolygonClient(HttpClient):
-    """GET /v2/aggs/ticker/..., and /v3/reference/tickers/... to tell an unknown ticker from a quiet one."""
+    """GET /v2/aggs/ticker/..., and /v3/reference/tickers/... to distinguish an unknown ticker from a quiet one."""
 
     venue: ClassVar[Venue] = POLYGON
     public_url: ClassVar[str] = "https://api.polygon.io"
@@ -82,11 +81,11 @@ class PolygonClient(HttpClient):
         self._lock = threading.Lock()
 
     def headers(self) -> dict[str, str]:
-        """The key, not in the address, which is logged."""
+        """The key: an address would be logged."""
         return {"Authorization": f"Bearer {self._access.key}"}
 
     def bars(self, venue_symbol: str, timeframe: Timeframe, window: Interval) -> BarsAnswer:
-        """Both bounds of the range are inclusive. ``next_url`` is followed on the same host."""
+        """Both bounds are inclusive. ``next_url`` is followed on the same host."""
         ticker = quote(venue_symbol, safe=":.")
         url = f"/v2/aggs/ticker/{ticker}/range/{MINUTES_OF[timeframe.name]}/minute/{window.start}/{window.end - 1}"
         params = {"adjusted": self._adjusted, "sort": "asc", "limit": str(MOST_BASE_BARS)}

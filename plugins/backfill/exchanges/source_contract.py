@@ -1,7 +1,7 @@
 """The contract of a registered source: what it gets, what it gives, and how it is registered.
 
-One file holds it all: a :class:`Venue`, the row that describes the source; a :class:`CandleClient`, which asks it; and
-a :class:`RegisteredSource` that joins the two, to which an entry point of the group ``backfill.sources`` leads. See
+A source has a :class:`Venue`, the row that describes it, a :class:`CandleClient`, which requests candles, and a
+:class:`RegisteredSource` that joins both and is named by an entry point of the group ``backfill.sources``. See
 docs/write_a_source.md; `backfill.testing.source_contract` checks an implementation.
 """
 
@@ -30,8 +30,8 @@ TRIES = 3
 class Bar(NamedTuple):
     """One bar as sent: numbers or decimal text; None: unknown.
 
-    ``volume`` is in the unit that the row of the source names. ``closed``: whether the source says that the bar is
-    over; True where it does not say, since the clock decides too.
+    ``volume``: in the unit that the source's row names. ``closed``: False if the source says that the bar is running;
+    the clock decides too.
     """
 
     open_ms: Any
@@ -44,14 +44,14 @@ class Bar(NamedTuple):
     closed: bool = True
 
 
-# For a row whose shape is none: it is refused as a row, and its page is not.
+# For a row of unknown shape: only this row is refused, not its page.
 UNREADABLE_BAR = Bar("broken row", "broken row", "broken row", "broken row", "broken row", "broken row")
 
 
 def of_window(bars: Sequence[Bar], window: Interval, now_ms: int) -> list[Bar]:
     """The bars of ``window`` out of an answer that rightly holds others, oldest first.
 
-    If their times are out of order or in the future, all of them: a row that was moved is then seen, and not left out.
+    All of them if their times are out of order or in the future, so that a moved row is noticed.
     """
     times = [bar.open_ms for bar in bars if bar is not UNREADABLE_BAR]
     if not all(isinstance(one, int) for one in times) or any(a >= b for a, b in pairwise(times)):
@@ -62,7 +62,7 @@ def of_window(bars: Sequence[Bar], window: Interval, now_ms: int) -> list[Bar]:
 
 
 def split_on(source: str, row: Any, date: str, new: str, old: str | None = None) -> Split:
-    """A split of a list, by the names of its columns; shares trade after it from the first session of its date on."""
+    """A split of a list, by its column names; shares trade after it from the first session of its date on."""
     try:
         day_ms = round(datetime.strptime(row[date], "%Y-%m-%d").replace(tzinfo=timezone.utc).timestamp() * 1000)
         ratio = float(row[new]) / (1.0 if old is None else float(row[old]))
@@ -74,11 +74,11 @@ def split_on(source: str, row: Any, date: str, new: str, old: str | None = None)
 
 
 class BarsAnswer(NamedTuple):
-    """The bars of one window, in the source's order, strangers and malformed ones included.
+    """The bars of one window, in the source's order, with strangers and malformed ones.
 
-    ``server_ms``: the source's clock; None: unknown. In ``covers`` a bar without a row does not exist at the source;
-    None: in the whole window. An answer that may have been cut short covers less. ``decided_ms``: bars that open from
-    then on may still come, as at a source that is delayed. ``has_volume``: False if it has none, or counts otherwise.
+    ``server_ms``: the source's clock; None: unknown. In ``covers`` (None: the whole window) a bar without a row does
+    not exist at the source; an answer that may have been cut short covers less. ``decided_ms``: bars that open from
+    then on may still come from a delayed source. ``has_volume``: False if it has none, or counts otherwise.
     """
 
     bars: Sequence[Bar]
@@ -94,9 +94,9 @@ class SourceAccess:
     """What a client gets from outside.
 
     ``before_request`` takes a turn in the rate budget and may sleep or raise: call it before each request. ``on_limit``
-    gets every :class:`RateLimited`. Login and password of the source's connection are ``api_key`` and ``api_secret``,
-    its extra's ``options`` the ``options``. ``splits``: whether prices of a stock are to be ``adjusted`` for splits or
-    ``raw``; None: it has none.
+    gets every :class:`RateLimited`. ``api_key``, ``api_secret`` and ``options`` are the login, the password and the
+    extra's ``options`` of the source's connection. ``splits``: whether prices of a stock are to be ``adjusted`` for
+    splits or ``raw``; None: it has none.
     """
 
     session: requests.Session
@@ -113,7 +113,7 @@ class SourceAccess:
 
     @property
     def key(self) -> str | None:
-        """The one key of a source that has one: the password, else the login."""
+        """The only key of a source: the password, else the login."""
         return self.api_secret or self.api_key
 
 
@@ -122,21 +122,19 @@ class KnowsItsReach(Protocol):
     """A client whose reach depends on more than the row, such as its plan."""
 
     def serves_from_ms(self, timeframe: Timeframe) -> int | None:
-        """The oldest open time worth requesting now; None: no known bound. Asks nothing."""
+        """The oldest open time worth requesting now; None: no known bound. Makes no request."""
         ...
 
 
 @runtime_checkable
 class ListsSplits(Protocol):
-    """A client whose source lists splits."""
-
     def splits(self, venue_symbol: str) -> list[Split]:
         """All splits of a stock so far; raises an :class:`ExchangeError`."""
         ...
 
 
 class CandleClient(Protocol):
-    """Asks a source. Several threads share it. Every failure is an :class:`ExchangeError`, never an empty answer."""
+    """Thread-safe. Every failure is an :class:`ExchangeError`, never an empty answer."""
 
     requests_made: int
     server_ms: int | None
@@ -146,17 +144,17 @@ class CandleClient(Protocol):
         ...
 
     def bars(self, venue_symbol: str, timeframe: Timeframe, window: Interval) -> BarsAnswer:
-        """The bars of a market that open in ``window`` (ms, on the grid), which is at most a page long."""
+        """The bars of a market that open in ``window`` (ms, on the grid), at most a page."""
         ...
 
     def close(self) -> None:
-        """Close its own connections; the session is the caller's."""
+        """Close its own connections, not the session."""
         ...
 
 
 @dataclass(frozen=True)
 class RegisteredSource:
-    """A source as registered: its row, and what makes its client."""
+    """Its row, and what makes its client."""
 
     venue: Venue
     open: Callable[[SourceAccess], CandleClient]

@@ -1,17 +1,16 @@
 """Yahoo's charts of stocks and currency pairs, as the registered source ``yfinance``.
 
 There is no documentation. After the package yfinance (https://ranaroussi.github.io/yfinance/, scrapers/history.py,
-which asks the same address) and answers that others recorded.
+same address) and answers that others recorded.
 
-yfinance itself is not used: its hosts are constants, it asks for cookies and crumbs beyond any budget of ours, and a
-failure comes back as an empty table and a line in the log, which nothing tells from a market without trades.
+yfinance itself is not used: its hosts are constants, it requests cookies and crumbs outside the rate budget, and a
+failure is an empty table and a log line, like a market without trades.
 
 - Reach: minutes of 7 days, other bars below a day of 60 days.
-- Hours of stocks open at half past and days of pairs at London's midnight: neither is on our grid. A day of a stock is
+- Hours of stocks open at half past, days of pairs at London's midnight: neither is on our grid. A day of a stock is
   that of its date, as with Alpha Vantage.
-- Prices are adjusted for splits, always, and never for dividends (``adjclose`` is, by which the package's
-  ``auto_adjust`` scales). Bars without trades are nulls. The last row may be the latest trade, at its own time. The
-  volume of pairs is zero.
+- Prices are always adjusted for splits, never for dividends (``adjclose`` is; the package's ``auto_adjust`` scales by
+  it). Bars without trades are nulls. The last row may be the latest trade, at its own time. Pairs have volume zero.
 """
 
 from __future__ import annotations
@@ -77,13 +76,13 @@ class YahooClient(HttpClient):
         self._clock = clock
 
     def headers(self) -> dict[str, str]:
-        """It refuses the name of the requests library."""
+        """Yahoo refuses the requests library's name."""
         return {"User-Agent": "Mozilla/5.0 (compatible; candle-keeper)"}
 
     def bars(self, venue_symbol: str, timeframe: Timeframe, window: Interval) -> BarsAnswer:
-        """Its bounds are not documented: rows outside are left out.
+        """The bounds are not documented: rows outside are left out.
 
-        A range that begins beyond its reach is refused as a whole, so only the rest is asked, and spoken for.
+        A range that begins beyond Yahoo's reach is refused whole, so only the rest is requested and covered.
         """
         is_pair = venue_symbol.endswith(PAIR_SUFFIX)
         if is_pair and timeframe.name == DAY:
@@ -104,7 +103,7 @@ class YahooClient(HttpClient):
         return BarsAnswer(asked, answer.server_ms, answer.latency_ms, covers, has_volume=not is_pair)
 
     def _within_reach(self, window: Interval, timeframe: Timeframe) -> Interval:
-        """The part of the window that it serves now; the window itself if that is none, for Yahoo to refuse."""
+        """The part of the window that is served now; if none, the window itself, for Yahoo to refuse."""
         oldest_ms = YAHOO.oldest_open_ms(timeframe.step_ms, round(1000 * self._clock()))
         if oldest_ms is None or oldest_ms >= window.end:
             return window
@@ -127,7 +126,6 @@ class YahooClient(HttpClient):
 
 
 def _bars(chart: Any, symbol: str, timeframe: Timeframe, *, has_volume: bool) -> list[Bar]:
-    """Columns of one length; without bars there are none."""
     try:
         (result,) = chart["result"]
         times = result.get("timestamp") or []

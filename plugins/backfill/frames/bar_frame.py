@@ -13,7 +13,7 @@ _BROKEN_ROW = ["broken row"] * WIDTH
 
 
 def bar_frame(bars: Sequence[Sequence[Any]], price_scale: float = 1.0, volume_scale: float = 1.0) -> CandleFrame:
-    """One unchecked candle per bar, in order, malformed if of another shape; see :func:`scaled`."""
+    """One unchecked candle per bar, in order; bars of another shape are malformed. See :func:`scaled`."""
     whole = [bar if _is_whole(bar) else _BROKEN_ROW for bar in bars]
     frame = frame_of(
         {name: [bar[place] for bar in whole] for place, name in enumerate(CANDLE_COLUMNS)},

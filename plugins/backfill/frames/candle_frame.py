@@ -17,7 +17,7 @@ _DECIMALS = re.compile(r"[0-9.eE+-]*")
 
 
 def numbers(cells: Sequence[Any]) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-    """Cells as floats, NaN if blank or no finite number, and a mask of the latter."""
+    """Cells as floats, NaN if blank or no finite number; a mask of the latter."""
     values = _decimals(cells)
     if values is None:
         values = np.array([_number(cell) for cell in cells], dtype=np.float64)
@@ -27,7 +27,6 @@ def numbers(cells: Sequence[Any]) -> tuple[NDArray[np.float64], NDArray[np.bool_
 
 
 def _decimals(cells: Sequence[Any]) -> NDArray[np.float64] | None:
-    """Fast path for decimal text only."""
     try:
         return np.array(cells, dtype=np.float64) if _DECIMALS.fullmatch("".join(cells)) else None
     except (TypeError, ValueError):
@@ -62,17 +61,14 @@ def frame_of(columns: dict[str, Sequence[Any]], closed: Sequence[bool]) -> Candl
 
 
 def scaled(frame: CandleFrame, price_scale: float, volume_scale: float) -> CandleFrame:
-    """``frame`` in the instrument's denomination, volume in coins.
-
-    The amount paid, the quote volume, stays.
-    """
+    """``frame`` in the instrument's denomination, volume in coins; the quote volume stays."""
     scales = {**dict.fromkeys(PRICES, price_scale), "volume": volume_scale}
     with np.errstate(over="ignore"):  # the rules refuse what becomes infinite
         return frame.with_columns(**{name: _times(frame[name], scale) for name, scale in scales.items()})
 
 
 def _times(values: NDArray[np.float64], scale: float) -> NDArray[np.float64]:
-    """Divide by 1000 instead of multiplying by 0.001: nearest to the decimal sent."""
+    """Dividing by 1000 is nearer to the decimal sent than multiplying by 0.001."""
     if scale == 1:
         return values
     whole = round(1 / scale)

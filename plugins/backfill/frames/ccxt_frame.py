@@ -21,7 +21,7 @@ def ccxt_frame(
     columns: dict[str, Sequence[Any]] = {
         name: [_told(getattr(row, name)) for row in rows] for name in ("open_ms", *PRICES)
     }
-    # What stands there for mark and index prices is no volume.
+    # For mark and index prices it is no volume.
     columns["volume"] = [_told(row.volume) if has_volume else None for row in rows]
     columns["quote_volume"] = [row.quote_volume for row in rows]
     return scaled(frame_of(columns, closed=[row.closed for row in rows]), price_scale, volume_scale)

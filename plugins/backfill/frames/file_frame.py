@@ -1,4 +1,4 @@
-"""A file's text as an unchecked candle frame: with header or without, any common delimiter, any unit of time."""
+"""A file's text as an unchecked candle frame: any header, common delimiter and unit of time."""
 
 from __future__ import annotations
 
@@ -15,7 +15,6 @@ from backfill.domain.candle_columns import CANDLE_COLUMNS, CandleFrame
 from backfill.errors import CandleFileRefused
 from backfill.frames.candle_frame import frame_of
 
-# Names of columns, in lower case, by ours.
 ALIASES = {
     "open_ms": ("ts_ms", "open_time", "timestamp", "open_ms", "time", "ts", "date", "datetime"),
     "open": ("open", "o"),
@@ -26,14 +25,14 @@ ALIASES = {
     "quote_volume": ("quote_volume", "quote_asset_volume", "quote_vol"),
     "source": ("source",),
 }
-# Without a header: by the number of columns. Twelve are Binance's klines.
+# Without a header, by the number of columns; twelve are Binance's klines.
 POSITIONS = {6: CANDLE_COLUMNS[:6], 7: CANDLE_COLUMNS[:7], 12: (*CANDLE_COLUMNS[:6], None, "quote_volume")}
-# An open time of this size or more is in that unit; all are after 1973.
+# Open times of this size or more are in that unit; all are after 1973.
 UNITS = ((1e17, 1e-6), (1e14, 1e-3), (1e11, 1.0), (0, 1e3))
 
 
 class FileRows(NamedTuple):
-    """``frame``: as :func:`frame_of` gives it. ``sources``: one a row, if the file has them."""
+    """``frame``: see :func:`frame_of`. ``sources``: one a row, if the file has them."""
 
     frame: CandleFrame
     raw: list[list[str]]
@@ -72,7 +71,6 @@ def read_rows(name: str, content: bytes) -> FileRows:
 
 
 def read_parquet(name: str, content: bytes) -> FileRows:
-    """The rows of a segment in Parquet."""
     import io
 
     try:
@@ -86,7 +84,6 @@ def read_parquet(name: str, content: bytes) -> FileRows:
 
 
 def _columns(name: str, rows: list[list[str]]) -> tuple[dict[str, int], list[list[str]]]:
-    """Where each column of ours is, and the rows below the header."""
     header = [cell.strip().lower().replace(" ", "_") for cell in rows[0]]
     if re.match(r"[0-9]", header[0]):
         by_position = POSITIONS.get(len(header))
@@ -106,7 +103,7 @@ def _columns(name: str, rows: list[list[str]]) -> tuple[dict[str, int], list[lis
 
 
 def _epoch_ms(cells: Sequence[str]) -> tuple[list[float | str], bool]:
-    """Open times in ms, of numbers in any unit or of ISO 8601; blank: none."""
+    """Open times in ms, from numbers in any unit or ISO 8601; blank: none."""
     numeric = [cell for cell in cells if re.fullmatch(r"-?[0-9]+(\.[0-9]*)?", cell)]
     if len(numeric) * 2 < len(cells):
         return [_iso_ms(cell) for cell in cells], False

@@ -1,4 +1,4 @@
-"""Candles of one span as a file's bytes. The bytes of a CSV depend on the candles alone."""
+"""Candles of one span as a file's bytes. A CSV depends on the candles alone."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ NUMBERS = COLUMNS[1:-1]
 
 
 def as_csv(candles: pd.DataFrame, source_names: Mapping[int, str]) -> bytes:
-    """The header and a line per candle, oldest first; shortest text that reads back as the same number."""
+    """The header and a line per candle, oldest first; the shortest text that reads back as the same number."""
     columns = [candles["open_ms"].tolist(), *(map(_text, candles[name].tolist()) for name in NUMBERS)]
     sources = [source_names[number] for number in candles["source_id"].tolist()]
     lines = [",".join(COLUMNS), *(",".join(map(str, row)) for row in zip(*columns, sources, strict=True))]
@@ -36,7 +36,6 @@ def as_parquet(candles: pd.DataFrame, source_names: Mapping[int, str]) -> bytes:
 
 
 def sha256(content: bytes) -> str:
-    """The hex digest of a file's bytes."""
     return hashlib.sha256(content).hexdigest()
 
 

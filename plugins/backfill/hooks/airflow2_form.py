@@ -1,4 +1,4 @@
-"""Airflow 2's connection form, from the description that Airflow 3 reads."""
+"""Airflow 2's connection form, from Airflow 3's description."""
 
 from __future__ import annotations
 

@@ -27,12 +27,10 @@ class BlofinHook(BaseHook):
     # Airflow 3 reads the provider's info instead.
     @staticmethod
     def get_ui_field_behaviour() -> dict[str, Any]:
-        """Form fields for Airflow 2."""
         return airflow2_form.field_behaviour(BLOFIN_CONNECTION)
 
     @staticmethod
     def get_connection_form_widgets() -> dict[str, Any]:
-        """Form widgets for Airflow 2."""
         return airflow2_form.form_widgets(BLOFIN_CONNECTION)
 
     def get_conn(self) -> SourceConnection:
@@ -44,7 +42,7 @@ class BlofinHook(BaseHook):
         return source_connection(self.blofin_conn_id, connection)
 
     def test_connection(self) -> tuple[bool, str]:
-        """Ask for the instruments once, within the shared rate budget; Airflow's form shows the answer."""
+        """Request the instruments once, within the shared rate budget; Airflow's form shows the result."""
         from backfill.errors import BackfillError
         from backfill.hooks.candle_store_hook import CANDLES_CONN_ID
         from backfill.hooks.runtime_hook import open_runtime

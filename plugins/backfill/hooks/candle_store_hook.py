@@ -16,7 +16,7 @@ CANDLES_CONN_ID = "candles_db"
 
 
 class CandleStoreHook(BaseHook):
-    """Opens the candle store over psycopg 3: Airflow 2.11's PostgresHook has no binary COPY."""
+    """The candle store over psycopg 3: Airflow 2.11's PostgresHook has no binary COPY."""
 
     def __init__(self, candles_conn_id: str = CANDLES_CONN_ID, **kwargs: Any) -> None:
         super().__init__(**kwargs)

@@ -1,4 +1,4 @@
-"""Figures for Airflow's metrics: StatsD, Datadog or OpenTelemetry, whichever is set."""
+"""Figures for Airflow's metrics, whichever backend is set."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ NOT_IN_A_NAME = re.compile(r"[^A-Za-z0-9_-]")
 def send_metrics(metrics: Iterable[Metric]) -> None:
     """A gauge ``candles.<name>.<timeframe or source>`` each.
 
-    StatsD knows no tags, so the name says it all; the tag repeats it for backends that do.
+    StatsD has no tags, so the name has it all; the tag repeats it for other backends.
     """
     for one in metrics:
         of_what = NOT_IN_A_NAME.sub("_", one.of_what)

@@ -22,7 +22,7 @@ def folder_at(where: str) -> SegmentFolder:
 
 
 def object_folder(where: str) -> SegmentFolder:
-    """The folder at a URL such as ``s3://aws_default@bucket/candles``; ``file://`` is this machine's."""
+    """The folder at a URL such as ``s3://aws_default@bucket/candles``; ``file://`` is local."""
     with _faults_of(where):
         path = ObjectStoragePath(where)
     if path.protocol == "file":
@@ -31,7 +31,7 @@ def object_folder(where: str) -> SegmentFolder:
 
 
 class ObjectFolder:
-    """An object appears whole when its upload ends, so it needs no other name before."""
+    """An object appears whole when its upload ends: no temporary name is needed."""
 
     def __init__(self, folder: StoragePath, where: str) -> None:
         self._folder = folder
@@ -42,12 +42,10 @@ class ObjectFolder:
         return f"{self._where}/{name}"
 
     def names(self) -> set[str]:
-        """The files that lie there now."""
         with _faults_of(self._where):
             return {entry.name for entry in self._folder.iterdir()} if self._folder.exists() else set()
 
     def put(self, name: str, content: bytes) -> None:
-        """Write a file whole or not at all."""
         with _faults_of(self._where):
             (self._folder / name).write_bytes(content)
 
@@ -58,7 +56,6 @@ class ObjectFolder:
             return content
 
     def remove(self, name: str) -> None:
-        """Remove a file; it may be gone already."""
         with _faults_of(self._where):
             if (self._folder / name).exists():
                 (self._folder / name).unlink()

@@ -50,7 +50,7 @@ OPERATORS = (
 def get_provider_info() -> dict[str, Any]:
     """Entry point ``apache_airflow_provider``; see Airflow's provider_info.schema.json.
 
-    The provider's own documentation URL is not read here: Airflow takes it from the package's metadata.
+    Airflow takes the documentation's URL from the package's metadata.
     """
     return {
         "package-name": "airflow-provider-candle-keeper",

@@ -1,4 +1,4 @@
-"""How a run that cannot be done as asked ends: red at once, with one line, which `report` repeats."""
+"""A run that cannot be done as asked fails at once, with one line that `report` repeats."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ KEY = "refused"
 
 
 class RunRefused(Ending):  # type: ignore[misc]
-    """A parameter, a setting or the universe file must be mended first; the sentence says which."""
+    """A parameter, setting or universe file must be corrected first; the sentence says which."""
 
 
 @contextmanager
 def refused_in_one_line(context: Context) -> Iterator[None]:
-    """Turn a :class:`ConfigurationError` into :class:`RunRefused`, and keep the sentence for `report`."""
+    """Turn a :class:`ConfigurationError` into :class:`RunRefused`; keep the sentence for `report`."""
     try:
         yield
     except ConfigurationError as error:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 def check_run_conf(context: Context) -> None:
     """Raise :class:`ConfigurationError` for a name in the run's conf that the Dag's form lacks.
 
-    Airflow checks values by the form and lets other names pass.
+    Airflow only checks values of the form.
     """
     dag_run, dag = context.get("dag_run"), context.get("dag")
     if dag_run is not None and dag is not None:

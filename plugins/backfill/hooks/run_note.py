@@ -1,6 +1,6 @@
-"""The note of a Dag run: what `report` says of it, in one sentence.
+"""The note of a Dag run: `report`'s sentence.
 
-A task of Airflow 3 cannot write its run's note; the scheduler can, as the run ends, from the XCom that `report` left.
+In Airflow 3 a task cannot write its run's note; the scheduler can, as the run ends, from `report`'s XCom.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from typing import Any
 
 from airflow.listeners import hookimpl
 
-# Name of the XCom with the sentence.
 NOTE = "run_note"
 REPORT = "report"
 MAX_CHARACTERS = 1000  # of Airflow's column
@@ -28,7 +27,7 @@ def on_dag_run_failed(dag_run: Any, msg: str) -> None:
 
 
 def write_note(dag_run: Any) -> None:
-    """Take over the sentence of `report`, in the scheduler's own transaction; a note with an author stays."""
+    """Copy `report`'s sentence, in the scheduler's transaction, unless a person wrote the note."""
     try:
         from airflow.models.xcom import XComModel
     except ImportError:  # Airflow 2

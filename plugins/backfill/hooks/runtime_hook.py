@@ -28,7 +28,7 @@ def open_runtime(candles_conn_id: str, blofin_conn_id: str) -> Runtime:
     conn_ids = {BlofinHook.conn_type: blofin_conn_id}
 
     def connection_of(source: str) -> SourceConnection:
-        """The source's connection, with its address as set."""
+        """The source's connection, at its configured address."""
         found = source_of_connection(conn_ids.get(source, f"{source}_default"))
         url = settings.source_urls.get(source)
         return found if url is None else replace(found, base_url=url)

@@ -11,7 +11,6 @@ if TYPE_CHECKING:
 
 
 def run_identity(context: Context) -> RunIdentity:
-    """The identity of the context's task instance."""
     ti = context["ti"]
     return RunIdentity(
         dag_id=ti.dag_id,

@@ -17,21 +17,21 @@ if TYPE_CHECKING:
 
 
 class CandlesNotifier(BaseNotifier):
-    """Asks Postgres what is wrong with the candles, and hands it on; says nothing while nothing is.
+    """Reports what is wrong with the candles, if anything.
 
     For ``on_success_callback`` and ``on_failure_callback`` of a Dag or a task, such as::
 
         mail = SmtpNotifier(to="me@example.org", subject="{{ alert_title }}", html_content="{{ alert }}")
-        tell = CandlesNotifier(through=[mail])
+        notify = CandlesNotifier(through=[mail])
 
-        @dag(on_success_callback=tell, on_failure_callback=tell, ...)
+        @dag(on_success_callback=notify, on_failure_callback=notify, ...)
 
     :param through: Airflow notifiers, or callables that take the context. In it: ``alert`` (a sentence a line),
         ``alert_title`` and ``alerts`` (text by kind). With none a warning is logged.
     :param kinds: which of outage (all other sources fail), coverage (below the objective), silence (not believed),
         reach (a gap leaves it), ban, quarantine (has grown).
     :param repeat_hours: the same trouble is reported once in that many hours.
-    :param name: whose memory that is. A second notifier that shall report the same needs another.
+    :param name: whose reports count for that. A second notifier for the same trouble needs another.
     """
 
     template_fields: Sequence[str] = ()
@@ -59,7 +59,7 @@ class CandlesNotifier(BaseNotifier):
         """There are none. Under `dag.test` Airflow's own way asks a serialized Dag for what it lacks."""
 
     def notify(self, context: Context) -> None:
-        """Send one message with all that is new. What could not be sent is sent again next time."""
+        """Send all that is new in one message; what fails is sent again next time."""
         from backfill.config.settings import load_settings
         from backfill.jobs.status.alerts import find_alerts, telling
 
@@ -83,4 +83,4 @@ class CandlesNotifier(BaseNotifier):
         # In place: a copy of Airflow 2's context reads each of its names, the deprecated too.
         cast("dict[str, Any]", context).update(message)
         for notifier in self.through:
-            copy(notifier)(context)  # a copy: a notifier renders its own templates in place, once
+            copy(notifier)(context)  # a notifier renders its own templates in place, once

@@ -1,4 +1,4 @@
-"""Announce the candles a run has changed, as events of Airflow's assets."""
+"""Announce the candles that a run changed, as events of Airflow's assets."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from backfill.hooks.candle_store_hook import CANDLES_CONN_ID, CandleStoreHook
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-# Of a large universe the event names the number alone: it is kept in Airflow's database.
+# For more the event has only the number: Airflow's database keeps it.
 MOST_SYMBOLS = 50
 
 
@@ -22,8 +22,8 @@ class AnnounceOperator(BaseOperator):
     """One event per changed timeframe, on the asset ``candles://<timeframe>``; skipped if nothing changed.
 
     A Dag follows with ``schedule=Asset("candles://1d")``. ``extra`` of the event: ``inserted`` and ``revised`` rows,
-    ``sources`` (rows by source), ``window_start`` and ``window_end``, ``series`` (how many) and ``symbols``, NULL if
-    too many. A task of its own: the events of a failed task are lost, and a run that fails has changed candles too.
+    ``sources`` (rows by source), ``window_start`` and ``window_end``, ``series`` (number) and ``symbols``, NULL if too
+    many. A task of its own: a failed task's events are lost, and a failed run has changed candles too.
     """
 
     alias = AssetAlias("candles")
@@ -52,11 +52,10 @@ class AnnounceOperator(BaseOperator):
 
 
 def _register_on_airflow_2(name: str, uris: list[str]) -> None:
-    """What Airflow 2 must have in its metadata before a task emits events through the alias ``name``.
+    """Register on Airflow 2 what a task needs to emit events through the alias ``name``.
 
-    Its Dag processor registers the alias, and beside ``airflow dags backfill`` there need be none. Datasets and their
-    links it makes with the first event; of two runs that do so at once one fails. A task that fails there stays
-    ``running`` for ever.
+    Its Dag processor, which ``airflow dags backfill`` may lack, registers the alias. The first event creates datasets
+    and links; if two runs do so at once one fails, and its task stays ``running`` for ever.
     """
     from airflow.models.dataset import DatasetAliasModel, DatasetModel  # type: ignore[import-not-found]
     from airflow.utils.session import create_session

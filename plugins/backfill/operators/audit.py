@@ -1,4 +1,4 @@
-"""Operators that audit the candles and find source outages."""
+"""Audit the candles; find source outages."""
 
 from __future__ import annotations
 

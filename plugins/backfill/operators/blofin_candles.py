@@ -6,7 +6,7 @@ from backfill.operators.primary_candles import PrimaryCandlesOperator
 
 
 class BlofinCandlesOperator(PrimaryCandlesOperator):
-    """Fills series whose primary source is Blofin; see :class:`PrimaryCandlesOperator`.
+    """:class:`PrimaryCandlesOperator` for series whose primary source is Blofin.
 
     ``fill_from_fallback`` fills those of other primaries.
     """

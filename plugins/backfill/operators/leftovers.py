@@ -1,4 +1,4 @@
-"""List what the primary sources have left to others."""
+"""List what primary sources have left to others."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 class LeftoversOperator(FillOperator):
     """Returns the symbols that still lack bars which other sources may have, for a mapped fallback.
 
-    It only asks Postgres. Parameters are those of :class:`FillOperator`; without a symbol it returns nothing, and
+    It only asks Postgres. Parameters are those of :class:`FillOperator` (without a symbol it returns nothing), and
 
     :param asked_before: as in :class:`CcxtFallbackOperator`.
     :param most_items: the most items to return: more symbols share one.

@@ -1,4 +1,4 @@
-"""Operators that refresh instruments, keep funding rates and prune old bars."""
+"""Refresh instruments, keep funding rates, prune old bars."""
 
 from __future__ import annotations
 
@@ -51,9 +51,9 @@ class RefreshInstrumentsOperator(BaseOperator):
 
 
 class FundingOperator(BaseOperator):
-    """Keeps the funding rates of perpetuals whole, as far back as the universe's ``funding`` says.
+    """Keeps the funding rates of perpetuals whole, as far back as the universe's ``funding``, if any.
 
-    Does nothing where it says nothing. What may be missing is logged and asked for again the next day.
+    What may be missing is logged and requested again the next day.
     """
 
     ui_color = "#d8d5ee"
@@ -70,7 +70,7 @@ class FundingOperator(BaseOperator):
         self.blofin_conn_id = blofin_conn_id
 
     def execute(self, context: Context) -> dict[str, int]:
-        """Ask for what is missing, and log a line per history that is not whole."""
+        """Request missing payments, and log a line per history that is not whole."""
         from backfill.hooks.run_conf import check_run_conf
         from backfill.hooks.runtime_hook import open_runtime
         from backfill.jobs.maintain.keep_funding import keep_funding
@@ -86,7 +86,7 @@ class FundingOperator(BaseOperator):
 class PruneOperator(BaseOperator):
     """Removes bars older than their retention, whole months by dropping partitions.
 
-    Days that anything changed since their runs are then counted again for the view ``conditions``.
+    Days changed since their runs are then counted again for the view ``conditions``.
 
     :param plan_only: only report what would be removed.
     """

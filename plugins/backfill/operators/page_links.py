@@ -11,22 +11,20 @@ PAGES = "backfill/#/"
 
 
 class SeriesPageLink(BaseOperatorLink):
-    """To the overview of the instance's instruments."""
+    """To the overview of the instance's symbols."""
 
     name = "Series"
 
     def get_link(self, operator: Any, *, ti_key: Any) -> str:
-        """The address, by the task's rendered ``symbol``."""
         return _page(f"?search={_symbol(operator)}")
 
 
 class GapsPageLink(BaseOperatorLink):
-    """To the gaps of the instance's instruments."""
+    """To the gaps of the instance's symbols."""
 
     name = "Gaps"
 
     def get_link(self, operator: Any, *, ti_key: Any) -> str:
-        """The address, by the task's rendered ``symbol``."""
         return _page(f"gaps?search={_symbol(operator)}")
 
 
@@ -36,6 +34,6 @@ def _page(of: str) -> str:
 
 
 def _symbol(operator: Any) -> str:
-    """One instrument; nothing for a batch of several, which a filter cannot name."""
+    """One instrument; empty for several, which a filter cannot name."""
     symbol = str(getattr(operator, "symbol", None) or "")
     return "" if "," in symbol else quote(symbol)

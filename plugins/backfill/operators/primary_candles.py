@@ -21,8 +21,8 @@ class PrimaryCandlesOperator(FillOperator):
     """Asks each series' primary source for window - held - absent and stores it page by page.
 
     State is in Postgres: it may be cleared, retried or killed at any time, and the next attempt continues. Returns a
-    report per series. An exchange's error is raised after everything before it is stored, unless the series has other
-    sources, which are asked next.
+    report per series. An exchange's error is raised after all before it is stored, unless the series has other sources,
+    which are asked next.
 
     Parameters are those of :class:`FillOperator`. Series whose primary is not in ``sources`` are left out; with none
     left the task skips itself. Requests ``until`` then are shared fairly among symbols, newest bars first.

@@ -1,4 +1,4 @@
-"""Report a run's outcome, and decide whether it succeeded."""
+"""Report a run's outcome and decide whether it succeeded."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 class ReportOperator(BaseOperator):
     """Logs what this Dag run did, and fails if a symbol with gaps was not processed.
 
-    It judges by the run log, not task states: a symbol from the sensor without a finished attempt fails it, and so does
-    a sensor without answer. It sends Airflow's metrics (docs/alerts.md), and alerts when all external sources have
-    failed for BACKFILL_ALERT_AFTER_HOURS.
+    It judges by the run log, not task states: a symbol from the sensor without a finished attempt fails it, as does a
+    sensor without answer. It sends Airflow's metrics (docs/alerts.md), and alerts when all external sources have failed
+    for BACKFILL_ALERT_AFTER_HOURS.
 
     :param detect_task_id: the sensor whose list is checked.
     :param on_outage: Airflow notifiers (or callables that take the context) for the alert; its text is ``outage`` in

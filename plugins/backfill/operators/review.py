@@ -1,4 +1,4 @@
-"""Questions to a person, and what is done with the answers."""
+"""Ask a person for decisions, and carry them out."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 
 
 class ListDecisionsOperator(BaseOperator):
-    """Returns what waits for a person's decision, for a mapped approval: ``subject``, ``body``, ``ids``.
+    """Returns the decisions that wait for a person, for a mapped approval: ``subject``, ``body``, ``ids``.
 
     :param about: `quarantine` or `findings` (those with two values).
-    :param most: so many questions at once, the newest first.
+    :param most: questions at once, the newest first.
     """
 
     template_fields: Sequence[str] = ("about", "most")
@@ -48,10 +48,10 @@ class ListDecisionsOperator(BaseOperator):
 
 
 class DecideOperator(BaseOperator):
-    """Does what a person has chosen, by the same code as `backfill quarantine`, `findings dismiss` and `correct`.
+    """Does what a person chose, by the code of `backfill quarantine`, `findings dismiss` and `correct`.
 
-    :param ids: the rows that the question was about.
-    :param answer: what the approval has returned: ``chosen_options`` and ``responded_by_user``.
+    :param ids: the rows of the question.
+    :param answer: what the approval returned: ``chosen_options`` and ``responded_by_user``.
     """
 
     template_fields: Sequence[str] = ("about", "ids", "answer")

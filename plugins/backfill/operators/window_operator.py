@@ -82,9 +82,9 @@ class WindowOperator(BaseOperator):
         return runtime.store.windows(self._of_the_universe(runtime, select_wanted))
 
     def _of_the_universe(self, runtime: Runtime, select: Callable[..., T]) -> T:
-        """``select`` by the arguments, without symbols that were kept once and have left the universe since.
+        """``select`` by the arguments, without symbols that have left the universe.
 
-        An instance of an old run may be cleared at any time. Skips the task where none is left.
+        An instance of an old run may be cleared at any time. Skips the task if none is left.
         """
         symbols = as_list(self.symbol)
         while True:
@@ -123,7 +123,7 @@ class FillOperator(WindowOperator):
 
     @staticmethod
     def raise_cause_of_lone(windows: Sequence[SeriesWindow], reports: Sequence[FillReport]) -> None:
-        """Raise what failed a series that has one source only, so that Airflow tries again."""
+        """Raise what failed a series with only one source, so that Airflow tries again."""
         alone = {(window.symbol, window.timeframe) for window in windows if len(window.source_ids) == 1}
         if cause := next((r.cause for r in reports if r.cause and (r.symbol, r.timeframe) in alone), None):
             raise cause

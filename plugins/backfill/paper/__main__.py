@@ -1,7 +1,7 @@
 """``python -m backfill.paper``: serve paper exchanges until Ctrl-C.
 
-By default it serves Blofin and prints its address. With ``--exchanges`` each exchange over one market has its own port,
-and a line of JSON gives its name and address.
+By default it serves Blofin and prints its address. With ``--exchanges`` each exchange over one market has its own port;
+a line of JSON gives name and address.
 """
 
 from __future__ import annotations

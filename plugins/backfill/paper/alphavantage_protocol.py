@@ -1,7 +1,6 @@
 """Alpha Vantage's TIME_SERIES_DAILY and FX_DAILY, after https://www.alphavantage.co/documentation/.
 
-Every answer has status 200; limits and errors are sentences, as others recorded them. The newest day is the running
-one.
+Every answer has status 200; limits and errors are sentences, as others recorded them. The newest day is running.
 ``compact`` has 100 days, ``full`` all; without ``has_full`` that needs a higher plan.
 """
 
@@ -51,7 +50,7 @@ def _put(body: Any, rows: list[Cells]) -> None:
 
 
 def _label(open_ms: int) -> str:
-    """A date, and the time as its intraday rows have it where a fault has moved the day."""
+    """A date; with the time, as of intraday rows, where a fault has moved the day."""
     at = f"{datetime.fromtimestamp(open_ms / 1000, tz=timezone.utc):%Y-%m-%d %H:%M:%S}"
     return at.removesuffix(" 00:00:00")
 
@@ -61,8 +60,6 @@ def _ms_of(label: str) -> int:
 
 
 class AlphaVantageProtocol(PlainRequests):
-    """See :class:`backfill.paper.protocol.ExchangeProtocol`."""
-
     house_rules = HouseRules((RequestWindow(25, span_ms=DAY_MS), RequestWindow(1, span_ms=1000)))
     wire = CandleWire(("/query",), lambda query: TIMEFRAMES["1d"], _days_in, has_cursor=False, put_rows=_put)
 

@@ -1,4 +1,4 @@
-"""Arithmetic on bars: values in whole steps, and coarse bars from fine ones."""
+"""Values in whole steps, and coarse bars from fine ones."""
 
 from __future__ import annotations
 

@@ -1,12 +1,12 @@
 """Binance's public REST APIs: spot (``/api/v3``), USD-M futures (``/fapi/v1``), COIN-M futures (``/dapi/v1``).
 
 After Binance's documentation (Kline/Candlestick Data, Exchange Information, Check Server Time, LIMITS) and recorded
-answers. Klines come oldest first. ``startTime`` gives the oldest from it, or from the listing if later; ``endTime``
+answers. Klines come oldest first: with ``startTime`` the oldest from it, or from the listing if later; with ``endTime``
 alone the newest up to it. Requests have weights. Asking on after a 429 brings a 418 ban, longer each time, up to three
 days. (That the tenth refusal brings it is made up. Binance counts by clock minute, here it is any 60 seconds.)
 
-Mark and index price klines of USD-M have zeros for volumes, those of the index take ``pair`` (Mark Price Kline, Index
-Price Kline). Not served: premium klines, those of COIN-M, delivery contracts, bars of 1s, 3d and a month.
+Mark and index price klines of USD-M have zero volumes, those of the index take ``pair`` (Mark Price Kline, Index Price
+Kline). Not served: premium klines, those of COIN-M, delivery contracts, bars of 1s, 3d and a month.
 """
 
 from __future__ import annotations
@@ -41,8 +41,6 @@ TRADE_SIZE = 5_000  # in quote currency; trade counts are made up from the turno
 
 @dataclass(frozen=True)
 class _Family:
-    """One of the three APIs."""
-
     root: str
     kind: Kind
     max_weight: int
@@ -83,8 +81,6 @@ class _BinanceError(Exception):
 
 
 class BinanceProtocol:
-    """See :class:`backfill.paper.protocol.ExchangeProtocol`."""
-
     house_rules = HOUSE_RULES
     wire = WIRE
 

@@ -4,7 +4,7 @@ After Blofin's documentation (index.md at e3600b7: Get Candlesticks, Get Instrum
 every error but the rate limit's has HTTP 200 and a ``code`` other than "0", unknown paths included.
 
 Index and mark price candles have six columns (Get Index Candlesticks, Get Mark Price Candlesticks). Not served: bars
-``3D`` and ``1M`` (a bad parameter here: their grids are not documented).
+``3D`` and ``1M`` (their grids are not documented), which are bad parameters here.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from backfill.paper.protocol import (
 DEFAULT_LIMIT, MAX_LIMIT = 500, 1440
 EXPIRES_MS = 4_918_462_709_025  # a perpetual's, as Blofin gives it for BTC-USDT
 
-# Blofin spells hours, days and weeks with a capital: 1H, 12H, 1D, 1W.
+# Hours, days and weeks have a capital: 1H, 12H, 1D, 1W.
 BARS = {name if name.endswith("m") else name.upper(): name for name in TIMEFRAMES}
 
 HOUSE_RULES = HouseRules(
@@ -56,8 +56,6 @@ class _BlofinError(Exception):
 
 
 class BlofinProtocol(PlainRequests):
-    """See :class:`backfill.paper.protocol.ExchangeProtocol`."""
-
     house_rules = HOUSE_RULES
     wire = WIRE
 

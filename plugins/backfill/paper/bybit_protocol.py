@@ -1,9 +1,9 @@
 """Bybit's public REST API v5: klines, instruments, time.
 
-After Bybit's documentation (Get Kline, Get Instruments Info, Get Server Time, Rate Limit) and recorded answers. The API
-always answers with HTTP 200; ``retCode`` marks errors. ``start`` alone gives the oldest bars from the one that contains
-it (ro-soku #3), or from the listing if later (pybit #186); with ``end`` the newest in between. A ``limit`` above 1000
-is cut to 1000. (The last two and the error texts are not verified.)
+After Bybit's documentation (Get Kline, Get Instruments Info, Get Server Time, Rate Limit) and recorded answers. Always
+HTTP 200; ``retCode`` marks errors. ``start`` alone gives the oldest bars from the one that contains it (ro-soku #3), or
+from the listing if later (pybit #186); with ``end`` the newest in between. A ``limit`` above 1000 is cut to 1000. (The
+last two and the error texts are not verified.)
 
 Mark and index price klines have five columns (Get Mark Price Kline, Get Index Price Kline). Not served: premium index
 klines, options, futures, bars of a month.
@@ -54,8 +54,6 @@ class _BybitError(Exception):
 
 
 class BybitProtocol(PlainRequests):
-    """See :class:`backfill.paper.protocol.ExchangeProtocol`."""
-
     house_rules = HOUSE_RULES
     wire = WIRE
 

@@ -1,7 +1,7 @@
 """Files of real candles: ``<venue>__<SYMBOL>__<timeframe>[__<tag>].csv.gz``.
 
-Columns ``ts_ms,open,high,low,close,volume``: open time, prices, volume in coins. A symbol is
-``BTC-USDT-PERP`` (a linear perpetual: our instrument ``BTC-USDT``) or ``XRP-ETH`` (spot: it keeps its name).
+Columns ``ts_ms,open,high,low,close,volume``: open time, prices, volume in coins. A symbol is ``BTC-USDT-PERP`` (a
+linear perpetual, our ``BTC-USDT``) or ``XRP-ETH`` (spot, same name).
 """
 
 from __future__ import annotations
@@ -32,8 +32,6 @@ COLUMNS = ("open_ms", "open", "high", "low", "close", "base_volume")  # their na
 
 @dataclass(frozen=True)
 class CandleFile:
-    """What a file's name says."""
-
     path: Path
     symbol: str
     is_perpetual: bool
@@ -48,7 +46,7 @@ class CandleFile:
 def find_files(directory: Path, select: str | Sequence[str] = "*") -> list[CandleFile]:
     """The files whose names without ``.csv.gz`` match any of the globs, by name.
 
-    :class:`ConfigurationError` for a missing directory, an unmatched glob or a name that does not parse.
+    :class:`ConfigurationError` for a missing directory, an unmatched glob or an invalid name.
     """
     if not directory.is_dir():
         raise ConfigurationError(f"{directory}: no such directory of candle files")
@@ -101,7 +99,7 @@ def read_candles(file: CandleFile) -> Candles:
     for name, column in zip(COLUMNS, rows.T, strict=True):
         candles[name] = column
     candles["quote_volume"] = np.nan
-    # np.unique keeps the first of equals: reversed, the last row of a bar wins.
+    # np.unique keeps the first of equals; reversed, a bar's last row wins.
     _, last_rows = np.unique(candles["open_ms"][::-1], return_index=True)
     return candles[::-1][last_rows]
 

@@ -1,7 +1,7 @@
 """CoinGecko's OHLC of coins, after https://docs.coingecko.com/v3.0.1/reference/coins-id-ohlc.
 
-One or two days are bars of 30 minutes, up to 30 days of 4 hours; a row's time is its bar's end, the running bar's is
-now. Longer spans, of 4 days a bar, are not served. Ids are those of a few coins.
+One or two days are bars of 30 minutes, up to 30 days of 4 hours; a row's time is its bar's end, or now. Longer spans,
+of 4 days a bar, are not served. Ids are those of a few coins.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def _bar_of(days: int) -> Timeframe:
 
 
 def _rows_by_opens(body: Any) -> list[Cells]:
-    """Rows that begin with the open time; the last cell is the end, which of the running bar is now."""
+    """Rows that begin with the open time; the last cell is the end, or now."""
     step_ms = min((later[0] - earlier[0] for earlier, later in pairwise(body[:-1])), default=FINEST.step_ms)
     return [[-(-row[0] // step_ms) * step_ms - step_ms, *row[1:], row[0]] for row in body]
 
@@ -45,8 +45,6 @@ def _put(body: Any, rows: list[Cells]) -> None:
 
 
 class CoinGeckoProtocol(PlainRequests):
-    """See :class:`backfill.paper.protocol.ExchangeProtocol`."""
-
     house_rules = HouseRules((RequestWindow(30, span_ms=60_000),))
     wire = CandleWire(
         (ROOT,),

@@ -24,8 +24,8 @@ FIRST_LISTING_MS = 1_673_517_600_000  # 2023-01-12T10:00Z: Blofin's first instru
 class Coin:
     """An instrument and how it behaves.
 
-    ``price`` (quote currency) is its level, ``daily_volatility`` the standard deviation of a day's log return;
-    ``daily_turnover`` is in quote currency.
+    ``price`` and ``daily_turnover`` are in quote currency; ``daily_volatility`` is the standard deviation of a day's
+    log return.
     """
 
     instrument: PaperInstrument
@@ -104,7 +104,7 @@ STOCK_LIKE_COINS: tuple[Coin, ...] = (
 """Names that Blofin has given to other things than coins by 2026-03-18; all numbers are made up."""
 
 
-# Made up: one that hardly trades, one that is not listed everywhere (local/story.py).
+# Made up: one that hardly trades, one not listed everywhere (local/story.py).
 QUIET_COIN = _coin("QUIET", "1", "1", "0.0001", FIRST_LISTING_MS, 0.8, 5.5, 0.2)
 NICHE_COIN = _coin("NICHE", "1", "1", "0.0001", FIRST_LISTING_MS, 0.35, 6.0, 4)
 
@@ -142,7 +142,7 @@ def _asset(symbol: str, tick_size: str, lot_size: str, price: float, volatility_
     return Coin(instrument, price, volatility_pct / 100, millions * 1e6)
 
 
-# A stock and two pairs of currencies, for sources of such; traded around the clock.
+# A stock and two currency pairs; traded around the clock.
 STOCKS_AND_CURRENCIES: tuple[Coin, ...] = (
     _asset("AAPL", "0.01", "1", 260, 1.6, 9_000),
     _asset("EUR_USD", "0.00001", "1000", 1.16, 0.5, 200_000),

@@ -51,7 +51,7 @@ async def _send(response: Response, beginning: bytes | memoryview, send: Send) -
 
 
 async def _close(connection: asyncio.Transport, receive: Receive) -> None:
-    """Hang up and wait until the server notices; it then sends no answer."""
+    """Hang up and wait until the server notices, which then sends nothing."""
     connection.close()
     while (await receive())["type"] != "http.disconnect":
         pass

@@ -39,7 +39,7 @@ class GivenMarket(PaperMarket):
         return given[first:past]
 
     def describe(self) -> dict[str, object]:
-        """The number of candles of each series, ready for JSON."""
+        """The number of candles of each series."""
         return {
             "kind": "given",
             "series": [

@@ -5,7 +5,7 @@ answers. OHLC gives the newest 720 ended bars and the running one; ``since`` is 
 Minutes without trades are flat bars. Every answer has status 200 and a list of errors. Kraken limits OHLC by address
 and pair, about one a second; here it is 15 in any 15 seconds by address. (Weeks from Monday: not verified.)
 
-Not served: bars of 15 days, and ticks and trades, Kraken's only way to older prices.
+Not served: bars of 15 days, ticks and trades, the only way to older prices.
 """
 
 from __future__ import annotations
@@ -61,8 +61,6 @@ class _KrakenError(Exception):
 
 
 class KrakenProtocol(PlainRequests):
-    """See :class:`backfill.paper.protocol.ExchangeProtocol`."""
-
     house_rules = HOUSE_RULES
     wire = WIRE
 
@@ -113,7 +111,7 @@ def _ohlc(market: PaperMarket, query: Query, now_ms: int) -> Answer:
 def _newest(market: PaperMarket, instrument: PaperInstrument, bar: Timeframe, now_ms: int) -> Candles:
     """The newest 720 ended bars and the running one, flat without trades.
 
-    A market that does not show running bars is taken to have stopped at its last bar.
+    A market that does not show running bars counts as stopped at its last bar.
     """
     end_ms = now_ms + 1
     newest = market.newest(instrument.symbol, bar.name, 0, end_ms, 1, now_ms)

@@ -1,4 +1,4 @@
-"""Rate limits: how many requests one address may make, and how more are refused."""
+"""Rate limits: how many requests an address may make, and how more are refused."""
 
 from __future__ import annotations
 
@@ -82,8 +82,6 @@ class _Log:
 
 
 class _Visitor:
-    """State of one address."""
-
     def __init__(self, rules: HouseRules) -> None:
         self.logs = [_Log(window) for window in rules.windows]
         self.suspension = PaperRefusal(0, 0)

@@ -77,7 +77,7 @@ class PaperInstrument:
         return SATOSHI if self.kind == "inverse" else self.lot_size * self.contract_value
 
 
-# What mark and index prices are of the trades', so that nothing takes one for another.
+# Factors of mark and index prices, so that none is mistaken for another.
 PRICE_SHARES = {"mark": 1.0004, "index": 0.9996}
 
 
@@ -101,7 +101,7 @@ class PaperMarket(ABC):
     # From when on which interval holds between funding payments, oldest first.
     funding_intervals: Sequence[tuple[int, int]] = ((0, 8 * HOUR_MS),)
 
-    # Of stocks, oldest first: when it takes effect, and how many new shares come for an old one. Candles are as traded.
+    # Of stocks, oldest first: effective time, new shares per old one. Candles are as traded.
     splits: Mapping[str, Sequence[tuple[int, float]]] = MappingProxyType({})
 
     def __init__(self, instruments: Sequence[PaperInstrument]) -> None:
@@ -109,7 +109,7 @@ class PaperMarket(ABC):
 
     @property
     def instruments(self) -> list[PaperInstrument]:
-        """All instruments of the market."""
+        """All instruments."""
         return list(self._instruments.values())
 
     def instrument(self, symbol: str) -> PaperInstrument:
@@ -141,7 +141,7 @@ class PaperMarket(ABC):
 
     @abstractmethod
     def describe(self) -> dict[str, object]:
-        """A description of this market, ready for JSON."""
+        """This market as JSON values."""
 
     def newest(self, symbol: str, timeframe: str, start_ms: int, end_ms: int, limit: int, now_ms: int) -> Candles:
         """The ``limit`` newest of the bars in :meth:`candles`, oldest first.
@@ -201,7 +201,7 @@ class SplitMarket(PaperMarket):
         return split_adjusted(candles, backwards, FOREVER_MS)
 
     def describe(self) -> dict[str, object]:
-        """What is split, ready for JSON."""
+        """What is split, as JSON values."""
         return {"kind": "split", "of": self._market.describe(), "splits": dict(self.splits)}
 
 
@@ -219,7 +219,7 @@ class Without(PaperMarket):
         return self._market.candles(symbol, timeframe, start_ms, end_ms, now_ms)
 
     def describe(self) -> dict[str, object]:
-        """What is listed of the market behind, ready for JSON."""
+        """What is listed of the market behind, as JSON values."""
         return {"kind": "without", "symbols": list(self._instruments), "of": self._market.describe()}
 
 

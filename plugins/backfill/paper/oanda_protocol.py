@@ -1,8 +1,8 @@
 """OANDA's v20 candles, after https://developer.oanda.com/rest-live-v20/instrument-ep/.
 
 ``from`` and ``count``, or ``from`` and ``to``. Bars without a price are missing. Errors are as others recorded them: a
-count above 5000, an unknown instrument, and a ``to`` in the future are 400. Days are served on UTC only; the default,
-New York's evening, is refused here, since its bars are off our grid. Bid and ask stand half a spread beside mid.
+count above 5000, an unknown instrument, and a ``to`` in the future are 400. Only UTC days are served; the default, New
+York's evening, is off our grid and refused. Bid and ask stand half a spread beside mid.
 """
 
 from __future__ import annotations
@@ -60,8 +60,6 @@ def _put(body: Any, rows: list[Cells]) -> None:
 
 
 class OandaProtocol(PlainRequests):
-    """See :class:`backfill.paper.protocol.ExchangeProtocol`."""
-
     house_rules = HouseRules((RequestWindow(100, span_ms=1000),))
     read_headers = ("authorization", "accept-datetime-format")
     wire = CandleWire(

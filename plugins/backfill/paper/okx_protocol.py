@@ -2,11 +2,11 @@
 
 After OKX's documentation (Get candlesticks, Get candlesticks history, Get instruments, Get system time) and recorded
 answers. ``candles`` holds the newest 1440 bars, the running one included; ``history-candles`` all ended ones. A larger
-``limit`` than the page is cut silently. (Not verified, nor is the errors' HTTP status.) Rate limits are by path,
-without suspension.
+``limit`` than the page is cut silently (not verified, nor is the errors' HTTP status). Rate limits are by path, without
+suspension.
 
-Plain bars from 6H on open at midnight UTC+8 (Hong Kong); those on UTC end in ``utc``. Mark and index prices have
-pages of 100 rows of six columns; an index is asked for by the pair, without -SWAP. Not served: bars of 1s, 2D, 3D and
+Plain bars from 6H on open at midnight UTC+8 (Hong Kong), those ending in ``utc`` on UTC. Mark and index prices have
+pages of 100 rows of six columns; an index is requested by the pair, without -SWAP. Not served: bars of 1s, 2D, 3D and
 months.
 """
 
@@ -69,7 +69,7 @@ HOUSE_RULES = HouseRules(
 
 KINDS: dict[str, tuple[Kind, ...]] = {"SPOT": ("spot",), "SWAP": ("linear", "inverse"), "FUTURES": (), "OPTION": ()}
 
-# Announced, not yet tradable, as in ccxt issues #25762 and #25904: fields that all others have are empty.
+# Announced, not yet tradable, as in ccxt issues #25762 and #25904: fields that others have are empty.
 PREOPEN: dict[str, dict[str, str]] = {
     "SPOT": {"instId": "HALFLISTED", "instType": "SPOT", "state": "preopen", "baseCcy": "", "quoteCcy": ""},
     "SWAP": {"instId": "ETH-USD_UM-SWAP", "instType": "SWAP", "state": "preopen"},
@@ -95,9 +95,7 @@ class _OkxError(Exception):
 
 
 class OkxProtocol(PlainRequests):
-    """See :class:`backfill.paper.protocol.ExchangeProtocol`.
-
-    ``preopen`` adds half-announced instruments of every type: ccxt 4.5.90 raises TypeError at the option, older
+    """``preopen`` adds half-announced instruments of every type: ccxt 4.5.90 raises TypeError at the option, older
     releases at the spot pair. ``history_limit`` was 100 until August 2025 (ccxt #26705).
     """
 

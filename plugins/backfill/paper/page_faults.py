@@ -174,7 +174,7 @@ def damaged_page(page: FaultyPage, damages: Sequence[tuple[PageDamage, random.Ra
 
 
 def dice_of(seed: int, *parts: object) -> random.Random:
-    """Dice that fall the same for the same parts, in every process."""
+    """The same dice for the same parts, in every process."""
     return random.Random(":".join(map(str, (seed, *parts))))  # noqa: S311
 
 
@@ -236,7 +236,7 @@ class _Scene(NamedTuple):
         ]
 
     def moved(self, row: PageRow, by_ms: int) -> PageRow:
-        """The row with its times moved by ``by_ms``."""
+        """The row moved by ``by_ms``."""
         cells = self.page.wire.moved(row.cells, by_ms)
         return replace(row, cells=cells, open_ms=self.page.wire.open_ms(cells))
 

@@ -1,7 +1,7 @@
 """Polygon's aggregates and ticker details, after https://polygon.io/docs/rest/stocks/aggregates/custom-bars.
 
-A page holds what at most ``limit`` base aggregates (minutes that traded) make, cut at whole bars; ``next_url`` leads
-on. An unknown ticker has no results, like a quiet one. (Where a page is cut exactly is not documented.)
+A page holds what at most ``limit`` base aggregates (minutes that traded) make, cut at whole bars; ``next_url``
+continues. An unknown ticker has no results, like a quiet one. (Where a page is cut exactly is not documented.)
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def _bar_in(path: str) -> Timeframe:
 
 
 class PolygonProtocol(PlainRequests):
-    """See :class:`backfill.paper.protocol.ExchangeProtocol`. ``delayed``: as plans without real-time data answer."""
+    """``delayed``: as plans without real-time data answer."""
 
     house_rules = HouseRules((RequestWindow(5, span_ms=60_000),))
     read_headers = ("authorization",)

@@ -21,7 +21,7 @@ Query = Mapping[str, str]
 
 
 class Answer(NamedTuple):
-    """``symbol``, for the counters, is our name of the requested instrument, if any."""
+    """``symbol``, for the counters, is our name of the instrument, if any."""
 
     status: int
     body: bytes
@@ -37,10 +37,10 @@ Cells = Any  # one row of an answer: a list, or an object by name
 class CandleWire:
     """Where an exchange's answers carry candles, so that page faults work in every format.
 
-    ``paths`` serve candles of the query's ``timeframe``; one that ends in a slash begins others, ``timeframe_in`` reads
-    those. ``rows_in`` returns the row list of a decoded body, not a copy unless ``put_rows`` writes such a list into
-    the body. ``times`` are the time columns in ``unit_ms``, the open time first; ``numbers`` those of open, high, low,
-    close and a volume. ``has_cursor``: whether a query can ask for an older page.
+    ``paths`` serve candles of the query's ``timeframe``; one that ends in a slash begins others, read by
+    ``timeframe_in``. ``rows_in`` returns the row list of a decoded body, not a copy unless ``put_rows`` writes such a
+    list into the body. ``times`` are the time columns in ``unit_ms``, the open time first; ``numbers`` those of open,
+    high, low, close and a volume. ``has_cursor``: whether a query can ask for an older page.
     """
 
     paths: tuple[str, ...]
@@ -92,7 +92,7 @@ class ExchangeProtocol(Protocol):
         """Answer a request; bad ones get the exchange's own errors."""
 
     def refusal(self, refused: PaperRefusal, now_ms: int) -> Answer:
-        """The exchange's answer to an address that asked too often."""
+        """The answer to an address that asked too often."""
 
     def weight(self, path: str, query: Query) -> int:
         """How much a request counts against the limits."""
@@ -109,7 +109,7 @@ class PlainRequests:
         return 1
 
     def usage_headers(self, path: str, used: int) -> Mapping[str, str]:
-        """None: the exchange does not report usage."""
+        """Usage is not reported."""
         return {}
 
 

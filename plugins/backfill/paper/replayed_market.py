@@ -1,10 +1,10 @@
-"""A market read from files of real candles (see candle_files.py), moved in time so that it ends now.
+"""A market read from files of real candles (see candle_files.py), moved in time to end now.
 
 - One file serves each series: perpetual before spot, then the latest last bar, more bars, the first name. ``series``
   holds the choice.
 - Files of one instrument that end within one bar of the coarsest are moved together by whole coarsest bars, so that
-  their timeframes still agree; they may end up to one such bar before now. Others are moved alone. Every move is a
-  whole number of the file's own bars.
+  their timeframes still agree; they may end up to one such bar before now. Others are moved alone, by whole bars of
+  their own.
 - Nothing is filled or aggregated: a series without a file has no candles. Quote volume is NaN.
 """
 
@@ -35,7 +35,7 @@ class ReplayedSeries:
         return int(self.candles["open_ms"][-1]) + self.file.timeframe.step_ms
 
     def moved(self, shift_ms: int) -> ReplayedSeries:
-        """The series with its open times moved by ``shift_ms`` more."""
+        """The series moved by ``shift_ms`` more."""
         candles = self.candles.copy()
         candles["open_ms"] += shift_ms
         candles.setflags(write=False)  # slices of it are handed out

@@ -1,4 +1,4 @@
-"""A paper exchange over HTTP, on 127.0.0.1 only. control.py adds paths for the test or the demo."""
+"""A paper exchange over HTTP, on 127.0.0.1 only."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class Counts:
     by_fault: Counter[str] = field(default_factory=Counter)
 
     def as_dict(self) -> dict[str, object]:
-        """The counts by name, ready for JSON."""
+        """The counts by name."""
         return dict(vars(self))
 
 
@@ -64,7 +64,7 @@ class PaperExchange:
 
     ``clock`` gives epoch ms for running bars, limits and the Date header. ``limits`` replace the protocol's own.
     ``latency_ms`` is waited before each answer. ``faults`` switches faults on: see :class:`Switchboard`. Port 0 takes a
-    free one. The thread shares the caller's interpreter: for measurements, run ``python -m backfill.paper``.
+    free one. The thread shares the interpreter: for measurements, run ``python -m backfill.paper``.
     """
 
     def __init__(
@@ -168,8 +168,8 @@ class PaperExchange:
         return Starlette(routes=[*control_routes(self), Mount("/", self._exchange)])
 
     def server(self) -> tuple[uvicorn.Server, socket.socket]:
-        """A server for :attr:`app` and its listening socket, whose port is known."""
-        # With IPPROTO_TCP asyncio sets TCP_NODELAY; else short answers wait 40 ms for the client's ACK.
+        """A server for :attr:`app` and its listening socket, with a known port."""
+        # IPPROTO_TCP makes asyncio set TCP_NODELAY; else short answers wait 40 ms for the client's ACK.
         listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -232,7 +232,7 @@ def serve_together(servers: Sequence[tuple[uvicorn.Server, socket.socket]]) -> N
 
 
 def _dated(app: ASGIApp, clock: Clock) -> ASGIApp:
-    """``app`` with the clock's time as the Date header."""
+    """``app`` with our clock's Date header."""
 
     async def dated(scope: Scope, receive: Receive, send: Send) -> None:
         async def send_dated(message: Message) -> None:

@@ -28,8 +28,8 @@ class Switched:
     """One fault that is on. Fields that are None do not narrow it. Symbols are our names.
 
     A request fault skips ``after`` requests about ``symbol`` on paths that begin with ``path``, then affects each with
-    ``probability``, by dice of ``seed``. When ``requests_left`` is used up, the fault ``then`` is switched on for the
-    same symbol and path.
+    ``probability``, by dice of ``seed``. When ``requests_left`` is used up, the fault ``then`` follows for the same
+    symbol and path.
 
     A page fault also needs a sound answer with candles of ``timeframe`` that spans ``contains_ms`` and holds one of
     ``opens_ms``; ``damage`` says what it does.
@@ -73,7 +73,7 @@ class Switched:
         )
 
     def dice(self, question: str) -> random.Random:
-        """Dice for a question, new each time, independent of other questions."""
+        """New dice for a question, independent of other questions."""
         self.met[question] += 1
         return dice_of(self.seed, self.name, question, self.met[question])
 

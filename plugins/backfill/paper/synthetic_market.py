@@ -1,11 +1,11 @@
 """A market computed from a seed: any minute of any year, without the minutes before it.
 
-A coin's day is a block of 1440 minutes: a random walk from its level at one midnight to its level at the next, so each
-minute opens at the previous close. Levels are random at knots 1, 4, 16, 64 and 256 days apart, interpolated linearly
-and summed.
+A coin's day is 1440 minutes: a random walk from its level at one midnight to its level at the next, so each minute
+opens at the previous close. Levels are random at knots 1, 4, 16, 64 and 256 days apart, interpolated linearly and
+summed.
 
-All is kept in whole numbers (ticks, lots, 1/10,000 of the quote currency), so a higher bar is the *exact* aggregate of
-its minutes. The candles have no jumps, trends or news.
+All is in whole numbers (ticks, lots, 1/10,000 of the quote currency), so a higher bar is the *exact* aggregate of its
+minutes. The candles have no jumps, trends or news.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ class SyntheticMarket(PaperMarket):
         self._knot = lru_cache(maxsize=8 * cached_days)(self._make_knot)
 
     def describe(self) -> dict[str, object]:
-        """The seed and the symbols, ready for JSON."""
+        """The seed and the symbols."""
         return {"kind": "synthetic", "seed": self.seed, "symbols": list(self._coins)}
 
     def candles(self, symbol: str, timeframe: str, start_ms: int, end_ms: int, now_ms: int | None = None) -> Candles:
@@ -142,7 +142,6 @@ class SyntheticMarket(PaperMarket):
 
 
 def _aggregate(minutes: Rows, bar: Timeframe) -> Rows:
-    """Bars of ``bar`` from whole groups of minutes."""
     size = bar.step_ms // MINUTE_MS
     if size == 1:
         return minutes

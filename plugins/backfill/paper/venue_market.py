@@ -1,8 +1,8 @@
 """One venue's view of a market: its own names, slightly other prices, its own volumes.
 
-Differences are a function of venue, instrument and minute: any minute can be computed alone, and instances agree in
-every digit. Prices stay on the tick, each minute opens at the previous close and is flat without trades, a higher bar
-is the exact aggregate of its minutes.
+Differences depend on venue, instrument and minute only: any minute can be computed alone, and instances agree in every
+digit. Prices stay on the tick, each minute opens at the previous close and is flat without trades, a higher bar is the
+exact aggregate of its minutes.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class PaperListing:
 
     One unit of ``instrument`` is ``units`` units of the market's ``of``: 1000 for 1000PEPE against PEPE. Prices are
     ``units`` times higher, volumes in coins as much smaller, quote volumes equal. ``basis_bp`` is added to all prices.
-    The venue has about ``volume_share`` of the market's volume; None: exactly the market's.
+    ``volume_share``: about that of the market's volume; None: exactly all of it.
     """
 
     instrument: PaperInstrument
@@ -46,7 +46,7 @@ class VenueMarket(PaperMarket):
     """``listings`` of ``market``; ``difference_bp`` is the median price difference.
 
     The 99th percentile is 6.6 times the median. A listing without difference, basis and own volume is scaled bar by
-    bar, so the market needs no minutes; other bars are aggregates of the venue's minutes.
+    bar; other bars are aggregates of the venue's minutes.
     """
 
     def __init__(
@@ -61,7 +61,7 @@ class VenueMarket(PaperMarket):
         self._listings = {listing.instrument.symbol: listing for listing in listings}
 
     def describe(self) -> dict[str, object]:
-        """The venue's listings and the market behind, ready for JSON."""
+        """The venue's listings and the market behind."""
         listed = {symbol: {"of": listing.of, "units": str(listing.units)} for symbol, listing in self._listings.items()}
         return {"kind": "venue", "venue": self.venue, "listings": listed, "of": self.market.describe()}
 

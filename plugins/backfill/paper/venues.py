@@ -1,8 +1,8 @@
 """What each paper venue makes of a market: names, contract sizes, kinds of instrument.
 
 Multiplied coins are listed where known (freqtrade's leverage tiers, passivbot's tests, Blofin's instruments of
-2025-12-14). OKX's contract sizes are its own for the largest coins, the market's for others. Spot pairs are quoted by
-the single coin everywhere.
+2025-12-14). OKX's contract sizes are its own for the largest coins, else the market's. Spot pairs are quoted by the
+single coin.
 """
 
 from __future__ import annotations
@@ -62,10 +62,10 @@ MULTIPLIED = {coin for coin, _ in QUOTED_COINS.values()}
 class PaperVenue:
     """What one venue lists.
 
-    ``names`` are its names of the multiplied coins it has; None: no perpetuals at all. ``contract_values`` are linear
-    contract sizes other than the market's ("*": of all others), ``inverse_values`` those of BTC-USD and ETH-USD.
-    ``spot_pairs`` are quote currencies by coin ("*": of all others). ``volume_share`` is of the market's volume. Venues
-    of one ``house`` agree in every candle.
+    ``names`` are its names of multiplied coins; None: no perpetuals at all. ``contract_values`` are linear contract
+    sizes other than the market's ("*": of all others), ``inverse_values`` those of BTC-USD and ETH-USD. ``spot_pairs``
+    are quote currencies by coin ("*": of all others). ``volume_share`` is of the market's volume. Venues of one
+    ``house`` agree in every candle.
     """
 
     house: str
@@ -157,8 +157,8 @@ def paper_exchange(
 ) -> PaperExchange:
     """The venue ``name`` over ``market``; ``running`` goes to :class:`PaperExchange`.
 
-    Blofin shows the market itself, other exchanges :func:`venue_market`; sources of stocks and currencies show a few of
-    those beside it.
+    Blofin shows the market itself, other exchanges :func:`venue_market`; sources of stocks and currencies also show a
+    few of those.
     """
     if name == "blofin":
         return PaperExchange(market, BlofinProtocol(), **running)

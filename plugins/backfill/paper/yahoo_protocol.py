@@ -56,8 +56,6 @@ def _error(status: int, code: str, description: str) -> Answer:
 
 
 class YahooProtocol(PlainRequests):
-    """See :class:`backfill.paper.protocol.ExchangeProtocol`."""
-
     house_rules = HouseRules((RequestWindow(1000, span_ms=HOUR_MS),))
     read_headers = ("user-agent",)
     wire = CandleWire(

@@ -1,4 +1,4 @@
-"""A sensor for symbols with something left to fetch."""
+"""A sensor for symbols with gaps."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ class GapDetectSensor(BaseSensorOperator):
     :param sources: only gaps to ask these for (list or comma list).
     :param recheck: count bars confirmed absent too.
     :param plan_only: log the plan, ask no source and return an empty list.
-    :param symbols_per_task: symbols in an item; None: as the universe says, which is by default one while they are few
-        or their work is large, else even batches.
+    :param symbols_per_task: symbols in an item; None: as the universe says, by default one while they are few or have
+        much work, else even batches.
     :param most_items: the most items to return: Airflow maps at most 1024 (``core.max_map_length``).
     """
 

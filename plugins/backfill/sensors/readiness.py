@@ -20,7 +20,7 @@ MOST_TOLD = 20
 class ReadinessSensor(BaseSensorOperator):
     """Waits until the last closed bars of all chosen series have no gaps; returns their symbols.
 
-    It reads only the ledger. Between checks it holds no worker. ``timeout`` fails it, or skips it with ``soft_fail``.
+    It reads only the ledger and holds no worker between checks. ``timeout`` fails it, or skips it with ``soft_fail``.
     An unknown name is an error at once.
 
     :param symbols: list or comma list; None: all wanted.

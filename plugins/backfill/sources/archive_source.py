@@ -20,16 +20,16 @@ from backfill.errors import BadPayload, CandleFileRefused, ExchangeError, FileNo
 from backfill.exchanges.archive_client import ArchiveClient
 from backfill.sources.candle_source import CandlePage, refuse_times, sift_page
 
-# Pages that proofs and neighbours ask for again.
+# Pages that proofs and neighbours request again.
 REMEMBERED = 8
-# So many months without a file, newest first, are before the listing.
+# This many months without a file are before the listing.
 MONTHS_BEFORE_THE_FIRST = 2
 
 log = logging.getLogger(__name__)
 
 
 class ArchiveSource:
-    """The files of ``listing``'s market. A missing file or a wrong checksum costs only its own bars."""
+    """The files of ``listing``'s market. A missing or wrong file costs only its own bars."""
 
     name = ARCHIVE
     counts_forward = True
@@ -46,7 +46,6 @@ class ArchiveSource:
 
     @property
     def requests_made(self) -> int:
-        """Number of requests of the client so far."""
         return self._client.requests_made
 
     def close(self) -> None:
@@ -54,13 +53,13 @@ class ArchiveSource:
         self._client.close()
 
     def serves_from_ms(self) -> int | None:
-        """None: to the listing, as far as anyone knows."""
+        """None: back to the listing."""
         return None
 
     def plan(self, gaps: Sequence[Interval]) -> list[PlannedPage]:
         """A page for each file that covers ``gaps``; what is not out yet is left to the next source.
 
-        Whether a month is there is asked by its checksum, which it needs anyway; else its days are taken.
+        Whether a month is out shows by its checksum, which is needed anyway; else its days are taken.
         """
         files: list[ArchiveFile] = []
         gone = 0
@@ -91,7 +90,7 @@ class ArchiveSource:
         return True
 
     def ask(self, symbol: str, timeframe: Timeframe, after_ms: int) -> CandlePage:
-        """The file that was planned for the cursor, else the one with the bar before it."""
+        """The file planned for the cursor, else the one with the bar before it."""
         file = self._planned.get(after_ms) if timeframe == self._timeframe else None
         file = file or self._file_before(timeframe, after_ms)
         if not is_out(file, round(time.time() * 1000)):

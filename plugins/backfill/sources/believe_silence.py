@@ -13,7 +13,6 @@ from backfill.storage.series import SeriesWindow
 
 
 def believe_silence(store: CandleStore, window: SeriesWindow, source_id: int) -> None:
-    """Grade the bars that ``source_id`` lacks."""
     silences = store.silences
     silence = silences.of(window, source_id)
     if not silence.confirmed and not silence.elsewhere:

@@ -15,7 +15,7 @@ from backfill.sources.candle_source import CandlePage, is_over, sift_page
 
 
 class BlofinSource:
-    """Requests prices of ``kind`` of the instrument of ``listing``; None: the one given to ``ask``."""
+    """Requests prices of ``kind`` of ``listing`` (None: of the symbol given to ``ask``)."""
 
     name = SOURCE
     counts_forward = False
@@ -36,7 +36,6 @@ class BlofinSource:
 
     @property
     def requests_made(self) -> int:
-        """Number of requests of the client so far."""
         return self._client.requests_made
 
     def serves_from_ms(self) -> int | None:
@@ -44,10 +43,9 @@ class BlofinSource:
         return None  # serves all since the listing (logs of djorgens2/blofin-data)
 
     def close(self) -> None:
-        """Do nothing: the runtime closes the session."""
+        """The runtime closes the session."""
 
     def ask(self, symbol: str, timeframe: Timeframe, after_ms: int) -> CandlePage:
-        """The newest page of bars that open before ``after_ms``."""
         listing = self._listing or Listing(symbol, "perpetual", 1.0, 1.0)
         answer = self._client.candles(
             listing.venue_symbol, BARS[timeframe.name], after_ms, self.rows_per_page, self._kind
@@ -59,7 +57,7 @@ class BlofinSource:
         sound, broken, is_clean = sift_page(frame, timeframe, after_ms, now_ms, has_volume=has_volume)
         open_ms = sound["open_ms"]
         over = is_over(sound, timeframe, answer.server_ms, self._settle_ms)
-        # A page with only newer bars is readable, but does not lead back.
+        # A page with only newer bars is readable but does not lead back.
         believed = open_ms.tolist() or sorted(
             row.open_ms for row in broken if row.rule == open_time_was_not_asked_for.__name__ and row.open_ms
         )

@@ -44,7 +44,7 @@ TIME_RULES = frozenset(
     )
 )
 OUT_OF_ORDER = "open_time_is_out_of_order"
-# Rows of these rules name no bar that was asked for.
+# These rows name no bar that was asked for.
 RULES_WITHOUT_A_BAR = frozenset({OUT_OF_ORDER, *TIME_RULES} - {open_time_is_told_twice.__name__})
 
 
@@ -53,10 +53,9 @@ class CandlePage:
     """The answer to a request for bars that open before ``after_ms``.
 
     ``candles``: checked closed rows, oldest first (``open_ms`` int64, prices, volumes). ``running_ms``: open times of
-    running bars. ``broken``: rejected rows, raw in ``rows``. ``oldest_ms``: where the next page starts.
-    ``newest_ms``: newest credible row. In ``covers`` a bar without a row does not exist at the source; None: no row
-    is credible or, without ``rows``, nothing older exists. ``is_clean``: no time is known to be wrong; otherwise
-    missing bars prove nothing.
+    running bars. ``broken``: rejected rows, raw in ``rows``. ``oldest_ms``: where the next page starts. ``newest_ms``:
+    newest credible row. In ``covers`` a bar without a row does not exist at the source; None: no row is credible or,
+    without ``rows``, nothing older exists. ``is_clean``: no time is known to be wrong; else missing bars prove nothing.
     """
 
     after_ms: int
@@ -73,7 +72,7 @@ class CandlePage:
 
     @cached_property
     def sound(self) -> pd.DataFrame:
-        """``candles`` as a pandas frame, for those who compare."""
+        """``candles`` as a pandas frame."""
         return self.candles.to_pandas()
 
     @property
@@ -83,26 +82,22 @@ class CandlePage:
 
     @property
     def is_the_end(self) -> bool:
-        """Whether the source has nothing older than the cursor."""
+        """Whether nothing is older than the cursor."""
         return self.covers is None and not self.rows
 
 
 class CandleSource(Protocol):
-    """A source of candles. ``ask`` is called from several threads."""
+    """``ask`` is called from several threads."""
 
     @property
-    def name(self) -> str:
-        """The source's name in the table of venues."""
-        ...
+    def name(self) -> str: ...
 
     @property
-    def rows_per_page(self) -> int:
-        """The most rows in one answer."""
-        ...
+    def rows_per_page(self) -> int: ...
 
     @property
     def requests_made(self) -> int:
-        """Number of requests so far, retries included."""
+        """Requests so far, retries included."""
         ...
 
     @property
@@ -125,7 +120,7 @@ class CandleSource(Protocol):
 
 @runtime_checkable
 class PlansItsPages(Protocol):
-    """A source whose pages are not cut from the grid at any place: files."""
+    """A source whose pages are files, not cut anywhere from the grid."""
 
     def plan(self, gaps: Sequence[Interval]) -> list[PlannedPage]:
         """The fewest requests for ``gaps``, newest first; it may leave some to the next source."""
@@ -136,9 +131,7 @@ class MarketClient(Protocol):
     """A client that lists a source's markets."""
 
     @property
-    def requests_made(self) -> int:
-        """Number of requests so far."""
-        ...
+    def requests_made(self) -> int: ...
 
     @property
     def server_ms(self) -> int | None:
@@ -171,7 +164,7 @@ def silent_in(page: CandlePage, span: Interval, timeframe: Timeframe) -> list[In
 
 
 def refused_in(page: CandlePage, span: Interval, timeframe: Timeframe) -> list[Interval]:
-    """The bars of ``span`` whose only rows on the page broke a rule; none where a row may belong to another bar."""
+    """The bars of ``span`` whose only rows on the page broke a rule; none if a row may belong to another bar."""
     if page.covers is None:
         return []
     known = set(page.candles["open_ms"].tolist())
@@ -181,7 +174,7 @@ def refused_in(page: CandlePage, span: Interval, timeframe: Timeframe) -> list[I
         only_doubled = all(row.rule not in RULES_WITHOUT_A_BAR and row.open_ms is not None for row in page.broken)
         given = union([*bar_intervals(page.candles["open_ms"], timeframe.step_ms), *refused])
         if not only_doubled or difference([page.covers], given):
-            return []  # a row that was moved onto another's bar has left a hole
+            return []  # a row moved onto another's bar has left a hole
     return intersection(refused, [span])
 
 

@@ -19,7 +19,7 @@ from backfill.sources.candle_source import CandlePage, is_over, refuse_times, si
 class CcxtSource:
     """Requests the market of ``listing``; ``timeframe`` fixes the page size.
 
-    ``stands_in``: it substitutes another source, so a flat spot bar is no evidence about a perpetual.
+    ``stands_in``: replaces another source, so a flat spot bar is no evidence about a perpetual.
     """
 
     def __init__(
@@ -42,12 +42,10 @@ class CcxtSource:
 
     @property
     def is_spot(self) -> bool:
-        """Whether its market is spot."""
         return self._listing.instrument_class == "spot_proxy"
 
     @property
     def requests_made(self) -> int:
-        """Number of requests of the client so far."""
         return self._client.requests_made
 
     def close(self) -> None:
@@ -55,11 +53,9 @@ class CcxtSource:
         self._client.close()
 
     def serves_from_ms(self) -> int | None:
-        """The oldest open time that the venue serves now; None: unknown."""
         return self._client.venue.oldest_open_ms(self._timeframe.step_ms, round(time.time() * 1000))
 
     def ask(self, symbol: str, timeframe: Timeframe, after_ms: int) -> CandlePage:
-        """The page of bars just before ``after_ms``."""
         since_ms = after_ms - self.rows_per_page * timeframe.step_ms
         answer = self._client.candles(self._listing.venue_symbol, timeframe.name, since_ms, self.rows_per_page)
         has_volume = self._client.venue.kind == TRADE
@@ -91,7 +87,6 @@ class CcxtSource:
 
     @property
     def counts_forward(self) -> bool:
-        """Whether an answer is for the window requested."""
         return self._client.venue.bounded
 
     def _strangers(self, sound: CandleFrame, since_ms: int) -> list[int]:
@@ -105,8 +100,8 @@ class CcxtSource:
     def _before_ms(self, after_ms: int) -> float:
         """Upper bound of the open times allowed in an answer.
 
-        With an exclusive ``since`` ccxt 4.5.90 sends the cursor itself as the end (bitget: endTime,
-        kucoinfutures: to). No source says whether a bar that opens there belongs to the page.
+        With an exclusive ``since`` ccxt 4.5.90 sends the cursor itself as the end (bitget: endTime, kucoinfutures: to).
+        It is unknown whether a bar that opens there belongs to the page.
         """
         venue = self._client.venue
         if not venue.bounded:

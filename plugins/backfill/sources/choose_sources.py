@@ -26,8 +26,7 @@ def sources_of(
 ) -> Generator[CandleSource | ExchangeError, None, None]:
     """The sources of ``window``, or of ``only``, in order; an error for one that cannot be asked.
 
-    Each is prepared only when needed. A caller that stops early must close the generator, which releases the
-    current source.
+    Each is prepared when needed. A caller that stops early must close the generator, to release the current source.
     """
     health = store.health(run)
     allowed = store.source_names(window.source_ids)
@@ -57,7 +56,6 @@ def _with_a_listing(
     allowed: Sequence[str],
     health: SourceHealth,
 ) -> Iterator[CandleSource | ExchangeError]:
-    """The source with its listing, or why it has none."""
     others = [venue(other) for other in allowed[1:] if other != name]
     try:
         found = ListingProver(runtime, store, window, health).proved(venue(name), others)

@@ -31,23 +31,22 @@ from backfill.storage.silences import Silence
 
 log = logging.getLogger(__name__)
 
-# A closed bar may be corrected by late fills, and is final this long after its end.
+# Late fills may correct a closed bar until this long after its end.
 SETTLED_AFTER_MS = 2 * HOUR_MS
 
 LOOK_EVERY_S = 0.2
 
 WRONG_TIMES = "WrongTimes"
-# Bars that the source will not serve any more by then come first.
+# Bars that the source stops serving within this time come first.
 LEAVING_MS = 2 * DAY_MS
 
-# Errors that do not end the fetch.
 PAGE_ERRORS = (BadPayload, PaginationStalled)
 
 
 class SourceFetch:
     """One source's part in one attempt on one series.
 
-    ``before``: the attempt's requests to other sources, included in its log row.
+    ``before``: the attempt's requests to other sources, for its log row.
     """
 
     def __init__(
@@ -82,12 +81,11 @@ class SourceFetch:
 
     @property
     def requests(self) -> int:
-        """Number of requests that this fetch has made."""
         return self._source.requests_made - self._source_requests_before
 
     @property
     def asked_so_far(self) -> Requests:
-        """Requests of the whole attempt, this source included."""
+        """Requests of the whole attempt."""
         return Requests(self._before.planned + self.requests_planned, self._before.made + self.requests)
 
     @property
@@ -142,7 +140,7 @@ class SourceFetch:
             believe_silence(self._store, self._window, self.source_id)
 
     def prove_silence(self, max_requests: int | None) -> None:
-        """Check missing bars with other timeframes of the source, within the budget."""
+        """Check missing bars with the source's other timeframes, within the budget."""
         left = MAX_PAGES if max_requests is None else max_requests - self.requests_planned
         proof = SilenceProof(self._store, self._source, self._window, left, self._earlier)
         proof.run()
@@ -193,7 +191,7 @@ class SourceFetch:
         return deque(pages)
 
     def _received(self, answer: PlannedAnswer) -> ExchangeError | PaginationStalled | None:
-        """Store an answer, or keep it until a series that was split is here as a whole; its error, if any."""
+        """Store an answer, or keep it until a split series is complete; return its error, if any."""
         error = answer.error
         try:
             if self._watch.shows_a_split(answer.pages):
@@ -235,20 +233,19 @@ class SourceFetch:
             self._writes_at_once = False
 
     def _in_order(self, pages: list[PlannedPage]) -> list[PlannedPage]:
-        """Pages that will soon have left the source's reach, the oldest first; then the newest."""
+        """Pages that leave the source's reach soon, oldest first; then the others, newest first."""
         from_ms = self._source.serves_from_ms()
         leaving = [page for page in reversed(pages) if from_ms is not None and page.reach_ms < from_ms + LEAVING_MS]
         return [*leaving, *(page for page in pages if page not in leaving)]
 
     def _servable(self, askable: Sequence[Interval]) -> list[Interval]:
-        """Without bars older than the source serves, which are not absent."""
+        """Bars too old for the source are not absent."""
         from_ms = self._source.serves_from_ms()
         if from_ms is None:
             return list(askable)
         return intersection(askable, [Interval(from_ms, max(from_ms, self._window.end_ms))])
 
     def _take(self, answer: PlannedAnswer, page: CandlePage) -> None:
-        """Store a page's part of its planned span."""
         span = intersection([self._span], [answer.span])[0]
         if page.is_the_end:
             if answer.is_clean:
@@ -257,8 +254,8 @@ class SourceFetch:
         if page.covers is None or page.newest_ms is None:
             self._write(page, page.candles, [], [])
             raise BadPayload(self._source.name, f"no row before {utc(page.after_ms):%Y-%m-%dT%H:%MZ} can be believed")
-        # Other rows have pages of their own: older ones reached past silent bars, newer ones come from sources that
-        # always give their newest.
+        # Other rows have pages of their own: older ones were reached past silent bars, newer ones come from sources
+        # that always give their newest.
         open_ms = page.candles["open_ms"]
         is_inside = (open_ms >= span.start) & (open_ms < span.end)
         if answer.contested:
@@ -277,8 +274,7 @@ class SourceFetch:
     def _settle_exhausted(self) -> None:
         """Accept "there is nothing older" only if nothing known contradicts it.
 
-        Done last, with all pages stored. One contradiction discredits all: an outage may look like an empty
-        exchange.
+        After all pages are stored. One contradiction discredits all: an outage may look like an empty exchange.
         """
         for _, page in self._exhausted:
             if self._is_contradicted(page):
@@ -305,7 +301,7 @@ class SourceFetch:
         return self._window.state == "live" and long_listed and page.after_ms > day_ago_ms
 
     def _settled(self, page: CandlePage, bars: Sequence[Interval]) -> list[Interval]:
-        """Those of ``bars`` that the primary source gave late enough to be final."""
+        """Those of ``bars`` that the primary source gave after they became final."""
         if self.source_id != self._window.source_ids[0]:
             return []
         settled_ms = self._timeframe.floor(page.now_ms - SETTLED_AFTER_MS)
@@ -341,7 +337,6 @@ class SourceFetch:
         log.info("%s", self._in_words(page, stored))
 
     def _in_words(self, page: CandlePage, stored: StoredPage) -> str:
-        """What a page brought, as a sentence."""
         counts = {
             "inserted": stored.inserted,
             "revised": stored.revised,
@@ -356,7 +351,7 @@ class SourceFetch:
 
 
 def _answer_in_hand(asked: Future[PlannedAnswer], stop: StopRequest) -> PlannedAnswer | None:
-    """The answer; None if the run was stopped before it came."""
+    """None if the run was stopped before the answer came."""
     while True:
         try:
             return asked.result(timeout=LOOK_EVERY_S)

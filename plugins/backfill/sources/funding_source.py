@@ -10,12 +10,12 @@ from typing import Any, NamedTuple
 from backfill.domain.funding import FundingEvent
 from backfill.errors import BadPayload, PaginationStalled
 
-# Raw payments up to a moment: (ms, rate) as they came, and the venue's clock, None: unknown.
+# Raw payments up to a moment as (ms, rate), and the venue's clock (None: unknown).
 AskForFunding = Callable[[int], tuple[Sequence[tuple[Any, Any]], int | None]]
 
 
 class FundingPage(NamedTuple):
-    """Payments from ``from_ms`` (None: the first) to ``before_ms``, oldest first; none: there are none.
+    """Payments from ``from_ms`` (None: the first) to ``before_ms``, oldest first.
 
     ``now_ms``: the venue's clock, or ours.
     """
@@ -27,7 +27,7 @@ class FundingPage(NamedTuple):
 
 
 class FundingSource:
-    """Checks each answer: times before the cursor, each once, and numbers. ``span_ms``: how long a page is at most."""
+    """Checks each answer: times before the cursor, none twice, and numbers. ``span_ms``: the longest page."""
 
     def __init__(self, name: str, ask: AskForFunding, span_ms: int | None = None) -> None:
         self.name = name

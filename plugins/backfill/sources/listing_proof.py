@@ -1,7 +1,7 @@
 """Prove which market of a source is the instrument, before its first candle is stored.
 
-The primary source defines the series, so identity suffices. Closes of other sources are compared with its candles or,
-until it has some, with another source's; that proof is repeated later (docs/decisions/0013-proof-of-a-listing.md).
+For the primary source, which defines the series, identity suffices. Closes of other sources are compared with its
+candles or, until it has some, with another source's, and again later (docs/decisions/0013-proof-of-a-listing.md).
 """
 
 from __future__ import annotations
@@ -67,8 +67,6 @@ class Candidate:
 
 
 class ListingProver:
-    """Finds, proves and remembers listings of a series."""
-
     def __init__(self, runtime: Runtime, store: CandleStore, window: SeriesWindow, health: SourceHealth) -> None:
         self._runtime = runtime
         self._store = store
@@ -79,8 +77,8 @@ class ListingProver:
     def proved(self, venue: Venue, others: Sequence[Venue] = ()) -> ProvedListing | Refusal:
         """The source's usable listing, or why there is none.
 
-        ``others`` may be compared while the primary has no candles. Raises an :class:`ExchangeError` of this
-        source; another's only costs its vote.
+        ``others`` may be compared while the primary has no candles; their errors only cost their vote. Raises an
+        :class:`ExchangeError` of this source.
         """
         is_primary = self._source_id(venue) == self._window.source_ids[0]
         by_identity = is_primary or self._is_vouched_for(venue)
@@ -95,7 +93,7 @@ class ListingProver:
         return self._identified(venue) if by_identity else self._compared(venue, others)
 
     def _is_vouched_for(self, venue: Venue) -> bool:
-        """An exchange's archive and its API have the same bars: one being right, the other is."""
+        """An exchange's archive and API have the same bars: if one is right, so is the other."""
         twins = [venue.archive_of] if venue.archive_of else ARCHIVES_OF.get(venue.source, [])
         for twin in map(venue_named, twins):
             if self._source_id(twin) == self._window.source_ids[0]:
@@ -167,7 +165,7 @@ class ListingProver:
         return found, next(market for market in markets if market.venue_symbol == found.venue_symbol)
 
     def _candidate(self, venue: Venue) -> Candidate | Refusal:
-        """The source's market by identity, with one page of closes."""
+        """The market by identity, with a page of closes."""
         found = self._found(venue)
         if isinstance(found, Refusal):
             return found
@@ -179,7 +177,7 @@ class ListingProver:
         return Candidate(venue.source, listing, market, closes)
 
     def _page(self, venue: Venue, source: CandleSource) -> CandlePage:
-        """The bars to be compared; the request is recorded."""
+        """The bars to compare; records the request."""
         source_id, bars = self._source_id(venue), timeframe(self._window.timeframe)
         outcome, latency_ms = "candles", None
         try:

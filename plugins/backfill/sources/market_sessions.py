@@ -20,7 +20,7 @@ HOURS = ["open", "break_start", "break_end", "close"]
 
 
 class MarketSessions(NamedTuple):
-    """What a calendar says of ``known``, which may be less than was asked for."""
+    """What a calendar says of ``known``, which may be less than the span asked for."""
 
     sessions: list[MarketSession]
     known: Interval
@@ -32,14 +32,14 @@ def rules_of(calendar: str) -> str:
 
 
 def sessions_of(calendar: str, span: Interval) -> MarketSessions:
-    """The sessions in ``span``; raises :class:`ConfigurationError` for a name that no calendar has.
+    """The sessions in ``span``; raises :class:`ConfigurationError` for an unknown calendar.
 
     Loads pandas and ``exchange_calendars``, about a second.
     """
     if calendar == FOREX:
         return MarketSessions(list(forex_weeks(span)), span)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # what the library still asks of pandas is its own affair
+        warnings.simplefilter("ignore")  # warnings about the library's own use of pandas
         return _from_library(calendar, span)
 
 
@@ -64,7 +64,7 @@ def _from_library(calendar: str, span: Interval) -> MarketSessions:
 
 
 def _sessions_in(hours: pd.DataFrame) -> list[MarketSession]:
-    """The rows of a schedule; a lunch break makes two sessions of one date."""
+    """The rows of a schedule; a lunch break makes two of one date."""
     sessions = []
     for label, opens, pauses, resumes, closes in hours[HOURS].itertuples():
         date_ms = _ms(label)
@@ -83,5 +83,5 @@ def _midnight_ms(day: date) -> int:
 
 
 def _ms(moment: Any) -> int:
-    """Of a pandas time, in UTC with or without saying so."""
+    """Naive pandas times are UTC."""
     return int(moment.value) // 1_000_000

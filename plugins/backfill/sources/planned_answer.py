@@ -22,13 +22,13 @@ from backfill.sources.candle_source import CandlePage, silent_in
 
 log = logging.getLogger(__name__)
 
-# Extra requests per planned page. An answer that covers less of the page than its share is one: a limit of 100 rows
-# where 1440 are due is borne, a trickle of 5 is left to later runs.
+# Extra requests per planned page; an answer with less than LEAST_SHARE of the page counts as one. A limit of 100 rows
+# where 1440 are due is tolerated, a trickle of 5 is left to later runs.
 MAX_EXTRA, LEAST_SHARE = 2, 1 / 16
-# Fewest rows to measure a jump by, else a share of a page is one. Shorter ones than FEWEST_JUMP are not checked.
+# Fewest rows to measure a jump by, else a share of a page is one. Jumps shorter than FEWEST_JUMP are not checked.
 FEWEST_ROWS, JUMP_SHARE, FEWEST_JUMP = 100, 0.25, 4
 
-# Fewest rows that tell a page of a longer timeframe.
+# Fewest rows that show a page of a longer timeframe.
 FEWEST_APART = 12
 
 
@@ -49,10 +49,10 @@ class PlannedAnswer(NamedTuple):
 
 
 class PageWalk:
-    """How to request planned pages of a series; stateless, used by several threads.
+    """How to request planned pages of a series; stateless, thread-safe.
 
-    ``wanted``: spans to request. ``held``: given before. ``max_run``: longest usual silent run in bars; None:
-    unknown. ``closed``: bars outside the market's hours, silent anyway.
+    ``wanted``: spans to request. ``held``: given before. ``max_run``: longest usual silent run in bars (None: unknown).
+    ``closed``: bars outside the market's hours, always silent.
     """
 
     def __init__(
@@ -82,7 +82,6 @@ class PageWalk:
         self.counts_forward = counts_forward
 
     def answer(self, planned: PlannedPage) -> PlannedAnswer:
-        """Request one planned page, with repeats where needed."""
         return _Walk(self, planned).run()
 
 
@@ -100,7 +99,7 @@ class _Walk:
         self._is_clean = True
 
     def run(self) -> PlannedAnswer:
-        """Request pages until nothing is left open, or an error ends it."""
+        """Request pages until nothing is open, or an error ends it."""
         error: ExchangeError | PaginationStalled | None = None
         try:
             while not self._is_over() and (cursor := self._next_cursor()) is not None:
@@ -112,7 +111,6 @@ class _Walk:
         return PlannedAnswer(self._span, self._pages, self._given, is_clean, contested, self._refused, error)
 
     def _is_over(self) -> bool:
-        """Whether the source has nothing older, or no row is credible."""
         return bool(self._pages) and (self._pages[-1].covers is None or self._pages[-1].newest_ms is None)
 
     def _next_cursor(self) -> int | None:
@@ -153,7 +151,7 @@ class _Walk:
             raise PaginationStalled(self._way.source, cursor, page.oldest_ms)
 
     def _jump(self) -> Interval | None:
-        """A silent run to check: bars that the source gave before, or too long."""
+        """A silent run to check: too long, or bars given before."""
         step_ms = self._way.timeframe.step_ms
         silent = [run for page in self._pages for run in silent_in(page, self._span, self._way.timeframe)]
         runs = difference(silent, [*self._given, *self._probed, *self._way.closed])
@@ -169,7 +167,6 @@ class _Walk:
         return longest if (longest.end - longest.start) // step_ms > max(usual, FEWEST_JUMP) else None
 
     def _contested(self) -> frozenset[int]:
-        """Open times with different rows."""
         if len(self._pages) < 2:
             return frozenset()
         contested: set[int] = set()
@@ -179,7 +176,7 @@ class _Walk:
         return frozenset(contested)
 
     def _ask_whole(self, cursor: int) -> CandlePage:
-        """An answer; one with wrong times, or of another timeframe, is requested once more before any use."""
+        """An answer; one with wrong times or of another timeframe is requested once more."""
         first = self._way.ask(cursor)
         if first.is_clean and not may_be_longer_bars(first.candles["open_ms"], self._way.timeframe.step_ms):
             return first
@@ -192,21 +189,21 @@ class _Walk:
 
 
 def may_be_longer_bars(open_ms: NDArray[np.int64], step_ms: int) -> bool:
-    """Whether all rows are a multiple of three or more bars apart, as those of a longer timeframe are.
+    """Whether all rows are the same multiple of three or more bars apart, as of a longer timeframe.
 
-    By chance once in 100,000 pages. Their values agree with the source's longer bars, which would prove the bars
-    between them to be without trade.
+    By chance once in 100,000 pages. Such values agree with the source's longer bars, which would prove the bars between
+    them to be without trade.
     """
     return len(open_ms) >= FEWEST_APART and int(np.gcd.reduce(np.diff(open_ms))) >= 3 * step_ms
 
 
 def agreed(first: CandlePage, second: CandlePage) -> CandlePage:
-    """The second answer, with only the rows that are in both."""
+    """The rows that the second answer repeats."""
     ours, theirs = _common(second.candles, first.candles)
     return replace(second, candles=ours.rows(same_rows(ours, theirs)))
 
 
 def _common(one: CandleFrame, other: CandleFrame) -> tuple[CandleFrame, CandleFrame]:
-    """The rows of both frames whose bars are in either."""
+    """The rows of both whose bars are in either."""
     _, ours, theirs = np.intersect1d(one["open_ms"], other["open_ms"], assume_unique=True, return_indices=True)
     return one.rows(ours), other.rows(theirs)

@@ -1,6 +1,6 @@
 """Decide by other timeframes what the primary source of a series lacks.
 
-If the shorter bars add up to a longer one, the absent ones had no trade. Where the longer bar is absent too, a still
+If the shorter bars add up to a longer one, the absent ones had no trade. If the longer bar is absent too, a still
 longer one may decide.
 """
 
@@ -33,9 +33,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-# Pages of longer bars per run.
 MAX_PAGES = 4
-# Shorter bars in a longer one: in a sum of more, a small one that was lost hardly shows.
+# Shorter bars in a longer one: a small lost one hardly shows in a larger sum.
 MAX_BARS_IN_ONE = 300
 # Part of a page that the next run's page for new bars still contains.
 STAYS_IN_REACH = 0.75
@@ -46,7 +45,7 @@ CHUNK_BARS = 50_000
 class SilenceProof:
     """One run's proofs of what the primary source lacks.
 
-    ``earlier``: bars from before the window that a page contained; they help to add up the longer bar it starts in.
+    ``earlier``: bars of a page before the window, which help to add up its first longer bar.
     """
 
     def __init__(
@@ -72,7 +71,7 @@ class SilenceProof:
         self._lost: list[Interval] = []
 
     def run(self) -> None:
-        """Prove what it can; errors of the exchange only end it."""
+        """Prove what it can; an exchange's errors only end it."""
         if self._source_id != self._window.source_ids[0] or not self._doubtful():
             return
         self._ask_finer()
@@ -97,7 +96,7 @@ class SilenceProof:
             self._silences.record_proof(self._window, no_trade, lost)
 
     def _fills_silence(self) -> bool:
-        """Whether bars without trade exist at the source."""
+        """Whether the source has bars without trade."""
         known = venue(self._source.name).fills_no_trade or kind_of(self._window.symbol) != TRADE
         return known or self._silences.has_flat_bars(self._window, self._source_id)
 
@@ -106,14 +105,13 @@ class SilenceProof:
         return self._silences.lacking_timeframes(self._window, self._source_id)
 
     def _published(self) -> list[Timeframe]:
-        """The source's longer timeframes, nearest first."""
         return [one for one in coarser(self._window.timeframe) if venue(self._source.name).serves(one.name)]
 
     def _unstored(self) -> list[Timeframe]:
-        """Those of which no series is kept, so that a page must be requested.
+        """Timeframes without a series, whose pages must be requested.
 
-        None for a day if it has not even the nearest. Then a second answer, a full page in another run, is all the
-        evidence there is: each silent page is read twice.
+        None for a day if the source lacks even the nearest. Then each silent page is read twice, as only a full second
+        answer in another run is evidence.
         """
         unstored = [one for one in self._published() if one.name not in self._kept]
         if unstored and unstored[0].name in self._lacking:
@@ -128,7 +126,7 @@ class SilenceProof:
             self._record(longer, bars[bars["source_id"] == self._source_id], chunk)
 
     def _ask_longer(self) -> None:
-        """Ask for the bars that decide most, or the nearest if there are none; then for longer ones if that pays."""
+        """Request the bars that decide most, or the nearest if there are none; then longer ones if that pays."""
         asked_ms = 0
         while longer := self._most_telling(asked_ms):
             if self._prove_by_pages(longer, self._doubtful()):
@@ -141,9 +139,9 @@ class SilenceProof:
             return
 
     def _most_telling(self, beyond_ms: int) -> Timeframe | None:
-        """The timeframe, longer than ``beyond_ms``, that can decide most of what is doubtful with the fewest pages.
+        """The timeframe longer than ``beyond_ms`` that can decide most doubtful bars with the fewest pages.
 
-        A longer bar decides if something traded in it: where it is absent too, only one that is still longer can.
+        A longer bar decides if something traded in it: where it is absent too, only a still longer one can.
         """
         if self._pages_left() <= 0:
             return None
@@ -161,9 +159,9 @@ class SilenceProof:
         return min(narrow or options[:1])[-1] if options else None
 
     def _pages_again(self, silence: Silence) -> int | None:
-        """Pages in which the next run asks again for what is doubtful; None: a second answer would not be believed.
+        """Pages in which the next run asks again for doubtful bars, beyond those it needs for new bars.
 
-        Without those that it needs for new bars anyway.
+        None: a second answer would not be believed.
         """
         step_ms, rows = self._timeframe.step_ms, self._source.rows_per_page
         if total_ms(plausible(silence.doubtful, silence.held, silence.silent, step_ms)) < total_ms(silence.doubtful):
@@ -172,7 +170,7 @@ class SilenceProof:
         return len(plan_pages(difference(silence.doubtful, [asked_anyway]), step_ms, rows))
 
     def _narrow_down(self, longer: Timeframe) -> None:
-        """A bar that does not add up calls all silence in it lost. A page of nearer ones may show which part was."""
+        """A longer bar that does not add up calls all its silence lost: ask nearer ones which part was."""
         if not self._lost or self._pages_left() <= 0:
             return
         for nearer in self._published():
@@ -187,11 +185,10 @@ class SilenceProof:
         return self._max_pages - self.requests_planned
 
     def _prove_by_pages(self, longer: Timeframe, bars: Sequence[Interval]) -> bool:
-        """Whether the source has such bars at all."""
         return all(self._prove_page(longer, planned) for planned in self._pages(longer, bars)[: self._pages_left()])
 
     def _prove_page(self, longer: Timeframe, planned: PlannedPage) -> bool:
-        """Whether the source has longer bars at all; if not, do not ask again soon."""
+        """Whether the source has longer bars at all; if not, it is not asked again soon."""
         self.requests_planned += 1
         page = self._source.ask(self._window.symbol, longer, planned.after_ms)
         if not page.rows:
@@ -244,7 +241,7 @@ class SilenceProof:
         return pd.concat(frames).sort_values("open_ms") if frames else stored
 
     def _record_start(self, longer: Timeframe, page: CandlePage, planned: PlannedPage) -> None:
-        """If longer and shorter bars begin together, the history begins there."""
+        """Where shorter and longer bars begin together, history begins."""
         silence = self._silences.of(self._window, self._source_id)
         if not len(page.candles) or len(page.rows) >= self._source.rows_per_page or not silence.held:
             return
@@ -262,7 +259,6 @@ class SilenceProof:
         return intersection(union(buckets), [self._closed(longer)])
 
     def _closed(self, longer: Timeframe) -> Interval:
-        """The window in longer bars that are over."""
         over_ms = min(self._span.end, round(time.time() * 1000) - LATE_MS)
         first_ms = longer.floor(self._span.start)
         return Interval(first_ms, max(first_ms, longer.floor(over_ms)))

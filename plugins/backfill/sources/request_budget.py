@@ -1,4 +1,4 @@
-"""What one attempt on one series may spend, so that runs end in time and symbols share fairly."""
+"""What one attempt on one series may spend: runs end in time, symbols share fairly."""
 
 from __future__ import annotations
 
@@ -24,7 +24,6 @@ class RunBudget:
 
     @property
     def is_over(self) -> bool:
-        """Whether ``until`` has passed, or the run is to stop."""
         return self.stop.is_asked or (self.until is not None and time.time() >= self.until.timestamp())
 
 
@@ -41,7 +40,7 @@ def fair_budget(
     limits_per_period_s: tuple[tuple[int, int], ...],
     rows_per_page: int,
 ) -> RunBudget:
-    """One series' share of what ``primary`` can answer until then, if ``which`` needs more in all.
+    """One series' share of what ``primary`` can answer by ``until``, if ``which`` needs more in all.
 
     Symbols share equally, then the timeframes of a symbol. Shares are computed when taken, so unused ones are free.
     """

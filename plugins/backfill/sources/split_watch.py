@@ -1,4 +1,4 @@
-"""Notice that a source has rescaled a series after a split, so that the series is replaced as a whole."""
+"""Notice that a source has rescaled a series after a split, so that the whole series is replaced."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 class SplitWatch:
     """Compares one source's answers with the stored bars of a series.
 
-    ``found``: the split that they show. Only prices adjusted for splits change so, and only the primary source decides.
+    ``found``: the split. Only prices adjusted for splits change so; only the primary source decides.
     """
 
     def __init__(self, store: CandleStore, window: SeriesWindow, source: str, source_id: int, bars: Timeframe) -> None:
@@ -37,11 +37,11 @@ class SplitWatch:
 
     @property
     def kept(self) -> list[Interval]:
-        """All that is held of the series, whatever its window."""
+        """All that is held, whatever the window."""
         return self._kept
 
     def shows_a_split(self, pages: Sequence[CandlePage]) -> bool:
-        """Whether these pages or earlier ones show a split; raises where another source must decide."""
+        """Whether these or earlier pages show a split; raises where another source must decide."""
         if not self._is_adjusted:
             return False
         for page in pages:
@@ -67,7 +67,7 @@ class SplitWatch:
         return rescaled(columns, {name: page.candles[name] for name in columns}, page.now_ms)
 
     def settle(self, fill_run_id: int) -> int:
-        """With the whole series stored: rescale what the source did not give, log the split; count the bars."""
+        """Once the series is stored: rescale what the source did not give, log the split; return the number of bars."""
         if self.found is None:
             return 0
         bars = self._store.splits.rescale(self._window, self.found, self._given, fill_run_id)

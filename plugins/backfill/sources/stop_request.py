@@ -1,4 +1,4 @@
-"""A request to end in order: no new question, what has arrived is stored, each run is finished."""
+"""A request to end in order: no new requests, answers are stored, each run is finished."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from contextlib import contextmanager
 
 from backfill.errors import Stopped
 
-# How long an answer on its way, and a series at work, may take after the request.
+# How long an answer in flight, and a series at work, may take after the request.
 ANSWER_GRACE_S = 0.7
 SERIES_GRACE_S = 1.5
 SLICE_S = 0.1
 
 
 class StopRequest:
-    """Asked once, from a signal's handler or another thread; whatever waits looks at it."""
+    """Set once, by a signal's handler or another thread; whatever waits checks it."""
 
     def __init__(self) -> None:
         self.reason: str | None = None
@@ -29,7 +29,7 @@ class StopRequest:
 
     @property
     def is_heeded(self) -> bool:
-        """Whether work is under way that ends in order."""
+        """Whether work under way ends in order."""
         return self._heeded > 0
 
     def ask(self, reason: str) -> None:
@@ -49,7 +49,7 @@ class StopRequest:
     def sleep(self, seconds: float) -> None:
         """Sleep, or raise :class:`Stopped` soon after being asked.
 
-        In slices: a signal's handler may interrupt a thread that holds the lock of an event.
+        In slices: a signal's handler may interrupt a thread that holds an event's lock.
         """
         over_at = time.monotonic() + seconds
         self.check()

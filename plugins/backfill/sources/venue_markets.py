@@ -19,7 +19,7 @@ NewClient = Callable[[str], MarketClient]
 
 
 def load_markets(store: CandleStore, client: MarketClient, source_id: int) -> list[Market]:
-    """Load and keep the markets, count the request, close ``client``; raises an :class:`ExchangeError`."""
+    """Load and store the markets, count the request, close ``client``; raises an :class:`ExchangeError`."""
     outcome = "markets"
     try:
         markets = client.markets()
@@ -34,7 +34,7 @@ def load_markets(store: CandleStore, client: MarketClient, source_id: int) -> li
 
 
 class VenueMarkets:
-    """Markets by venue, whose loads ``health`` records."""
+    """Markets by venue; ``health`` records loads."""
 
     def __init__(self, store: CandleStore, new_client: NewClient, health: SourceHealth) -> None:
         self._store = store
@@ -42,7 +42,7 @@ class VenueMarkets:
         self._health = health
 
     def of(self, venue: Venue) -> list[Market]:
-        """All its markets. While one caller loads, the others wait; if it fails, they do not try.
+        """All its markets. While one caller loads, others wait; if it fails, they do not try.
 
         Raises an :class:`ExchangeError`.
         """

@@ -42,12 +42,11 @@ class WindowSource:
 
     @property
     def is_spot(self) -> bool:
-        """Whether its market only stands in for the instrument."""
+        """Whether its market only stands in."""
         return self._listing.instrument_class == "spot_proxy"
 
     @property
     def requests_made(self) -> int:
-        """Number of requests of the client so far."""
         return self._client.requests_made
 
     def close(self) -> None:
@@ -55,17 +54,15 @@ class WindowSource:
         self._client.close()
 
     def serves_from_ms(self) -> int | None:
-        """The oldest open time that the source serves now; None: unknown."""
         if isinstance(self._client, KnowsItsReach):
             return self._client.serves_from_ms(self._timeframe)
         return self._venue.oldest_open_ms(self._timeframe.step_ms, round(time.time() * 1000))
 
     def splits(self) -> list[Split]:
-        """The splits that the source lists; none where it has no list."""
+        """The source's list of splits; empty if it has none."""
         return self._client.splits(self._listing.venue_symbol) if isinstance(self._client, ListsSplits) else []
 
     def ask(self, symbol: str, timeframe: Timeframe, after_ms: int) -> CandlePage:
-        """The page of bars just before ``after_ms``."""
         window = Interval(after_ms - self.rows_per_page * timeframe.step_ms, after_ms)
         answer = self._client.bars(self._listing.venue_symbol, timeframe, window)
         rows = [list(bar) for bar in answer.bars]

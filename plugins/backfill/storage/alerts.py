@@ -15,7 +15,7 @@ from backfill.storage.named_queries import query
 
 
 class Metric(NamedTuple):
-    """A figure ``of_what``, which is a timeframe or a source as ``kind`` says."""
+    """A figure ``of_what``: a timeframe or a source, as ``kind`` says."""
 
     name: str
     kind: str
@@ -24,7 +24,7 @@ class Metric(NamedTuple):
 
 
 def weak_series(store: CandleStore, at: datetime, settle_ms: int = 0) -> list[dict[str, Any]]:
-    """Wanted series below their objective, or with silent bars that are not believed."""
+    """Wanted series below their objective, or with silent bars not believed."""
     return _rows(store, "alerts/select_weak_series", at=at, settle_ms=settle_ms)
 
 
@@ -42,7 +42,7 @@ def new_quarantine(store: CandleStore, since: datetime) -> list[dict[str, Any]]:
 def telling_new(
     store: CandleStore, told_by: str, subjects: Sequence[tuple[str, str]], repeat: timedelta
 ) -> Iterator[set[tuple[str, str]]]:
-    """Those kinds and subjects that are new, or were sent longer ago; they count as sent if the block ends well."""
+    """The kinds and subjects that are new or were sent longer ago; sent if the block ends well."""
     params = {
         "told_by": told_by,
         "kinds": [kind for kind, _ in subjects],

@@ -1,4 +1,4 @@
-"""Rows in Postgres's binary COPY format and columns as its binary arrays, packed by numpy."""
+"""Rows in Postgres's binary COPY format, columns as its binary arrays, packed by numpy."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def page_columns(candles: CandleFrame) -> list[Column]:
 def candle_columns(candles: CandleFrame, series_id: int, source_id: int) -> list[Column] | None:
     """Columns of the table ``candles``, without a volume that is unknown, hence NULL.
 
-    None if it is unknown in some rows only.
+    None if only some rows lack it.
     """
     columns = [Column("series_id", INT4, series_id), Column("source_id", INT2, source_id)]
     for column in page_columns(candles):
@@ -120,7 +120,7 @@ def _unknown(column: Column) -> NDArray[np.bool_]:
 
 
 def _class_for(type_name: str) -> type[PackedArray]:
-    """A class of its own for each type, since psycopg finds a parameter's type by its class."""
+    """One class per type: psycopg finds a parameter's type by its class."""
 
     class ArrayDumper(Dumper):
         oid = _ARRAY_TYPES[type_name][1]

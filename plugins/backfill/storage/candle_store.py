@@ -89,7 +89,7 @@ class CandleStore:
 
     @cached_property
     def instruments(self) -> Instruments:
-        """Instruments and their change log."""
+        """Instruments and their changes."""
         return Instruments(self.connection)
 
     @cached_property
@@ -285,8 +285,8 @@ class CandleStore:
     def page_transaction(self) -> Iterator[None]:
         """A transaction for one page, on a series that is still ours.
 
-        Its commit does not wait for the disk: a crash may lose the last pages, ledger and log included, which are
-        fetched again. Finishing a run waits, for all earlier pages too.
+        Its commit does not wait for the disk: a crash may lose the last pages with ledger and log, which are fetched
+        again. Finishing a run waits, for earlier pages too.
         """
         with translated_errors():
             for hold in self._holds:
@@ -297,7 +297,7 @@ class CandleStore:
                 yield
 
     def in_page_transaction(self, write: Callable[[], T]) -> T:
-        """``write`` in a :meth:`page_transaction`, again after a passing fault; twice must change nothing."""
+        """``write`` in a :meth:`page_transaction`, again after a passing fault: it must be idempotent."""
 
         def once() -> T:
             with self.page_transaction():
@@ -318,10 +318,10 @@ class CandleStore:
         refused: Sequence[Interval] = (),
         fill_run_id: int | None = None,
     ) -> StoredPage:
-        """Store one answer, inside a :meth:`page_transaction`; twice changes nothing.
+        """Store one answer, inside a :meth:`page_transaction`; idempotent.
 
         ``candles``: sound closed rows, oldest first. ``bars``: their intervals. ``absent``: what the answer lacks.
-        ``settled``: ``bars`` that the primary source gave some time after they ended. ``refused``: bars whose only rows
+        ``settled``: ``bars`` that the primary source gave after they became final. ``refused``: bars whose only rows
         are among ``quarantined``.
         """
         inserted = revised = 0
@@ -356,7 +356,7 @@ class CandleStore:
     def _told_apart(
         self, window: SeriesWindow, candles: CandleFrame, bars: Sequence[Interval]
     ) -> tuple[CandleFrame, CandleFrame]:
-        """Candles of bars not held yet, and the others. From here we keep the ledger, not the triggers."""
+        """Candles of bars not held yet, and the others. Afterwards we keep the ledger, not the triggers."""
         params = {"series_id": window.series_id, "bars": to_multirange(bars)}
         held = to_intervals(fetch_one(self.connection, query("ledger/take_over_ledger"), params)[0])
         if not held:
@@ -368,9 +368,9 @@ class CandleStore:
         return candles.rows(~is_held), candles.rows(is_held)
 
     def _copied(self, window: SeriesWindow, source_id: int, candles: CandleFrame) -> bool:
-        """COPY candles straight into the table; return whether that worked.
+        """COPY candles into the table; return whether that worked.
 
-        If another writer has stored one of them, the merge decides bar by bar.
+        If another writer has stored one, the merge decides bar by bar.
         """
         if not len(candles):
             return True
@@ -411,7 +411,7 @@ class CandleStore:
         return int(inserted), int(revised)
 
     def _recount_ledger(self, answer: dict[str, Any], bars: Sequence[Interval]) -> None:
-        """Recount the page's span: rows merely found there may have been deleted."""
+        """Recount the page's span: rows found there may have been deleted."""
         self.connection.execute(query("ledger/lock_ledger"), answer)
         span = {"start_ms": bars[0].start, "end_ms": bars[-1].end}
         times = {"first": utc(bars[0].start), "past": utc(bars[-1].end)}
@@ -436,7 +436,7 @@ class CandleStore:
 
 
 def _storable(payload: Any) -> Any:
-    """``payload``, or its ``ascii()`` if it has NaN, NUL or half a surrogate pair, as jsonb cannot."""
+    """``payload``, or its ``ascii()`` if jsonb cannot hold it: NaN, NUL, half a surrogate pair."""
     try:
         text = json.dumps(payload, allow_nan=False, ensure_ascii=False)
         text.encode()

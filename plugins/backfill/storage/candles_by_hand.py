@@ -32,7 +32,7 @@ class Written(NamedTuple):
 
 
 def writable_series(store: CandleStore, settle_ms: int) -> list[SeriesWindow]:
-    """Every series, with the window of bars that may be written: closed, within the retention."""
+    """Every series, with the window of writable bars: closed, within the retention."""
     params = {"settle_ms": settle_ms, "earliest_ms": EARLIEST_MS}
     with translated_errors(), store.connection.cursor(row_factory=dict_row) as cursor:
         return [SeriesWindow(**row) for row in cursor.execute(query("by_hand/select_writable_series"), params)]

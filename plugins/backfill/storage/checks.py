@@ -75,7 +75,7 @@ class SeriesChecks:
         return ToCheck(*map(intervals_in, row))
 
     def seen_today(self, kind: str, span: Interval, at_ms: int) -> list[Interval]:
-        """Where open findings of ``kind`` were seen on the day of ``at_ms``, counted from their discovery."""
+        """Where open findings of ``kind`` were seen on the day of ``at_ms``, by discovery."""
         params = {
             "series_id": self._window.series_id,
             "kind": kind,
@@ -105,7 +105,7 @@ class SeriesChecks:
         return [int(source_id) for (source_id,) in rows]
 
     def series_of(self, symbols: Sequence[str]) -> dict[str, int]:
-        """Other instruments' series of the same timeframe that hold anything, by symbol."""
+        """Other instruments' non-empty series of the timeframe, by symbol."""
         params = {"symbols": list(symbols), "timeframe": self._window.timeframe}
         with translated_errors():
             rows = self._connection.execute(query("series/select_kept_series"), params).fetchall()

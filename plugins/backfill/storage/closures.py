@@ -14,7 +14,7 @@ from backfill.storage.named_queries import query
 
 @dataclass(frozen=True)
 class KnownHours:
-    """For which span a calendar's closed bars are stored, by which rules, since when."""
+    """The span of a calendar's stored closed bars, their rules, and since when."""
 
     known: Interval
     made_by: str
@@ -37,7 +37,7 @@ class Closures:
         }
 
     def write(self, calendar: str, timeframe: str, closed: Sequence[Interval], known: Interval, made_by: str) -> None:
-        """Store the closed bars of a calendar, in place of those before."""
+        """Replace the stored closed bars of a calendar."""
         params = {
             "calendar": calendar,
             "timeframe": timeframe,

@@ -9,13 +9,11 @@ from backfill.storage.database import fetch_one, translated_errors
 from backfill.storage.named_queries import query
 from backfill.storage.series import Selection
 
-# Whole days, best first; of a day that its market is closed, nothing is lacking.
+# Whole days, best first; a day with a closed market lacks nothing.
 USABLE = ("available", "repaired", "degraded", "closed")
 
 
 class CountedDays(NamedTuple):
-    """Days counted again, and the series they belong to."""
-
     series: int
     days: int
 
@@ -26,7 +24,7 @@ def conditions(store: CandleStore, which: Selection) -> list[dict[str, Any]]:
 
 
 def count_changed_days(store: CandleStore) -> CountedDays:
-    """Count the changed days of all series again, one transaction a series."""
+    """Count all changed days again, one transaction a series."""
     with translated_errors():
         changed = store.connection.execute(query("series/select_changed_series")).fetchall()
         days = [

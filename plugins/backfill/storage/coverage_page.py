@@ -14,9 +14,9 @@ from backfill.storage.named_queries import query
 from backfill.storage.series import Selection
 
 STATEMENT_TIMEOUT_MS = 10_000
-# Two rounds of the fill: what closed later may wait for the next one without being late.
+# Two rounds of the fill: bars that closed later are not overdue.
 DUE_AFTER = timedelta(hours=1)
-# Shown apart from what is broken: the first fill of a deep history takes a while.
+# Shown apart from faults: the first fill of a deep history takes a while.
 NEW_FOR = timedelta(days=3)
 
 Row = dict[str, Any]
@@ -152,7 +152,7 @@ def gaps(
     start_ms: int | None = None,
     end_ms: int | None = None,
 ) -> list[Row]:
-    """One page of gaps with who was asked; each row has the ``total``. ``pending``: also those not overdue yet."""
+    """One page of gaps with the sources asked; each row has the ``total``. ``pending``: also those not overdue."""
     params = {
         **as_of.as_params(),
         **vars(which),
@@ -180,13 +180,12 @@ def sources(connection: Connection, at: datetime, hours: int) -> tuple[list[Row]
 
 
 def missing_candles(connection: Connection, as_of: AsOf) -> int:
-    """How many bars of all wanted series are missing, the pending ones included."""
+    """Missing bars of all wanted series, pending ones included."""
     (row,) = _read(connection, "ledger/count_missing", as_of.as_params())
     return int(row["candles"])
 
 
 def now() -> datetime:
-    """The clock of the pages."""
     return datetime.now(timezone.utc)
 
 

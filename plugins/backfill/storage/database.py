@@ -49,7 +49,7 @@ CURES = {
     "57014": "statement_timeout is shorter than this work: ALTER ROLE ... SET statement_timeout = '10min'",
     "57P05": "raise idle_session_timeout for this role",
 }
-# Parameters of other programs' addresses, which libpq refuses; `pgbouncer` says that a pooler stands between.
+# Other programs' parameters, which libpq refuses; `pgbouncer` means that a pooler stands between.
 NOT_FOR_LIBPQ = ("pgbouncer", "schema", "connection_limit", "pool_timeout", "socket_timeout", "statement_cache_size")
 _LIBPQ_OPTIONS = {one.keyword.decode(): one.dispchar == b"*" for one in Conninfo.get_defaults()}
 SECRET_OPTIONS = tuple(name for name, is_secret in _LIBPQ_OPTIONS.items() if is_secret)
@@ -75,7 +75,7 @@ def connect(uri: str, *, application_name: str = "backfill", sleep: Callable[[fl
 
 
 def _for_libpq(uri: str) -> tuple[str, bool]:
-    """The address without other programs' parameters, and whether it names a pooler."""
+    """The address without other programs' parameters; whether it names a pooler."""
     base, mark, text = uri.partition("?")
     if not mark or "://" not in base:
         return uri, False
@@ -86,7 +86,7 @@ def _for_libpq(uri: str) -> tuple[str, bool]:
 
 
 def repeated(connection: Connection, work: Callable[[], T]) -> T:
-    """``work``, a whole transaction with translated errors, again after a fault that passes."""
+    """``work``, a whole transaction with translated errors, again after a passing fault."""
 
     def untranslated() -> T:
         try:
@@ -137,7 +137,7 @@ def without_password(uri: str) -> str:
 
 
 def _shown(option: str) -> str:
-    """A mistyped name may stand before a password, and a password may stand without a name."""
+    """A mistyped name may precede a password, and a password may lack a name."""
     name, equals, _ = option.partition("=")
     if name in SECRET_OPTIONS or not option:
         return ""

@@ -89,7 +89,7 @@ class FindingsLog:
             return self._connection.execute(query("findings/settle_findings"), params).rowcount
 
     def dismiss(self, ids: Sequence[int], reason: str) -> list[int]:
-        """Dismiss all of ``ids`` or none; return those missing or dismissed before."""
+        """Dismiss all of ``ids`` or none; return those missing or already dismissed."""
         others: list[int] = []
         with translated_errors(), self._connection.transaction():
             rows = self._connection.execute(

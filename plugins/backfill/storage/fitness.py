@@ -1,4 +1,4 @@
-"""Whether a role and its sessions can do the work: rights, connections, time limits."""
+"""Whether a role and its sessions suffice: rights, connections, time limits."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class SessionFacts(NamedTuple):
 
 
 def missing_rights(connection: Connection) -> dict[str, list[str]]:
-    """What the role lacks to be a reader, a writer and the owner, in the words of GRANT."""
+    """The GRANTs that the role lacks as reader, writer and owner."""
     with translated_errors():
         rows = connection.execute(query("doctor/select_rights")).fetchall()
     lacks: dict[str, list[str]] = {READER: [], WRITER: [], OWNER: []}

@@ -86,7 +86,7 @@ class GapFillLog:
     ) -> dict[str, Any]:
         """Close the row; return rows_inserted, rows_revised, rows_quarantined, absent_found, sources.
 
-        ``requests_left``: left to the next run by the budget. The days that the run changed are counted again.
+        Counts the run's changed days again. ``requests_left``: left to the next run by the budget.
         """
         params = {
             "fill_run_id": fill_run_id,
@@ -111,7 +111,7 @@ class GapFillLog:
             return self._connection.execute(query("runs/abandon_dead_runs"), {"lock_class": SERIES_LOCK}).rowcount
 
     def carried_over(self, who: RunIdentity) -> set[int]:
-        """Series whose primary source this run had no time left to ask."""
+        """Series whose primary source this run had no time to ask."""
         params = {"dag_id": who.dag_id, "run_id": who.run_id}
         with translated_errors():
             return {int(row[0]) for row in self._connection.execute(query("runs/select_carried_over"), params)}
@@ -141,7 +141,7 @@ class GapFillLog:
     ) -> None:
         """Count an answer; ``outcome``: `candles`, `absent`, `markets` or the error's name.
 
-        Without a run: asked to find or prove a listing.
+        Without a run: to find or prove a listing.
         """
         params = {
             "fill_run_id": fill_run_id,

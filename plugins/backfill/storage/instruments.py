@@ -40,8 +40,6 @@ class KnownInstrument:
 
 
 class InstrumentChange(NamedTuple):
-    """One row of ``instrument_log``."""
-
     instrument: str
     what: str
     old: str | None
@@ -77,7 +75,7 @@ class Instruments:
             return {str(row[0]) for row in self._connection.execute(query("series/select_wanted_symbols"))}
 
     def is_list_doubted(self, source_id: int) -> bool:
-        """Whether the source has since rejected an instrument of its own list."""
+        """Whether the source has since rejected an instrument that it lists."""
         with translated_errors():
             params = {"source_id": source_id}
             return bool(fetch_one(self._connection, query("instruments/is_listing_doubted"), params)[0])
@@ -99,7 +97,7 @@ class Instruments:
     ) -> None:
         """Store a source's list; instruments missing from it, ``wished`` or known, become unlisted.
 
-        A name that the source has given to another listing starts afresh; the former one is kept under another name.
+        A name given to another listing starts afresh; the former one is kept under another name.
 
         What is known of ``unreadable`` ones stays. While one of those has no name, no instrument is called missing.
         """

@@ -43,8 +43,6 @@ class LedgerAudit:
             self._connection.execute("SELECT set_config('lock_timeout', %s, true)", (lock_timeout,))
             yield
 
-    # -- series and findings
-
     def series(self, symbols: Sequence[str] | None) -> list[AuditedSeries]:
         """The series of ``symbols``; None: all."""
         rows = self._rows("audit/select_series_to_audit", symbols=None if symbols is None else list(symbols))
@@ -75,8 +73,6 @@ class LedgerAudit:
             looked_at=to_multirange(looked_at),
             began=began,
         )
-
-    # -- tables
 
     def tables(self) -> list[Row]:
         """Tables of candles; ``kind``: partition, default or detached."""
@@ -112,8 +108,6 @@ class LedgerAudit:
             rows, twice = fetch_one(self._connection, _over("audit/count_detached", table["name"]))
         return int(rows), int(twice)
 
-    # -- candles and ledger
-
     def broken_candles(self, span: Interval, series_ids: Sequence[int] | None, **how: Any) -> list[Row]:
         """Candles that break a structural rule; ``repair`` moves them to quarantine."""
         return self._rows(
@@ -143,8 +137,6 @@ class LedgerAudit:
     def count_drift(self, at: datetime, series_ids: Sequence[int] | None) -> list[Row]:
         """Where ``sync_status`` miscounts the stored candles."""
         return self._rows("audit/select_count_drift", at=at, series_ids=series_ids)
-
-    # -- strays
 
     def sources_drift(self, series_ids: Sequence[int] | None) -> list[Row]:
         """Candles of sources that their series lacks."""

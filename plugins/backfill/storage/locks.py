@@ -1,7 +1,7 @@
-"""One worker at a time on a series or on a source's list, behind a transaction pooler too.
+"""One worker at a time on a series or on a source's list, also behind a transaction pooler.
 
-With a session of its own a worker holds an advisory lock, which ends with the session. Behind a pooler it holds a row
-of ``claims``, which runs out. Each looks for the other (docs/decisions/0027-sessions.md).
+In a session of its own a worker holds an advisory lock, which ends with it. Behind a pooler it holds a row of
+``claims``, which runs out. Each checks for the other (docs/decisions/0027-sessions.md).
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from backfill.storage.named_queries import query
 
 log = logging.getLogger(__name__)
 
-# Longer than two pages of one worker are apart; a killed worker's series waits as long.
+# Longer than between two pages of a worker; a killed worker's series waits as long.
 CLAIM_LIFE = timedelta(minutes=5)
 POLL_S = 0.25
 FIRST_NOTE_S, NOTE_AGAIN_S = 1.0, 30.0
@@ -32,7 +32,7 @@ Busy = Callable[[float, str], DatabaseError]
 
 
 class Hold:
-    """A lock that is held. ``busy`` makes the error if another worker has it."""
+    """A held lock. ``busy`` makes the error if another worker has it."""
 
     def __init__(self, connection: Connection, lock_class: int, key: int, what: str, busy: Busy) -> None:
         self._connection = connection
@@ -48,7 +48,7 @@ class Hold:
         self._opens = 0
 
     def take(self, patience_s: float) -> None:
-        """Wait for the lock, and say who holds it; raises the error of ``busy``."""
+        """Wait for the lock, and log who holds it; raises the error of ``busy``."""
         began, note_s = monotonic(), FIRST_NOTE_S
         with translated_errors():
             while not self._tried():
@@ -61,7 +61,7 @@ class Hold:
                 self._connection.sleep(POLL_S)
 
     def keep(self) -> None:
-        """Before a transaction that writes: take it again if the session was lost meanwhile."""
+        """Before a writing transaction: take the lock again if the session was lost."""
         self._connection.ready()
         if not self._connection.pooled and self._opens != self._connection.opens:
             self.take(0)
@@ -90,7 +90,7 @@ class Hold:
         if not fetch_one(self._connection, sql, self._key)[0]:
             return False
         self._opens = self._connection.opens
-        # A statement of its own: its snapshot must be younger than the lock.
+        # In a statement of its own: its snapshot must be younger than the lock.
         if not fetch_one(self._connection, query("locks/is_claimed"), self._key)[0]:
             return True
         self._unlock()
@@ -108,7 +108,7 @@ class Hold:
 def holding(
     connection: Connection, lock_class: int, key: int, what: str, patience_s: float, busy: Busy
 ) -> Iterator[Hold]:
-    """Within: no one else holds the lock. Raises the error of ``busy`` after ``patience_s``."""
+    """Within, the lock is held. Raises the error of ``busy`` after ``patience_s``."""
     hold = Hold(connection, lock_class, key, what, busy)
     hold.take(patience_s)
     try:

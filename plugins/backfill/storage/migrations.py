@@ -24,7 +24,7 @@ CREATE TABLE backfill.schema_migrations (
 
 
 class Migration(NamedTuple):
-    """One schema file, ``version`` from its name."""
+    """``version``: from the file's name."""
 
     version: int
     name: str
@@ -32,7 +32,6 @@ class Migration(NamedTuple):
 
     @property
     def sha256(self) -> str:
-        """The hex digest of the file's text."""
         return hashlib.sha256(self.sql.encode()).hexdigest()
 
 
@@ -50,8 +49,8 @@ def known_migrations(files: list[Path] | None = None) -> list[Migration]:
 def migrate(connection: Connection, migrations: list[Migration] | None = None) -> list[str]:
     """Bring the schema up to date; return the names of the applied files.
 
-    One transaction under an advisory lock: concurrent calls apply each file once, a killed one leaves nothing. Raises
-    :class:`SchemaTooNew`, and :class:`DatabaseError` if an applied file was edited.
+    In one transaction under an advisory lock: concurrent calls apply each file once, a killed one leaves nothing.
+    Raises :class:`SchemaTooNew`, and :class:`DatabaseError` if an applied file was edited.
     """
     migrations = known_migrations() if migrations is None else migrations
     applied: list[str] = []
@@ -87,7 +86,7 @@ def require_current_schema(connection: Connection) -> None:
 
 
 def waiting_migrations(connection: Connection) -> list[str]:
-    """The names of the files that :func:`migrate` would apply; nothing is written. Raises :class:`SchemaTooNew`."""
+    """The files that :func:`migrate` would apply; writes nothing. Raises :class:`SchemaTooNew`."""
     migrations = known_migrations()
     with translated_errors():
         done = _applied_versions(connection) if _has_log(connection) else {}

@@ -23,5 +23,5 @@ def to_intervals(multirange: Multirange[int]) -> list[Interval]:
 
 
 def intervals_in(literal: str) -> list[Interval]:
-    """Intervals from text: with 100,000 holes the driver's objects take twice the memory."""
+    """Intervals from text: the driver's objects take twice the memory with 100,000 holes."""
     return [Interval(int(one[1]), int(one[2])) for one in _RANGE.finditer(literal)]

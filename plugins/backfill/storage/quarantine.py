@@ -16,8 +16,6 @@ PENDING = "pending"
 
 
 class QuarantineDecision(NamedTuple):
-    """A row and the note of its decision."""
-
     quarantine_id: int
     note: str | None
 

@@ -18,14 +18,14 @@ PATIENCE_S = 60.0
 
 
 class Kept(NamedTuple):
-    """``held`` of a series, and the part of it that was ``carried`` over from a former name, oldest first."""
+    """``held`` of a series, and the part ``carried`` over from a former name, oldest first."""
 
     held: list[Interval]
     carried: list[Interval]
 
 
 class Evidence(NamedTuple):
-    """What proved two names to be one instrument. ``proved_by``: the bars compared; ``said``: one sentence."""
+    """Proof that two names are one instrument. ``proved_by``: the bars compared; ``said``: one sentence."""
 
     proved_by: str
     common_bars: int
@@ -62,7 +62,7 @@ class Renames:
             yield
 
     def carry(self, old: SeriesWindow, new: SeriesWindow, span: Interval, divisor: float, evidence: Evidence) -> int:
-        """Carry the bars of ``span`` over and note it, inside :meth:`alone`; return how many."""
+        """Carry over and note the bars of ``span``, inside :meth:`alone`; return how many."""
         params = {
             "series_id": new.series_id,
             "from_series_id": old.series_id,

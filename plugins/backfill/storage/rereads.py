@@ -1,4 +1,4 @@
-"""Which old bars of a series are to be read again, and where its rolling plan stands."""
+"""Which old bars of a series to read again, and where its rolling plan stands."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class Rereads:
         self._series = {"series_id": window.series_id}
 
     def due(self, settled_ms: int) -> Reread:
-        """What there is to read again; the plan walks over bars before ``settled_ms``."""
+        """What to read again; the plan covers bars before ``settled_ms``."""
         params = {
             **self._series,
             "start_ms": self._window.start_ms,
@@ -95,18 +95,18 @@ class Rereads:
             self._connection.execute(query("ledger/widen_reread"), params)
 
     def confirm_touched(self) -> None:
-        """Bars that the primary source gave again are as it gave them."""
+        """Clear ``touched`` where the primary source has given the bars again."""
         with translated_errors():
             self._connection.execute(query("ledger/confirm_touched"), self._series)
 
     def touched_stand_ins(self) -> dict[str, list[Interval]]:
-        """Changed stand-ins by the source that gave them."""
+        """Changed stand-ins by source."""
         with translated_errors():
             rows = self._connection.execute(query("ledger/select_touched_stand_ins"), self._series).fetchall()
         return {str(name): intervals_in(bars) for name, bars in rows}
 
     def confirm_stand_ins(self, bars: Sequence[Interval]) -> None:
-        """Their source has given these stand-ins again."""
+        """The source of these stand-ins gave them again."""
         with translated_errors():
             params = {**self._series, "bars": to_multirange(bars)}
             self._connection.execute(query("ledger/confirm_stand_ins"), params)

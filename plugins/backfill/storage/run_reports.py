@@ -26,14 +26,14 @@ def attempts_of_dag_run(store: CandleStore, dag_id: str, run_id: str) -> list[di
 
 
 def changes_of_dag_run(store: CandleStore, dag_id: str, run_id: str) -> list[dict[str, Any]]:
-    """Per timeframe, the candles that a Dag run inserted or revised; a timeframe without a change has no row."""
+    """Candles that a Dag run inserted or revised, a row per changed timeframe."""
     params = {"dag_id": dag_id, "run_id": run_id}
     with translated_errors(), store.connection.cursor(row_factory=dict_row) as cursor:
         return cursor.execute(query("runs/select_dag_run_changes"), params).fetchall()
 
 
 def revisions_of_dag_run(store: CandleStore, dag_id: str, run_id: str) -> list[dict[str, Any]]:
-    """Per series, how many ``bars`` a Dag run has replaced, and what the oldest one was and became."""
+    """Per series, the number of ``bars`` a Dag run replaced, with the oldest one before and after."""
     params = {"dag_id": dag_id, "run_id": run_id}
     with translated_errors(), store.connection.cursor(row_factory=dict_row) as cursor:
         return cursor.execute(query("runs/select_dag_run_revisions"), params).fetchall()

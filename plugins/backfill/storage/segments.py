@@ -26,7 +26,7 @@ EXPORT_LOCK = 0x6266_7367
 
 @dataclass(frozen=True)
 class Exportable:
-    """What may be handed on of a series: ``doubtful`` silence is part of ``gaps``."""
+    """What of a series may be exported: ``doubtful`` silence is part of ``gaps``."""
 
     held: list[Interval]
     gaps: list[Interval]
@@ -58,7 +58,7 @@ class SegmentLedger:
 
     @contextmanager
     def exporting(self, window: SeriesWindow) -> Iterator[None]:
-        """Be the only exporter of a series. Raises :class:`SeriesBusy` at once."""
+        """Export a series alone. Raises :class:`SeriesBusy` at once."""
 
         def busy(waited_s: float, holder: str) -> SeriesBusy:
             return SeriesBusy(window.symbol, window.timeframe, waited_s, holder)
@@ -68,7 +68,7 @@ class SegmentLedger:
             yield
 
     def exportable(self, series_id: int, window: Interval, at: datetime) -> Exportable:
-        """The ledger's word on the bars of ``window``."""
+        """What the ledger says of ``window``."""
         params = {"series_id": series_id, "start_ms": window.start, "end_ms": window.end, "at": at}
         with translated_errors():
             row = fetch_one(self._connection, query("segments/select_exportable"), params)
@@ -94,7 +94,7 @@ class SegmentLedger:
     ) -> str | None:
         """Register a file that is in its place, and move the watermark.
 
-        Returns the path of a superseded file that no one has claimed: it is to be removed.
+        Returns the path of a superseded, unclaimed file, to be removed.
         """
         params = {
             "series_id": series_id,
@@ -145,7 +145,7 @@ class SegmentLedger:
         timeframes: Sequence[str] | None = None,
         max_rows: int = 1,
     ) -> list[dict[str, Any]]:
-        """Take up to ``max_rows`` segments for ``consumer``, oldest first; no other consumer gets them."""
+        """Take up to ``max_rows`` segments for ``consumer`` alone, oldest first."""
         params = {
             "consumer": consumer,
             "symbols": None if symbols is None else list(symbols),
@@ -157,9 +157,9 @@ class SegmentLedger:
         return self.find(ids=[row[0] for row in rows])[::-1] if rows else []
 
     def step(self, ids: Sequence[int], status: str, consumer: str | None = None) -> list[str]:
-        """All of ``ids`` become ``status``, or none; returns their paths.
+        """Set all of ``ids`` to ``status``, or none; return their paths.
 
-        ``consumer``: they must be claimed by it. Raises :class:`DecisionRefused`.
+        ``consumer``: must have claimed them. Raises :class:`DecisionRefused`.
         """
         allowed = {PROCESSED: (PROCESSING,), DOWNLOADED: (PROCESSING,), DELETED: (PROCESSING, PROCESSED)}[status]
         with (

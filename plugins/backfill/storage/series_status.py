@@ -34,7 +34,7 @@ class SeriesReadiness(NamedTuple):
 
     @property
     def is_young(self) -> bool:
-        """Whether it is complete but too short: no fill helps."""
+        """Complete but too short: no fill helps."""
         return self.status == YOUNG and not self.is_ready
 
     def __str__(self) -> str:
@@ -47,7 +47,7 @@ def sync_status(store: CandleStore, which: Selection) -> list[Row]:
 
 
 class Leaving(NamedTuple):
-    """Missing bars that soon no source can give any more, from ``leaves_at`` on."""
+    """Missing bars that no source can give from ``leaves_at`` on."""
 
     symbol: str
     timeframe: str
@@ -63,7 +63,7 @@ class Leaving(NamedTuple):
 
 
 def leaving_reach(store: CandleStore, which: Selection, excused_ms: int = 0) -> list[Leaving]:
-    """What leaves every source's reach within 48 hours, the first first; without bars younger than ``excused_ms``."""
+    """What leaves every source's reach within 48 hours, soonest first; without bars younger than ``excused_ms``."""
     params = {**which.as_params(), "excused_ms": excused_ms}
     with translated_errors(), store.connection.cursor(row_factory=dict_row) as cursor:
         return [Leaving(**row) for row in cursor.execute(query("ledger/select_leaving"), params)]

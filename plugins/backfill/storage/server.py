@@ -28,7 +28,7 @@ def server_facts(uri: str) -> ServerFacts:
 
 
 def accepts_connections(uri: str, within_s: int = ANSWERS_WITHIN_S) -> bool:
-    """Whether the server lets us in within ``within_s``."""
+    """Whether the server accepts us within ``within_s``."""
     try:
         psycopg.connect(uri, connect_timeout=within_s).close()
     except psycopg.OperationalError:

@@ -109,7 +109,7 @@ class Silences:
         return {str(name): int(series_id) for series_id, name in rows}
 
     def lacking_timeframes(self, window: SeriesWindow, source_id: int) -> set[str]:
-        """Timeframes of which the source gave no bar to prove this series, within a day."""
+        """Timeframes without a bar from the source to prove this series, within a day."""
         params = {"series_id": window.series_id, "source_id": source_id, "life": FIRST_LIFE}
         with translated_errors():
             return set(fetch_one(self._connection, query("findings/select_lacking_timeframes"), params)[0])

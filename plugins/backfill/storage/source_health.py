@@ -14,7 +14,7 @@ from backfill.errors import BadPayload, DatabaseError, ExchangeError, ExchangeUn
 from backfill.storage.database import Connection, fetch_one, translated_errors
 from backfill.storage.named_queries import query
 
-# A probe may take three tries of three 10 s time-outs, and pauses.
+# A probe may take three tries of three 10 s time-outs, with pauses.
 PROBE_LEASE = timedelta(minutes=2)
 WAIT_FOR_PROBE_S = 0.5
 
@@ -47,7 +47,7 @@ class SourceHealth:
     def may_ask(self, source_id: int) -> bool:
         """Whether the source is well or this caller is its probe; waits for another's probe.
 
-        Call :meth:`release_probe` in the end.
+        Call :meth:`release_probe` at the end.
         """
         params = {"source_id": source_id, "run": self._run, "probe_lease": PROBE_LEASE}
         while True:
@@ -71,7 +71,6 @@ class SourceHealth:
         return self._breaker(source_id) == "open"
 
     def is_well(self, source_id: int) -> bool:
-        """Whether the source's breaker is closed."""
         return self._breaker(source_id) == "closed"
 
     def has_answered(self, source_id: int) -> None:

@@ -61,8 +61,7 @@ def settle_explained_findings(
 ) -> None:
     """Settle open findings of ``kinds`` inside ``outage`` (finding ``outage_id``).
 
-    And those of ``kinds_around`` up to ``around_ms`` (a bar at least) before and after it, of series that were flat for
-    most of it.
+    Also those of ``kinds_around`` up to ``around_ms`` (a bar at least) around it, of series flat for most of it.
     """
     params = {
         **outage._asdict(),

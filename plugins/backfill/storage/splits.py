@@ -26,12 +26,12 @@ class SplitLog:
         return [Split(*row) for row in rows]
 
     def kept(self, series_id: int) -> list[Interval]:
-        """All that is held of a series, whatever its window."""
+        """All that is held, whatever the window."""
         with translated_errors():
             return intervals_in(fetch_one(self._connection, query("splits/select_kept"), {"series_id": series_id})[0])
 
     def record(self, symbol: str, source_id: int, split: Split) -> None:
-        """Note a split; a new one is logged. Inside the caller's transaction, if any."""
+        """Note a split, in the caller's transaction if any; a new one is logged."""
         with translated_errors(), self._connection.transaction():
             found = fetch_one(self._connection, query("splits/lock_instrument"), {"symbol": symbol})
             params = {
@@ -45,7 +45,7 @@ class SplitLog:
             self._connection.execute(query("splits/record_split"), params)
 
     def rescale(self, window: SeriesWindow, split: Split, given: Sequence[Interval], fill_run_id: int) -> int:
-        """Move bars before the split to the scale after it, except those ``given`` so; inside a page transaction."""
+        """Rescale bars before the split, except those ``given`` so; inside a page transaction."""
         params = {
             "series_id": window.series_id,
             "last": utc(split.after_ms),

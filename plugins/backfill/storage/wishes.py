@@ -36,7 +36,7 @@ class WishList:
             return bool(fetch_one(self._connection, "SELECT EXISTS (SELECT FROM series WHERE wanted)")[0])
 
     def was_kept(self, symbol: str) -> bool:
-        """Whether a series of the instrument is wanted, or was once."""
+        """Whether a series of the instrument is or was wanted."""
         with translated_errors():
             return bool(fetch_one(self._connection, query("series/was_kept"), {"symbol": symbol})[0])
 

@@ -18,7 +18,7 @@ KEY = "paper-key-5c1e"
 class Bench:
     """One source against its paper exchange.
 
-    ``turns`` counts turns in the rate budget, ``limits`` holds what was reported to it. ``timeout_s`` is a request's.
+    ``turns`` counts turns in the rate budget, ``limits`` holds its reports. ``timeout_s``: per request.
     """
 
     exchange: PaperExchange

@@ -4,8 +4,8 @@
         registered = SOURCE
         protocol = AcmeProtocol
 
-Each test opens a paper exchange whose clock stands still in the middle of a bar, so that it never depends on the time
-of day. See docs/write_a_source.md.
+Each test opens a paper exchange whose clock stands still in the middle of a bar, so no test depends on the time of day.
+See docs/write_a_source.md.
 """
 
 from __future__ import annotations
@@ -80,8 +80,8 @@ PAGE_FAULTS: tuple[tuple[str, dict[str, Any]], ...] = (
 class SourceContract:
     """The tests. A source that is not registered overrides ``venue_of``, ``paper`` and ``open_source``.
 
-    ``symbol`` is the instrument in the paper market, ``our_name`` what we call it, ``listing`` how the source lists it
-    (None: found in its list); ``timeframe`` is the finest that it serves.
+    ``symbol`` is the instrument in the paper market, ``our_name`` our name of it, ``listing`` the source's (None: found
+    in its list); ``timeframe`` is the finest served.
     """
 
     registered: ClassVar[RegisteredSource]
@@ -328,7 +328,7 @@ class SourceContract:
         assert made >= 2
 
     def test_an_unknown_symbol_is_not_listed(self, bench: Bench) -> None:
-        """Instead of empty pages for ever."""
+        """Instead of endless empty pages."""
         known = self.find(bench)
         unknown = Listing(self.unlisted, known.instrument_class, 1.0, 1.0)
         source = self.open_source(bench, unknown, self.step, PAGE)
@@ -350,7 +350,7 @@ class SourceContract:
 
     @pytest.mark.parametrize(("fault", "how"), PAGE_FAULTS)
     def test_a_page_with_wrong_rows_proves_nothing_by_them(self, bench: Bench, fault: str, how: dict[str, Any]) -> None:
-        """A row at another time makes the page unclean; one that cannot be read is refused, and its bar not silent."""
+        """A row at another time makes the page unclean; an unreadable one is refused, and its bar not silent."""
         end_ms = self.step.floor(NOW_MS) - 30 * self.step.step_ms
         bad_ms = end_ms - 7 * self.step.step_ms
         with self.source(bench) as source:
@@ -375,7 +375,7 @@ class SourceContract:
         assert 0 < bench.limits[-1].retry_after_s < math.inf
 
     def test_the_limits_of_its_row_keep_within_the_sources(self, bench: Bench) -> None:
-        """Full pages at our fastest never exceed any window of the paper exchange."""
+        """Full pages at our fastest stay within every window of the paper exchange."""
         with self.source(bench, rows=None) as source:
             self.ask(source, self.step.floor(NOW_MS))
             weight, asked = bench.exchange.requests.weight, list(bench.exchange.requests.by_route)
@@ -402,7 +402,7 @@ class SourceContract:
 
 
 class StockSourceContract(SourceContract):
-    """The same of a source of stocks, whose row says what it does about splits (``split_prices``)."""
+    """For a source of stocks, whose row says what it does about splits (``split_prices``)."""
 
     def test_prices_of_a_stock_are_as_they_are_asked_for(self) -> None:
         """Before a split adjusted for it, or as traded; a list of splits names it."""

@@ -12,9 +12,9 @@ from backfill.hooks import run_note
 if TYPE_CHECKING:
     from backfill.storage.database import Connection
 
-# Users who may see this Dag's runs may see the pages; those who may edit it may decide.
+# Who may see this Dag's runs may see the pages; who may edit it may decide.
 GUARDED_AS_DAG = "candles_fill_gaps"
-# The button Fill starts it through Airflow's own API, as the signed-in user.
+# The button Fill starts it through Airflow's API, as the signed-in user.
 FILLED_BY_DAG = "candles_catch_up"
 
 
@@ -55,7 +55,7 @@ class BackfillPlugin(AirflowPlugin):
 
     @property
     def fastapi_apps(self) -> list[Any]:  # type: ignore[override]
-        """Imports when asked: every process loads the plugin, and a task would lose about a second."""
+        """Imports on demand: every process loads the plugin, and a task would lose about a second."""
         from airflow.api_fastapi.auth.managers.models.resource_details import DagAccessEntity
         from airflow.api_fastapi.core_api.security import requires_access_dag
 

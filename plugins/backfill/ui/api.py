@@ -63,7 +63,7 @@ class Pages:
 
 
 class Opened:
-    """One request's moment and connection, which opens when it is first used: bad values are refused before."""
+    """One request's moment and connection, opened on first use: bad values are refused before."""
 
     def __init__(self, pages: Pages) -> None:
         self._pages = pages

@@ -47,7 +47,7 @@ def as_parquet(rows: Rows) -> bytes:
 
 
 def _table(rows: Rows) -> Any:
-    """One schema for all pages, so that a page without a row joins the others."""
+    """One schema for all pages, so that an empty page joins the others."""
     try:
         import pyarrow as pa
     except ImportError as error:
@@ -58,7 +58,7 @@ def _table(rows: Rows) -> Any:
     return pa.table({name: [row[name] for row in rows] for name in COLUMNS}, schema=schema)
 
 
-# What a format is called in an answer's head, and how it is made.
+# A format's content type, and what makes it.
 FORMATS: Mapping[str, tuple[str, Callable[[Rows], bytes]]] = {
     "csv": ("text/csv", as_csv),
     "parquet": ("application/vnd.apache.parquet", as_parquet),

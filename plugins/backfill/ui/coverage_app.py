@@ -1,4 +1,4 @@
-"""The pages: their files, the read-only API and the decisions, testable without Airflow."""
+"""The pages: files, read-only API and decisions, testable without Airflow."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ VENDORED = frozenset(file.name for file in (STATIC / "vendored").glob("*.js"))
 ASSETS = frozenset(file.name for file in STATIC.iterdir() if file.suffix in (".css", ".js"))
 
 # The page loads only its own files, and only Airflow may frame it. The chart library sets styles by script, which needs
-# no permission; it may not add style sheets.
+# no permission, but may not add style sheets.
 HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
     "img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'self'",
@@ -53,7 +53,7 @@ def coverage_app(
     rights: Callable[..., object] = no_rights,
     guarded_as: str = "candles_fill_gaps",
 ) -> FastAPI:
-    """An app whose every route, the files included, first calls ``guard``, a FastAPI dependency that raises.
+    """An app whose every route, files included, first calls ``guard``, a FastAPI dependency that raises.
 
     ``deciding`` also guards the routes that write; ``rights`` returns what the caller may do. ``guarded_as``: the Dag
     that refusals name.

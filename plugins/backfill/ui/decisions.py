@@ -13,7 +13,7 @@ from backfill.jobs.by_hand.dismiss_findings import dismiss_findings
 from backfill.ui.answers import Decided, Problem
 from backfill.ui.api import Reader
 
-# Another site's page cannot send it without asking us first, which we do not answer.
+# Another site's page cannot send it without a preflight request, which we do not answer.
 Marked = Annotated[str, Header(alias="X-Candles", pattern="^decide$")]
 Id = Annotated[int, Field(ge=1, lt=2**63)]
 

@@ -1,4 +1,4 @@
-"""Refusals that name what was wrong: a misspelt parameter, an unknown path, a right that is lacking."""
+"""Refusals that name the fault: a misspelt parameter, an unknown path, a missing right."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ BARE = (*(code.phrase for code in HTTPStatus), "Not authenticated")
 
 
 def refuse_unknown_parameters(request: Request) -> None:
-    """Raise 422 for a query parameter that the route lacks: ignored, ``?symbl=BTC-USDT`` would answer for all."""
+    """Raise 422 for a parameter that the route lacks: if ignored, ``?symbl=BTC-USDT`` would return all."""
     known = sorted(set(_query_names(request.scope["route"].dependant)))
     wrong = [name for name in request.query_params if name not in known]
     if wrong:
@@ -30,7 +30,7 @@ def wrong_value(name: str, message: str) -> HTTPException:
 
 
 def in_words(request: Request, error: AnyHTTPException, guarded_as: str) -> JSONResponse:
-    """The refusal, with words where it has only its code's own.
+    """The refusal, with our words where it has only its code's.
 
     ``guarded_as``: the Dag whose rights count.
     """

@@ -1,4 +1,4 @@
-"""Bars that other sources have under a new name from the time of the former one."""
+"""Other sources' bars under a new name from the time of the former one."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 
 
 def bars_elsewhere(runtime: Runtime, new: SeriesWindow, before_ms: int) -> Iterator[tuple[str, pd.DataFrame | str]]:
-    """One page of each source that stands in for ``new``, or why there is none. Asked only as they are taken.
+    """One page of each source that stands in for ``new``, or why there is none; requested lazily.
 
-    Its listing must be proved already: a look at a rename proves none, and spot is no evidence of a perpetual.
+    A listing must be proved already: a look at a rename proves none, and spot is no evidence of a perpetual.
     """
     kind, bars = kind_of(new.symbol), timeframe(new.timeframe)
     for source_id, name in zip(new.source_ids[1:], runtime.store.source_names(new.source_ids[1:]), strict=True):

@@ -1,4 +1,4 @@
-"""Carry the candles of a former name over, if the bars of both names prove them to be one instrument.
+"""Carry over the candles of a former name, if the bars of both names prove one instrument.
 
 See docs/decisions/0040-history-over-a-rename.md.
 """
@@ -21,15 +21,15 @@ from backfill.storage.series import SeriesWindow
 if TYPE_CHECKING:
     import pandas as pd
 
-# Bars of other sources under the new name that open before a time, or why there are none.
+# Other sources' bars under the new name before a time, or why there are none.
 AskOthers = Callable[[SeriesWindow, int], "Iterator[tuple[str, pd.DataFrame | str]]"]
 
-# Of a longer overlap the oldest bars are compared, those next to the history.
+# Of a longer overlap the oldest bars, next to the history, are compared.
 MOST_BARS_COMPARED = 10_000
 
 
 class Pair(NamedTuple):
-    """One timeframe under both names, and what their common bars say."""
+    """One timeframe under both names, and the result of comparing them."""
 
     old: SeriesWindow
     new: SeriesWindow
@@ -43,9 +43,9 @@ class Pair(NamedTuple):
 
 
 class Rename:
-    """What a rename carries over, and its proof. Raises :class:`DecisionRefused` if it is not proved.
+    """What a rename carries over, and its proof; :class:`DecisionRefused` if unproved.
 
-    ``others`` are asked where the list no longer names the old one, and both have too few bars in common.
+    ``others`` are asked if the list lacks the old name and both have too few common bars.
     """
 
     def __init__(self, store: CandleStore, old: str, new: str, settle_ms: int, others: AskOthers | None = None) -> None:
@@ -59,7 +59,7 @@ class Rename:
         self._evidence = self._proved()
 
     def apply(self) -> dict[str, int]:
-        """Carry over, a transaction for each series; the bars by timeframe. Raises :class:`SeriesBusy`."""
+        """Carry over, a transaction per series; return bars by timeframe. Raises :class:`SeriesBusy`."""
         carried: dict[str, int] = {}
         for pair in self.pairs:
             if not pair.part:
@@ -87,7 +87,7 @@ class Rename:
         return Pair(old, new, _part(kept_old, kept_new, new), proof)
 
     def _proved(self) -> Evidence:
-        """By the proof of most common bars; a timeframe that contradicts is enough to refuse."""
+        """The proof of most common bars; one timeframe that contradicts refuses."""
         best = max(self.pairs, key=lambda pair: (pair.proof.ok is True, pair.proof.common_bars))
         is_contradicted = any(pair.proof.ok is False for pair in self.pairs)
         figures = [f"{pair.old.timeframe}: {pair.proof.reason}" for pair in self.pairs]
@@ -103,7 +103,7 @@ class Rename:
         return Evidence(proved_by, proof.common_bars, proof.agreeing_bars, f"{proved_by}: {proof.reason}{scale}")
 
     def _said_elsewhere(self) -> Iterator[tuple[str, RenameProof]]:
-        """The old name's last bars beside those that other sources have under the new one."""
+        """The old name's last bars beside other sources' under the new one."""
         if self._others is None:
             return
         for pair in self.pairs:
@@ -120,7 +120,7 @@ class Rename:
 
 
 def _part(old: Kept, new: Kept, window: SeriesWindow) -> list[Interval]:
-    """The old name's bars before all of the new one's, as far back as its retention keeps them."""
+    """The old name's bars before the new one's, as far back as retention keeps them."""
     if not new.held:
         return []
     return intersection(old.held, [Interval(window.start_ms, max(window.start_ms, new.held[0].start))])

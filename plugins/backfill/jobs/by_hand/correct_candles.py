@@ -14,7 +14,7 @@ MANUAL = "manual"
 
 
 class Corrections:
-    """A valid file, compared with stored bars and ready to apply."""
+    """A valid file, compared with stored bars."""
 
     def __init__(self, store: CandleStore, file: CorrectionFile) -> None:
         self._series = file.series

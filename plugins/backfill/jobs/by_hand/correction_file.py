@@ -57,8 +57,8 @@ class _Table(NamedTuple):
 def read_corrections(path: Path, series: Sequence[SeriesWindow]) -> CorrectionFile:
     """Read bars, which must be within the windows of ``series``.
 
-    UTF-8, with or without byte order mark; columns in any order, capitals or not; commas, semicolons or tabs. Raises
-    :class:`CorrectionsInvalid`, which lists every fault by line and column.
+    UTF-8, with or without byte order mark; columns in any order and case; commas, semicolons or tabs. Raises
+    :class:`CorrectionsInvalid` with every fault by line and column.
     """
     faults: list[Fault] = []
     table = _table(path, faults)
@@ -99,7 +99,7 @@ def _table(path: Path, faults: list[Fault]) -> _Table:
 
 
 def _decimal_points(header: Sequence[str], row: Sequence[str]) -> list[str]:
-    """Where semicolons stand between the fields, a comma may be the decimal point."""
+    """Beside semicolons a comma may be the decimal point."""
     return [cell if name in KEYS else cell.replace(",", ".") for name, cell in zip(header, row, strict=True)]
 
 
@@ -136,8 +136,6 @@ class _Checks:
         self._check_bars(named)
         self._check_quantities()
         self._check_repetitions()
-
-    # -- cell by cell ----------------------------------------------------------------------------------------
 
     def _series(self, series: Sequence[SeriesWindow]) -> list[SeriesWindow | None]:
         windows = {(window.symbol, window.timeframe): window for window in series}
@@ -186,8 +184,6 @@ class _Checks:
         cells = self._table.columns[name]
         places: list[int] = bad.nonzero()[0].tolist()
         self._faults += [Fault(self._table.lines[place], f"{name}: {cells[place]!r} {what}") for place in places]
-
-    # -- bar by bar ------------------------------------------------------------------------------------------
 
     def _check_bars(self, named: Sequence[SeriesWindow | None]) -> None:
         bars = self.candles.assign(

@@ -30,7 +30,7 @@ def discard(store: CandleStore, ids: Sequence[int], reason: str | None) -> None:
 def release(store: CandleStore, ids: Sequence[int], reason: str | None, settle_ms: int) -> Written:
     """Store rows as received, all or none; replaced bars go to ``revisions``.
 
-    Raises :class:`DecisionRefused` for a row that cannot be a candle, and :class:`SeriesBusy`.
+    Raises :class:`SeriesBusy`, and :class:`DecisionRefused` for a row that cannot be a candle.
     """
     rows = _undecided(store, ids, "release")
     series = {window.series_id: window for window in writable_series(store, settle_ms)}
@@ -50,7 +50,6 @@ def release(store: CandleStore, ids: Sequence[int], reason: str | None, settle_m
 
 
 def _undecided(store: CandleStore, ids: Sequence[int], decision: str) -> list[dict[str, Any]]:
-    """Rows of ``ids``, in that order."""
     found = {row["id"]: row for row in store.quarantine.rows(status=None, ids=ids)}
     problems = [problem for one in ids if (problem := _why_not(one, found.get(one)))]
     if problems:

@@ -80,7 +80,6 @@ class QuarantineReader:
         return ccxt_frame([parsed], listing.price_scale, listing.volume_scale).to_pandas()
 
     def _listings(self, row: Row) -> list[KnownListing]:
-        """Listings with a known market."""
         known = self._store.listings.known(row["symbol"], row["source_id"])
         return [one for one in known if one.market is not None]
 

@@ -1,4 +1,4 @@
-"""Decisions that wait for a person, grouped as one would decide on them, and what an answer does."""
+"""Decisions that wait for a person, grouped to be decided together, and what an answer does."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from backfill.jobs.by_hand.quarantine import discard, release
 from backfill.storage.candle_store import CandleStore
 
 MOST_ROWS_SHOWN = 10
-# Only these compare a bar with the same bar of another source.
+# Only these compare a bar with another source's.
 COMPARED = ("cross_source",)
 
 Row = Mapping[str, Any]
 
 
 class ReviewCase(NamedTuple):
-    """One question: ``ids`` are rows of quarantine or findings that are decided together."""
+    """One question: ``ids`` of quarantined rows or findings to decide together."""
 
     subject: str
     body: str
@@ -34,14 +34,14 @@ class ReviewCase(NamedTuple):
 
 
 def cases(store: CandleStore, about: str, most: int) -> list[ReviewCase]:
-    """At most that many questions, the newest first."""
+    """At most that many questions, newest first."""
     return (_quarantine_cases if about == QUARANTINE else _finding_cases)(store)[:most]
 
 
 def decide(store: CandleStore, about: str, ids: Sequence[int], choice: str, by: str, settle_ms: int) -> str:
-    """Do what was chosen with those ``ids`` that no one has decided on since; return a sentence.
+    """Do what was chosen with those of ``ids`` still undecided; return a sentence.
 
-    Raises :class:`DecisionRefused` or :class:`CorrectionsInvalid` as the command line does, and nothing is changed.
+    Raises :class:`DecisionRefused` or :class:`CorrectionsInvalid` as the command line does, without any change.
     """
     if choice == LATER:
         return f"left as they are: {len(ids):,} rows"
@@ -93,7 +93,7 @@ def _two_values(row: Row) -> str:
 
 
 def _groups(rows: Sequence[Row], *names: str) -> list[tuple[tuple[Any, ...], list[Row]]]:
-    """Rows by the values of ``names``, the group with the newest row first."""
+    """Rows by the values of ``names``, the newest group first."""
 
     def key(row: Row) -> tuple[str, ...]:
         return tuple(str(row[name]) for name in names)
@@ -118,7 +118,7 @@ def _still_waiting(store: CandleStore, about: str, ids: Sequence[int]) -> list[i
 
 
 def _take_others(store: CandleStore, ids: Sequence[int], by: str, settle_ms: int) -> None:
-    """As `backfill correct` with a file of these bars, so its checks hold."""
+    """As `backfill correct` with a file of these bars, with its checks."""
     bars = store.findings.bars_with_other_values(ids)
     if not bars:
         raise ConfigurationError("the bars of these findings are no longer stored: there is nothing to correct")

@@ -1,4 +1,4 @@
-"""One file of candles on the disk: found, checked against its checksum, read."""
+"""One file of candles on the disk: found, verified by its checksum, read."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ CHECKSUM = ".CHECKSUM"
 
 @dataclass(frozen=True)
 class ReadFile:
-    """``sha256`` of the file's bytes. ``notes``: what a reader should know of it."""
+    """``sha256``: of the file's bytes. ``notes``: for its reader."""
 
     path: Path
     name: CandleFileName
@@ -29,7 +29,7 @@ class ReadFile:
 
 
 def candle_paths(where: Path) -> Iterator[tuple[Path, CandleFileName | str]]:
-    """The files of candles in a folder and below, by name; a text says why one cannot be used."""
+    """The files of candles in a folder and below, by name, or why one cannot be used."""
     if not where.exists():
         raise ConfigurationError(f"{where}: there is no such folder")
     files = [where] if where.is_file() else sorted(path for path in where.rglob("*") if path.is_file())
@@ -40,7 +40,7 @@ def candle_paths(where: Path) -> Iterator[tuple[Path, CandleFileName | str]]:
 
 
 def read_candle_file(path: Path, name: CandleFileName | str) -> ReadFile:
-    """Raises :class:`CandleFileRefused`; a text as ``name`` is why."""
+    """Raises :class:`CandleFileRefused`, also if ``name`` is the reason for it."""
     if isinstance(name, str):
         raise CandleFileRefused(str(path), name)
     from backfill.frames.file_frame import read_parquet, read_rows
@@ -56,7 +56,7 @@ def read_candle_file(path: Path, name: CandleFileName | str) -> ReadFile:
 
 
 def _check(path: Path, digest: str) -> list[str]:
-    """A `.CHECKSUM` beside it is believed for transport, never for truth."""
+    """A `.CHECKSUM` beside it proves transport, never truth."""
     beside = path.with_name(path.name + CHECKSUM)
     if not beside.exists():
         return ["it has no .CHECKSUM"] if path.suffix == ".zip" else []

@@ -45,13 +45,13 @@ class SegmentClaims:
         timeframes: Sequence[str] | None = None,
         max_segments: int = 1,
     ) -> list[dict[str, Any]]:
-        """Segments that are now this consumer's alone, oldest first; empty: there is nothing to do."""
+        """Take segments for this consumer alone, oldest first; empty: nothing to do."""
         return self.ledger.claim(consumer, symbols=symbols, timeframes=timeframes, max_rows=max_segments)
 
     def finish(self, ids: Sequence[int], *, consumer: str | None = None, delete: bool = False) -> list[str]:
-        """They are processed, or with ``delete`` not needed any more; returns their paths.
+        """Mark as processed, or with ``delete`` as not needed any more; return their paths.
 
-        Raises :class:`DecisionRefused` if one is not claimed, or claimed by another consumer.
+        Raises :class:`DecisionRefused` for one not claimed, or claimed by another consumer.
         """
         return self.ledger.step(ids, DELETED if delete else PROCESSED, consumer)
 

@@ -1,6 +1,6 @@
-"""Hand closed, whole spans on as files, each content once.
+"""Export closed, whole spans as files, each content once.
 
-The file is in its place before the ledger says so: kill the export anywhere and a rerun ends in the same state.
+Files are in place before the ledger says so: a rerun after a kill ends in the same state.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ExportTerms:
-    """``period``: day or month; None: a day where it has 24 bars. ``recheck``: read all candles again."""
+    """``period``: day or month; None: a day if it has 24 bars. ``recheck``: read all candles again."""
 
     suffix: str = "csv"
     period: str | None = None
@@ -57,10 +57,7 @@ class ExportReport:
 def export_segments(
     store: CandleStore, folder: SegmentFolder, selection: Selection, terms: ExportTerms | None = None
 ) -> ExportReport:
-    """Write what of the selected series is whole and not yet registered. Raises :class:`FolderUnusable`.
-
-    Within a caller's window, spans that lie in it whole.
-    """
+    """Write whole spans not yet registered, within a caller's window. Raises :class:`FolderUnusable`."""
     report = ExportReport()
     whole = Selection(selection.at, selection.settle_ms, selection.symbols, selection.timeframes)
     for window in store.windows(whole):
@@ -113,7 +110,7 @@ class _SeriesExport:
                 self._keep(registered, there)
 
     def _whole_spans(self, state: Exportable) -> Iterator[tuple[Interval, Interval]]:
-        """Each span to export, and the part of it in which the instrument was listed."""
+        """Each span to export, and its part in which the instrument was listed."""
         period = self._terms.period or usual_period(self._bars)
         oldest_ms = state.held[0].start
         listed_ms = 0 if self._window.list_ms is None else self._bars.floor(self._window.list_ms)
@@ -130,7 +127,7 @@ class _SeriesExport:
                 yield span, needed
 
     def _why_not(self, state: Exportable, needed: Interval) -> str | None:
-        """What keeps a span from being handed on; empty: it is older than what is wanted whole."""
+        """What keeps a span from export; empty: older than what is wanted whole."""
         gaps = within(state.gaps, needed)
         doubtful = within(state.doubtful, needed)
         if missing := difference(gaps, doubtful):
@@ -196,7 +193,7 @@ class _SeriesExport:
         self._report.written.append(row)
 
     def _keep(self, registered: Registered, there: set[str]) -> None:
-        """What is registered stays; its file is written again if it got lost before anyone had read it."""
+        """Keep registered segments; rewrite a file lost before its first reader."""
         name = registered.path.rpartition("/")[2]
         is_ours = self._folder.path(name) == registered.path
         if registered.status in (DOWNLOADED, PROCESSING) and is_ours and name not in there and not self._terms.dry_run:
@@ -217,7 +214,7 @@ class _SeriesExport:
             self._report.notes.append(f"written again, the file was gone: {registered.path}")
 
     def _tidy(self, known: list[Registered]) -> None:
-        """Remove files of the series that the ledger calls deleted, or that repeat a registered content."""
+        """Remove the series' files that the ledger calls deleted, or that repeat a registered content."""
         from backfill.frames.segment_frame import sha256
 
         rows = self.ledger.find(symbols=[self._window.symbol], timeframes=[self._window.timeframe])

@@ -1,4 +1,4 @@
-"""Where segments lie: a folder of this machine, or anything that can hold whole files."""
+"""Where segments lie: a local folder, or anything that holds whole files."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ class SegmentFolder(Protocol):
     """A flat folder. Every method raises :class:`FolderUnusable`."""
 
     def path(self, name: str) -> str:
-        """The full path or URL of a file, as the ledger keeps it."""
+        """The file's full path or URL, as in the ledger."""
         ...
 
     def names(self) -> set[str]:
-        """The files that lie there now."""
+        """The files there now."""
         ...
 
     def put(self, name: str, content: bytes) -> None:
@@ -34,7 +34,7 @@ class SegmentFolder(Protocol):
         ...
 
     def remove(self, name: str) -> None:
-        """Remove a file; it may be gone already."""
+        """Remove a file, if there."""
         ...
 
     def remove_parts(self, prefix: str) -> None:
@@ -49,11 +49,9 @@ class LocalFolder:
         self._folder = folder.expanduser().absolute()
 
     def path(self, name: str) -> str:
-        """The absolute path of a file."""
         return str(self._folder / name)
 
     def names(self) -> set[str]:
-        """The files that lie there now."""
         with _faults_of(self._folder):
             if not self._folder.exists():
                 return set()
@@ -81,12 +79,10 @@ class LocalFolder:
             return (self._folder / name).read_bytes()
 
     def remove(self, name: str) -> None:
-        """Remove a file; it may be gone already."""
         with _faults_of(self._folder / name):
             (self._folder / name).unlink(missing_ok=True)
 
     def remove_parts(self, prefix: str) -> None:
-        """Remove what killed writers left of files that start with ``prefix``."""
         with _faults_of(self._folder):
             if not self._folder.exists():
                 return
@@ -96,7 +92,7 @@ class LocalFolder:
 
 
 def folder_of(path: str) -> tuple[str, str]:
-    """A full path or URL as its folder and the file's name."""
+    """A full path or URL as folder and file name."""
     folder, _, name = path.rpartition("/")
     return folder or "/", name
 
@@ -107,7 +103,7 @@ def is_url(where: str) -> bool:
 
 
 def _sync(folder: Path) -> None:
-    """The rename itself reaches the disk before the ledger says that the file is there."""
+    """The rename must reach the disk before the ledger names the file."""
     handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)

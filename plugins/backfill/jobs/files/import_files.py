@@ -1,6 +1,6 @@
-"""Read files of candles into Postgres through the checks that an exchange's answers pass.
+"""Read files of candles into Postgres, with the checks of an exchange's answers.
 
-What is sound is kept, what is broken goes to quarantine, what is missing stays a gap, and each file is accounted for.
+Sound rows are kept, broken ones go to quarantine, missing ones stay gaps, and each file is logged.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ COUNTS = ("rows", "inserted", "revised", "quarantined", "missing", "left_out", "
 
 @dataclass(frozen=True)
 class ImportTerms:
-    """``spot``: spot files may fill series that allow no stand-in. ``source``: instead of the name's."""
+    """``spot``: spot files may fill series that allow no stand-in. ``source``: replaces the name's."""
 
     symbols: Sequence[str] | None = None
     timeframes: Sequence[str] | None = None
@@ -128,8 +128,6 @@ class _FileImport:
         if not self._terms.dry_run:
             self._write(window or self._new_window(symbol), candles, sources, rows)
         return self._row(symbol, candles)
-
-    # -- what the file is about ------------------------------------------------------------------------------
 
     def _instrument(self, series: Sequence[SeriesWindow]) -> tuple[str, float]:
         """Our name of its instrument, and the factor on its prices."""
@@ -222,8 +220,6 @@ class _FileImport:
             ]
         )
 
-    # -- what is written -------------------------------------------------------------------------------------
-
     def _new_window(self, symbol: str) -> SeriesWindow:
         self._store.imports.keep_series(symbol, self._bars.name, spot_proxy=self._terms.spot)
         series = writable_series(self._store, self._settle_ms)
@@ -263,8 +259,6 @@ class _FileImport:
         self._counts["revised"] += page.revised
         if page.inserted + page.revised:
             self._sources[name] = self._sources.get(name, 0) + page.inserted + page.revised
-
-    # -- what is said ----------------------------------------------------------------------------------------
 
     def _without(self, sound: pd.DataFrame, left_out: pd.Series, why: str) -> pd.DataFrame:
         if count := int(left_out.sum()):

@@ -1,4 +1,4 @@
-"""Is each registered file there, and as it was registered?"""
+"""Whether registered files are there, as registered."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def verify_segments(
     symbols: Sequence[str] | None = None,
     timeframes: Sequence[str] | None = None,
 ) -> Verified:
-    """Hash every registered file again. Writes nothing; raises :class:`FolderUnusable`."""
+    """Hash every registered file; writes nothing. Raises :class:`FolderUnusable`."""
     from backfill.frames.segment_frame import sha256
 
     report = Verified()

@@ -1,8 +1,8 @@
 """Audit: recompute everything kept beside the candles from the candles.
 
-No exchange is asked. Postgres does most of the work, by month and series, so memory stays flat. Findings go to
-``findings``; earlier ones that are gone are settled. ``repair`` fixes what it can without loss, each in its own
-transaction (docs/decisions/0017-what-the-audit-mends.md).
+No exchange is asked. Postgres does most of the work, by month and series, so memory stays flat. ``findings`` gets new
+findings; earlier ones that are gone are settled. ``repair`` fixes what it can without loss, each in its own transaction
+(docs/decisions/0017-what-the-audit-mends.md).
 """
 
 from __future__ import annotations

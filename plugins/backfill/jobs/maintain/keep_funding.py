@@ -29,7 +29,7 @@ BESIDE = 3
 
 @dataclass
 class FundingReport:
-    """Counts of a run; ``left``: a sentence per instrument whose history is not whole."""
+    """Counts of a run; ``left``: a sentence per instrument with holes."""
 
     instruments: int = 0
     requests: int = 0
@@ -47,10 +47,7 @@ class FundingReport:
 
 
 def keep_funding(runtime: Runtime, run_id: str, at: datetime | None = None) -> FundingReport:
-    """Ask for what is missing of each perpetual's declared funding history; none if the universe declares none.
-
-    ``at``: as of then, default now.
-    """
+    """Ask for missing payments of each perpetual's declared funding history, if any, as of ``at`` (default now)."""
     report, history_ms = FundingReport(), runtime.universe.funding
     if history_ms is None:
         return report
@@ -82,7 +79,7 @@ def _perpetuals(store: CandleStore) -> list[SeriesWindow]:
 def _keep_one(
     runtime: Runtime, run_id: str, window: SeriesWindow, name: str, span: Interval, report: FundingReport
 ) -> str | None:
-    """Walk back over what is not whole; what is left of it, in words."""
+    """Walk back over what is not whole; return what is left, in words."""
     store, source_id = runtime.store, runtime.store.source_id(name)
     if window.list_ms is not None:
         span = Interval(max(span.start, window.list_ms), span.end)
@@ -115,7 +112,7 @@ def _keep_one(
     newest = ledger.known(window.symbol, source_id)[1]
     left = difference([span], [*whole, *_nothing_due(newest, span)])
     if left and row.lists_funding_intervals and (doubtful := intersection(left, _newest_step(newest))):
-        # Its interval has just become longer, if the venue says so: no payment beside it can show that yet.
+        # The interval has just become longer, if the venue says so: no payment shows that yet.
         report.requests += 1
         interval_ms = runtime.funding_interval_ms(row, found.listing, found.market)
         if newest[-1] - newest[-2] <= interval_ms + SLACK_MS:
@@ -128,6 +125,6 @@ def _newest_step(newest: Sequence[int]) -> list[Interval]:
 
 
 def _nothing_due(newest: Sequence[int], span: Interval) -> list[Interval]:
-    """After the last payment none is missing before the next one is due."""
+    """Nothing is missing between the last payment and the next one due."""
     due_ms = next_due_ms(newest)
     return [] if due_ms is None or due_ms + LATE_MS <= span.end else [Interval(newest[-1], span.end)]

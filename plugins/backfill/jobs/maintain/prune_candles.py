@@ -2,8 +2,7 @@
 
 A month that no series needs is dropped as a partition; other bars are deleted in batches. Records about bars go in the
 same transaction, so a killed run leaves the ledger correct. Pruned bars are no gaps: no window starts before its
-retention (docs/decisions/0020-retention-listing-readiness.md). Series without retention, or no longer wanted, keep
-everything.
+retention (docs/decisions/0020-retention-listing-readiness.md). Series without retention, or unwanted, keep everything.
 """
 
 from __future__ import annotations
@@ -35,7 +34,6 @@ class PrunableSeries(NamedTuple):
 
     @property
     def series_id(self) -> int:
-        """Database id of the series."""
         return self.window.series_id
 
 

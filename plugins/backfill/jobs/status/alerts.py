@@ -16,7 +16,7 @@ from backfill.storage.series import Selection
 from backfill.storage.series_status import leaving_reach
 
 MOST_TOLD = 10
-# Two rounds of the fill: younger bars are still on their way.
+# Two rounds of the fill: younger bars may still arrive.
 EXCUSED = timedelta(hours=1)
 # Bans and refused rows of this long count as news.
 NEWS = timedelta(hours=24)
@@ -24,7 +24,7 @@ NEWS = timedelta(hours=24)
 
 @dataclass(frozen=True)
 class Alert:
-    """One kind of trouble: ``text`` for a person, and whom it is about."""
+    """One kind of trouble: ``text`` for a person, and its subjects."""
 
     kind: str
     text: str
@@ -34,7 +34,7 @@ class Alert:
 def find_alerts(
     store: CandleStore, *, alert_after_hours: float, settle_ms: int = 0, kinds: Sequence[str] = KINDS
 ) -> list[Alert]:
-    """What calls for a person now; an empty list is a good morning."""
+    """What calls for a person now."""
     found: list[Alert | None] = []
     at = store.now()
     weak = weak_series(store, at - EXCUSED, settle_ms) if {"coverage", "silence"} & set(kinds) else []
@@ -55,7 +55,7 @@ def find_alerts(
 
 @contextmanager
 def telling(store: CandleStore, told_by: str, alerts: Sequence[Alert], repeat: timedelta) -> Iterator[list[Alert]]:
-    """Those with a subject that ``told_by`` has not sent for ``repeat``; they count as sent if the block ends well."""
+    """Those with a subject that ``told_by`` has not sent for ``repeat``; sent if the block ends well."""
     pairs = [(alert.kind, subject) for alert in alerts for subject in alert.subjects]
     with telling_new(store, told_by, pairs, repeat) as new:
         kinds = {kind for kind, _ in new}

@@ -106,7 +106,6 @@ def _schema(uri: str) -> HealthCheck:
 
 
 def _fitness(uri: str, *, has_schema: bool) -> Iterator[HealthCheck]:
-    """What the role may do, and what bounds its sessions."""
     try:
         with connect(uri, application_name="backfill doctor") as connection:
             facts = session_facts(connection)
@@ -161,7 +160,7 @@ def _some(names: Sequence[str], most: int = 4) -> str:
 
 
 def source_checks(runtime: Runtime, sources: Sequence[str]) -> Iterator[HealthCheck]:
-    """Ask every source once, in parallel; the primary source's check comes first."""
+    """Ask every source once, in parallel; the primary source's check is first."""
     health = {row["source"]: row for row in runtime.store.health("doctor").all()}
     with ThreadPoolExecutor(max(1, len(sources)), thread_name_prefix="doctor") as threads:
         answers = threads.map(lambda name: _source(runtime, name, name == sources[0], health.get(name, {})), sources)
@@ -172,7 +171,7 @@ def source_checks(runtime: Runtime, sources: Sequence[str]) -> Iterator[HealthCh
 
 
 def _source(runtime: Runtime, name: str, is_primary: bool, health: Mapping[str, Any]) -> tuple[HealthCheck, int | None]:
-    """Also return its clock in ms. What another than the primary refuses us is a warning, no answer a failure."""
+    """Also return its clock in ms. A refusal by a source other than the primary is a warning, no answer a failure."""
     check, failed = f"source {name}", "failed" if is_primary else "warning"
     try:
         client = runtime.new_client(name, tries=1)

@@ -37,8 +37,7 @@ class CandleStory:
     `lost`. ``of_this_candle``: false for a check of a former value.
 
     ``findings``: all others. ``former_selves``: oldest first, with why each was replaced. ``sources``: best first, with
-    listings and until when they are believed to lack the bar. ``carried``: the former name that it was carried over
-    from, and what proved that.
+    listings and how long they are believed to lack the bar. ``carried``: its former name, with the proof.
     """
 
     symbol: str

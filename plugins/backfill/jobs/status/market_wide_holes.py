@@ -1,7 +1,7 @@
 """Find outages: bars that most series of a source lack.
 
-A bar is lacking if confirmed absent, or flat without volume although the coin usually trades: exchanges publish halts
-that way.
+A bar is lacking if confirmed absent, or flat without volume although the coin usually trades, as exchanges publish
+halts.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ from backfill.storage.source_outages import OutageRule, SourceOutage, settle_exp
 RULE = OutageRule(share=0.5, fewest=3, rests=0.01, most_symbols=20)
 # Explained per-series findings.
 EXPLAINED = ("flat_bars", "lost_bars")
-# Coins of less trade fall silent before the others, and all of them open where they like: on 2022-12-18 XRP and OP were
-# silent for two thirds of the 110 minutes before OKX's halt of ten hours.
+# Less traded coins fall silent earlier, and all open anywhere afterwards: on 2022-12-18 XRP and OP were silent for two
+# thirds of the 110 minutes before OKX's halt of ten hours.
 EXPLAINED_AROUND, AROUND_SHARE = ("flat_bars", "price_jump", "continuity"), 0.25
 
 
 def market_wide_holes(store: CandleStore, *, at: datetime, since: datetime) -> list[Finding]:
     """Record outages between ``since`` and ``at`` as settled, with the findings they explain.
 
-    One found earlier that began before ``since`` keeps its finding.
+    A known one that began before ``since`` keeps its finding.
     """
     outages = source_outages(store, RULE, since=since, at=at)
     findings = [_finding(outage) for outage in outages]

@@ -1,4 +1,4 @@
-"""Check that the last N closed bars of a series have no gaps."""
+"""Whether the last N closed bars of a series have no gaps."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ class RunSummary:
     """``totals``: summed counts, ``series``, ``missing_after`` and ``sources`` (rows by source).
 
     ``failures``: one sentence each; ``leaving``: bars that soon no source can give. ``outage``: the alert if all
-    external sources failed for too long. ``note``: the run in one sentence.
+    external sources failed for too long. ``note``: one sentence.
     """
 
     totals: dict[str, Any]
@@ -48,7 +48,7 @@ class RunSummary:
 class _Series:
     """All attempts on one series; the last fill decides its state.
 
-    ``was_served``: the primary source answered, so a fallback source that fails later does not fail the run.
+    ``was_served``: the primary source answered, so a fallback's later failure does not fail the run.
     """
 
     last: Row
@@ -155,7 +155,7 @@ def _requests(counts: Mapping[str, int]) -> str:
 
 
 def _stored(counts: Mapping[str, int], sources: Mapping[str, int]) -> str:
-    """Such as "95 inserted (okx 95), 1 revised"; what has not happened is left out."""
+    """Such as "95 inserted (okx 95), 1 revised"."""
     by_source = ", ".join(f"{name} {rows:,}" for name, rows in Counter(sources).most_common() if rows)
     rare = {"rows_revised": "revised", "rows_quarantined": "in quarantine", "absent_found": "found absent"}
     said = [

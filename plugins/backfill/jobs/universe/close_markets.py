@@ -1,4 +1,4 @@
-"""Keep the hours of the universe's markets in Postgres, where gaps are worked out."""
+"""Keep the hours of the universe's markets in Postgres, which computes gaps."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from backfill.domain.timeframes import DAY_MS, TIMEFRAMES
 from backfill.sources.market_sessions import rules_of, sessions_of
 from backfill.storage.candle_store import CandleStore
 
-# A holiday may be announced a few days before: a day of mourning.
+# Holidays may be announced only days before: a day of mourning.
 HOURS_LIVE = timedelta(days=1)
-# Holidays are known for the coming year; a late run must not take a closed market for an open one.
+# Holidays are known for a year; a late run must not take a closed market for open.
 AHEAD_MS = 365 * DAY_MS
-# A finer series may start before its wish, so that a coarser one's first bar can be made of it.
+# A finer series may start earlier than wished, to make a coarser one's first bar.
 BEFORE_MS = 30 * DAY_MS
 
 
 def close_markets(store: CandleStore, wishes: Sequence[SeriesWish], from_ms: int | None = None) -> None:
-    """Write the closed bars of the calendars that ``wishes`` name, where they are a day old or start too late.
+    """Write the closed bars of the calendars in ``wishes``, if a day old or starting too late.
 
-    ``from_ms``: a run's own start, which may lie before the wishes'. Raises :class:`ConfigurationError` for a calendar
-    that does not exist, before it writes.
+    ``from_ms``: a run's own, perhaps earlier start. Raises :class:`ConfigurationError` for an unknown calendar before
+    it writes.
     """
     with_hours = [wish for wish in wishes if wish.calendar is not None]
     if not with_hours:

@@ -34,8 +34,8 @@ Check = Callable[[Sequence[SeriesWish]], object]
 class Declaration:
     """The universe compared with Postgres. ``wishes``: all of the universe's.
 
-    ``added``, ``changed``: wishes that Postgres lacks or has on other terms. ``undeclared``: series only Postgres
-    wants; ``unlisted``: those delisted under `instruments: all`, which need no confirmation.
+    ``added``, ``changed``: wishes that Postgres lacks or has on other terms. ``undeclared``: series only in Postgres;
+    ``unlisted``: those delisted under `instruments: all`, which need no confirmation.
     """
 
     wishes: list[SeriesWish]
@@ -106,8 +106,8 @@ def declare_universe(
 ) -> list[SeriesWish]:
     """Write the universe's wishes to Postgres and return them.
 
-    ``ask`` is called for a primary source whose descriptions are a day old, lack an instrument or were contradicted
-    since; None: no source is asked. If it fails, old descriptions are used, unless `instruments: all` has no live one.
+    ``ask`` is called for a primary source whose descriptions are a day old, lack an instrument or were contradicted;
+    None: no source is asked. If it fails, old descriptions serve, unless `instruments: all` has no live one.
     ``ask_anyway``: always call it, and raise its error. ``check`` sees wishes before they are written, those of a file
     before any source is asked. ``drop``: see :func:`write_declaration`.
     """

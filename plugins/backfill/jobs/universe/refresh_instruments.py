@@ -1,7 +1,7 @@
 """Refresh a primary source's market list and log changes.
 
-Instruments leave the list without notice (FACTS: Blofin's documentation lists only open contracts), so descriptions
-stay, and the log has when one left or returned. See docs/decisions/0020-retention-listing-readiness.md.
+Instruments leave the list without notice (Blofin's documentation lists only open contracts), so descriptions stay, and
+the log has when one left or returned. See docs/decisions/0020-retention-listing-readiness.md.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def refresh_instruments(
     """Record what ``venue`` lists, and which described or ``wished`` instruments it lacks.
 
     ``wished``: symbols it supplies as primary, and whether spot may stand in. ``keep_all``: also record other listings,
-    under its own names, except those to ``leave`` to other sources.
+    under its own names, without those to ``leave`` to other sources.
     """
     asked_at = store.now()
     asked = ask(venue.source) if venue.market_named is None else _named(venue, wished)
@@ -58,7 +58,6 @@ def refresh_instruments(
 def _described(
     venue: Venue, markets: Sequence[Market], wished: Mapping[str, bool], *, keep_all: bool
 ) -> Iterator[InstrumentDescription]:
-    """Listed instruments under our symbols."""
     by_symbol = {market.venue_symbol: market for market in markets}
     if keep_all:
         for market in markets:
@@ -83,7 +82,7 @@ def _named(venue: Venue, wished: Mapping[str, bool]) -> list[Market]:
 
 
 def _renamed(changes: Sequence[InstrumentChange]) -> list[tuple[str, str]]:
-    """Pairs where one scale of a coin replaced another, as 1000BONK-USDT: sources do not report renames."""
+    """Pairs where one scale of a coin replaced another, as 1000BONK-USDT: sources report no renames."""
     gone = [change.instrument for change in changes if change.what == "delisted"]
     come = [change.instrument for change in changes if change.what in ("listed", "relisted")]
     pairs = [(old, new) for old in gone for new in come if _is_rescaled(old, new)]

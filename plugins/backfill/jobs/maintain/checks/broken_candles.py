@@ -1,6 +1,6 @@
 """Candles that break a structural rule, from foreign INSERTs.
 
-Repair moves them to the quarantine, the row as payload; the next fill asks for the bars. Manual and released candles
+Repair moves them to the quarantine, the row as payload; the next fill requests the bars. Manual and released candles
 are left alone.
 """
 
@@ -22,8 +22,6 @@ OFF_GRID = "open_time_is_off_the_grid"
 
 @dataclass
 class _Found:
-    """Candles of one series that break one rule."""
-
     bars: int
     first_ms: int
     past_ms: int
@@ -84,7 +82,7 @@ def _mend(scope: Scope, span: Interval, rows: list[Row]) -> dict[int, str | None
 def _quarantine(scope: Scope, series_id: int, hull: Interval) -> None:
     """Move the candles, then recount, with the ledger's triggers off.
 
-    They would drop a valid bar beside an open time a microsecond off.
+    Triggers would drop a valid bar beside an open time a microsecond off.
     """
     scope.audit.keep_ledger()
     _broken(scope, hull, [series_id], repair=True)

@@ -27,7 +27,7 @@ DRIFTS = {
 
 @dataclass
 class _Drift:
-    """Drift of one kind in one series: hull in ms, first intervals, counts."""
+    """Drift of one kind in one series: hull (ms), first intervals, counts."""
 
     hull: Interval
     intervals: list[list[int]] = field(default_factory=list)

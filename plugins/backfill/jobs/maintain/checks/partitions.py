@@ -1,7 +1,7 @@
 """Candle tables: missing months, rows in the wrong table, missing ledger triggers.
 
-Only reported: detached months (maybe on purpose), and partitions with wrong bounds or names, beside which no month can
-be created.
+Only reported are detached months (maybe on purpose) and partitions with wrong bounds or names, beside which no month
+can be created.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
 """Rows of a nonexistent series, or from a source that the series does not list.
 
 Series are never deleted or renumbered, so an orphan means a manual deletion or an invented id. Candles, revisions and
-quarantined rows stay, since restoring the series needs them. Absences can be fetched again and are dropped; open
-findings are settled.
+quarantined rows stay, to restore the series. Absences can be fetched again and are dropped; open findings are settled.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Compare stored coarser bars with sums of finer ones from the same primary source.
 
-Each timeframe is checked against the nearest coarser one. Each bucket and field that differs is a finding; if most of a
-pair differ, one finding names the fault, if ``domain.misfiled`` can. Rows are shared with ``prove_by_timeframe``.
+Each timeframe is checked against the nearest coarser one, a finding per bucket and field that differs; if most of a
+pair differ, one finding names the fault if ``domain.misfiled`` can. Rows are shared with ``prove_by_timeframe``.
 """
 
 from __future__ import annotations
@@ -30,8 +30,6 @@ KINDS = ("timeframes", "hour_shift", "wrong_instrument", "wrong_scale")
 
 
 class _Pair(NamedTuple):
-    """Two series of one instrument and primary."""
-
     finer: AuditedSeries
     coarser: AuditedSeries
     fine: Timeframe
@@ -145,7 +143,6 @@ def _one_fault(pair: _Pair, fine: pd.DataFrame, coarse: pd.DataFrame, proof: Tim
 
 
 def _buckets(pair: _Pair, proof: TimeframeProof) -> tuple[int, int]:
-    """Coarse bars contradicted, and checked."""
     wrong = int(proof.differing["open_ms"].nunique())
     return wrong, wrong + total_ms(proof.equal) // pair.coarse.step_ms
 
