@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import pandas as pd
@@ -58,6 +58,11 @@ def moment(text: str) -> datetime:
     """An aware UTC time from ISO 8601."""
     at = datetime.fromisoformat(text)
     return at if at.tzinfo else at.replace(tzinfo=timezone.utc)
+
+
+def last_full_hour(store: CandleStore) -> datetime:
+    """The last full hour by the database's clock whose bars no fill holds for too young."""
+    return (store.now() - timedelta(minutes=1)).replace(minute=0, second=0, microsecond=0)
 
 
 def ms(text: str) -> int:

@@ -8,7 +8,9 @@ from pathlib import Path
 
 from run_on_days import ASK_IT_ANY_DAY, ASK_THE_CLOCK, MOMENTS, TESTS, chosen
 
-CLOCKS = re.compile(r"store\.now\(\)|time\.time\(|time_ns\(|datetime\.now\(|now_ms=None|[^_.\w]now\(\)")
+CLOCKS = re.compile(
+    r"store\.now\(\)|last_full_hour\(|time\.time\(|time_ns\(|datetime\.now\(|now_ms=None|[^_.\w]now\(\)"
+)
 
 
 def asks_the_clock(module: Path) -> bool:

@@ -16,7 +16,7 @@ from backfill.storage.candle_store import CandleStore
 from backfill.storage.series import Selection
 from integration.cli.conftest import PLUGINS, Cli
 from integration.exchange import PaperBlofin, assert_equals_market, bars_of, data_of, punch, run_log, saying
-from integration.helpers import contents, one, rows
+from integration.helpers import contents, last_full_hour, one, rows
 from waiting import PATIENCE_S
 
 BARS = 2 * (12 * 60 + 7 * 24)
@@ -151,7 +151,7 @@ def test_a_fill_takes_the_plan_that_the_dry_run_has_shown(
 
 
 def test_only_what_is_named_is_filled_and_only_in_the_named_window(cli: Cli, store: CandleStore) -> None:
-    end = store.now().replace(minute=0, second=0, microsecond=0)
+    end = last_full_hour(store)
     start = end - timedelta(days=3)
 
     said = cli(

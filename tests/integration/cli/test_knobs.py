@@ -14,9 +14,10 @@ import pytest
 from backfill.storage.candle_store import CandleStore
 from integration.cli.conftest import Cli
 from integration.exchange import PaperBlofin
-from integration.helpers import one, rows
+from integration.helpers import last_full_hour, one, rows
 
 ROOT = Path(__file__).parents[3]
+HOUR = timedelta(hours=1)
 HOURS = 7 * 24
 
 
@@ -47,7 +48,7 @@ def test_a_name_that_is_none_is_told_before_anybody_is_asked(
 
 
 def test_start_and_end_are_epoch_ms_and_half_open(cli: Cli, store: CandleStore) -> None:
-    end = store.now().replace(minute=0, second=0, microsecond=0) - timedelta(days=1)
+    end = last_full_hour(store) - timedelta(days=1)
     start_ms, end_ms = (round(1000 * at.timestamp()) for at in (end - timedelta(hours=10), end))
 
     said = cli("fill", "--timeframes", "1h", "--symbols", "BTC/USDT", "--from", str(start_ms), "--to", str(end_ms))
@@ -61,7 +62,7 @@ def test_start_and_end_are_epoch_ms_and_half_open(cli: Cli, store: CandleStore) 
 def test_without_a_start_a_run_goes_on_where_the_last_one_stopped_and_closes_holes_behind(
     cli: Cli, store: CandleStore, live_exchange: PaperBlofin
 ) -> None:
-    noon = store.now().replace(minute=0, second=0, microsecond=0)
+    noon = last_full_hour(store)
     stopped_at = noon - timedelta(days=2)
     cli("fill", "--timeframes", "1h", "--symbols", "BTC/USDT", "--to", stopped_at.isoformat())
     hole = noon - timedelta(days=5)
@@ -70,7 +71,11 @@ def test_without_a_start_a_run_goes_on_where_the_last_one_stopped_and_closes_hol
     again = cli("fill", "--timeframes", "1h", "--symbols", "BTC/USDT", "--to", noon.isoformat(), "--json").document
 
     assert again["rows_inserted"] == 49
-    assert one(store.connection, "SELECT count(*) FROM backfill.ohlcv") == HOURS
+    ((first, last, bars),) = rows(
+        store.connection, "SELECT min(open_time), max(open_time), count(*) FROM backfill.ohlcv"
+    )
+    assert (last, bars) == (noon - HOUR, (noon - first) // HOUR)
+    assert first <= noon - timedelta(hours=HOURS - 1)
 
 
 def test_the_batch_limit_is_the_rows_of_a_page(cli: Cli, live_exchange: PaperBlofin) -> None:
