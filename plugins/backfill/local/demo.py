@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import textwrap
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
@@ -32,6 +33,7 @@ LOOK_EVERY_S = 0.5
 LINE_EVERY_S = 5.0
 SILENT_S = 300.0
 SCHEDULED_WITHIN_S = 3.0
+LINE_WIDTH = 80
 
 
 class CommandOutput(Protocol):
@@ -141,8 +143,8 @@ class _Play:
             self.output.document({**document, "series": rows, "found": found, "revisions": revisions, "next": steps})
         else:
             self.output.table("Coverage before and after", rows, shown_columns(rows))
-            self.output.line(f"{run.state} after {took_s:.0f} s: {in_words(summed)}")
-            self.output.line(f"The candles are of {self.scenario.title}.")
+            self.output.line(_folded(f"{run.state} after {took_s:.0f} s: {in_words(summed)}"))
+            self.output.line(_folded(f"The candles are of {self.scenario.title}."))
             self.output.line("\nWhat the run found and did\n" + "\n".join(found))
             self.output.line(f"\nTry next, in another terminal while `{self.started_by}` is up")
             self.output.line("\n".join(map(self._typed, steps)))
@@ -198,6 +200,10 @@ def _run(settings: Settings, output: CommandOutput, scenario: Scenario, *, stays
                 stack.supervisor.check()
                 time.sleep(LOOK_EVERY_S)
     return code
+
+
+def _folded(sentence: str) -> str:
+    return textwrap.fill(sentence, LINE_WIDTH, break_long_words=False, break_on_hyphens=False)
 
 
 def _started_by(scenario: Scenario, celery_workers: int) -> str:
