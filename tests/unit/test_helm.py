@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[2]
 VALUES: dict[str, Any] = yaml.safe_load((ROOT / "deploy" / "helm" / "values.yaml").read_text())
 DOCS = (ROOT / "docs" / "own_airflow.md").read_text()
 
-# All that we may name, as in the chart's own values.yaml (of 1.20.0, whose Airflow is 3.1.8); below it is Kubernetes' part.
+# All that we may name, as in the chart's own values.yaml (of 1.20.0, with Airflow 3.1.8); below it is Kubernetes' part.
 CHART = frozenset(
     re.findall(
         r"\S+",
