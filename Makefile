@@ -1,10 +1,11 @@
 # `make` alone lists the targets. Settings are variables: `make demo ONCE=1 BACKFILL_API_PORT=9090`.
 .DEFAULT_GOAL := help
 .PHONY: help install demo up shell backfill down clean distclean test test-long test-stack test-browser test-days test-airflow2 bench bench-run lint types docs format lock
-.PHONY: sbom simulate test-faults
+.PHONY: sbom simulate test-faults demo-celery
 
 VENV := .venv
 VENV_AIRFLOW2 := .venv-airflow2
+VENV_CELERY := .venv-celery
 # Everything a run creates lies here.
 export BACKFILL_HOME ?= $(CURDIR)/.backfill
 # Without bytecode every Airflow task would compile its imports again.
@@ -24,6 +25,11 @@ install: ## set up .venv: locked dependencies and this project
 
 demo: install ## watch Airflow close the gaps of a synthetic market [ONCE=1] [REPLAY=DIR]
 	@$(VENV)/bin/backfill demo $(if $(ONCE),--once) $(if $(REPLAY),--replay "$(REPLAY)")
+
+demo-celery: ## the same with two Celery workers and a Redis, in a venv of its own [ONCE=1] [WORKERS=2] [REPLAY=DIR]
+	@scripts/install_redis.sh
+	@requirements/install.sh $(VENV_CELERY) celery
+	@$(VENV_CELERY)/bin/backfill demo --celery $(or $(WORKERS),2) $(if $(ONCE),--once) $(if $(REPLAY),--replay "$(REPLAY)")
 
 up: install ## the same stack against the real exchanges [ONCE=1]
 	@$(VENV)/bin/backfill up $(if $(ONCE),--once)
@@ -52,7 +58,7 @@ clean: ## stop, and remove everything that runs have created
 	@find . -path './$(VENV)*' -prune -o -name __pycache__ -type d -prune -exec rm -rf {} +
 
 distclean: clean ## and the virtual environments
-	@rm -rf $(VENV) $(VENV_AIRFLOW2)
+	@rm -rf $(VENV) $(VENV_AIRFLOW2) $(VENV_CELERY)
 
 # Two workers for each core, since tests wait for Postgres, Airflow and clocks; and what has taken longest.
 PARALLEL = --numprocesses=$(shell echo $$(( 2 * $$(getconf _NPROCESSORS_ONLN) ))) --maxprocesses=8 --durations=20
@@ -75,7 +81,10 @@ simulate: install-dev ## the engine in simulated worlds, by seed [SEEDS=0-999] [
 
 test-faults: install-dev ## every fault on a real process; writes docs/fault_matrix.md (two cells fill a disk: as root only)
 	@tests/install_faketime.sh
+	@scripts/install_redis.sh
+	@requirements/install.sh $(VENV_CELERY) celery
 	@FAULT_RESULTS=dist/faults $(VENV)/bin/python -m pytest -m faults $(PYTEST)
+	@FAULT_RESULTS=dist/faults $(VENV_CELERY)/bin/python -m pytest -m faults tests/faults/test_airflow.py -k celery
 	@FAULT_RESULTS=dist/faults $(VENV)/bin/python tests/faults/render.py
 
 test-days: install-dev ## what depends on the clock, at moments that matter, under libfaketime [DAYS=2]
@@ -125,7 +134,7 @@ lock: ## lock the newest allowed versions anew; needs uv
 	@requirements/lock.sh --upgrade
 
 sbom: install ## write the bill of materials of each lock to dist/ (CycloneDX)
-	@for lock in airflow3 airflow2 compose dev; do $(VENV)/bin/python requirements/sbom.py requirements/$$lock.lock dist/$$lock.cdx.json; done
+	@for lock in airflow3 airflow2 celery compose dev; do $(VENV)/bin/python requirements/sbom.py requirements/$$lock.lock dist/$$lock.cdx.json; done
 
 .PHONY: install-dev
 install-dev:

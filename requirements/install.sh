@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Makes VENV hold exactly what is locked, and this project; does nothing where that is so already.
-#     requirements/install.sh VENV [dev | docs | airflow2]
-# dev adds what `make test` needs, docs what `make docs` does; airflow2 builds on the older line of Airflow, with pytest.
+#     requirements/install.sh VENV [dev | docs | airflow2 | celery]
+# dev adds what `make test` needs, docs what `make docs` does; airflow2 builds on the older line of Airflow, with pytest,
+# celery on the main line with Celery.
 # PYTHON names the interpreter to build on; otherwise the first that suits. uv installs: the one on PATH, else pip brings
 # the locked one into VENV, and pip's own settings (index, links, certificates) hold for it too. Where uv cannot, pip does.
 set -euo pipefail
@@ -11,6 +12,8 @@ with=${2:-}
 lock=requirements/airflow3.lock newest_python=14
 if [ "$with" = airflow2 ]; then
     lock=requirements/airflow2.lock newest_python=12
+elif [ "$with" = celery ]; then
+    lock=requirements/celery.lock
 fi
 export PIP_DISABLE_PIP_VERSION_CHECK=1
 

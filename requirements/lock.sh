@@ -14,6 +14,8 @@ compile() { # compile LOCK PYTHON ARGUMENTS...
 
 compile requirements/airflow3.lock 3.10 "$@" --extra airflow --extra local pyproject.toml requirements/airflow3.in
 compile requirements/airflow2.lock 3.10 "$@" --extra airflow --extra local pyproject.toml requirements/airflow2.in
+compile requirements/celery.lock 3.10 "$@" --extra airflow --extra local --constraint requirements/airflow3.lock \
+    pyproject.toml requirements/celery.in
 compile requirements/dev.lock 3.10 "$@" --group dev --constraint requirements/airflow3.lock
 compile requirements/uv.lock 3.10 "$@" requirements/uv.in
 compile requirements/docs.lock 3.10 "$@" --group docs --constraint requirements/airflow3.lock

@@ -1,4 +1,7 @@
-"""Faults of Airflow in mid-run, on one stack: each run ends whole, with every candle as the market has it."""
+"""Faults of Airflow in mid-run: each run ends whole, with every candle as the market has it.
+
+Those of Celery run in .venv-celery: `make test-faults` does.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psutil
@@ -17,20 +20,21 @@ import pytest
 
 from airflow_line import ON_AIRFLOW_2
 from backfill.config.settings import load_settings
-from backfill.errors import LocalStackFailed
+from backfill.errors import ConfigurationError, LocalStackFailed
 from backfill.local.airflow_api import DagRun
 from backfill.local.airflow_settings import MARK
 from backfill.local.demo import DAG_ID
 from backfill.local.down import remove_home
+from backfill.local.executor import require_celery
 from backfill.local.scenario import Scenario
 from backfill.local.stack import Stack, running_stack
-from backfill.local.supervisor import marked_processes
+from backfill.local.supervisor import Component, marked_processes
 from backfill.paper.coins import LIQUID_COINS
 from backfill.paper.synthetic_market import SyntheticMarket
 from backfill.storage.candle_store import CandleStore
 from backfill.storage.database import connect
 from backfill.storage.series import Selection
-from faults.render import AIRFLOW_FAULTS
+from faults.render import AIRFLOW_FAULTS, ALL_OF_AIRFLOW, CELERY_FAULTS
 from integration.exchange import candles_in_database, candles_in_market
 from integration.helpers import assert_held_is_true, rows
 from waiting import wait_for
@@ -43,11 +47,29 @@ UNIVERSE = "instruments: [BTC-USDT, ETH-USDT]\ntimeframes: {1m: 12h, 1h: 2d}\nso
 # Twelve pages of each symbol, one after another: some seconds in which something can happen.
 SLOWLY = {"BACKFILL_BATCH_LIMIT": "60", "BACKFILL_PAGES_IN_FLIGHT": "1"}
 LATENCY_MS = 700
+# The title of a task's own process.
+TASK = "airflow worker -- "
 WITHIN_S = 900
 
 
 @pytest.fixture(scope="module")
 def stack() -> Iterator[Stack]:
+    with _stack() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def celery_stack() -> Iterator[Stack]:
+    try:
+        require_celery()
+    except ConfigurationError as missing:
+        pytest.skip(str(missing))
+    with _stack(celery_workers=2) as running:
+        yield running
+
+
+@contextmanager
+def _stack(celery_workers: int = 0) -> Iterator[Stack]:
     home = Path(tempfile.mkdtemp(prefix="candle-keeper-faults-"))
     home.chmod(0o755)
     universe = home / "universe.yaml"
@@ -55,7 +77,7 @@ def stack() -> Iterator[Stack]:
     environment = {"BACKFILL_UNIVERSE": str(universe), **SLOWLY}
     settings = load_settings({"BACKFILL_HOME": str(home), "BACKFILL_UNIVERSE": str(universe)})
     scenario = Scenario("a synthetic market", "candles", MARKET, ("blofin",), environment)
-    with running_stack(settings, scenario, print) as running:
+    with running_stack(settings, scenario, print, celery_workers) as running:
         running.exchanges["blofin"].latency_ms = LATENCY_MS
         running.wait_until_ready(DAG_ID)
         running.airflow.unpause(DAG_ID)
@@ -71,6 +93,21 @@ def _killed(name: str) -> Callable[[Stack, DagRun], None]:
         component.process.kill()
 
     return kill
+
+
+def _kill_a_busy_celery_worker(stack: Stack, _: DagRun) -> None:
+    """With all that it has started, as if its machine were gone: it is not started again."""
+    workers = [one for one in stack.supervisor.components if one.name.startswith("worker-")]
+    busy = next(one for one in workers if any(TASK in " ".join(process.cmdline()) for process in _tree(one)))
+    stack.supervisor._watched.remove(busy)
+    for process in _tree(busy):
+        process.kill()
+
+
+def _tree(component: Component) -> list[psutil.Process]:
+    assert component.process is not None
+    leader = psutil.Process(component.process.pid)
+    return [leader, *leader.children(recursive=True)]
 
 
 def _kill_busy_workers(stack: Stack, _: DagRun) -> None:
@@ -101,11 +138,22 @@ MADE = {
     "triggerer killed with SIGKILL": _killed("triggerer"),
     "task cleared while it runs": _clear,
     "a second run, and `backfill fill` beside it": _run_twice_more,
+    "Redis killed with SIGKILL": _killed("redis"),
+    "a Celery worker killed with SIGKILL": _kill_a_busy_celery_worker,
 }
 
 
 @pytest.mark.parametrize("fault", AIRFLOW_FAULTS)
 def test_after_a_fault_of_airflow_the_run_ends_whole(stack: Stack, fault: str) -> None:
+    _assert_it_ends_whole(stack, fault)
+
+
+@pytest.mark.parametrize("fault", CELERY_FAULTS)
+def test_after_a_fault_of_celery_the_run_ends_whole(celery_stack: Stack, fault: str) -> None:
+    _assert_it_ends_whole(celery_stack, fault)
+
+
+def _assert_it_ends_whole(stack: Stack, fault: str) -> None:
     with connect(stack.database) as connection:
         connection.execute("DELETE FROM backfill.candles")
         (last,) = rows(connection, "SELECT coalesce(max(id), 0) FROM backfill.gap_fill_runs")
@@ -133,7 +181,7 @@ def test_after_a_fault_of_airflow_the_run_ends_whole(stack: Stack, fault: str) -
     assert (state, missing, "running" in runs) == ("success", 0, False)
     RESULTS.mkdir(parents=True, exist_ok=True)
     outcome = {"group": "Airflow", "fault": fault, "state": state, "tries": tries, "missing": missing, "runs": runs}
-    (RESULTS / f"airflow_{AIRFLOW_FAULTS.index(fault)}.json").write_text(json.dumps(outcome, indent=1) + "\n")
+    (RESULTS / f"airflow_{ALL_OF_AIRFLOW.index(fault)}.json").write_text(json.dumps(outcome, indent=1) + "\n")
 
 
 def _have_ended(stack: Stack) -> bool:

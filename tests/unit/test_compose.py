@@ -13,6 +13,7 @@ import jsonschema
 import pytest
 import yaml
 
+from backfill import __version__
 from backfill.config.connections import database_uri
 from backfill.config.env_file import parse_env
 from backfill.config.older_names import KNOBS, fill_options
@@ -20,6 +21,7 @@ from backfill.config.settings import load_settings
 from unit.test_older_names import ENV_OF_000, ENV_OF_001, ENV_OF_004
 
 ROOT = Path(__file__).parents[2]
+DOCKERFILE = (ROOT / "Dockerfile").read_text()
 TEXT = (ROOT / "docker-compose.yaml").read_text()
 COMPOSE: dict[str, Any] = yaml.safe_load(TEXT)
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
@@ -75,6 +77,13 @@ def test_nothing_of_airflow_starts_before_the_schemas_are_there() -> None:
     assert all("init" in SERVICES[name]["depends_on"] for name in AIRFLOW if name != "init")
 
 
+def test_every_service_has_bounds_and_gains_no_rights() -> None:
+    for service in SERVICES.values():
+        assert service.keys() >= {"mem_limit", "pids_limit"}
+        assert service["security_opt"] == ["no-new-privileges:true"]
+    assert DOCKERFILE.rstrip().splitlines()[-1] == "USER airflow"
+
+
 def test_workers_can_be_scaled() -> None:
     assert SERVICES["worker"].keys().isdisjoint({"container_name", "hostname", "ports", "deploy", "scale"})
 
@@ -82,7 +91,7 @@ def test_workers_can_be_scaled() -> None:
 def test_all_airflow_services_share_one_image_one_configuration_and_the_mounted_project() -> None:
     for name in AIRFLOW:
         service = SERVICES[name]
-        assert service["image"] == "candle-keeper"
+        assert service["image"] == f"${{CANDLE_KEEPER_IMAGE:-candle-keeper:{__version__}}}"
         assert service["environment"].items() >= SERVICES["api-server"]["environment"].items()
         assert {f"./{folder}:/opt/airflow/{folder}:ro" for folder in ("dags", "plugins", "include")} <= set(
             service["volumes"]
@@ -90,7 +99,8 @@ def test_all_airflow_services_share_one_image_one_configuration_and_the_mounted_
 
 
 def test_images_are_pinned_to_a_version() -> None:
-    base = re.findall(r"^FROM (\S+)", (ROOT / "Dockerfile").read_text(), re.MULTILINE)
+    base = re.findall(r"^ARG PYTHON_IMAGE=(\S+)\nFROM \$\{PYTHON_IMAGE}$", DOCKERFILE, re.MULTILINE)
+    assert base
     pulled = [service["image"] for service in SERVICES.values() if "build" not in service]
     assert all(re.search(r":\d+\.\d+", image) for image in [*base, *pulled])
 
@@ -138,7 +148,7 @@ def test_not_everybody_is_an_administrator() -> None:
 
 def test_files_named_in_the_compose_file_and_in_the_dockerfile_exist() -> None:
     mounted = {volume.split(":")[0] for s in SERVICES.values() for volume in s.get("volumes", []) if volume[0] == "."}
-    copied = re.findall(r"^COPY (.+) \S+$", (ROOT / "Dockerfile").read_text(), re.MULTILINE)
+    copied = re.findall(r"^COPY (.+) \S+$", DOCKERFILE, re.MULTILINE)
     named = mounted | {source for line in copied for source in line.split()}
     assert {name for name in named if not (ROOT / name).exists()} == set()
     allowed = re.findall(r"^!(\S+)$", (ROOT / ".dockerignore").read_text(), re.MULTILINE)

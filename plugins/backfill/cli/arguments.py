@@ -114,6 +114,9 @@ def parser() -> argparse.ArgumentParser:
     demo = commands.add_parser("demo", parents=[common, local], help="the whole system on this machine, on paper")
     demo.add_argument("--replay", type=Path, metavar="DIR", help="serve this folder of real candles")
     demo.add_argument("--select", metavar="GLOB", help="with --replay: only the files that match")
+    demo.add_argument(
+        "--celery", type=positive, default=0, metavar="N", help="run tasks by N Celery workers, with Redis"
+    )
     commands.add_parser("up", parents=[common, local], help="the same against the real exchanges")
     env = commands.add_parser(
         "env", parents=[common], help="run a command, such as airflow, in the environment of the stack that is up"

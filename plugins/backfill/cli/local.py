@@ -20,7 +20,8 @@ def demo(args: argparse.Namespace, output: Output) -> int:
 
     if args.select and not args.replay:
         raise ConfigurationError("--select chooses among the files of --replay DIR: give both")
-    return run_demo(load_settings(), output, once=args.once, replay=args.replay, select=args.select or "*")
+    how = {"once": args.once, "replay": args.replay, "select": args.select or "*", "celery_workers": args.celery}
+    return run_demo(load_settings(), output, **how)
 
 
 def up(args: argparse.Namespace, output: Output) -> int:

@@ -28,7 +28,10 @@ class Login:
 
 @dataclass(frozen=True)
 class AirflowSettings:
-    """``database``: libpq URI of the metadata. ``schedule``: whether timetables start Dags."""
+    """``database``: libpq URI of the metadata. ``schedule``: whether timetables start Dags.
+
+    ``executor``: Airflow's options of it, by SECTION__KEY.
+    """
 
     home: Path
     database: str
@@ -36,6 +39,7 @@ class AirflowSettings:
     plugins: Path
     api_port: int
     schedule: bool
+    executor: Mapping[str, str]
 
     @property
     def url(self) -> str:
@@ -59,7 +63,7 @@ class AirflowSettings:
 
     def login(self) -> Login:
         """The user and password, made up at the first start."""
-        return Login(USER, _kept(self._passwords, {USER: secrets.token_urlsafe(12)})[USER])
+        return Login(USER, kept(self._passwords, {USER: secrets.token_urlsafe(12)})[USER])
 
     @property
     def _passwords(self) -> Path:
@@ -68,8 +72,7 @@ class AirflowSettings:
     def _airflow(self) -> dict[str, str]:
         folder = self.home / "airflow"
         options = {
-            "CORE__EXECUTOR": "LocalExecutor",
-            "CORE__MP_START_METHOD": "fork",  # workers live as long as the scheduler: see scheduler.py
+            **self.executor,
             "CORE__PARALLELISM": str(parallelism()),
             "CORE__DAGS_FOLDER": str(self.dags),
             "CORE__PLUGINS_FOLDER": str(self.plugins),
@@ -118,10 +121,10 @@ def keys(file: Path) -> dict[str, str]:
         "API__SECRET_KEY": secrets.token_urlsafe(32),
         "API_AUTH__JWT_SECRET": secrets.token_urlsafe(48),
     }
-    return _kept(file, made_up)
+    return kept(file, made_up)
 
 
-def _kept(file: Path, made_up: dict[str, str]) -> dict[str, str]:
+def kept(file: Path, made_up: dict[str, str]) -> dict[str, str]:
     """What ``file`` holds; ``made_up`` is written to it, for its owner alone, if it is not there."""
     if not file.exists():
         file.parent.mkdir(parents=True, exist_ok=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import textwrap
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
@@ -32,6 +33,7 @@ LOOK_EVERY_S = 0.5
 LINE_EVERY_S = 5.0
 SILENT_S = 300.0
 SCHEDULED_WITHIN_S = 3.0
+LINE_WIDTH = 80
 
 
 class CommandOutput(Protocol):
@@ -54,14 +56,15 @@ def run_demo(
     once: bool = False,
     replay: Path | None = None,
     select: str | Sequence[str] = "*",
+    celery_workers: int = 0,
 ) -> int:
     """Run on a synthetic market or the candle files of ``replay``; return the exit code.
 
-    Without ``once``, and on a terminal, it stays up until Ctrl-C.
+    Without ``once``, and on a terminal, it stays up until Ctrl-C. ``celery_workers``: 0 is the LocalExecutor.
     """
     stays = _stays_up(once=once)
     scenario = synthetic_scenario(settings, live=stays) if replay is None else replay_scenario(settings, replay, select)
-    return _run(settings, output, scenario, stays=stays)
+    return _run(settings, output, scenario, stays=stays, celery_workers=celery_workers)
 
 
 def run_up(settings: Settings, output: CommandOutput, *, once: bool = False) -> int:
@@ -75,6 +78,7 @@ class _Play:
     settings: Settings
     output: CommandOutput
     scenario: Scenario
+    started_by: str
 
     def fill(self) -> int:
         """Run the Dag and report; return the exit code."""
@@ -139,11 +143,10 @@ class _Play:
             self.output.document({**document, "series": rows, "found": found, "revisions": revisions, "next": steps})
         else:
             self.output.table("Coverage before and after", rows, shown_columns(rows))
-            self.output.line(f"{run.state} after {took_s:.0f} s: {in_words(summed)}")
-            self.output.line(f"The candles are of {self.scenario.title}.")
+            self.output.line(_folded(f"{run.state} after {took_s:.0f} s: {in_words(summed)}"))
+            self.output.line(_folded(f"The candles are of {self.scenario.title}."))
             self.output.line("\nWhat the run found and did\n" + "\n".join(found))
-            started_by = "make up" if self.scenario.market is None else "make demo"
-            self.output.line(f"\nTry next, in another terminal while `{started_by}` is up")
+            self.output.line(f"\nTry next, in another terminal while `{self.started_by}` is up")
             self.output.line("\n".join(map(self._typed, steps)))
         for task in self.stack.airflow.failed_tasks(DAG_ID, run.run_id) if run.state == "failed" else ():
             self.output.error(f"task {task} has failed; logs are in {self.stack.home / 'logs'}")
@@ -170,10 +173,10 @@ def _stays_up(*, once: bool) -> bool:
     return not once and sys.stdout.isatty()
 
 
-def _run(settings: Settings, output: CommandOutput, scenario: Scenario, *, stays: bool) -> int:
+def _run(settings: Settings, output: CommandOutput, scenario: Scenario, *, stays: bool, celery_workers: int = 0) -> int:
     output.note(f"candles of {scenario.title}")
-    with running_stack(settings, scenario, output.note) as stack:
-        output.note("starting Airflow")
+    with running_stack(settings, scenario, output.note, celery_workers) as stack:
+        output.note("starting Airflow" + (f", Redis and {celery_workers} Celery workers" if celery_workers else ""))
         if scenario.story:
             universe = Path(scenario.environment["BACKFILL_UNIVERSE"])
             on_paper = {"universe": universe, "profile": None, "lookback_hours": None}  # as for Airflow's processes
@@ -183,7 +186,7 @@ def _run(settings: Settings, output: CommandOutput, scenario: Scenario, *, stays
         stack.wait_until_ready(DAG_ID)
         if sys.stdout.isatty():  # not into a log
             output.note(_login(stack))
-        code = _Play(stack, settings, output, scenario).fill()
+        code = _Play(stack, settings, output, scenario, _started_by(scenario, celery_workers)).fill()
         if not stays:
             return code
         output.line(f"\nAirflow    {stack.airflow.url}/dags/{DAG_ID}\nCandles    {stack.airflow.url}/plugin/candles")
@@ -197,6 +200,16 @@ def _run(settings: Settings, output: CommandOutput, scenario: Scenario, *, stays
                 stack.supervisor.check()
                 time.sleep(LOOK_EVERY_S)
     return code
+
+
+def _folded(sentence: str) -> str:
+    return textwrap.fill(sentence, LINE_WIDTH, break_long_words=False, break_on_hyphens=False)
+
+
+def _started_by(scenario: Scenario, celery_workers: int) -> str:
+    if scenario.market is None:
+        return "make up"
+    return "make demo-celery" if celery_workers else "make demo"
 
 
 def _login(stack: Stack) -> str:

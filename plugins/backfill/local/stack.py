@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timezone
@@ -29,6 +29,7 @@ from backfill.errors import ConfigurationError, LocalStackFailed
 from backfill.local.airflow_api import AirflowApi
 from backfill.local.airflow_settings import MARK, AirflowSettings
 from backfill.local.embedded_postgres import EmbeddedPostgres
+from backfill.local.executor import executor_of
 from backfill.local.ports import reserved_port
 from backfill.local.reachable import require_a_source
 from backfill.local.scenario import Scenario
@@ -94,8 +95,11 @@ class Stack:
 
 
 @contextmanager
-def running_stack(settings: Settings, scenario: Scenario, note: Note) -> Iterator[Stack]:
-    """Start everything, stop it in the end. ``note`` gets progress messages."""
+def running_stack(settings: Settings, scenario: Scenario, note: Note, celery_workers: int = 0) -> Iterator[Stack]:
+    """Start everything, stop it in the end. ``note`` gets progress messages.
+
+    ``celery_workers``: 0 is the LocalExecutor.
+    """
     home = settings.home.resolve()
     home.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
@@ -117,6 +121,7 @@ def running_stack(settings: Settings, scenario: Scenario, note: Note) -> Iterato
         exchanges = _paper_exchanges(stack, settings, scenario)
         urls = {f"BACKFILL_{name.upper()}_URL": exchange.url for name, exchange in exchanges.items()}
         ours = {"AIRFLOW_CONN_CANDLES_DB": candles, **scenario.environment, **urls}
+        executor = executor_of(stack, home, celery_workers)
         airflow = AirflowSettings(
             home=home,
             database=postgres.uri(AIRFLOW_DATABASE),
@@ -124,6 +129,7 @@ def running_stack(settings: Settings, scenario: Scenario, note: Note) -> Iterato
             plugins=_plugins_folder(home),
             api_port=stack.enter_context(reserved_port(settings.api_port, API_PORT, "BACKFILL_API_PORT")),
             schedule=scenario.is_live,
+            executor=executor.options,
         )
         environment = airflow.environment(scenario.inherited(os.environ), ours)
         _write_local_settings(home)
@@ -131,8 +137,9 @@ def running_stack(settings: Settings, scenario: Scenario, note: Note) -> Iterato
             note("preparing Airflow's database (the first time only)")
             _migrate_airflow(home, environment)
         started_at = datetime.now(timezone.utc)
+        commands = {**executor.servers, **_airflow_commands(), **executor.workers}
         supervisor = Supervisor(
-            [_component(home, environment, *arguments) for arguments in AIRFLOW_PROCESSES],
+            [_component(home, environment, *program) for program in commands.items()],
             mark=(MARK, str(home)),
             note=note,
             others=[_WatchedPostgres(postgres)],
@@ -187,8 +194,11 @@ class _WatchedPostgres:
         return None if self.server.is_running() else "its process is gone"
 
 
-def _component(home: Path, environment: dict[str, str], name: str, *arguments: str) -> Component:
-    command = [sys.executable, "-m", "airflow", name, *arguments]
+def _airflow_commands() -> dict[str, list[str]]:
+    return {name: [sys.executable, "-m", "airflow", name, *arguments] for name, *arguments in AIRFLOW_PROCESSES}
+
+
+def _component(home: Path, environment: dict[str, str], name: str, command: Sequence[str]) -> Component:
     kind = Scheduler if name == "scheduler" else Component
     return kind(name, command, environment, home / "logs" / f"{name}.log")
 

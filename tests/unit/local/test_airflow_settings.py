@@ -7,6 +7,7 @@ import stat
 from pathlib import Path
 
 from backfill.local.airflow_settings import MARK, AirflowSettings, keys
+from backfill.local.executor import LOCAL
 
 
 def environment(home: Path, inherited: dict[str, str], *, schedule: bool = False) -> dict[str, str]:
@@ -17,6 +18,7 @@ def environment(home: Path, inherited: dict[str, str], *, schedule: bool = False
         plugins=Path("/project/plugins"),
         api_port=8123,
         schedule=schedule,
+        executor=LOCAL.options,
     )
     return settings.environment(inherited, {"BACKFILL_UNIVERSE": "ours"})
 
