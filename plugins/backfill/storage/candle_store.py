@@ -249,12 +249,10 @@ class CandleStore:
         """Candles that open in ``span``: columns of ``frames.candle_frame`` and ``source_id``."""
         import pandas as pd
 
-        select = sql.SQL(query("candles/select_candles")).format(  # COPY takes no parameters
-            series_id=sql.Literal(series_id), first=sql.Literal(utc(span.start)), past=sql.Literal(utc(span.end))
-        )
-        with translated_errors(), self.connection.cursor() as cursor, cursor.copy(select) as copy:
-            file = b"".join(copy)
-        return pd.DataFrame(unpacked(file, CANDLE_WIRE_TYPES))
+        params = {"series_id": series_id, "first": utc(span.start), "past": utc(span.end)}
+        with translated_errors(), self.connection.cursor(binary=True) as cursor:
+            row = cursor.execute(query("candles/select_candles"), params).fetchone()
+        return pd.DataFrame(unpacked((row and row[0]) or b"", CANDLE_WIRE_TYPES))
 
     @contextmanager
     def working_on(self, window: SeriesWindow, patience_s: float) -> Iterator[None]:
