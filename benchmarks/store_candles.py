@@ -17,6 +17,7 @@ from throw_away import Stopwatch, spread, throw_away_database
 
 from backfill.domain.answers import bar_intervals
 from backfill.domain.candle_columns import CandleFrame
+from backfill.domain.intervals import Interval
 from backfill.domain.timeframes import MINUTE_MS
 from backfill.storage.binary_copy import HEADER, TRAILER, candle_columns, packed
 from backfill.storage.candle_store import CandleStore, StoredPage
@@ -94,10 +95,13 @@ def _store(store: CandleStore, window: SeriesWindow, pages: Sequence[CandleFrame
     done = []
     for number, page in enumerate(reversed(pages), start=1):  # newest first
         bars = bar_intervals(page["open_ms"], MINUTE_MS)
-        with store.page_transaction():
+
+        def write(page: CandleFrame = page, bars: list[Interval] = bars, number: int = number) -> StoredPage:
             stored = store.store_page(window, source_id, page, bars=bars, fill_run_id=fill_run_id)
             log.count(fill_run_id, "blofin", stored, MINUTE_MS, Requests(len(pages), number))
-        done.append(stored)
+            return stored
+
+        done.append(store.in_page_transaction(write))
     log.finish(fill_run_id, "complete", store.open_work(window), Requests(len(pages), len(pages)), None)
     return done
 
