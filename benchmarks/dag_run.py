@@ -1,10 +1,13 @@
 """The anatomy of runs of ``candles_fill_gaps`` in Airflow: tasks, seconds and CPU of each kind, requests.
 
 A made-up market on paper exchanges without latency, each symbol with a week of 1m: a first fill, a run with nothing to
-do, and a run half an hour later in which each series lacks one page. Before them a Dag whose tasks do nothing, with one
-mapped instance a symbol: what Airflow itself costs here. The CPU of a run is that of Airflow's processes without the
-API server and the Dag processor; that of a task is what its worker and the task's own process have used, looked at ten
-times a second.
+do, a run half an hour later in which each series lacks one page, and another of sixteen symbols with an instance each,
+which tells what of an instance's CPU is its own and what its symbols'. Before them a Dag whose tasks do nothing, with
+one mapped instance a symbol: what Airflow itself costs here. ``--short`` plays the first fill, an hour of 1m unless
+``--history`` says otherwise, and the run half an hour later only: 311 symbols in minutes.
+
+The CPU of a run is that of Airflow's processes without the API server and the Dag processor; that of a task is what its
+worker and the task's own process have used, looked at ten times a second.
 """
 
 from __future__ import annotations
@@ -67,6 +70,7 @@ heavy = sorted({"ccxt", "numpy", "pandas", "psycopg", "requests"} & more)
 print(f"{took_s:.2f} s, {len(more)} modules more than Airflow's, heavy ones: {', '.join(heavy) or 'none'}")
 """
 RUN_WITHIN_S = 900
+ALONE = 16  # at most so many symbols have an instance each
 SAMPLE_EVERY_S = 0.1
 NEW_YEAR_2025_MS = 1_735_689_600_000
 TASKS = """
@@ -79,8 +83,11 @@ REQUESTS = "SELECT sum(requests) FROM backfill.gap_fill_runs WHERE run_id = %s"
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--symbols", type=int, default=32)
-    parser.add_argument("--history", default="7d", help="of 1m, as the universe file says it")
-    symbols, history = parser.parse_args().symbols, parser.parse_args().history
+    parser.add_argument("--history", help="of 1m, as the universe file says it (default: 7d, with --short 1h)")
+    parser.add_argument("--short", action="store_true", help="a first fill and the run half an hour later only")
+    arguments = parser.parse_args()
+    symbols, is_short = arguments.symbols, arguments.short
+    history = arguments.history or ("1h" if is_short else "7d")
     made_up = made_up_coins(max(0, symbols - len(LIQUID_COINS)), as_of_ms=NEW_YEAR_2025_MS)
     coins = [*LIQUID_COINS, *made_up][:symbols]
     with throw_away_home() as home:
@@ -107,14 +114,20 @@ def main() -> None:
                     stack.wait_until_ready(dag_id)
                     stack.airflow.unpause(dag_id)
                 bench = Bench(stack, home)
-                end = datetime.now(timezone.utc) - timedelta(minutes=40)
+                end = datetime.now(timezone.utc) - timedelta(minutes=70)
                 bench.run("no-op", {"instances": 2}, NO_OP)  # the first run of a stack is slower
-                no_op = bench.run("no-op", {"instances": symbols}, NO_OP)
-                of_no_op = no_op.cpu_s["mapped"]
-                bench.run("a first fill", {"end": end.isoformat()}).compare(no_op, of_no_op)
-                bench.run("nothing to do", {"end": end.isoformat()}).compare(no_op, of_no_op)
-                later = end + timedelta(minutes=30)
-                bench.run("half an hour later, one page a symbol", {"end": later.isoformat()}).compare(no_op, of_no_op)
+                no_op = bench.run("no-op", {"instances": ALONE if is_short else symbols}, NO_OP)
+                bench.run("a first fill", {"end": end.isoformat()}).compare(no_op)
+                if not is_short:
+                    bench.run("nothing to do", {"end": end.isoformat()}).compare(no_op)
+                end += timedelta(minutes=30)
+                batches = bench.run("half an hour later, one page a symbol", {"end": end.isoformat()})
+                batches.compare(no_op)
+                if not is_short:
+                    end += timedelta(minutes=30)
+                    some: dict[str, object] = {"end": end.isoformat(), "symbols": names[:ALONE]}
+                    alone = bench.run(f"another half hour later, {ALONE} symbols of them", some)
+                    batches.split(alone, no_op, symbols)
         finally:
             EmbeddedPostgres(home).remove()
 
@@ -138,13 +151,25 @@ def _print_parse(home: Path) -> None:
 
 @dataclass(frozen=True)
 class Anatomy:
-    """``cpu_s``: CPU of one instance by task."""
+    """``cpu_s``: CPU of one instance by task; ``instances``: how many it has."""
 
     tasks: int
     total_cpu_s: float
     cpu_s: dict[str, float]
+    instances: dict[str, int]
 
-    def compare(self, no_op: Anatomy, instance_cpu_s: float) -> None:
+    def split(self, alone: Anatomy, no_op: Anatomy, symbols: int) -> None:
+        """Print what an instance costs whatever it does, and what each of its symbols adds."""
+        for task in ("fill_from_blofin", "validate"):
+            at_once, batch = symbols / self.instances[task], self.cpu_s[task]
+            if at_once > 1:
+                each = (batch - alone.cpu_s[task]) / (at_once - 1)
+                fixed = alone.cpu_s[task] - each
+                of_no_op = f"{fixed / no_op.cpu_s['mapped']:.1f} times a mapped no-op's"
+                print(f"  an instance of {task}: {fixed:.2f} s of CPU, {of_no_op}, and {each:.3f} s a symbol")
+
+    def compare(self, no_op: Anatomy) -> None:
+        instance_cpu_s = no_op.cpu_s["mapped"]
         per_task = (self.total_cpu_s / self.tasks) / (no_op.total_cpu_s / no_op.tasks)
         kinds = ", ".join(f"{task} {cpu_s / instance_cpu_s:.1f}" for task, cpu_s in self.cpu_s.items())
         print(f"  to the no-op: {per_task:.2f} x its CPU a task; a task's own CPU to a mapped no-op's: {kinds}")
@@ -185,7 +210,8 @@ class Bench:
             seconds, cpu_s = (sum(column) / len(costs) for column in zip(*costs, strict=True))
             print(f"  {len(costs):4} {task_id:20}{state:10}{seconds:6.2f} s and {cpu_s:5.2f} s of CPU each")
         own = {task_id: sum(cpu for _, cpu in costs) / len(costs) for (task_id, _), costs in kinds.items()}
-        return Anatomy(len(rows), total_cpu_s, {task_id: mean for task_id, mean in own.items() if mean})
+        counts = {task_id: len(costs) for (task_id, _), costs in kinds.items()}
+        return Anatomy(len(rows), total_cpu_s, {task_id: mean for task_id, mean in own.items() if mean}, counts)
 
 
 class WorkerCpu:

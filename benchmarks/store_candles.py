@@ -10,22 +10,20 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 from itertools import islice
-from typing import TYPE_CHECKING
 
 import numpy as np
 from psycopg import sql
 from throw_away import Stopwatch, spread, throw_away_database
 
 from backfill.domain.answers import bar_intervals
+from backfill.domain.candle_columns import CandleFrame
+from backfill.domain.intervals import Interval
 from backfill.domain.timeframes import MINUTE_MS
 from backfill.storage.binary_copy import HEADER, TRAILER, candle_columns, packed
 from backfill.storage.candle_store import CandleStore, StoredPage
 from backfill.storage.database import Connection, connect, fetch_one
 from backfill.storage.gap_fill_log import GapFillLog, Requests, RunIdentity
 from backfill.storage.series import SeriesWindow
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 PAGE_ROWS, PAGES = 1440, 7  # of one series: a week of minutes
 SERIES_A_ROUND = 8
@@ -88,7 +86,7 @@ def _take_turns(store: CandleStore, window: SeriesWindow, watch: Stopwatch) -> N
         assert (sum(one.inserted for one in stored), sum(one.revised for one in stored)) == (inserted, revised)
 
 
-def _store(store: CandleStore, window: SeriesWindow, pages: Sequence[pd.DataFrame]) -> list[StoredPage]:
+def _store(store: CandleStore, window: SeriesWindow, pages: Sequence[CandleFrame]) -> list[StoredPage]:
     """What a fill does once it has its answers: see ``backfill.jobs.fill.fill_gaps``."""
     (source_id,) = window.source_ids
     log = GapFillLog(store.connection)
@@ -96,36 +94,37 @@ def _store(store: CandleStore, window: SeriesWindow, pages: Sequence[pd.DataFram
     store.prepare(window)
     done = []
     for number, page in enumerate(reversed(pages), start=1):  # newest first
-        bars = bar_intervals(page["open_ms"].to_numpy(), MINUTE_MS)
-        with store.page_transaction():
+        bars = bar_intervals(page["open_ms"], MINUTE_MS)
+
+        def write(page: CandleFrame = page, bars: list[Interval] = bars, number: int = number) -> StoredPage:
             stored = store.store_page(window, source_id, page, bars=bars, fill_run_id=fill_run_id)
             log.count(fill_run_id, "blofin", stored, MINUTE_MS, Requests(len(pages), number))
-        done.append(stored)
+            return stored
+
+        done.append(store.in_page_transaction(write))
     log.finish(fill_run_id, "complete", store.open_work(window), Requests(len(pages), len(pages)), None)
     return done
 
 
-def _pages(seed: int) -> list[pd.DataFrame]:
+def _pages(seed: int) -> list[CandleFrame]:
     """A random walk, oldest page first."""
-    import pandas as pd
-
     rng = np.random.default_rng(seed)
     close = 100 + np.cumsum(rng.normal(size=PAGES * PAGE_ROWS)) / 100
     volume = rng.exponential(size=len(close))
     prices = {"open": close - 0.01, "high": close + 0.02, "low": close - 0.02, "close": close}
     open_ms = START_MS + MINUTE_MS * np.arange(len(close))
-    candles = pd.DataFrame({"open_ms": open_ms, **prices, "volume": volume, "quote_volume": volume * 100})
-    return [candles[first : first + PAGE_ROWS].reset_index(drop=True) for first in range(0, len(close), PAGE_ROWS)]
+    candles = CandleFrame({"open_ms": open_ms, **prices, "volume": volume, "quote_volume": volume * 100})
+    return [candles.rows(slice(first, first + PAGE_ROWS)) for first in range(0, len(close), PAGE_ROWS)]
 
 
-def _with_corrections(page: pd.DataFrame) -> pd.DataFrame:
+def _with_corrections(page: CandleFrame) -> CandleFrame:
     """Every hundredth bar has closed a little lower."""
-    corrected = page.copy()
-    corrected.loc[corrected.index[99::100], "close"] -= 0.001
-    return corrected
+    close = page["close"].copy()
+    close[99::100] -= 0.001
+    return page.with_columns(close=close)
 
 
-def _bytes(window: SeriesWindow, page: pd.DataFrame) -> bytes:
+def _bytes(window: SeriesWindow, page: CandleFrame) -> bytes:
     """Rows of COPY without header and trailer."""
     columns = candle_columns(page, window.series_id, window.source_ids[0])
     assert columns is not None

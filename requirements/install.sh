@@ -55,13 +55,21 @@ create_venv() {
 
 pip_install() {
     if have_uv; then
-        VIRTUAL_ENV=$PWD/$venv uv pip install --quiet "$@"
-    elif bring_uv && with_pips_settings "$venv/bin/uv" pip install --quiet --python "$venv/bin/python" "$@"; then
+        VIRTUAL_ENV=$PWD/$venv timed uv pip install "$@"
+    elif bring_uv && timed with_pips_settings "$venv/bin/uv" pip install --python "$venv/bin/python" "$@"; then
         :
     else
         say "uv cannot install here; pip does, which takes a minute or more"
         by_pip "$@"
     fi
+}
+
+timed() { # timed UV...: of what uv says how long it took to download and to install; all of it if it fails
+    local said status=0
+    said=$("$@" 2>&1) || status=$?
+    if [ "$status" -ne 0 ]; then say "$said"; fi
+    sed -nE 's/^Prepared (.*) in (.*)/  downloaded \1: \2/p; s/^Installed (.*) in (.*)/  installed \1: \2/p' <<<"$said" >&2
+    return "$status"
 }
 
 by_pip() { "$venv/bin/python" -m pip install --quiet --quiet --no-input "$@"; }
@@ -90,6 +98,7 @@ install_locked() {
     say "Installing the locked dependencies into $venv ..."
     create_venv
     pip_install --require-hashes --requirement "$lock"
+    say "  in all: $SECONDS s"
 }
 
 python=$(find_python)

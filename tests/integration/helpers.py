@@ -123,7 +123,8 @@ def store_bars(
     """One page in its own transaction, as a fill stores it. Without a run what is absent is believed at once."""
     store.prepare(window)
     bars = bar_intervals(frame["open_ms"].to_numpy(), timeframe_named(window.timeframe).step_ms)
-    with store.page_transaction():
+
+    def write() -> StoredPage:
         page = store.store_page(
             window,
             store.source_id(source),
@@ -136,6 +137,8 @@ def store_bars(
         if absent and fill_run_id is None:
             Silences(store.connection).grade(window, [store.source_id(source)], absent, "reported")
         return page
+
+    return store.in_page_transaction(write)
 
 
 def foreign_rows(series_id: int, opens_ms: Iterable[int], source_id: int = 1) -> list[tuple[Any, ...]]:

@@ -104,6 +104,13 @@ class CcxtClient:
     def close(self) -> None:
         self._wire.close()
 
+    def turn_to(self, markets: Sequence[Market]) -> None:
+        """Know these markets instead; only while nobody asks."""
+        with self._lock:
+            self._known_markets = markets
+            if self._exchange is not None:
+                self._load_markets()
+
     def markets(self) -> list[Market]:
         """Every market that can be stored, loaded once."""
         exchange = self._loaded()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 from backfill.domain.venues import ANY_KEY, Venue
@@ -54,6 +55,9 @@ def _row(cells: Sequence[Any], quote_volume: Any, closed: bool, raw: Any) -> Ccx
 
 def _plain(raw: Any) -> Any:
     if isinstance(raw, list):
+        with suppress(TypeError):  # mostly all of it is text, and none of that is odd
+            if _PLAIN.fullmatch("".join(raw)):
+                return raw
         return [_plain_cell(cell) for cell in raw]
     if isinstance(raw, dict):
         return {name: _plain_cell(cell) for name, cell in raw.items()}

@@ -14,11 +14,12 @@ from backfill.domain.candle_columns import CANDLE_COLUMNS, EARLIEST_MS, LATEST_M
 
 # Python accepts "nan", "1_000", " 1" and digits of other scripts.
 _DECIMALS = re.compile(r"[0-9.eE+-]*")
+_NUMBERS = {int, float}
 
 
 def numbers(cells: Sequence[Any]) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-    """Cells as floats, NaN if blank or no finite number; a mask of the latter."""
-    values = _decimals(cells)
+    """Cells as floats, NaN if blank or no finite number, and a mask of the latter."""
+    values = _plain_numbers(cells)
     if values is None:
         values = np.array([_number(cell) for cell in cells], dtype=np.float64)
     malformed = np.isinf(values)
@@ -26,11 +27,14 @@ def numbers(cells: Sequence[Any]) -> tuple[NDArray[np.float64], NDArray[np.bool_
     return values, malformed
 
 
-def _decimals(cells: Sequence[Any]) -> NDArray[np.float64] | None:
+def _plain_numbers(cells: Sequence[Any]) -> NDArray[np.float64] | None:
+    """Fast path for decimal text only, or numbers only."""
     try:
-        return np.array(cells, dtype=np.float64) if _DECIMALS.fullmatch("".join(cells)) else None
-    except (TypeError, ValueError):
-        return None
+        if set(map(type, cells)) <= _NUMBERS or _DECIMALS.fullmatch("".join(cells)):
+            return np.array(cells, dtype=np.float64)
+    except (TypeError, ValueError, OverflowError):
+        pass
+    return None
 
 
 def _number(cell: Any) -> float:

@@ -19,13 +19,13 @@ def ccxt_frame(
     Rows with empty cells, except quote volume, are malformed: ccxt reads nonsense as empty.
     """
     columns: dict[str, Sequence[Any]] = {
-        name: [_told(getattr(row, name)) for row in rows] for name in ("open_ms", *PRICES)
+        name: _told([getattr(row, name) for row in rows]) for name in ("open_ms", *PRICES)
     }
-    # For mark and index prices it is no volume.
-    columns["volume"] = [_told(row.volume) if has_volume else None for row in rows]
+    # What stands there for mark and index prices is no volume.
+    columns["volume"] = _told([row.volume for row in rows]) if has_volume else [None] * len(rows)
     columns["quote_volume"] = [row.quote_volume for row in rows]
     return scaled(frame_of(columns, closed=[row.closed for row in rows]), price_scale, volume_scale)
 
 
-def _told(cell: Any) -> Any:
-    return math.inf if cell is None or cell != cell else cell  # NaN differs from itself
+def _told(cells: Sequence[Any]) -> list[Any]:
+    return [math.inf if cell is None or cell != cell else cell for cell in cells]  # NaN differs from itself

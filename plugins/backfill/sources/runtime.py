@@ -70,6 +70,7 @@ class Runtime:
         self._budgets: dict[str, PauseCheck] = {}
         self._sessions: dict[str, requests.Session] = {}
         self._funding_asked_s: dict[str, float] = {}
+        self._idle_clients: dict[tuple[str, PriceKind], list[CcxtClient]] = {}
         self._lock = threading.Lock()
 
     def __enter__(self) -> Runtime:
@@ -145,8 +146,29 @@ class Runtime:
         if of_venue.client == "registered":
             asked = self._registered_client(of_venue.source, splits=splits)
             return WindowSource(of_venue, asked, listing, bars, self.settle_ms, rows_per_page=rows, stands_in=stands_in)
-        client = self._ccxt_client(of_venue, [market] if market else ())
-        return CcxtSource(client, listing, bars, self.settle_ms, rows_per_page=rows, stands_in=stands_in)
+        client, give_back = self._lent_client(of_venue, market)
+        return CcxtSource(
+            client, listing, bars, self.settle_ms, rows_per_page=rows, stands_in=stands_in, give_back=give_back
+        )
+
+    def _lent_client(self, of_venue: Venue, market: Market | None) -> tuple[CcxtClient, Callable[[], None]]:
+        """A client for one series, and how it ends.
+
+        One that another series is done with serves the next: its connection is open, and its ccxt class is made, which
+        costs as much CPU as a small page.
+        """
+        if market is None:  # it loads all
+            client = self._ccxt_client(of_venue)
+            return client, client.close
+        idle = self._idle_clients.setdefault((of_venue.source, of_venue.kind), [])
+        try:
+            client = idle.pop()
+        except IndexError:
+            client = self._ccxt_client(of_venue, [market])
+            self._opened.callback(client.close)
+        else:
+            client.turn_to([market])
+        return client, partial(idle.append, client)
 
     def ask_for_funding(self, of_venue: Venue, listing: Listing, market: Market | None) -> AskForFunding:
         """How the payments of ``listing`` are asked for."""

@@ -58,13 +58,9 @@ def packed(columns: Sequence[Column], rows: int) -> bytes:
     return HEADER + table.tobytes() + TRAILER
 
 
-def unpacked(file: bytes, columns: Sequence[tuple[str, str]]) -> dict[str, NDArray[Any]]:
-    """The columns (names and wire types, in order) of COPY output without NULLs."""
-    fields = [("columns", INT2)]
-    for name, wire_type in columns:
-        fields += [(f"{name} width", INT4), (name, wire_type)]
-    row = np.dtype(fields)
-    table = np.frombuffer(file, row, count=(len(file) - len(HEADER) - len(TRAILER)) // row.itemsize, offset=len(HEADER))
+def unpacked(rows: bytes, columns: Sequence[tuple[str, str]]) -> dict[str, NDArray[Any]]:
+    """The columns (names and wire types, in order) of ``rows``, which are their values and nothing else."""
+    table = np.frombuffer(rows, np.dtype(list(columns)))
     return {name: table[name].astype(np.dtype(wire_type).newbyteorder("=")) for name, wire_type in columns}
 
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cached_property
@@ -15,7 +14,6 @@ import numpy as np
 import psycopg
 from psycopg import sql
 from psycopg.rows import dict_row
-from psycopg.types.json import Jsonb
 
 from backfill.domain.candle_columns import CandleColumns, CandleFrame
 from backfill.domain.intervals import Interval
@@ -62,6 +60,10 @@ class QuarantinedRow:
     payload: Any
 
 
+class _AlreadyThere(Exception):
+    """Another writer has stored one of the rows."""
+
+
 class CandleStore:
     """The candles over one connection. Not thread-safe."""
 
@@ -70,6 +72,7 @@ class CandleStore:
         self._source_ids: dict[str, int] = {}
         self._partitioned: set[tuple[int, int]] = set()
         self._holds: list[Hold] = []
+        self._copies_boldly = False
         self._turns = threading.Lock()
 
     def __enter__(self) -> CandleStore:
@@ -249,12 +252,10 @@ class CandleStore:
         """Candles that open in ``span``: columns of ``frames.candle_frame`` and ``source_id``."""
         import pandas as pd
 
-        select = sql.SQL(query("candles/select_candles")).format(  # COPY takes no parameters
-            series_id=sql.Literal(series_id), first=sql.Literal(utc(span.start)), past=sql.Literal(utc(span.end))
-        )
-        with translated_errors(), self.connection.cursor() as cursor, cursor.copy(select) as copy:
-            file = b"".join(copy)
-        return pd.DataFrame(unpacked(file, CANDLE_WIRE_TYPES))
+        params = {"series_id": series_id, "first": utc(span.start), "past": utc(span.end)}
+        with translated_errors(), self.connection.cursor(binary=True) as cursor:
+            row = cursor.execute(query("candles/select_candles"), params).fetchone()
+        return pd.DataFrame(unpacked((row and row[0]) or b"", CANDLE_WIRE_TYPES))
 
     @contextmanager
     def working_on(self, window: SeriesWindow, patience_s: float) -> Iterator[None]:
@@ -303,7 +304,14 @@ class CandleStore:
             with self.page_transaction():
                 return write()
 
-        return repeated(self.connection, once)
+        self._copies_boldly = True
+        try:
+            return repeated(self.connection, once)
+        except _AlreadyThere:
+            self._copies_boldly = False
+            return repeated(self.connection, once)
+        finally:
+            self._copies_boldly = False
 
     def store_page(
         self,
@@ -346,7 +354,7 @@ class CandleStore:
                 self._recount_ledger(answer, bars)
             else:  # our own rows are ours until the commit
                 write_down = "ledger/hold_and_record_answer"
-        self._quarantine(series, quarantined, fill_run_id)
+        self.quarantine.add(window.series_id, source_id, quarantined, fill_run_id)
         newly_absent_ms = fetch_one(self.connection, query(write_down), answer)[0]
         if refused:
             params = {**series, "refused": to_multirange(refused), "fill_run_id": fill_run_id or 0}
@@ -370,7 +378,8 @@ class CandleStore:
     def _copied(self, window: SeriesWindow, source_id: int, candles: CandleFrame) -> bool:
         """COPY candles into the table; return whether that worked.
 
-        If another writer has stored one, the merge decides bar by bar.
+        If another writer has stored one of them, the merge decides bar by bar: after a savepoint or, as that happens
+        hardly ever and two round trips a page cost more, in the transaction's second try.
         """
         if not len(candles):
             return True
@@ -380,10 +389,13 @@ class CandleStore:
         copy_candles = sql.SQL("COPY candles ({}) FROM STDIN (FORMAT binary)").format(
             sql.SQL(", ").join(sql.Identifier(column.name) for column in columns)
         )
+        savepoint = nullcontext() if self._copies_boldly else self.connection.transaction()
         try:
-            with self.connection.transaction(), self.connection.cursor() as cursor, cursor.copy(copy_candles) as copy:
+            with savepoint, self.connection.cursor() as cursor, cursor.copy(copy_candles) as copy:
                 copy.write(packed(columns, len(candles)))
         except psycopg.errors.UniqueViolation:
+            if self._copies_boldly:
+                raise _AlreadyThere from None
             return False
         return True
 
@@ -416,30 +428,3 @@ class CandleStore:
         span = {"start_ms": bars[0].start, "end_ms": bars[-1].end}
         times = {"first": utc(bars[0].start), "past": utc(bars[-1].end)}
         self.connection.execute(query("ledger/recount_ledger"), {**answer, **span, **times})
-
-    def _quarantine(
-        self, series: dict[str, int], quarantined: Sequence[QuarantinedRow], fill_run_id: int | None
-    ) -> None:
-        if not quarantined:
-            return
-        refused = [
-            {
-                "open_time": None if row.open_ms is None else utc(row.open_ms).isoformat(),
-                "rule": row.rule,
-                "payload": _storable(row.payload),
-            }
-            for row in quarantined
-        ]
-        self.connection.execute(
-            query("candles/insert_quarantined"), {**series, "rows": Jsonb(refused), "fill_run_id": fill_run_id}
-        )
-
-
-def _storable(payload: Any) -> Any:
-    """``payload``, or its ``ascii()`` if jsonb cannot hold it: NaN, NUL, half a surrogate pair."""
-    try:
-        text = json.dumps(payload, allow_nan=False, ensure_ascii=False)
-        text.encode()
-    except ValueError:
-        return ascii(payload)
-    return ascii(payload) if r"\u0000" in text else payload

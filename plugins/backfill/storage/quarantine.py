@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from psycopg.rows import dict_row
+from psycopg.types.json import Jsonb
 
+from backfill.domain.timeframes import utc
 from backfill.storage.database import Connection, translated_errors
 from backfill.storage.named_queries import query
+
+if TYPE_CHECKING:
+    from backfill.storage.candle_store import QuarantinedRow
 
 EVERYTHING = 1_000_000
 PENDING = "pending"
@@ -23,6 +29,25 @@ class QuarantineDecision(NamedTuple):
 class Quarantine:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
+
+    def add(
+        self, series_id: int, source_id: int, quarantined: Sequence[QuarantinedRow], fill_run_id: int | None
+    ) -> None:
+        """Keep the rows of a page, inside its transaction; once if they come again."""
+        if not quarantined:
+            return
+        refused = [
+            {
+                "open_time": None if row.open_ms is None else utc(row.open_ms).isoformat(),
+                "rule": row.rule,
+                "payload": _storable(row.payload),
+            }
+            for row in quarantined
+        ]
+        params = {
+            "series_id": series_id, "source_id": source_id, "rows": Jsonb(refused), "fill_run_id": fill_run_id
+        }  # fmt: skip
+        self._connection.execute(query("candles/insert_quarantined"), params)
 
     def rows(
         self,
@@ -56,3 +81,13 @@ class Quarantine:
             "notes": [one.note for one in decisions],
         }
         return self._connection.execute(query("by_hand/decide_quarantined"), params).rowcount
+
+
+def _storable(payload: Any) -> Any:
+    """``payload``, or its ``ascii()`` if it has NaN, NUL or half a surrogate pair, as jsonb cannot."""
+    try:
+        text = json.dumps(payload, allow_nan=False, ensure_ascii=False)
+        text.encode()
+    except ValueError:
+        return ascii(payload)
+    return ascii(payload) if r"\u0000" in text else payload

@@ -10,6 +10,8 @@ import pytest
 
 from backfill.config.connections import SourceConnection, source_from_environment
 from backfill.config.settings import Settings
+from backfill.domain.markets import Market
+from backfill.domain.timeframes import TIMEFRAMES
 from backfill.domain.venues import venue
 from backfill.exchanges.ccxt_client import CcxtClient
 from backfill.paper.server import PaperExchange
@@ -60,6 +62,24 @@ def test_coins_of_another_denomination_are_stored_in_ours(store: CandleStore, ve
         assert known["price_scale"] == pytest.approx(scale, rel=1e-12)
         last_hour = range(window.end_ms - HOUR_MS, window.end_ms, MINUTE_MS)
         assert_near_native(store, window, volume_share=SHARES[source], opens_ms=last_hour)
+
+
+def test_a_client_that_one_series_is_done_with_asks_for_the_next_one(store: CandleStore, venues: Venues) -> None:
+    """It forgets the first market, and each source counts its own requests."""
+    windows = [want(store, symbol) for symbol in ("BTC-USDT", "ETH-USDT")]
+    run(venues, windows, only=["okx"])
+    closes = []
+    with venues.open_runtime() as runtime:
+        for window in windows:
+            (known,) = store.listings.known(window.symbol, store.source_id("okx"))
+            market = Market(**known.market) if known.market else None
+            source = runtime.candle_source(venue("okx"), known.listing, market, "1m")
+            page = source.ask(window.symbol, TIMEFRAMES["1m"], window.end_ms)
+            closes.append(page.candles["close"].mean())
+            assert source.requests_made == 1
+            source.close()
+            source.close()
+    assert closes[0] > 10 * closes[1]
 
 
 def test_the_markets_of_a_venue_are_loaded_once_for_all_symbols(store: CandleStore, venues: Venues) -> None:

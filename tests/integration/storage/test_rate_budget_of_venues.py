@@ -27,16 +27,14 @@ class Legal(NamedTuple):
 LEGAL = {
     "okx": Legal(20, 2, 1),
     "bybit": Legal(600, 5, 1),
-    "binanceusdm": Legal(2400, 60, 5),
+    "binanceusdm": Legal(2400, 60, 2),
     "binance": Legal(6000, 60, 2),
     "bitget": Legal(3000, 300, 1),
     "gate": Legal(200, 10, 1),
     "kucoinfutures": Legal(2000, 30, 3),
     "mexc": Legal(20, 2, 1),
-    "hyperliquid": Legal(1200, 60, 104),
+    "hyperliquid": Legal(1200, 60, 100),
 }
-# Eleven pages of 104 are all that fit into 1200.
-LEAST_USED = {"hyperliquid": 0.86}
 
 
 def reserved_ms(connection: Connection, source_id: int, wanted: int) -> list[int]:
@@ -61,4 +59,4 @@ def test_full_pages_use_nine_tenths_of_what_the_venue_permits_and_never_more(sto
     assert most_in_any(at_ms, legal.period_s * 1000) * legal.page_weight <= legal.weight
     lasting_ms = (at_ms[2 * limit] - at_ms[limit]) / limit  # a page, once the first burst is over
     used = legal.page_weight / lasting_ms * 1000 * legal.period_s / legal.weight
-    assert used >= LEAST_USED.get(source, 0.9)
+    assert used >= 0.9

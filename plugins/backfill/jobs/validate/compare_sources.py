@@ -20,7 +20,7 @@ from backfill.domain.misfiled import Diagnosis, diagnose
 from backfill.domain.timeframes import MINUTE_MS
 from backfill.errors import ExchangeError, SymbolNotListed
 from backfill.jobs.validate.find_suspicious import find_page_edges, find_suspicious
-from backfill.jobs.validate.validation_context import ValidationContext, evidence
+from backfill.jobs.validate.validation_context import ValidationContext, evidence, rows_of
 from backfill.sources.candle_source import CandlePage, CandleSource
 from backfill.storage.findings import Finding
 
@@ -209,7 +209,7 @@ def _write_down(check: ValidationContext, one: _Compared) -> None:
             )
         ]  # fmt: skip
     else:
-        found = [_disagreement(check, one, row) for row in disputed.to_dict("records")]
+        found = [_disagreement(check, one, row) for row in rows_of(disputed)]
     open_bars = len({finding.start_ms for finding in found if finding.status == "open"})
     page = Finding(
         "cross_source", "disagree" if open_bars else "agree", check.window.series_id, one.source_id,
@@ -287,4 +287,5 @@ def _unverified(check: ValidationContext, pages: Sequence[Interval], *, nobody_h
 
 
 def _within(candles: pd.DataFrame, span: Interval) -> pd.DataFrame:
-    return candles[(candles["open_ms"] >= span.start) & (candles["open_ms"] < span.end)]
+    first, past = candles["open_ms"].searchsorted([*span])
+    return candles.iloc[first:past]

@@ -14,8 +14,8 @@ from backfill.domain.answers import bar_intervals
 from backfill.domain.continuity import continuity
 from backfill.domain.intervals import Interval, difference, intersection
 from backfill.domain.quantities import unfitting
-from backfill.domain.suspicious_bars import LEAST_JUMP, flat_runs, page_edges, price_jumps
-from backfill.jobs.validate.validation_context import ValidationContext
+from backfill.domain.suspicious_bars import LEAST_JUMP, MOVES_AROUND, flat_runs, page_edges, price_jumps
+from backfill.jobs.validate.validation_context import ValidationContext, rows_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -78,8 +78,11 @@ def _find_jumps(check: ValidationContext, span: Interval, candles: pd.DataFrame,
     step_ms = check.timeframe.step_ms
 
     def unexplained(candles: pd.DataFrame) -> pd.DataFrame:
-        jumps = price_jumps(candles, step_ms)
+        first = int(candles["open_ms"].searchsorted(span.start))
+        jumps = price_jumps(candles.iloc[max(0, first - MOVES_AROUND) :], step_ms)
         jumps = jumps[jumps["open_ms"].between(span.start, span.end, inclusive="left")]
+        if jumps.empty:
+            return jumps
         jumps = jumps[~check.is_split(jumps["open_ms"], jumps["change"], jumps["bound"])]
         if comparison is None:
             return jumps
@@ -102,7 +105,7 @@ def _find_jumps(check: ValidationContext, span: Interval, candles: pd.DataFrame,
             difference=row["jump"],
             detail={"bound": row["bound"]},
         )
-        for row in jumps.to_dict("records")
+        for row in rows_of(jumps)
     ]
     check.replace_findings("price_jump", span, found)
     return was_told
@@ -117,6 +120,8 @@ def _find_breaks(
     def unexplained(candles: pd.DataFrame) -> pd.DataFrame:
         breaks = continuity(candles, step_ms).breaks
         breaks = breaks[breaks["open_ms"].between(span.start, span.end, inclusive="left")]
+        if breaks.empty:
+            return breaks
         change = (breaks["open"] / breaks["close_before"]).map(np.log)
         breaks = breaks[~check.is_split(breaks["open_ms"], change, LEAST_JUMP)]
         if comparison is None:
@@ -142,7 +147,7 @@ def _find_breaks(
             difference=row["gap"],
             detail={"bound": row["bound"]},
         )
-        for row in breaks.to_dict("records")
+        for row in rows_of(breaks)
     ]
     check.replace_findings("continuity", span, found)
 
@@ -154,13 +159,14 @@ def _find_quantities(check: ValidationContext, span: Interval, candles: pd.DataF
     def unfit(candles: pd.DataFrame) -> pd.DataFrame:
         return candles[unfitting(candles)]
 
-    bars = unfit(candles[candles["open_ms"].between(*span, inclusive="left")])
+    begin, end = candles["open_ms"].searchsorted([*span])
+    bars = unfit(candles.iloc[begin:end])
     if len(bars) and check.ask_primary_again(
         difference(bar_intervals(bars["open_ms"].to_numpy(), step_ms), check.known("quantities", span))
     ):
         bars = unfit(check.candles(span))
-    paid = bars.set_index("open_ms")
     found = []
+    paid = bars.set_index("open_ms") if len(bars) else bars
     for run in bar_intervals(bars["open_ms"].to_numpy(), step_ms):
         first = paid.loc[run.start]
         quote_volume, volume, low, high = (first[name] for name in ("quote_volume", "volume", "low", "high"))
