@@ -6,7 +6,8 @@ stay suspects, a warning.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Hashable
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -79,6 +80,8 @@ def _find_jumps(check: ValidationContext, span: Interval, candles: pd.DataFrame,
 
     def unexplained(candles: pd.DataFrame) -> pd.DataFrame:
         jumps = price_jumps(candles, step_ms)
+        if jumps.empty:
+            return jumps
         jumps = jumps[jumps["open_ms"].between(span.start, span.end, inclusive="left")]
         jumps = jumps[~check.is_split(jumps["open_ms"], jumps["change"], jumps["bound"])]
         if comparison is None:
@@ -102,7 +105,7 @@ def _find_jumps(check: ValidationContext, span: Interval, candles: pd.DataFrame,
             difference=row["jump"],
             detail={"bound": row["bound"]},
         )
-        for row in jumps.to_dict("records")
+        for row in _records(jumps)
     ]
     check.replace_findings("price_jump", span, found)
     return was_told
@@ -116,6 +119,8 @@ def _find_breaks(
 
     def unexplained(candles: pd.DataFrame) -> pd.DataFrame:
         breaks = continuity(candles, step_ms).breaks
+        if breaks.empty:
+            return breaks
         breaks = breaks[breaks["open_ms"].between(span.start, span.end, inclusive="left")]
         change = (breaks["open"] / breaks["close_before"]).map(np.log)
         breaks = breaks[~check.is_split(breaks["open_ms"], change, LEAST_JUMP)]
@@ -142,7 +147,7 @@ def _find_breaks(
             difference=row["gap"],
             detail={"bound": row["bound"]},
         )
-        for row in breaks.to_dict("records")
+        for row in _records(breaks)
     ]
     check.replace_findings("continuity", span, found)
 
@@ -154,15 +159,15 @@ def _find_quantities(check: ValidationContext, span: Interval, candles: pd.DataF
     def unfit(candles: pd.DataFrame) -> pd.DataFrame:
         return candles[unfitting(candles)]
 
-    bars = unfit(candles[candles["open_ms"].between(*span, inclusive="left")])
+    open_ms = candles["open_ms"].to_numpy(np.int64)
+    bars = unfit(candles[(open_ms >= span.start) & (open_ms < span.end)])
     if len(bars) and check.ask_primary_again(
         difference(bar_intervals(bars["open_ms"].to_numpy(), step_ms), check.known("quantities", span))
     ):
         bars = unfit(check.candles(span))
-    paid = bars.set_index("open_ms")
     found = []
     for run in bar_intervals(bars["open_ms"].to_numpy(), step_ms):
-        first = paid.loc[run.start]
+        first = bars[bars["open_ms"] == run.start].iloc[0]
         quote_volume, volume, low, high = (first[name] for name in ("quote_volume", "volume", "low", "high"))
         says = f"{quote_volume:.10g} paid for {volume:.10g}, at {low:.10g} to {high:.10g}"
         found.append(
@@ -171,6 +176,11 @@ def _find_quantities(check: ValidationContext, span: Interval, candles: pd.DataF
             )
         )
     check.replace_findings("quantities", span, found)
+
+
+def _records(bars: pd.DataFrame) -> list[dict[Hashable, Any]]:
+    """A dict a row."""
+    return bars.to_dict("records") if len(bars) else []
 
 
 def find_page_edges(check: ValidationContext) -> None:
