@@ -1,7 +1,7 @@
 # `make` alone lists the targets. Settings are variables: `make demo ONCE=1 BACKFILL_API_PORT=9090`.
 .DEFAULT_GOAL := help
 .PHONY: help install demo up shell backfill down clean distclean test test-long test-stack test-browser test-days test-airflow2 bench bench-run lint types docs format lock
-.PHONY: sbom simulate test-faults demo-celery
+.PHONY: sbom simulate test-faults test-postgres demo-celery
 
 VENV := .venv
 VENV_AIRFLOW2 := .venv-airflow2
@@ -86,6 +86,13 @@ test-faults: install-dev ## every fault on a real process; writes docs/fault_mat
 	@FAULT_RESULTS=dist/faults $(VENV)/bin/python -m pytest -m faults $(PYTEST)
 	@FAULT_RESULTS=dist/faults $(VENV_CELERY)/bin/python -m pytest -m faults tests/faults/test_airflow.py -k celery
 	@FAULT_RESULTS=dist/faults $(VENV)/bin/python tests/faults/render.py
+
+test-postgres: install-dev ## storage and the whole command line behind pgbouncer, on each version [VERSIONS="15 16 18"]
+	@tests/install_pgbouncer.sh
+	@for major in $(or $(VERSIONS),15 16 18); do \
+		echo "PostgreSQL $$major"; tests/install_postgres.sh $$major || exit; \
+		$(VENV)/bin/python -m pytest --postgres $$major -m "long or not long" $(PARALLEL) $(or $(PYTEST),tests/integration/storage tests/integration/pooler) || exit; \
+	done
 
 test-days: install-dev ## what depends on the clock, at moments that matter, under libfaketime [DAYS=2]
 	@tests/install_faketime.sh

@@ -32,12 +32,14 @@ BackfillError
 ├── PaginationStalled             a person must look
 ├── FolderUnusable                mend rights, room or address of the folder it names; the ledger is unchanged
 ├── LocalStackFailed              look into the log it names
+├── OutOfMemory                   give this process more memory
 ├── Stopped                       run it again to go on
 └── CoverageIncomplete            .missing: the run ended with gaps left
 """
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Sequence
 from datetime import datetime, timezone
 
@@ -239,6 +241,41 @@ class FolderUnusable(BackfillError):
 
 class LocalStackFailed(BackfillError):
     """A process of the local stack cannot be kept up, or refuses requests."""
+
+
+class OutOfMemory(BackfillError):
+    """This process gets no more memory, for an array, a thread or a module."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__(
+            f"memory has run out ({why}): raise the limit of this process (the container's, MemoryMax, ulimit -v), or "
+            "lower BACKFILL_PAGES_IN_FLIGHT; what was stored stays stored"
+        )
+        self.why = why
+
+    @classmethod
+    def of(cls, error: BaseException) -> OutOfMemory | None:
+        """The error in our words, if it or one that it came from shows that memory has run out."""
+        seen: set[int] = set()
+        one: BaseException | None = error
+        while one is not None and id(one) not in seen:
+            if isinstance(one, cls):
+                return one
+            if _lacks_memory(one):
+                return cls(" ".join(str(one).split()) or type(one).__name__)
+            seen.add(id(one))
+            one = one.__cause__ or one.__context__
+        return None
+
+
+def _lacks_memory(error: BaseException) -> bool:
+    if isinstance(error, OSError):
+        return error.errno == errno.ENOMEM
+    if isinstance(error, RuntimeError):
+        return "start new thread" in str(error)
+    if isinstance(error, ImportError):
+        return any(words in str(error) for words in ("annot allocate memory", "failed to map segment"))
+    return isinstance(error, MemoryError)
 
 
 class Stopped(BackfillError):

@@ -20,19 +20,28 @@ CREATE TABLE sim.clock (at timestamptz NOT NULL);
 INSERT INTO sim.clock VALUES ('2026-03-10T12:00:30Z');
 CREATE FUNCTION sim.now() RETURNS timestamptz LANGUAGE sql STABLE AS 'SELECT at FROM sim.clock';
 CREATE FUNCTION sim.clock_timestamp() RETURNS timestamptz LANGUAGE sql VOLATILE AS 'SELECT at FROM sim.clock';
-CREATE FUNCTION sim.empty_database() RETURNS void LANGUAGE plpgsql AS $$
+CREATE FUNCTION sim.drop_months() RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
     months text;
-    tables text;
 BEGIN
     SELECT string_agg(inhrelid::regclass::text, ', ') INTO months FROM pg_inherits
     WHERE inhparent = 'backfill.candles'::regclass AND inhrelid <> 'backfill.candles_default'::regclass;
     IF months IS NOT NULL THEN
         EXECUTE 'DROP TABLE ' || months;
     END IF;
-    SELECT string_agg(oid::regclass::text, ', ') INTO tables FROM pg_class
-    WHERE relnamespace = 'backfill'::regnamespace AND relkind IN ('r', 'p') AND relname <> 'schema_migrations';
-    EXECUTE 'TRUNCATE ' || tables || ' RESTART IDENTITY';
+END $$;
+CREATE FUNCTION sim.delete_all() RETURNS void LANGUAGE plpgsql SET session_replication_role = replica AS $$
+DECLARE
+    name text;
+BEGIN
+    FOR name IN SELECT oid::regclass::text FROM pg_class
+        WHERE relnamespace = 'backfill'::regnamespace AND relkind IN ('r', 'p') AND NOT relispartition
+        AND relname <> 'schema_migrations'
+    LOOP
+        EXECUTE 'DELETE FROM ' || name;
+    END LOOP;
+    PERFORM setval(oid::regclass, 1, false) FROM pg_class
+    WHERE relnamespace = 'backfill'::regnamespace AND relkind = 'S';
 END $$;
 """
 ROOMS = ("backfill.storage.", "backfill.sources.", "backfill.jobs.", "backfill.exchanges.")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import psycopg
@@ -92,23 +93,26 @@ class SimConnection:
 
     def execute(self, sql: Any, params: Any = None) -> psycopg.Cursor[Any]:
         self._fail("before", what := _shown(sql))
+        self._world.tell_time()
         cursor = self._real.execute(sql, params)
         self._world.saw(f"  {cursor.rowcount}")
-        if self._real.info.transaction_status == TransactionStatus.IDLE:
+        if self._real.pgconn.transaction_status == TransactionStatus.IDLE:
             self._fail("after", what)
         return cursor
 
     @contextmanager
     def cursor(self, **how: Any) -> Iterator[psycopg.Cursor[Any]]:
         self._fail("before", "cursor")
+        self._world.tell_time()
         with self._real.cursor(**how) as cursor:
             yield cursor
 
     @contextmanager
     def transaction(self, *, force_rollback: bool = False) -> Iterator[None]:
-        outermost = self._real.info.transaction_status == TransactionStatus.IDLE
+        outermost = self._real.pgconn.transaction_status == TransactionStatus.IDLE
         if outermost:
             self._fail("before", "BEGIN")
+            self._world.tell_time()  # the transaction's now()
         with self._real.transaction(force_rollback=force_rollback):
             yield
             if outermost:
@@ -125,7 +129,7 @@ class SimConnection:
         real, backends = self._real, self._world.backends
         if real.closed:
             return
-        if real.info.transaction_status == TransactionStatus.IDLE:
+        if real.pgconn.transaction_status == TransactionStatus.IDLE:
             self.__dict__["_real"] = backends.closed
             backends.give_back(real)
         else:
@@ -149,6 +153,10 @@ class SimConnection:
 
 
 def _shown(sql: Any) -> str:
-    text = sql if isinstance(sql, str) else type(sql).__name__
+    return _first_line(sql if isinstance(sql, str) else type(sql).__name__)
+
+
+@cache
+def _first_line(text: str) -> str:
     lines = [line for line in text.splitlines() if line and not line.startswith("--")]
     return " ".join(lines[0].split())[:70] if lines else ""

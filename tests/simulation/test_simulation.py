@@ -1,4 +1,4 @@
-"""Twenty worlds; `make simulate SEEDS=0-9999` tries more."""
+"""Four worlds; `.ci/run` plays 500 by `make simulate`, which tries as many as asked for."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from workers import WORKER, made_once
 
 pytestmark = pytest.mark.long
 
-SEEDS = range(20)
+SEEDS = range(4)
 SCRIPT = Path(seeds.__file__)
 
 

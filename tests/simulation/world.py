@@ -11,6 +11,8 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import requests
+
 import backfill.exchanges.ccxt_client as ccxt_client
 import backfill.jobs.fill.each_series as each_series
 import backfill.sources.runtime as runtime_module
@@ -125,12 +127,15 @@ class World:
         if self.is_dead:
             raise ProcessDied
         self.saw(f"{self.clock.now_ms} {what}")
-        self.clock.tell(self.admin)
         if self.weather.deaths and self.dice.random() < self.weather.deaths:
             self.saw("  the process dies")
             self.deaths += 1
             self.is_dead = True
             raise ProcessDied
+
+    def tell_time(self) -> None:
+        """Postgres' clock goes as Python's."""
+        self.clock.tell(self.admin)
 
     def request_fault(self) -> str | None:
         return self._drawn(self.weather.requests, self.weather.kinds or REQUEST_FAULTS)
@@ -172,6 +177,7 @@ class World:
             (database, "Session", lambda address, **how: SimSession(self, address, **how)),
             (runtime_module, "HTTPAdapter", lambda **_: self.network),
             (ccxt_client, "HTTPAdapter", lambda **_: self.network),
+            (requests.sessions, "get_environ_proxies", lambda *_, **__: {}),
             (each_series, "SERIES_AT_ONCE", 1),
             (stop_request, "SLICE_S", 3600.0),
         ]
@@ -225,12 +231,12 @@ class World:
         self.weather, self.is_dead = FAIR, False
         self.saw(f"ended {outcome}")
         self.clock.advance(EVERY_MS)
-        self.clock.tell(self.admin)
+        self.tell_time()
         return outcome
 
     def windows(self) -> list[SeriesWindow]:
         """As the next run will see them."""
-        self.clock.tell(self.admin)
+        self.tell_time()
         with CandleStore(database.connect(self.uri)) as store:
             found = store.windows(Selection(store.now(), SETTLE_MS))
         self.connections.clear()

@@ -19,7 +19,7 @@ from backfill.config.env_file import adopt, read_env_files
 from backfill.config.local_stack import adopt_stack
 from backfill.config.older_names import KNOBS, fill_options
 from backfill.config.settings import load_settings
-from backfill.errors import BackfillError, ConfigurationError
+from backfill.errors import BackfillError, ConfigurationError, OutOfMemory
 
 COMPLETE, FAILURE, BAD_USAGE, GAPS_REMAIN = 0, 1, 2, 3
 
@@ -75,6 +75,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return BAD_USAGE
     except BackfillError as error:
         output.failure(error, FAILURE)
+        return FAILURE
+    except Exception as error:
+        lack = OutOfMemory.of(error)
+        if lack is None:
+            raise
+        output.failure(lack, FAILURE)
         return FAILURE
     except KeyboardInterrupt:
         output.error("interrupted; what was stored stays stored, run it again to go on")

@@ -10,8 +10,8 @@ is a difference.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -68,13 +68,16 @@ def aggregate(lower: pd.DataFrame, higher_tf: Timeframe) -> pd.DataFrame:
 
     Silent bars set no price where another traded. One unknown volume makes the sum unknown.
     """
-    return _added_up(lower, higher_tf, is_silent(lower))
+    import pandas as pd
+
+    return pd.DataFrame(_added_up(lower, higher_tf, is_silent(lower)))
 
 
 def is_silent(candles: pd.DataFrame) -> Mask:
     """Mask of flat bars without volume."""
-    flat = (candles["high"] == candles["low"]) & (candles["volume"] == 0)
-    return flat.to_numpy()
+    high, low, volume = (candles[name].to_numpy(np.float64) for name in ("high", "low", "volume"))
+    flat: Mask = (high == low) & (volume == 0)
+    return flat
 
 
 def prove(
@@ -96,25 +99,28 @@ def prove(
     """
     span = Interval(higher_tf.ceil(covers.start), higher_tf.floor(covers.end))
     opens_ms = np.arange(*span, higher_tf.step_ms, dtype=np.int64)
-    lower = lower[lower["open_ms"].between(*span, inclusive="left")]
+    lower_ms = lower["open_ms"].to_numpy(np.int64)
+    lower = lower[(lower_ms >= span.start) & (lower_ms < span.end)]
     absent_ms = _absent_opens(lower, lower_tf, intersection(difference(absent, closed), [span]))
     parent = (absent_ms - span.start) // higher_tf.step_ms
     holes = np.bincount(parent, minlength=len(opens_ms))
     closed_ms = _absent_opens(lower, lower_tf, intersection(closed, [span]))
     shut = np.bincount((closed_ms - span.start) // higher_tf.step_ms, minlength=len(opens_ms))
 
-    added = aggregate(lower, higher_tf)
-    mine, theirs = _values_at(opens_ms, added), _values_at(opens_ms, higher)
+    added = _added_up(lower, higher_tf, is_silent(lower))
+    mine = _values_at(opens_ms, added)
+    theirs = _values_at(opens_ms, {name: higher[name].to_numpy() for name in ("open_ms", *COMPARED)})
     # Some sources add up silent bars too: a longer bar opens at the price before.
     plain = _values_at(opens_ms, _added_up(lower, higher_tf, silent=np.zeros(len(lower), dtype=bool)))
     differs = _differs(mine, theirs)
     equal = ~differs.any(axis=1) | ~_differs(plain, theirs).any(axis=1)
 
-    bars = added.set_index("open_ms")["bars"].reindex(opens_ms, fill_value=0).to_numpy()
+    bars = np.zeros(len(opens_ms), dtype=np.int64)
+    bars[np.isin(opens_ms, added["open_ms"])] = added["bars"]
     is_ours = ~_touches(opens_ms, higher_tf, excluded)
     told = is_ours & (bars + holes + shut == higher_tf.step_ms // lower_tf.step_ms)
-    published = np.isin(opens_ms, higher["open_ms"])
-    published_silent = np.isin(opens_ms, higher.loc[is_silent(higher), "open_ms"])
+    published = np.isin(opens_ms, higher["open_ms"].to_numpy())
+    published_silent = np.isin(opens_ms, higher["open_ms"].to_numpy()[is_silent(higher)])
     nobody_traded = (bars == 0) | (mine[:, VOLUME] == 0)
     adds_up = np.where(bars > 0, equal, published_silent)
     unknown = np.isnan(theirs[:, VOLUME]) | (np.isnan(mine[:, VOLUME]) & (bars > 0))
@@ -133,9 +139,7 @@ def prove(
     )
 
 
-def _added_up(lower: pd.DataFrame, higher_tf: Timeframe, silent: Mask) -> pd.DataFrame:
-    import pandas as pd
-
+def _added_up(lower: pd.DataFrame, higher_tf: Timeframe, silent: Mask) -> dict[str, NDArray[Any]]:
     opens_ms = lower["open_ms"].to_numpy(np.int64)
     parents_ms = opens_ms - (opens_ms - higher_tf.anchor_ms) % higher_tf.step_ms
     firsts = np.flatnonzero(np.diff(parents_ms, prepend=parents_ms[:1] - 1))
@@ -146,25 +150,23 @@ def _added_up(lower: pd.DataFrame, higher_tf: Timeframe, silent: Mask) -> pd.Dat
     places = np.arange(len(lower))
     opening = np.minimum.reduceat(np.where(speaks, places, len(lower)), firsts)
     closing = np.maximum.reduceat(np.where(speaks, places, -1), firsts)
-    return pd.DataFrame(
-        {
-            "open_ms": parents_ms[firsts],
-            "open": prices["open"][opening],
-            "high": np.maximum.reduceat(np.where(speaks, prices["high"], -np.inf), firsts),
-            "low": np.minimum.reduceat(np.where(speaks, prices["low"], np.inf), firsts),
-            "close": prices["close"][closing],
-            "volume": np.add.reduceat(lower["volume"].to_numpy(np.float64), firsts),
-            "quote_volume": np.add.reduceat(lower["quote_volume"].to_numpy(np.float64), firsts),
-            "bars": bars,
-        }
-    )
+    return {
+        "open_ms": parents_ms[firsts],
+        "open": prices["open"][opening],
+        "high": np.maximum.reduceat(np.where(speaks, prices["high"], -np.inf), firsts),
+        "low": np.minimum.reduceat(np.where(speaks, prices["low"], np.inf), firsts),
+        "close": prices["close"][closing],
+        "volume": np.add.reduceat(lower["volume"].to_numpy(np.float64), firsts),
+        "quote_volume": np.add.reduceat(lower["quote_volume"].to_numpy(np.float64), firsts),
+        "bars": bars,
+    }
 
 
 def _absent_opens(lower: pd.DataFrame, lower_tf: Timeframe, absent: Sequence[Interval]) -> Times:
     step_ms = lower_tf.step_ms
     spans = [np.arange(lower_tf.ceil(start), end - step_ms + 1, step_ms, dtype=np.int64) for start, end in absent]
     opens_ms = np.concatenate([np.empty(0, np.int64), *spans])
-    return opens_ms[~np.isin(opens_ms, lower["open_ms"])]
+    return opens_ms[~np.isin(opens_ms, lower["open_ms"].to_numpy())]
 
 
 def _touches(opens_ms: Times, timeframe: Timeframe, intervals: Sequence[Interval]) -> Mask:
@@ -174,8 +176,11 @@ def _touches(opens_ms: Times, timeframe: Timeframe, intervals: Sequence[Interval
     return starts[following] < opens_ms + timeframe.step_ms
 
 
-def _values_at(opens_ms: Times, candles: pd.DataFrame) -> Values:
-    return candles.set_index("open_ms")[COMPARED].reindex(opens_ms).to_numpy(np.float64)
+def _values_at(opens_ms: Times, candles: Mapping[str, NDArray[Any]]) -> Values:
+    _, at, of = np.intersect1d(opens_ms, candles["open_ms"], assume_unique=True, return_indices=True)
+    values = np.full((len(opens_ms), len(COMPARED)), np.nan)
+    values[at] = np.column_stack([candles[name].astype(np.float64)[of] for name in COMPARED])
+    return values
 
 
 def _difference(mine: Values, theirs: Values) -> Values:

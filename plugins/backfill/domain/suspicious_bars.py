@@ -111,26 +111,27 @@ def price_jumps(candles: pd.DataFrame, step_ms: int) -> pd.DataFrame:
     the way: a bar whose range comes near the last close is none. None of 811,324 real bars is; of bars scaled by 1.05,
     93 to 99 % at 1m and 64 % in 15m of BTC.
     """
-    # After a rest, as after a hole, a market may continue elsewhere.
-    traded = pd.Series(~is_silent(candles))
-    follows = (candles["open_ms"].diff() == step_ms).to_numpy() & traded & traded.shift(fill_value=False)
-    change = pd.Series(np.log(candles["close"].to_numpy())).diff().where(follows.to_numpy())
-    jump = change.abs()
-    usual = jump.rolling(MOVES_AROUND, min_periods=FEWEST_MOVES, center=True).quantile(0.75)
-    bound = (MOST_QUARTILES * usual).clip(lower=LEAST_JUMP)
-    beyond = ((jump > bound) & (_distance_from_last_close(candles) > bound / 2)).to_numpy()
-    columns = {
-        "open_ms": candles["open_ms"].to_numpy(),
-        "change": change.to_numpy(),
-        "jump": jump.to_numpy(),
-        "bound": bound.to_numpy(),
-    }
+    open_ms = candles["open_ms"].to_numpy(np.int64)
+    # A market that rested may go on elsewhere, as after a hole.
+    traded = ~is_silent(candles)
+    follows = (np.diff(open_ms) == step_ms) & traded[1:] & traded[:-1]
+    change = np.full(len(candles), np.nan)
+    change[1:][follows] = np.diff(np.log(candles["close"].to_numpy(np.float64)))[follows]
+    jump, distance = np.abs(change), _distance_from_last_close(candles)
+    bound = np.full(len(candles), LEAST_JUMP)
+    beyond = (jump > bound) & (distance > bound / 2)
+    if beyond.any():  # the quartiles take most of the time
+        usual = pd.Series(jump).rolling(MOVES_AROUND, min_periods=FEWEST_MOVES, center=True).quantile(0.75).to_numpy()
+        bound = np.maximum(MOST_QUARTILES * usual, LEAST_JUMP)
+        beyond = (jump > bound) & (distance > bound / 2)
+    columns = {"open_ms": open_ms, "change": change, "jump": jump, "bound": bound}
     return pd.DataFrame({name: column[beyond] for name, column in columns.items()})
 
 
 def _distance_from_last_close(candles: pd.DataFrame) -> NDArray[np.float64]:
     """From the last close to a bar's range, relative; 0 inside."""
-    before = candles["close"].shift().to_numpy(np.float64)
+    close = candles["close"].to_numpy(np.float64)
+    before = np.concatenate([[np.nan], close[:-1]])[: len(close)]
     low, high = candles["low"].to_numpy(np.float64), candles["high"].to_numpy(np.float64)
     with np.errstate(divide="ignore", invalid="ignore"):
         outside: NDArray[np.float64] = np.maximum(np.maximum(low / before - 1, 1 - high / before), 0.0)

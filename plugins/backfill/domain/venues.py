@@ -89,7 +89,7 @@ class Venue:
     funding_is_inclusive: bool = False
     # Where a page is cut at its newer end, it is asked for by its start too, as many hours before as it has rows.
     funding_from: str = ""
-    funding_spacing_ms: int = 0  # of limits of its own
+    funding_limits_per_period_s: tuple[tuple[int, int], ...] = ()  # beside the limits of all requests
     lists_funding_intervals: bool = False  # of contracts that do not pay every 8 hours
     kind: PriceKind = TRADE  # what this row is about; see of_kind
 
@@ -279,7 +279,7 @@ _VENUES = (
         funding_before="endTime",
         funding_is_inclusive=True,
         funding_from="startTime",
-        funding_spacing_ms=667,
+        funding_limits_per_period_s=((500, 300),),
         lists_funding_intervals=True,
         # docs: weight 2400 a minute and address.
         limits_per_period_s=_by_weight(2400, 2, 60),

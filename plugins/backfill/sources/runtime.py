@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, closing
 from functools import cached_property, partial
-from typing import Any, TypeVar
+from typing import Any
 
 import requests
 from requests.adapters import HTTPAdapter
@@ -38,9 +37,7 @@ from backfill.sources.stop_request import StopRequest
 from backfill.sources.window_source import WindowSource
 from backfill.storage.candle_store import CandleStore
 from backfill.storage.database import connect
-from backfill.storage.rate_budget import PauseCheck
-
-T = TypeVar("T")
+from backfill.storage.rate_budget import PauseCheck, Pool
 
 # Threads beyond this wait for a socket.
 POOLED_SOCKETS = 64
@@ -67,9 +64,8 @@ class Runtime:
         self._connection_of = connection_of
         self.stop = StopRequest()
         self._opened = ExitStack()
-        self._budgets: dict[str, PauseCheck] = {}
+        self._budgets: dict[tuple[str, Pool], PauseCheck] = {}
         self._sessions: dict[str, requests.Session] = {}
-        self._funding_asked_s: dict[str, float] = {}
         self._idle_clients: dict[tuple[str, PriceKind], list[CcxtClient]] = {}
         self._lock = threading.Lock()
 
@@ -174,25 +170,25 @@ class Runtime:
         """How the payments of ``listing`` are asked for."""
         if of_venue.client == "blofin":
             return partial(_blofin_funding, self._blofin_client(), listing.venue_symbol)
-        client = self._ccxt_client(of_venue, [market] if market else ())
+        client = self._funding_client(of_venue, market)
         self._opened.callback(client.close)
-        return partial(self._paced, of_venue, client.funding, listing.venue_symbol)
+        return partial(client.funding, listing.venue_symbol)
 
     def funding_interval_ms(self, of_venue: Venue, listing: Listing, market: Market | None) -> int:
         """The interval that the venue names now, where it lists them."""
-        client = self._ccxt_client(of_venue, [market] if market else ())
-        with closing(client):
-            return self._paced(of_venue, client.funding_interval_ms, listing.venue_symbol)
+        with closing(self._funding_client(of_venue, market)) as client:
+            return client.funding_interval_ms(listing.venue_symbol)
 
-    def _paced(self, of_venue: Venue, ask: Callable[..., T], *asked: Any) -> T:
-        """Ask about funding no sooner after the last time than the venue permits."""
-        due_s = self._funding_asked_s.get(of_venue.source, 0.0) + of_venue.funding_spacing_ms / 1000
-        self.stop.sleep(max(0.0, due_s - time.monotonic()))
-        self._funding_asked_s[of_venue.source] = time.monotonic()
-        return ask(*asked)
+    def _funding_client(self, of_venue: Venue, market: Market | None) -> CcxtClient:
+        markets = [market] if market else ()
+        if not of_venue.funding_limits_per_period_s:
+            return self._ccxt_client(of_venue, markets)
+        return self._ccxt_client(of_venue, markets, also=self._budget(of_venue.source, "funding"))
 
-    def _ccxt_client(self, of_venue: Venue, markets: Sequence[Market] = (), *, tries: int = TRIES) -> CcxtClient:
-        """Loads no markets if given some."""
+    def _ccxt_client(
+        self, of_venue: Venue, markets: Sequence[Market] = (), *, tries: int = TRIES, also: PauseCheck | None = None
+    ) -> CcxtClient:
+        """Loads no markets if given some. ``also``: a budget beside the one of all requests."""
         connection, budget = self._connection_of(of_venue.source), self._budget(of_venue.source)
         return CcxtClient(
             of_venue,
@@ -204,7 +200,7 @@ class Runtime:
             options=connection.options,
             spot=of_venue.spot,
             markets=markets,
-            before_request=self._turns(budget),
+            before_request=self._turns(*([also] if also else []), budget),
             on_ban=budget.pause,
             tries=tries,
             sleep=self.stop.sleep,
@@ -222,10 +218,11 @@ class Runtime:
             tries=tries,
         )
 
-    def _turns(self, budget: PauseCheck) -> Callable[[], None]:
+    def _turns(self, *budgets: PauseCheck) -> Callable[[], None]:
         def take_turn() -> None:
-            self.stop.check()
-            budget.take_turn()
+            for budget in budgets:
+                self.stop.check()
+                budget.take_turn()
 
         return take_turn
 
@@ -276,16 +273,18 @@ class Runtime:
                 self._sessions[source] = session
             return self._sessions[source]
 
-    def _budget(self, source: str) -> PauseCheck:
+    def _budget(self, source: str, pool: Pool = "requests") -> PauseCheck:
         with self._lock:
-            if source not in self._budgets:
-                self._budgets[source] = self._new_budget(source)
-            return self._budgets[source]
+            if (source, pool) not in self._budgets:
+                self._budgets[source, pool] = self._new_budget(source, pool)
+            return self._budgets[source, pool]
 
-    def _new_budget(self, source: str) -> PauseCheck:
+    def _new_budget(self, source: str, pool: Pool) -> PauseCheck:
         of_venue, store = venue(source), self._budget_store
         if self._read_only:
             return store.pause_check(source)
+        if pool == "funding":
+            return store.rate_budget(source, of_venue.funding_limits_per_period_s, pool=pool)
         spacing_ms = max(of_venue.spacing_ms, self.settings.request_sleep_ms)
         return store.rate_budget(source, of_venue.limits_per_period_s, spacing_ms=spacing_ms)
 

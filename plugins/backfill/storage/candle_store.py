@@ -34,7 +34,7 @@ from backfill.storage.migrations import require_current_schema
 from backfill.storage.multiranges import to_intervals, to_multirange
 from backfill.storage.named_queries import query
 from backfill.storage.quarantine import Quarantine
-from backfill.storage.rate_budget import PauseCheck, RateBudget
+from backfill.storage.rate_budget import PauseCheck, Pool, RateBudget
 from backfill.storage.retention import Retention
 from backfill.storage.segments import SegmentLedger
 from backfill.storage.series import SERIES_LOCK, OpenWork, Selection, SeriesWindow, StoredPage
@@ -161,9 +161,14 @@ class CandleStore:
         return GapFillLog(self.connection)
 
     def rate_budget(
-        self, source: str, limits_per_period_s: tuple[tuple[int, int], ...], *, spacing_ms: int
+        self,
+        source: str,
+        limits_per_period_s: tuple[tuple[int, int], ...],
+        *,
+        spacing_ms: int = 0,
+        pool: Pool = "requests",
     ) -> RateBudget:
-        """The source's rate budget; from then on the store is for budgets only."""
+        """The rate budget of the source's ``pool``; from then on the store is for budgets only."""
         with self._turns:
             source_id = self.source_id(source)
         return RateBudget(
@@ -171,6 +176,7 @@ class CandleStore:
             source,
             source_id,
             limits_per_period_s,
+            pool=pool,
             spacing_ms=spacing_ms,
             sleep=self.connection.sleep,
             lock=self._turns,

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from datetime import timedelta
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from psycopg import Rollback, Transaction
 
@@ -23,6 +23,8 @@ MARGIN_PERCENT = 10
 SPARE_PERCENT = 1
 # A longer wait, as for a day's quota, is an error, and its turn is given back.
 LONGEST_WAIT_MS = 2 * 3_600_000
+# Which requests a budget counts. A request that its source limits on its own too takes a turn of both.
+Pool = Literal["requests", "funding"]
 
 
 class _Turn(NamedTuple):
@@ -37,11 +39,17 @@ class PauseCheck:
     """A read-only check that refuses requests during a pause."""
 
     def __init__(
-        self, connection: Connection, source: str, source_id: int | None, *, lock: threading.Lock | None = None
+        self,
+        connection: Connection,
+        source: str,
+        source_id: int | None,
+        *,
+        pool: Pool = "requests",
+        lock: threading.Lock | None = None,
     ) -> None:
         self._connection = connection
         self._source = source
-        self._source_id = source_id
+        self._row = {"source_id": source_id, "pool": pool}
         self._lock = lock or threading.Lock()
 
     def take_turn(self) -> None:
@@ -53,9 +61,8 @@ class PauseCheck:
 
     def _look_unless_paused(self) -> tuple[int, int]:
         """Now and the last pause's end in ms. Raises :class:`RateLimited` during one."""
-        params = {"source_id": self._source_id}
         with self._lock, translated_errors():
-            row = self._connection.execute(query("sources/select_pause"), params).fetchone()
+            row = self._connection.execute(query("sources/select_pause"), self._row).fetchone()
         if row is None:  # no worker has asked it yet
             return 0, 0
         resumed_ms, reason, now_ms = row
@@ -65,7 +72,7 @@ class PauseCheck:
 
 
 class RateBudget(PauseCheck):
-    """The budget of one source, thread-safe, on a connection that only budgets with the same ``lock`` use.
+    """The budget of one pool of a source, thread-safe, on a connection that only budgets with the same ``lock`` use.
 
     All times are the database's. The first request after a pause is a probe; others follow two seconds later unless it
     is refused.
@@ -78,19 +85,20 @@ class RateBudget(PauseCheck):
         source_id: int,
         limits_per_period_s: tuple[tuple[int, int], ...],
         *,
+        pool: Pool = "requests",
         spacing_ms: int = 0,
         margin_ms: int | None = None,
         sleep: Callable[[float], None] = time.sleep,
         lock: threading.Lock | None = None,
     ) -> None:
-        super().__init__(connection, source, source_id, lock=lock)
+        super().__init__(connection, source, source_id, pool=pool, lock=lock)
         periods_ms = [period_s * 1000 for _, period_s in limits_per_period_s]
         margins_ms = [default_margin_ms(period_ms) if margin_ms is None else margin_ms for period_ms in periods_ms]
         self._late_ms = min(margins_ms) // 2
         self._has_quota = max(periods_ms) > LONGEST_WAIT_MS
         self._sleep = sleep
         params = {
-            "source_id": source_id,
+            **self._row,
             "limits": [limit - limit * SPARE_PERCENT // 100 for limit, _ in limits_per_period_s],
             "periods_ms": [sum(both) for both in zip(periods_ms, margins_ms, strict=True)],
             "spacing_ms": spacing_ms,
@@ -115,7 +123,7 @@ class RateBudget(PauseCheck):
     def pause(self, error: RateLimited) -> None:
         """Stop all processes from asking for ``error.retry_after_s``."""
         params = {
-            "source_id": self._source_id,
+            **self._row,
             "for": timedelta(seconds=error.retry_after_s),
             "reason": str(error),
         }
@@ -123,7 +131,7 @@ class RateBudget(PauseCheck):
             self._connection.execute(query("sources/pause_source"), params)
 
     def _reserve(self) -> _Turn:
-        params = {"source_id": self._source_id, "wanted": 1}
+        params = {**self._row, "wanted": 1}
         while True:
             with self._lock, translated_errors(), self._taking_back() as taken:
                 waits_ms, now_ms, resumed_ms = fetch_one(self._connection, query("sources/reserve_requests"), params)

@@ -180,7 +180,7 @@ class Session:
     @property
     def in_transaction(self) -> bool:
         """Whether a transaction is open, or broke with its connection and was not left yet."""
-        return self._depth > 0 or self._raw.info.transaction_status in _IN_TRANSACTION
+        return self._depth > 0 or self._raw.pgconn.transaction_status in _IN_TRANSACTION
 
     def ready(self) -> None:
         """Outside a transaction, open the connection again if it was lost while we did other things."""

@@ -74,6 +74,8 @@ def test_a_history_with_two_changes_of_the_interval_is_whole(
         assert kept == [(ms, pytest.approx(rate)) for ms, rate in market.funding(symbol, since_ms, NOW_MS)]
     intervals = "SELECT DISTINCT extract(epoch FROM interval)::int / 3600 FROM backfill.funding WHERE funding_time > %s"
     assert sorted(rows(store.connection, intervals, (utc(since_ms),))) == [(1,), (4,), (8,)]
+    limited = "SELECT cardinality(recent_ms) FROM backfill.rate_budgets WHERE pool = 'funding'"
+    assert rows(store.connection, limited) == ([(2 * pages,)] if source == "binanceusdm" else [])
 
     assert keep(venues).requests == 0
 

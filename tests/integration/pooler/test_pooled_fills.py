@@ -1,4 +1,4 @@
-"""Fills, and the rest of the command line, behind a pgbouncer in transaction mode."""
+"""Fills behind a pgbouncer in transaction mode."""
 
 from __future__ import annotations
 
@@ -99,36 +99,6 @@ def test_three_fills_at_once_and_a_direct_one_ask_for_nothing_twice(
     assert_whole(store, live_exchange, span)
     assert {status for (status,) in run_log(store, "status")} == {"complete"}
     assert leftovers(database_uri) == []
-
-
-def test_each_command_works_behind_a_pooler(
-    cli: Cli, store: CandleStore, live_exchange: PaperBlofin, span: tuple[str, ...], tmp_path: Path
-) -> None:
-    assert cli("migrate").code == 0
-    assert cli("declare", "--yes").code == 0
-    assert cli("fill", *span).code == 0
-    (tmp_path / "corrections.csv").write_text(
-        "symbol,timeframe,open_time,open,high,low,close,volume,quote_volume\n"
-        f"BTC-USDT,1h,{int(span[1])},10,20,5,15,1,15\n"
-    )
-    for command, code in {
-        ("status",): 3,  # five of the seven days are not asked for
-        ("gaps",): 3,
-        ("fill", "--dry-run"): 3,
-        ("validate", *span, "--json"): 0,
-        ("findings",): 0,
-        ("quarantine", "list"): 0,
-        ("explain", "BTC-USDT", "1m", span[1]): 0,
-        ("correct", str(tmp_path / "corrections.csv"), "--dry-run", "--reason", "a test"): 0,
-        ("correct", str(tmp_path / "corrections.csv"), "--yes", "--reason", "a test"): 0,
-        ("audit",): 0,
-        ("prune", "--dry-run"): 0,
-        ("doctor",): 0,
-    }.items():
-        said = cli(*command)
-        assert said.code == code, (command, said)
-        assert "Traceback" not in said.err
-    assert one(store.connection, "SELECT count(*) FROM revisions WHERE reason = 'manual'") == 1
 
 
 def test_direct_and_pooled_workers_keep_out_of_each_others_series(

@@ -5,7 +5,7 @@ SELECT s.name AS source, coalesce(h.state, 'closed') AS state, h.open_until, h.l
        a.latency_ms
 FROM sources AS s
 LEFT JOIN source_health AS h ON h.source_id = s.id
-LEFT JOIN rate_budgets AS b ON b.source_id = s.id
+LEFT JOIN rate_budgets AS b ON b.source_id = s.id AND b.pool = 'requests'
 LEFT JOIN LATERAL (
     SELECT sum(t.requests) FILTER (WHERE t.outcome IN ('candles', 'absent', 'markets')) AS answers,
            sum(t.requests) FILTER (WHERE t.outcome NOT IN ('candles', 'absent', 'markets')) AS errors,

@@ -10,7 +10,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from queue import Empty, SimpleQueue
 from typing import TypeVar
 
-from backfill.errors import ConnectionsExhausted, Stopped
+from backfill.errors import ConnectionsExhausted, OutOfMemory, Stopped
 from backfill.sources.runtime import Runtime
 from backfill.sources.stop_request import SERIES_GRACE_S
 from backfill.storage.candle_store import CandleStore
@@ -33,10 +33,10 @@ def each_series(
     """Yield each window's result when done, in that order; each worker has its own store.
 
     If Postgres admits fewer connections, fewer series are worked on at once; without a single one
-    :class:`ConnectionsExhausted` says how many are needed. Once the run is stopped, series at work may finish in a
-    moment, and the others are left out.
+    :class:`ConnectionsExhausted` says how many are needed. Raises :class:`OutOfMemory` if memory runs out. Once the
+    run is stopped, series at work may finish in a moment, and the others are left out.
     """
-    with _need_named(), ExitStack() as opened:
+    with _lack_named(), ExitStack() as opened:
         runtime.prepare_budgets()
         stores = _Stores(runtime, opened)
 
@@ -121,9 +121,13 @@ class _Stores:
 
 
 @contextmanager
-def _need_named() -> Iterator[None]:
+def _lack_named() -> Iterator[None]:
     try:
         yield
     except ConnectionsExhausted as error:
         need = f"a run needs {OTHER_CONNECTIONS + 1} connections, and {OTHER_CONNECTIONS + SERIES_AT_ONCE} to be fast"
         raise ConnectionsExhausted(f"{error}; {need}") from error
+    except Exception as error:
+        if lack := OutOfMemory.of(error):
+            raise lack from error
+        raise

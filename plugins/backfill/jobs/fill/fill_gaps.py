@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from backfill.errors import DatabaseError, ExchangeError, SeriesBusy, Stopped
+from backfill.errors import DatabaseError, ExchangeError, OutOfMemory, SeriesBusy, Stopped
 from backfill.jobs.fill.roll_up import roll_up
 from backfill.sources.candle_source import CandleSource
 from backfill.sources.fetch import SourceFetch
@@ -138,8 +138,8 @@ class _Fill:
             self.errors.append(stopped)
         except BaseException as error:
             # If the database no longer answers, the next run records it.
-            self.errors.append(error)
-            with suppress(DatabaseError):
+            self.errors.append(OutOfMemory.of(error) or error)
+            with suppress(DatabaseError, MemoryError):
                 self._finish()
             raise
         report = self._finish()

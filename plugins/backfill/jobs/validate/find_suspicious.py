@@ -166,9 +166,8 @@ def _find_quantities(check: ValidationContext, span: Interval, candles: pd.DataF
     ):
         bars = unfit(check.candles(span))
     found = []
-    paid = bars.set_index("open_ms") if len(bars) else bars
     for run in bar_intervals(bars["open_ms"].to_numpy(), step_ms):
-        first = paid.loc[run.start]
+        first = bars[bars["open_ms"] == run.start].iloc[0]
         quote_volume, volume, low, high = (first[name] for name in ("quote_volume", "volume", "low", "high"))
         says = f"{quote_volume:.10g} paid for {volume:.10g}, at {low:.10g} to {high:.10g}"
         found.append(
