@@ -3,7 +3,7 @@
 A made-up market on paper exchanges without latency, each symbol with a week of 1m: a first fill, a run with nothing to
 do, a run half an hour later in which each series lacks one page, and another of sixteen symbols with an instance each,
 which tells what of an instance's CPU is its own and what its symbols'. Before them a Dag whose tasks do nothing, with
-one mapped instance a symbol: what Airflow itself costs here. ``--short`` plays the first fill, an hour of 1m unless
+one mapped instance a symbol: what Airflow itself costs here. ``--short`` plays the first fill, three hours of 1m unless
 ``--history`` says otherwise, and the run half an hour later only: 311 symbols in minutes.
 
 The CPU of a run is that of Airflow's processes without the API server and the Dag processor; that of a task is what its
@@ -83,11 +83,11 @@ REQUESTS = "SELECT sum(requests) FROM backfill.gap_fill_runs WHERE run_id = %s"
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--symbols", type=int, default=32)
-    parser.add_argument("--history", help="of 1m, as the universe file says it (default: 7d, with --short 1h)")
+    parser.add_argument("--history", help="of 1m, as the universe file says it (default: 7d, with --short 3h)")
     parser.add_argument("--short", action="store_true", help="a first fill and the run half an hour later only")
     arguments = parser.parse_args()
     symbols, is_short = arguments.symbols, arguments.short
-    history = arguments.history or ("1h" if is_short else "7d")
+    history = arguments.history or ("3h" if is_short else "7d")
     made_up = made_up_coins(max(0, symbols - len(LIQUID_COINS)), as_of_ms=NEW_YEAR_2025_MS)
     coins = [*LIQUID_COINS, *made_up][:symbols]
     with throw_away_home() as home:

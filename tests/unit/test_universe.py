@@ -507,6 +507,15 @@ def test_what_is_not_plain_yaml_is_refused_where_it_stands(problems, text, probl
     assert found.startswith(problem)
 
 
+def test_a_file_is_parsed_again_once_its_text_has_changed(tmp_path):
+    path = tmp_path / "universe.yaml"
+    path.write_text("{instruments: [BTC-USDT], timeframes: {1m: 7d}}")
+    first = load_universe(path)
+    assert load_universe(path) is first  # such as what a task's parent has read
+    path.write_text("{instruments: [ETH-USDT], timeframes: {1m: 7d}}")
+    assert [wish.symbol for wish in load_universe(path).series()] == ["ETH-USDT"]
+
+
 def test_a_file_that_cannot_be_read_says_how_to_name_another(tmp_path):
     with pytest.raises(UniverseInvalid, match=r"missing\.yaml.*\n.*No such file.*set BACKFILL_UNIVERSE"):
         load_universe(tmp_path / "missing.yaml")

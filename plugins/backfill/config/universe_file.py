@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -43,16 +44,22 @@ def load_universe(path: Path, profile: str | None = None) -> Universe:
         raise UniverseInvalid(str(path), [f"{reason}; set BACKFILL_UNIVERSE to the file's path"]) from error
     except UnicodeDecodeError as error:
         raise UniverseInvalid(str(path), ["not text in UTF-8; save the file as UTF-8"]) from error
-    located = read_yaml(text)
-    if located.problems:
-        raise UniverseInvalid(str(path), located.problems)
-    file = _checked(str(path), located)
+    file = _universe_of(str(path), text)
     if profile is None:
         return file
     if profile not in file.profiles:
         known = ", ".join(file.profiles) or "none"
         raise UniverseInvalid(str(path), [f"profiles: there is no profile {profile!r}; known are {known}"])
     return file.profiles[profile]
+
+
+@lru_cache(maxsize=4)
+def _universe_of(path: str, text: str) -> UniverseFile:
+    """Kept, as task processes inherit what their parent has read."""
+    located = read_yaml(text)
+    if located.problems:
+        raise UniverseInvalid(path, located.problems)
+    return _checked(path, located)
 
 
 def declared_series(

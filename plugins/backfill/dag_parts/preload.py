@@ -16,7 +16,11 @@ from backfill.domain.registered_sources import registered_names
 MODULES = (
     "airflow.sdk.execution_time.task_runner",
     "airflow.dag_processing.dagbag",
+    "airflow.dag_processing.bundles.local",
+    "airflow.providers.standard.operators.empty",
     "airflow.providers.standard.triggers.temporal",
+    "jinja2.ext",
+    "netrc",
     "backfill.dag_parts.defaults",
     "backfill.dag_parts.tasks",
     "backfill.operators.audit",
@@ -54,8 +58,20 @@ def preload(arguments: Sequence[str] | None = None, modules: Sequence[str] = MOD
         with suppress(ImportError):  # a task that needs it says so
             importlib.import_module(name)
             imported.append(name)
+    _read_universe()
     registered_names()  # reads what every installed package says of itself, which took 0.1 s of each task
     return imported
+
+
+def _read_universe() -> None:
+    """It is parsed again only once it has changed."""
+    from backfill.config.settings import load_settings
+    from backfill.config.universe_file import load_universe
+    from backfill.errors import BackfillError
+
+    with suppress(BackfillError, OSError):  # a task that needs it says so
+        settings = load_settings()
+        load_universe(settings.universe, settings.profile)
 
 
 def _forks_tasks(command: Sequence[str]) -> bool:
