@@ -205,7 +205,7 @@ class CandleStore:
     def source_id(self, name: str) -> int:
         """A source's id; a new name gets one."""
         if name not in self._source_ids:
-            self._source_ids.update({known: number for number, known in self._known_sources().items()})
+            self._known_sources()
         if name not in self._source_ids:
             with translated_errors():
                 rows = self.connection.execute(query("sources/upsert_sources"), {"names": [name]}).fetchall()
@@ -214,13 +214,18 @@ class CandleStore:
 
     def source_names(self, source_ids: Sequence[int]) -> list[str]:
         """Source names in the order of ``source_ids``."""
-        names = self._known_sources()
+        names = {number: name for name, number in self._source_ids.items()}
+        if not names.keys() >= set(source_ids):
+            names = self._known_sources()
         return [names[source_id] for source_id in source_ids]
 
     def _known_sources(self) -> dict[int, str]:
+        """All of them by number, read anew; numbers and names do not change."""
         with translated_errors():
             rows = self.connection.execute(query("sources/select_source_names")).fetchall()
-        return {int(number): str(name) for number, name in rows}
+        names = {int(number): str(name) for number, name in rows}
+        self._source_ids.update({name: number for number, name in names.items()})
+        return names
 
     def rows(self, name: str, selection: Selection) -> list[dict[str, Any]]:
         """Rows of a query that takes a :class:`Selection`."""

@@ -34,6 +34,8 @@ NEEDED = {
     "standard_conforming_strings": "on",
     "default_transaction_isolation": "read committed",
     "default_transaction_deferrable": "off",
+    # Compiling our longest queries takes a server with LLVM many times as long as running them.
+    "jit": "off",
 }
 # Waiting for an exchange is our work. Older servers lack no setting here: it came with PostgreSQL 14.
 PREFERRED = {"idle_session_timeout": "0"}
