@@ -57,6 +57,7 @@ ASK_IT_ANY_DAY = (
     "integration/jobs/test_prune.py",
     "integration/jobs/test_report_run.py",
     "integration/jobs/test_roll_up_revised.py",
+    "integration/pooler/test_every_command.py",
     "integration/pooler/test_pooled_fills.py",
     "integration/storage/test_absences.py",
     "integration/storage/test_database.py",
