@@ -6,9 +6,9 @@ process, every third of which is killed. The paper exchanges, Blofin and OKX, ha
 
 A sample a minute, between two rounds and after a VACUUM: autovacuum leaves a small table until it has fifty dead rows.
 The first third of the samples says how much a figure scatters around its line; what the rest adds by its slope may be
-three times that plus a floor: 2 %, or one connection, lock, file or page. Sizes on disk may gain half: space of dead rows is
-used again, but not at once. What grows by design (run log, findings, revisions) is only printed. More is growth: exit
-code 1.
+three times that plus a floor: 2 %, or one connection, lock, file or page. Sizes on disk may gain half: space of dead
+rows is used again, but not at once. What grows by design (run log, findings, revisions) is only printed. More is
+growth: exit code 1.
 """
 
 from __future__ import annotations
