@@ -28,7 +28,7 @@ class Legal(NamedTuple):
 LEGAL = {
     "okx": Legal(20, 2, 1),
     "bybit": Legal(600, 5, 1),
-    "binanceusdm": Legal(2400, 60, 2),
+    "binanceusdm": Legal(2400, 60, 5),
     "binance": Legal(6000, 60, 2),
     "bitget": Legal(3000, 300, 1),
     "gate": Legal(200, 10, 1),
