@@ -2,7 +2,7 @@
 
 A made-up market on paper exchanges without latency, each symbol with a week of 1m: a first fill, a run with nothing to
 do, a run half an hour later in which each series lacks one page, and another of sixteen symbols with an instance each,
-which tells what of an instance's CPU is its own and what its symbols'. Before them a Dag whose tasks do nothing, with
+which prints what of an instance's CPU is its own and what its symbols'. Before them a Dag whose tasks do nothing, with
 one mapped instance a symbol: what Airflow itself costs here. ``--short`` plays the first fill, three hours of 1m unless
 ``--history`` says otherwise, and the run half an hour later only: 311 symbols in minutes.
 

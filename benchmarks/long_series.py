@@ -16,14 +16,12 @@ import resource
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
 import requests
-from throw_away import throw_away_database, throw_away_home
+from throw_away import paper_exchanges, throw_away_database, throw_away_home
 
 from backfill.domain.timeframes import DAY_MS, MINUTE_MS
 from backfill.storage.database import connect, fetch_one
@@ -41,7 +39,7 @@ def main() -> None:
     if arguments.work:
         _work(arguments.work)
         return
-    with throw_away_home() as home, _paper_exchanges() as urls:
+    with throw_away_home() as home, paper_exchanges("blofin", "bybit", options=("--instruments", "4")) as urls:
         history = f"{arguments.days}d"
         universe = {
             "instruments": [SYMBOL],
@@ -76,19 +74,6 @@ def _check(database: str, days: int) -> None:
     with connect(database) as connection:
         stored = fetch_one(connection, "SELECT count(*) FROM candles")[0]
     assert stored >= days * DAY_MS // MINUTE_MS, f"{stored:,} candles"
-
-
-@contextmanager
-def _paper_exchanges() -> Iterator[dict[str, str]]:
-    """In a process of their own; gives their addresses."""
-    command = [sys.executable, "-m", "backfill.paper", "--exchanges", "blofin,bybit", "--instruments", "4"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        try:
-            assert process.stdout is not None
-            told = [json.loads(process.stdout.readline()) for _ in range(2)]
-            yield {one["exchange"]: one["url"] for one in told}
-        finally:
-            process.terminate()
 
 
 # -- in the task's process -----------------------------------------------------------------------------------

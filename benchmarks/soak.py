@@ -31,7 +31,7 @@ from pathlib import Path
 import psutil
 import requests
 from psycopg.sql import SQL, Composed, Identifier
-from throw_away import throw_away_database
+from throw_away import paper_exchanges, throw_away_database
 
 from backfill.cli.main import main as run_command
 from backfill.config.connections import source_from_environment
@@ -139,7 +139,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=16)
     arguments = parser.parse_args()
     dice = random.Random(arguments.seed)
-    with throw_away_database() as uri, tempfile.TemporaryDirectory() as folder, _paper_exchanges() as urls:
+    with throw_away_database() as uri, tempfile.TemporaryDirectory() as folder, _faulty_exchanges() as urls:
         own_temp = Path(folder) / "tmp"
         own_temp.mkdir()
         universe = Path(folder) / "universe.yaml"
@@ -249,21 +249,14 @@ def _ledgers(watching: Connection) -> list[str]:
 
 
 @contextmanager
-def _paper_exchanges() -> Iterator[dict[str, str]]:
-    """In a process of their own, with faults on; their addresses by name."""
-    command = [sys.executable, "-m", "backfill.paper", "--exchanges", "blofin,okx", "--latency-ms", "20"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        try:
-            assert process.stdout is not None
-            said = [json.loads(process.stdout.readline()) for _ in range(2)]
-            urls = {one["exchange"]: one["url"] for one in said}
-            for url in urls.values():
-                for name, probability in FAULTS.items():
-                    switch = f"{url}/paper/faults/{name}"
-                    requests.post(switch, params={"probability": probability}, timeout=10).raise_for_status()
-            yield urls
-        finally:
-            process.terminate()
+def _faulty_exchanges() -> Iterator[dict[str, str]]:
+    """Paper exchanges with FAULTS on; their addresses by name."""
+    with paper_exchanges("blofin", "okx", options=("--latency-ms", "20")) as urls:
+        for url in urls.values():
+            for name, probability in FAULTS.items():
+                switch = f"{url}/paper/faults/{name}"
+                requests.post(switch, params={"probability": probability}, timeout=10).raise_for_status()
+        yield urls
 
 
 if __name__ == "__main__":

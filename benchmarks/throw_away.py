@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import statistics
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
@@ -20,6 +23,19 @@ def throw_away_home() -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix="candle-keeper-bench-") as home:
         Path(home).chmod(0o755)  # as root, the server runs under another account
         yield Path(home)
+
+
+@contextmanager
+def paper_exchanges(*names: str, options: Sequence[str] = ()) -> Iterator[dict[str, str]]:
+    """In a process of their own, with these options of `backfill.paper`; gives their addresses by name."""
+    command = [sys.executable, "-m", "backfill.paper", "--exchanges", ",".join(names), *options]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            started = [json.loads(process.stdout.readline()) for _ in names]
+            yield {one["exchange"]: one["url"] for one in started}
+        finally:
+            process.terminate()
 
 
 @contextmanager

@@ -11,7 +11,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
@@ -120,6 +119,17 @@ class UnwellProtocol(BlofinProtocol):
             self.errors_left[symbol] -= 1
             return Answer(200, b'{"code": "500", "msg": "Internal Server Error"}', symbol)
         return super().answer(market, method, path, query, now_ms)
+
+
+@pytest.fixture(autouse=True)
+def _short_sleeps_of_dag_test(monkeypatch: pytest.MonkeyPatch) -> None:
+    sleep = time.sleep
+
+    def sleep_less(seconds: float) -> None:
+        caller = sys._getframe(1).f_globals.get("__name__")
+        sleep(TEST_DAG_SLEEP_S if caller in TEST_DAG_MODULES else seconds)
+
+    monkeypatch.setattr(time, "sleep", sleep_less)
 
 
 @pytest.fixture
@@ -235,26 +245,12 @@ def _note(ended: Any) -> str | None:
         return note
 
 
-@contextmanager
-def _short_sleeps_of_dag_test() -> Iterator[None]:
-    sleep = time.sleep
-
-    def sleep_less(seconds: float) -> None:
-        caller = sys._getframe(1).f_globals.get("__name__")
-        sleep(TEST_DAG_SLEEP_S if caller in TEST_DAG_MODULES else seconds)
-
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(time, "sleep", sleep_less)
-        yield
-
-
 def _run(dag: DAG, conf: dict[str, Any] | None = None, at: datetime | None = None) -> DagRunEnd:
     errors: list[BaseException] = []
     for task in dag.tasks:
         task.on_failure_callback = [lambda context: errors.append(context["exception"])]
         task.retry_delay = timedelta(0)
-    with _short_sleeps_of_dag_test():
-        ended = dag.test(run_conf=conf, **({} if at is None else {LOGICAL_DATE: at}))
+    ended = dag.test(run_conf=conf, **({} if at is None else {LOGICAL_DATE: at}))
     instances = ended.get_task_instances()
     tasks = {" ".join(filter(None, (ti.task_id, ti.rendered_map_index))): str(ti.state) for ti in instances}
     return DagRunEnd(ended.run_id, str(ended.state), tasks, errors, _note(ended))

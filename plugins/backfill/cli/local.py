@@ -20,8 +20,14 @@ def demo(args: argparse.Namespace, output: Output) -> int:
 
     if args.select and not args.replay:
         raise ConfigurationError("--select chooses among the files of --replay DIR: give both")
-    how = {"once": args.once, "replay": args.replay, "select": args.select or "*", "celery_workers": args.celery}
-    return run_demo(load_settings(), output, **how)
+    return run_demo(
+        load_settings(),
+        output,
+        once=args.once,
+        replay=args.replay,
+        select=args.select or "*",
+        celery_workers=args.celery,
+    )
 
 
 def up(args: argparse.Namespace, output: Output) -> int:

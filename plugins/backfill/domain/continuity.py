@@ -47,13 +47,10 @@ class Continuity:
 
 def continuity(candles: pd.DataFrame, step_ms: int) -> Continuity:
     """Learn whether one source's bars are joined, and where not. ``candles``: a checked frame."""
-    unknown = Continuity(False, float("nan"), pd.DataFrame(columns=COLUMNS))
-    if len(candles) <= FEWEST_BARS:
-        return unknown
-    joints = _Joints.of(candles, step_ms)
-    bound = joints.bound() if len(joints.gap) >= FEWEST_BARS else None
-    if bound is None:
-        return unknown
+    joints = _Joints.of(candles, step_ms) if len(candles) > FEWEST_BARS else None
+    bound = joints.bound() if joints and len(joints.gap) >= FEWEST_BARS else None
+    if joints is None or bound is None:
+        return Continuity(False, float("nan"), pd.DataFrame(columns=COLUMNS))
     broken = joints.gap > bound
     columns = (joints.open_ms, joints.open, joints.before, joints.gap, bound)
     breaks = pd.DataFrame({name: column[broken] for name, column in zip(COLUMNS, columns, strict=True)})

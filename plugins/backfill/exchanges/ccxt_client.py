@@ -105,7 +105,7 @@ class CcxtClient:
         self._wire.close()
 
     def turn_to(self, markets: Sequence[Market]) -> None:
-        """Know these markets instead; only while nobody asks."""
+        """Know these markets instead; only while no request is under way."""
         with self._lock:
             self._known_markets = markets
             if self._exchange is not None:

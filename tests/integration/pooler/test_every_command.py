@@ -15,7 +15,7 @@ from integration.cli.conftest import Cli, cli, environment, live_exchange
 from integration.cli.test_findings import found
 from integration.cli.test_quarantine import blofin_row, put
 from integration.cli.test_rename import OLD_FROM_MS, OLD_UNTIL_MS, RENAMED_MS, Names, walk
-from integration.helpers import HOUR_MS, MINUTE_MS, NOON_MS, one, window_of
+from integration.helpers import DAY_MS, HOUR_MS, MINUTE_MS, NOON_MS, last_full_hour, one, window_of
 from integration.pooler.conftest import leftovers
 
 pytestmark = pytest.mark.long
@@ -80,8 +80,7 @@ def test_every_command_works_behind_a_pooler_and_leaves_nothing_behind(
     assert called | HAVE_NO_DATABASE == set(leaves(parser())), "a call of each new command belongs into CALLS"
     (tmp_path / "universe.yaml").write_text("instruments: [BTC-USDT, ETH-USDT]\ntimeframes: {1m: 7d, 1h: 7d}\n")
     environment.setenv("BACKFILL_DB", pooled_uri)
-    end_ms = int(store.now().timestamp() - 60) // 3600 * HOUR_MS
-    end_ms -= end_ms % (24 * HOUR_MS)
+    end_ms = round(1000 * last_full_hour(store).timestamp()) // DAY_MS * DAY_MS
     start_ms = end_ms - 36 * HOUR_MS
     corrections = tmp_path / "corrections.csv"
     corrections.write_text(
