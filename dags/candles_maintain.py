@@ -49,7 +49,8 @@ def candles_maintain() -> None:
     # nothing is missing. Market-wide findings become one outage.
     (
         PruneOperator(
-            task_id="prune", doc_md="Removes bars older than their `retention`, whole months by dropping a partition."
+            task_id="prune",
+            doc_md="Removes bars older than their `retention`, and rows of the run log older than `log_retention`.",
         )
         >> AuditOperator(
             task_id="audit",

@@ -149,7 +149,14 @@ def test_the_list_is_asked_for_every_day_and_its_changes_are_told(db, exchange, 
 def test_what_is_past_its_retention_is_removed_unless_it_is_only_to_be_told(db, series_id, context, declare, tmp_path):
     from backfill.operators.maintain import PruneOperator
 
-    (tmp_path / "universe.yaml").write_text("instruments: [BTC-USDT]\ntimeframes: {1h: {history: 2d, retention: 3d}}")
+    (tmp_path / "universe.yaml").write_text(
+        "instruments: [BTC-USDT]\ntimeframes: {1h: {history: 2d, retention: 3d}}\nlog_retention: 7d"
+    )
+    for days in (8, 6):
+        db.execute(
+            "INSERT INTO source_attempts (source_id, outcome, requests, rows, recorded_at) "
+            "VALUES (1, 'candles', 1, 1, now() - make_interval(days => %s))", [days],
+        )  # fmt: skip
     now = db.execute("SELECT date_trunc('hour', now()) AS at").fetchone()["at"]
     for hours in (1, 70, 75, 1000):
         insert(db, series_id, now - timedelta(hours=hours))
@@ -159,5 +166,7 @@ def test_what_is_past_its_retention_is_removed_unless_it_is_only_to_be_told(db, 
     done = PruneOperator(task_id="prune").execute(context)
 
     assert planned["candles"] == done["candles"] == 2
+    answers_left = db.execute("SELECT count(*) AS n FROM source_attempts").fetchone()["n"]
+    assert planned["answers"] == done["answers"] == answers_left == 1
     left = db.execute("SELECT min(open_time) AS at FROM candles").fetchone()["at"]
     assert left == now - timedelta(hours=70)

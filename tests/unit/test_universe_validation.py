@@ -54,6 +54,15 @@ def test_symbols_share_a_task_by_their_work_unless_a_number_is_given(universe, p
         assert wrong in problem
 
 
+def test_the_run_log_is_kept_for_ever_unless_a_duration_of_a_week_or_more_is_given(universe, problems):
+    assert universe(MINIMAL).log_retention is None
+    assert universe(MINIMAL + "log_retention: false\n").log_retention is None
+    assert universe(MINIMAL + "log_retention: 7d\n").log_retention == 7 * DAY_MS
+    for wrong in ("6d", "long", "0"):
+        (problem,) = problems(MINIMAL + f"log_retention: {wrong}\n")
+        assert "log_retention" in problem
+
+
 def test_without_the_section_a_thousandth_may_be_missing_and_problems_are_warned_of(universe):
     assert universe(MINIMAL).validation == Validation()
     validation = load_universe(DEFAULT).validation

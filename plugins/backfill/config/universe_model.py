@@ -86,6 +86,12 @@ def parse_duration(value: object) -> int:
     return int(match[1]) * UNIT_MS[match[2]]
 
 
+def _at_least_a_week(retention_ms: int | None) -> int | None:
+    if retention_ms is not None and retention_ms < 7 * DAY_MS:
+        raise ValueError("is shorter than 7d; what is newer is still read")
+    return retention_ms
+
+
 def parse_instant(value: object) -> int:
     """``2024-01-01`` (midnight UTC) or ``2024-01-01T12:00Z`` in epoch ms."""
     text = value if isinstance(value, str) else ""
@@ -294,6 +300,7 @@ class Universe(_Section):
     symbols_per_task: Annotated[Bars | None, WrapValidator(_auto_or_number)] = None
     validation: Validation = Validation()
     funding: Annotated[DurationMs | None, BeforeValidator(_false_is_off)] = None
+    log_retention: Annotated[DurationMs | None, BeforeValidator(_false_is_off), AfterValidator(_at_least_a_week)] = None
     overrides: dict[Symbol, Override] = Field(default_factory=dict)
 
     def series(self, listed: Sequence[str] | None = None) -> list[SeriesWish]:

@@ -33,6 +33,7 @@ MODULES = (
     "backfill.jobs.status.report_run",
     "backfill.jobs.maintain.audit",
     "backfill.jobs.maintain.prune_candles",
+    "backfill.jobs.maintain.prune_run_log",
     "backfill.sources.runtime",
     "pandas",
     "ccxt",

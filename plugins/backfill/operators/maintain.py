@@ -84,7 +84,7 @@ class FundingOperator(BaseOperator):
 
 
 class PruneOperator(BaseOperator):
-    """Removes bars older than their retention, whole months by dropping partitions.
+    """Removes bars older than their retention, whole months by dropping partitions, and old rows of the run log.
 
     Days changed since their runs are then counted again for the view ``conditions``.
 
@@ -112,6 +112,7 @@ class PruneOperator(BaseOperator):
         from backfill.hooks.run_conf import check_run_conf
         from backfill.hooks.runtime_hook import open_runtime
         from backfill.jobs.maintain.prune_candles import prune_candles
+        from backfill.jobs.maintain.prune_run_log import prune_run_log
         from backfill.jobs.universe.declare_universe import declare
         from backfill.storage.conditions import count_changed_days
 
@@ -119,11 +120,13 @@ class PruneOperator(BaseOperator):
             check_run_conf(context)
         with open_runtime(self.candles_conn_id, self.blofin_conn_id) as runtime:
             declare(runtime, ask=False)
-            report = prune_candles(runtime.store, settle_ms=runtime.settle_ms, dry_run=str(self.plan_only) == "True")
-            if str(self.plan_only) != "True":
+            dry_run = str(self.plan_only) == "True"
+            report = prune_candles(runtime.store, settle_ms=runtime.settle_ms, dry_run=dry_run)
+            log = prune_run_log(runtime.store, runtime.universe.log_retention, dry_run=dry_run)
+            if not dry_run:
                 count_changed_days(runtime.store)
-        _tell(self, report.lines)
-        return report.totals()
+        _tell(self, [*report.lines, *log.lines])
+        return {**report.totals(), **log._asdict()}
 
 
 def _tell(task: BaseOperator, lines: Sequence[str]) -> None:

@@ -1,4 +1,4 @@
-"""Candles past their retention, and their removal."""
+"""Candles and rows of the run log past their retention, and their removal."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from psycopg.rows import class_row
 
 from backfill.storage.database import Connection, fetch_one, translated_errors
 from backfill.storage.named_queries import query
+
+ROWS_AT_ONCE = 10_000
 
 
 class PrunableMonth(NamedTuple):
@@ -78,6 +80,26 @@ class Retention:
             deleted = self._connection.execute(query("retention/delete_candles_before"), params).rowcount
             self._prune_ledger([series_id], None, past_ms)
         return deleted
+
+    def prune_runs(self, before: datetime, *, dry_run: bool) -> int:
+        """Remove runs older than ``before`` that nothing else names; return their number."""
+        return self._prune_log("retention/select_old_runs", "retention/delete_runs", before, dry_run=dry_run)
+
+    def prune_answers(self, before: datetime, *, dry_run: bool) -> int:
+        """Remove the counted answers of sources from ``before`` that time; return their number."""
+        return self._prune_log("retention/select_old_answers", "retention/delete_answers", before, dry_run=dry_run)
+
+    def _prune_log(self, old: str, delete: str, before: datetime, *, dry_run: bool) -> int:
+        number, after_id = 0, 0
+        with translated_errors():
+            while True:
+                params = {"before": before, "after_id": after_id, "most": ROWS_AT_ONCE}
+                ids = [row[0] for row in self._connection.execute(query(old), params).fetchall()]
+                if not ids:
+                    return number
+                if not dry_run:
+                    self._connection.execute(query(delete), {"ids": ids})
+                number, after_id = number + len(ids), ids[-1]
 
     def _prune_ledger(self, series_ids: Sequence[int], first_ms: int | None, past_ms: int) -> dict[int, int]:
         params = {"series_ids": list(series_ids), "first_ms": first_ms, "past_ms": past_ms}

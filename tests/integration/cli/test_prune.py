@@ -10,6 +10,7 @@ from integration.cli.conftest import Cli
 from integration.helpers import one
 
 STORED = "SELECT count(*) FROM backfill.candles"
+LOG = ("gap_fill_runs", "source_attempts")
 
 
 def declare(timeframes: str) -> None:
@@ -39,6 +40,23 @@ def test_what_the_file_keeps_no_longer_is_removed_for_good(cli: Cli, store: Cand
     refilled = cli("fill", "--from", "2020-01-01", "--timeframes", "1h", "--json")
     assert (refilled.code, refilled.document["rows_inserted"], refilled.document["requests"]) == (0, 0, 0)
     assert one(store.connection, STORED) == 600 - 2 * 168
+
+
+def test_old_rows_of_the_run_log_go_where_the_file_says_how_long_they_stay(cli: Cli, store: CandleStore) -> None:
+    declare("{1h: 2d}\nroll_up: false")
+    for _ in range(2):
+        assert cli("fill").code == 0
+    store.connection.execute("UPDATE backfill.gap_fill_runs SET started_at = started_at - interval '8 days'")
+    store.connection.execute("UPDATE backfill.source_attempts SET recorded_at = recorded_at - interval '8 days'")
+    runs, answers = (one(store.connection, f"SELECT count(*) FROM backfill.{table}") for table in LOG)
+    assert cli("prune", "--json").document["run_log"] == {"runs": 0, "answers": 0}
+    declare("{1h: 2d}\nroll_up: false\nlog_retention: 7d")
+
+    said = cli("prune", "--dry-run")
+    assert cli("prune", "--json").document["run_log"] == {"runs": runs - 2, "answers": answers}
+
+    assert f"run log: {runs - 2:,} runs and {answers:,} counted answers would be removed" in said.out
+    assert [one(store.connection, f"SELECT count(*) FROM backfill.{table}") for table in LOG] == [2, 0]
 
 
 def test_status_tells_which_series_are_ready(cli: Cli, store: CandleStore) -> None:

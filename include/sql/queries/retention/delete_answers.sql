@@ -1,0 +1,2 @@
+-- Counted answers of sources.
+DELETE FROM source_attempts WHERE id = ANY (%(ids)s)
