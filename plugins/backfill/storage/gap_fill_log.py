@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from psycopg.types.json import Jsonb
 
 from backfill.domain.timeframes import utc
-from backfill.storage.database import Connection, fetch_one, translated_errors
+from backfill.storage.database import Connection, fetch_one, repeated, translated_errors
 from backfill.storage.named_queries import query
 from backfill.storage.series import SERIES_LOCK, OpenWork, Selection, SeriesWindow, StoredPage
 
@@ -99,9 +99,13 @@ class GapFillLog:
             "requests_left": requests_left,
             "validation": None if validation is None else Jsonb(validation),
         }
-        with translated_errors():
-            self._connection.execute(query("runs/count_changed_days"), params)
-            row = fetch_one(self._connection, query("runs/finish_gap_fill_run"), params)
+
+        def close() -> Any:
+            with self._connection.transaction():  # one wait for the disk
+                self._connection.execute(query("runs/count_changed_days"), params)
+                return fetch_one(self._connection, query("runs/finish_gap_fill_run"), params)
+
+        row = repeated(self._connection, close)
         names = ("rows_inserted", "rows_revised", "rows_quarantined", "absent_found", "sources")
         return dict(zip(names, row, strict=True))
 
