@@ -1,7 +1,8 @@
 """The anatomy of runs of ``candles_fill_gaps`` in Airflow: tasks, seconds and CPU of each kind, requests.
 
 A made-up market on paper exchanges without latency, each symbol with a week of 1m: a first fill, a run with nothing to
-do, a run half an hour later in which each series lacks one page, and another of sixteen symbols with an instance each,
+do, a run half an hour later in which each series lacks one page, one that compares the newest page only, as all do once
+older ones have been compared (seventeen hours after the first fill), and one of sixteen symbols with an instance each,
 which prints what of an instance's CPU is its own and what its symbols'. Before them a Dag whose tasks do nothing, with
 one mapped instance a symbol: what Airflow itself costs here. ``--short`` plays the first fill, three hours of 1m unless
 ``--history`` says otherwise, and the run half an hour later only: 311 symbols in minutes.
@@ -93,9 +94,8 @@ def main() -> None:
     with throw_away_home() as home:
         universe = home / "universe.yaml"
         names = [coin.instrument.symbol for coin in coins]
-        universe.write_text(
-            json.dumps({"instruments": names, "timeframes": {"1m": history}, "sources": ["blofin", "okx"]})
-        )
+        declared = {"instruments": names, "timeframes": {"1m": history}, "sources": ["blofin", "okx"]}
+        universe.write_text(json.dumps(declared))
         scenario = Scenario(
             "paper",
             "candles",
@@ -114,7 +114,7 @@ def main() -> None:
                     stack.wait_until_ready(dag_id)
                     stack.airflow.unpause(dag_id)
                 bench = Bench(stack, home)
-                end = datetime.now(timezone.utc) - timedelta(minutes=70)
+                end = datetime.now(timezone.utc) - timedelta(minutes=100)
                 bench.run("no-op", {"instances": 2}, NO_OP)  # the first run of a stack is slower
                 no_op = bench.run("no-op", {"instances": ALONE if is_short else symbols}, NO_OP)
                 bench.run("a first fill", {"end": end.isoformat()}).compare(no_op)
@@ -124,6 +124,10 @@ def main() -> None:
                 batches = bench.run("half an hour later, one page a symbol", {"end": end.isoformat()})
                 batches.compare(no_op)
                 if not is_short:
+                    universe.write_text(json.dumps({**declared, "validation": {"every": False}}))
+                    end += timedelta(minutes=30)
+                    bench.run("half an hour later, all old pages compared", {"end": end.isoformat()}).compare(no_op)
+                    universe.write_text(json.dumps(declared))
                     end += timedelta(minutes=30)
                     some: dict[str, object] = {"end": end.isoformat(), "symbols": names[:ALONE]}
                     alone = bench.run(f"another half hour later, {ALONE} symbols of them", some)
