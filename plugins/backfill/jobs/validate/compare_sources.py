@@ -129,7 +129,8 @@ def _compared(
     from_ms = source.serves_from_ms()
     for place, span in enumerate(pages):
         is_served = from_ms is None or span.start >= from_ms
-        if not is_served or _comparable(check, check.store.source_id(source.name), span).empty:
+        stored = _comparable(check, check.store.source_id(source.name), span) if is_served else None
+        if stored is None or stored.empty:
             left.append(span)
             continue
         try:
@@ -138,7 +139,8 @@ def _compared(
             check.tell([error])
             return done, [*left, *pages[place:]], False
         covered = intersection([span], [page.covers] if page.covers else [])
-        one = _compare(check, source, page, covered[0] if covered else Interval(span.end, span.end))
+        common = covered[0] if covered else Interval(span.end, span.end)
+        one = _compare(check, source, page, common, _within(stored, common))
         if one.comparison.compared:
             _ask_primary_again(check, one)
             done.append(one)
@@ -153,13 +155,13 @@ def _comparable(check: ValidationContext, source_id: int, span: Interval) -> pd.
     return stored[~stored["source_id"].isin([source_id, *check.spot_ids])]
 
 
-def _compare(check: ValidationContext, source: CandleSource, page: CandlePage, span: Interval) -> _Compared:
-    source_id = check.store.source_id(source.name)
-    stored = _comparable(check, source_id, span)
+def _compare(
+    check: ValidationContext, source: CandleSource, page: CandlePage, span: Interval, stored: pd.DataFrame
+) -> _Compared:
     comparison = compare(
         stored, _within(page.sound, span), step_ms=check.timeframe.step_ms, ceiling=check.validation.ceiling_pct / 100
     )
-    return _Compared(span, source, source_id, page, comparison, stored)
+    return _Compared(span, source, check.store.source_id(source.name), page, comparison, stored)
 
 
 def _ask_primary_again(check: ValidationContext, one: _Compared) -> None:
@@ -176,7 +178,8 @@ def _ask_primary_again(check: ValidationContext, one: _Compared) -> None:
         if not bars or not check.ask_primary_again(bars):
             return
         asked = [*asked, *bars]
-        again = _compare(check, one.source, one.page, one.span)
+        stored = _comparable(check, one.source_id, one.span)
+        again = _compare(check, one.source, one.page, one.span, stored)
         one.comparison, one.stored = again.comparison, again.stored
 
 

@@ -174,15 +174,15 @@ class ValidationContext:
         """A finding about the primary's ``bars``."""
         return Finding(kind, verdict, self.window.series_id, self.primary_id, bars.start, bars.end, **more)
 
-    def replace_findings(self, kind: str, span: Interval, found: Sequence[Finding]) -> None:
-        """Record findings of ``kind`` and settle those in ``span`` that are gone."""
+    def replace_findings(self, kinds: Sequence[str], span: Interval, found: Sequence[Finding]) -> None:
+        """Record findings of ``kinds`` and settle those in ``span`` that are gone."""
         if not found:
-            self.findings.settle([kind], self.window.series_id, span)
+            self.findings.settle(kinds, self.window.series_id, span)
             return
         with self.store.page_transaction():
             still_there = self.findings.record(found, self.fill_run_id)
-            self.findings.settle([kind], self.window.series_id, span, still_there=still_there)
-        self.counts[kind] += len(found)
+            self.findings.settle(kinds, self.window.series_id, span, still_there=still_there)
+        self.counts.update(one.kind for one in found)
 
     def is_split(self, open_ms: pd.Series, change: pd.Series, bound: pd.Series | float) -> NDArray[np.bool_]:
         """Mask of changes of price (log), from the bar before to that at ``open_ms``, that splits explain.
