@@ -164,6 +164,19 @@ def test_each_secret_of_the_guide_is_used_by_name_and_none_is_literal(
     assert not re.search(r"://[^/\s]*@", yaml.safe_dump(objects))
 
 
+def test_keys_reach_who_signs_and_who_checks(containers: list[Container]) -> None:
+    main = {one.workload: one.env for one in containers if one.spec["name"] == one.workload}
+    for name, path, readers in (
+        ("AIRFLOW__API__SECRET_KEY", "apiSecretKeySecretName", ("api-server", "worker", "triggerer")),  # logs
+        ("AIRFLOW__API_AUTH__JWT_SECRET", "jwtSecretName", ("api-server", "scheduler")),  # tasks
+        ("AIRFLOW__CELERY__BROKER_URL", "data.brokerUrlSecretName", ("scheduler", "worker")),
+        ("AIRFLOW__CORE__FERNET_KEY", "fernetKeySecretName", LONG_RUNNING.keys() - {"redis"}),
+        ("AIRFLOW__DATABASE__SQL_ALCHEMY_CONN", "data.metadataSecretName", main.keys() - {"redis"}),
+        ("REDIS_PASSWORD", "redis.passwordSecretName", ("redis",)),
+    ):
+        assert {main[reader][name]["secretKeyRef"]["name"] for reader in readers} == {value_of(path)}, name
+
+
 def test_no_container_runs_as_root_or_gains_rights(containers: list[Container]) -> None:
     for one in containers:
         pod, own = one.pod["securityContext"], one.spec["securityContext"]
@@ -256,6 +269,10 @@ def test_a_pod_that_hangs_is_started_again_and_the_groomer_hears_that_its_pod_en
     probes = {name: spec["livenessProbe"] for name, spec in mains.items() if name != MIGRATIONS}
     assert probes.pop("api-server")["httpGet"]["port"] == mains["api-server"]["ports"][0]["containerPort"]
     assert probes.keys() == {"dag-processor", "scheduler", "triggerer", "worker"}
-    assert all("exec /entrypoint " in probe["exec"]["command"][-1] for probe in probes.values())
+    for probe in probes.values():
+        assert "exec /entrypoint " in probe["exec"]["command"][-1]
+        assert probe["timeoutSeconds"] == value_of("workers.celery.livenessProbe.timeoutSeconds")
+    for name, path in (("api-server", "apiServer"), ("scheduler", "scheduler")):
+        assert mains[name]["startupProbe"].items() >= value_of(path)["startupProbe"].items()
     groomers = {one.workload: one.spec["args"] for one in containers if one.grooms_logs}
     assert groomers == dict.fromkeys(probes, value_of("workers.celery.logGroomerSidecar.args"))

@@ -40,16 +40,18 @@ createUserJob.enabled
 workers.celery.logGroomerSidecar.enabled workers.celery.logGroomerSidecar.args
 workers.celery.logGroomerSidecar.resources
 workers.celery.replicas workers.celery.resources workers.celery.terminationGracePeriodSeconds
-workers.celery.serviceAccount.automountServiceAccountToken
+workers.celery.serviceAccount.automountServiceAccountToken workers.celery.livenessProbe.timeoutSeconds
 workers.celery.persistence.enabled workers.celery.persistence.size
 scheduler.replicas scheduler.resources scheduler.serviceAccount.automountServiceAccountToken
+scheduler.livenessProbe.timeoutSeconds scheduler.startupProbe.timeoutSeconds scheduler.startupProbe.failureThreshold
 scheduler.logGroomerSidecar.enabled scheduler.logGroomerSidecar.args scheduler.logGroomerSidecar.resources
 dagProcessor.enabled dagProcessor.resources dagProcessor.serviceAccount.automountServiceAccountToken
+dagProcessor.livenessProbe.timeoutSeconds
 dagProcessor.logGroomerSidecar.enabled dagProcessor.logGroomerSidecar.args dagProcessor.logGroomerSidecar.resources
 apiServer.replicas apiServer.resources apiServer.allowPodLogReading
-apiServer.serviceAccount.automountServiceAccountToken
+apiServer.serviceAccount.automountServiceAccountToken apiServer.startupProbe.failureThreshold
 triggerer.replicas triggerer.resources triggerer.persistence.enabled triggerer.persistence.size
-triggerer.serviceAccount.automountServiceAccountToken
+triggerer.serviceAccount.automountServiceAccountToken triggerer.livenessProbe.timeoutSeconds
 triggerer.logGroomerSidecar.enabled triggerer.logGroomerSidecar.args triggerer.logGroomerSidecar.resources
 redis.enabled redis.passwordSecretName redis.persistence.enabled redis.resources
 redis.serviceAccount.automountServiceAccountToken
@@ -148,6 +150,17 @@ def test_nothing_runs_as_root_or_gains_rights() -> None:
         assert (context["runAsNonRoot"], context["runAsUser"] > 0) == (True, True)
     for container in (value_of("securityContexts.containers"), value_of("redis.securityContexts.container")):
         assert container == {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
+
+
+def test_a_probe_that_starts_airflow_has_as_long_as_in_the_compose_file() -> None:
+    for workload, service in (
+        ("workers.celery", "worker"),
+        ("dagProcessor", "dag-processor"),
+        ("triggerer", "triggerer"),
+    ):
+        timeout_s = value_of(workload)["livenessProbe"]["timeoutSeconds"]
+        assert f"{timeout_s}s" == SERVICES[service]["healthcheck"]["timeout"]
+    assert value_of("scheduler.livenessProbe") == value_of("triggerer.livenessProbe")
 
 
 def test_no_pod_may_ask_the_kubernetes_api() -> None:
