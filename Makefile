@@ -1,7 +1,7 @@
 # `make` alone lists the targets. Settings are variables: `make demo ONCE=1 BACKFILL_API_PORT=9090`.
 .DEFAULT_GOAL := help
 .PHONY: help install demo up shell backfill down clean distclean test test-long test-stack test-browser test-days test-airflow2 bench bench-run lint types docs format lock
-.PHONY: sbom simulate test-faults test-postgres demo-celery
+.PHONY: sbom simulate test-faults test-postgres test-helm demo-celery
 
 VENV := .venv
 VENV_AIRFLOW2 := .venv-airflow2
@@ -75,6 +75,9 @@ test-stack: install-dev ## the tests that start a whole Airflow, one after anoth
 test-browser: install-dev ## the pages in Chromium: every page in light and dark, axe, Fill; screenshots in dist/screenshots
 	@tests/browser/install.sh
 	@$(VENV)/bin/python -m pytest -m browser $(PYTEST)
+
+test-helm: install-dev ## deploy/helm/values.yaml, rendered with the official chart; needs Helm [HELM=helm] [HELM_CHART=folder or .tgz]
+	@chart=$$(tests/helm/pull_chart.sh) && HELM_CHART="$$chart" $(VENV)/bin/python -m pytest -m helm $(PYTEST)
 
 simulate: install-dev ## the engine in simulated worlds, by seed [SEEDS=0-999] [HOURS=24]
 	@$(VENV)/bin/python tests/simulation/seeds.py $(or $(SEEDS),$(if $(HOURS),random,0-999)) $(if $(HOURS),--hours $(HOURS))

@@ -44,7 +44,7 @@ SERVER_FOLDER = "candle-keeper-test-"
 SERVER_HOME = pytest.StashKey[Path]()
 TEMPLATE = "template_of_tests"
 # Each runs by a command of its own.
-LEFT_OUT = ("stack", "browser", "long", "slow_faults")
+LEFT_OUT = ("stack", "browser", "helm", "long", "slow_faults")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
