@@ -163,7 +163,10 @@ def sift(
     *,
     has_volume: bool = True,
 ) -> tuple[CandleFrame, list[BrokenRow]]:
-    """The sound rows (oldest first, unique, ``open_ms`` int64) and the broken ones; see :class:`Asked`."""
+    """The sound rows and the broken ones; see :class:`Asked`.
+
+    The sound ones are the oldest first, unique, with ``open_ms`` as int64 and their ``place``.
+    """
     asked = Asked(timeframe, before_ms, now_ms, has_volume)
     broken: list[BrokenRow] = []
     sound, places = candles, np.arange(len(candles))
@@ -173,7 +176,7 @@ def sift(
             broken += map(_broken_row, places[bad].tolist(), sound["open_ms"][bad].tolist(), repeat(rule.__name__))
             sound, places = sound.rows(~bad), places[~bad]
     open_ms, first = np.unique(sound["open_ms"], return_index=True)
-    return sound.rows(first).with_columns(open_ms=open_ms.astype(np.int64)), broken
+    return sound.rows(first).with_columns(open_ms=open_ms.astype(np.int64), place=places[first]), broken
 
 
 def _broken_row(place: int, open_ms: float, rule: str) -> BrokenRow:

@@ -26,6 +26,7 @@ from backfill.domain.intervals import Interval, difference, intersection, union
 from backfill.domain.markets import Market
 from backfill.domain.page_order import out_of_order
 from backfill.domain.page_plan import PlannedPage
+from backfill.domain.shifted_rows import OPEN_TIME_OF_ANOTHER_BAR
 from backfill.domain.timeframes import Timeframe
 
 if TYPE_CHECKING:
@@ -45,17 +46,20 @@ TIME_RULES = frozenset(
 )
 OUT_OF_ORDER = "open_time_is_out_of_order"
 # These rows name no bar that was asked for.
-RULES_WITHOUT_A_BAR = frozenset({OUT_OF_ORDER, *TIME_RULES} - {open_time_is_told_twice.__name__})
+RULES_WITHOUT_A_BAR = frozenset(
+    {OUT_OF_ORDER, OPEN_TIME_OF_ANOTHER_BAR, *TIME_RULES} - {open_time_is_told_twice.__name__}
+)
 
 
 @dataclass(frozen=True)
 class CandlePage:
     """The answer to a request for bars that open before ``after_ms``.
 
-    ``candles``: checked closed rows, oldest first (``open_ms`` int64, prices, volumes). ``running_ms``: open times of
-    running bars. ``broken``: rejected rows, raw in ``rows``. ``oldest_ms``: where the next page starts. ``newest_ms``:
-    newest credible row. In ``covers`` a bar without a row does not exist at the source; None: no row is credible or,
-    without ``rows``, nothing older exists. ``is_clean``: no time is known to be wrong; else missing bars prove nothing.
+    ``candles``: checked closed rows, oldest first (``open_ms`` int64, prices, volumes, ``place`` in ``rows``).
+    ``running_ms``: open times of running bars. ``broken``: rejected rows, raw in ``rows``. ``oldest_ms``: where the
+    next page starts. ``newest_ms``: newest credible row. In ``covers`` a bar without a row does not exist at the
+    source; None: no row is credible or, without ``rows``, nothing older exists. ``is_clean``: no time is known to be
+    wrong; else missing bars prove nothing.
     """
 
     after_ms: int

@@ -19,6 +19,7 @@ from backfill.domain.timeframes import DAY_MS, HOUR_MS, Timeframe, timeframe, ut
 from backfill.errors import BadPayload, ContradictoryAnswer, ExchangeError, PaginationStalled, Stopped
 from backfill.sources.believe_silence import believe_silence
 from backfill.sources.candle_source import CandlePage, CandleSource, PlansItsPages, refused_in, silent_in
+from backfill.sources.held_times import HeldTimes, is_shifted
 from backfill.sources.planned_answer import PageWalk, PlannedAnswer
 from backfill.sources.prove_silence import MAX_PAGES, SilenceProof
 from backfill.sources.request_budget import UNLIMITED, RunBudget
@@ -76,6 +77,7 @@ class SourceFetch:
         self._exhausted: list[tuple[Interval, CandlePage]] = []
         self._watch = SplitWatch(store, window, source.name, self.source_id, self._timeframe)
         self._writes_at_once = False
+        self._times = HeldTimes(store, window, self.source_id, fill_run_id, self._timeframe)
         self._kept: list[PlannedAnswer] = []  # of a series that is replaced as a whole
         self._earlier: CandleFrame | None = None
 
@@ -99,6 +101,7 @@ class SourceFetch:
         ``requests_left`` counts pages beyond the budget.
         """
         known = self._store.silences.of(self._window, self.source_id)
+        self._times.held = known.held
         askable = self._servable(self._with_neighbours(askable, known.doubtful))
         pages = self._in_order(
             self._source.plan(askable)
@@ -206,7 +209,10 @@ class SourceFetch:
         return error
 
     def _take_all(self, answer: PlannedAnswer) -> None:
-        for page in answer.pages:
+        pages = [self._times.checked(page, answer.span) for page in answer.pages]
+        if any(is_shifted(page) for page in pages):
+            answer = answer._replace(is_clean=False)
+        for page in pages:
             self._take(answer, page)
 
     def _replace_series(self) -> None:
@@ -268,6 +274,9 @@ class SourceFetch:
         silent = difference(silent, [*answer.given, *self._window.closed])
         refused = difference(refused_in(page, span, self._timeframe), answer.given) if not answer.contested else []
         self._write(page, inside, bars, silent, refused)
+        if is_shifted(page):
+            self._outcomes[WRONG_TIMES] += 1
+            return
         self._outcomes["candles" if page.rows else "absent"] += 1
         self._latency_ms += page.latency_ms
 

@@ -11,7 +11,7 @@ from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
 
 from backfill.domain.timeframes import utc
-from backfill.storage.database import Connection, translated_errors
+from backfill.storage.database import Connection, fetch_one, translated_errors
 from backfill.storage.named_queries import query
 
 if TYPE_CHECKING:
@@ -26,6 +26,13 @@ class QuarantineDecision(NamedTuple):
     note: str | None
 
 
+class GivenBefore(NamedTuple):
+    """Rows of an answer: how many came in ``another_run``, open times of those that a person has ``discarded``."""
+
+    another_run: int
+    discarded_ms: list[int]
+
+
 class Quarantine:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
@@ -36,18 +43,16 @@ class Quarantine:
         """Keep the rows of a page, inside its transaction; once if they come again."""
         if not quarantined:
             return
-        refused = [
-            {
-                "open_time": None if row.open_ms is None else utc(row.open_ms).isoformat(),
-                "rule": row.rule,
-                "payload": _storable(row.payload),
-            }
-            for row in quarantined
-        ]
-        params = {
-            "series_id": series_id, "source_id": source_id, "rows": Jsonb(refused), "fill_run_id": fill_run_id
-        }  # fmt: skip
+        params = _params(series_id, source_id, quarantined, fill_run_id)
         self._connection.execute(query("candles/insert_quarantined"), params)
+
+    def given_before(
+        self, series_id: int, source_id: int, quarantined: Sequence[QuarantinedRow], fill_run_id: int | None
+    ) -> GivenBefore:
+        """What is known of these different rows."""
+        params = _params(series_id, source_id, quarantined, fill_run_id)
+        with translated_errors():
+            return GivenBefore(*fetch_one(self._connection, query("candles/select_given_before"), params))
 
     def rows(
         self,
@@ -81,6 +86,20 @@ class Quarantine:
             "notes": [one.note for one in decisions],
         }
         return self._connection.execute(query("by_hand/decide_quarantined"), params).rowcount
+
+
+def _params(
+    series_id: int, source_id: int, quarantined: Sequence[QuarantinedRow], fill_run_id: int | None
+) -> dict[str, Any]:
+    rows = [
+        {
+            "open_time": None if row.open_ms is None else utc(row.open_ms).isoformat(),
+            "rule": row.rule,
+            "payload": _storable(row.payload),
+        }
+        for row in quarantined
+    ]
+    return {"series_id": series_id, "source_id": source_id, "rows": Jsonb(rows), "fill_run_id": fill_run_id}
 
 
 def _storable(payload: Any) -> Any:
