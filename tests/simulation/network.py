@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 # Ways in which an answer fails as a whole, and ways in which a page of it is damaged.
 REQUEST_FAULTS = (*DELIVERIES, *ANSWERS)
 # How long a client may not ask after it.
+_ADAPTER = HTTPAdapter()
 BANS_S = {"limited": 0, "limited_7s": 7, "banned": 120, "firewall": 60}
 
 
@@ -87,7 +88,7 @@ class SimNetwork(BaseAdapter):
         raw = urllib3.HTTPResponse(
             io.BytesIO(bytes(response.body)), headers, response.status_code, preload_content=False
         )
-        return HTTPAdapter().build_response(request, raw)
+        return _ADAPTER.build_response(request, raw)
 
     def _undelivered(self, fault: str) -> Exception:
         clock = self.world.clock
