@@ -8,6 +8,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import psycopg
+from psycopg._preparing import PrepareManager
 from psycopg.pq import TransactionStatus
 
 from backfill.storage.session import Raw, Session
@@ -46,6 +47,14 @@ class SimSession(Session):
         return raw  # type: ignore[return-value]
 
 
+class KeepsPlans(PrepareManager):
+    """What psycopg has prepared; it would throw all away after a rollback, in case that it took a table back."""
+
+    def clear(self) -> bool:
+        """Keep it: worlds make no tables that a query names."""
+        return False
+
+
 class Backends:
     """Server sessions that one world after another uses, since a new one has to read its catalogues and plan first."""
 
@@ -61,6 +70,7 @@ class Backends:
         if self._idle:
             return self._idle.pop()
         real = opened()
+        real._prepared = KeepsPlans()
         real.prepare_threshold, real.prepared_max = 0, 1000
         real.pgconn.exec_(RENEWED)
         return real

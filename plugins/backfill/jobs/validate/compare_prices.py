@@ -64,7 +64,7 @@ def _look(check: ValidationContext, span: Interval, others: Mapping[str, int]) -
         )
         for open_ms, (verdict, name, row) in sorted(strays.items())
     ]
-    check.replace_findings(KIND, span, found)
+    check.replace_findings(span, {KIND: found})
 
 
 def _strays(check: ValidationContext, span: Interval, others: Mapping[str, int]) -> dict[int, tuple[str, str, Any]]:

@@ -16,6 +16,7 @@ from backfill.domain.intervals import Interval, difference, intersection
 from backfill.domain.quantities import unfitting
 from backfill.domain.suspicious_bars import LEAST_JUMP, MOVES_AROUND, flat_runs, page_edges, price_jumps
 from backfill.jobs.validate.validation_context import ValidationContext, rows_of
+from backfill.storage.findings import Finding
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -32,12 +33,17 @@ def find_suspicious(
 ) -> None:
     """Check the stored bars of ``span``; ``other``: another source's bars, if any."""
     candles = check.candles(_around(check, span))
-    if _find_flat_bars(check, span, candles, other):
+    flat, was_told = _flat_bars(check, span, candles, other)
+    if was_told:
         candles = check.candles(_around(check, span))
-    if _find_jumps(check, span, candles, comparison):
+    jumps, was_told = _jumps(check, span, candles, comparison)
+    if was_told:
         candles = check.candles(_around(check, span))
-    _find_breaks(check, span, candles, comparison)
-    _find_quantities(check, span, candles)
+    breaks = _breaks(check, span, candles, comparison)
+    quantities = _quantities(check, span, candles)
+    check.replace_findings(
+        span, {"flat_bars": flat, "price_jump": jumps, "continuity": breaks, "quantities": quantities}
+    )
 
 
 def _around(check: ValidationContext, span: Interval) -> Interval:
@@ -45,15 +51,14 @@ def _around(check: ValidationContext, span: Interval) -> Interval:
     return Interval(span.start - BARS_BEFORE * step_ms, span.end + BARS_AFTER * step_ms)
 
 
-def _find_flat_bars(
+def _flat_bars(
     check: ValidationContext, span: Interval, candles: pd.DataFrame, other: pd.DataFrame | None
-) -> bool:
-    """Return whether the primary source answered again, so that ``candles`` may be stale."""
+) -> tuple[list[Finding], bool]:
+    """Also return whether the primary source answered again, so that ``candles`` may be stale."""
     step_ms = check.timeframe.step_ms
     flat = intersection(flat_runs(candles, step_ms), [span])
     if not flat:
-        check.findings.settle(["flat_bars"], check.window.series_id, span)
-        return False
+        return [], False
     traded = _traded(other, step_ms)
     untrue = [run for run in flat if intersection([run], traded)]
     unsure = [run for run in flat if run not in untrue] if other is None else []
@@ -63,8 +68,7 @@ def _find_flat_bars(
         untrue, unsure = intersection(untrue, still), intersection(unsure, still)
     found = [check.primary_finding("flat_bars", "disagree", run) for run in untrue]
     found += [check.primary_finding("flat_bars", "suspect", run) for run in unsure]
-    check.replace_findings("flat_bars", span, found)
-    return was_told
+    return found, was_told
 
 
 def _traded(other: pd.DataFrame | None, step_ms: int) -> list[Interval]:
@@ -73,8 +77,10 @@ def _traded(other: pd.DataFrame | None, step_ms: int) -> list[Interval]:
     return bar_intervals(other.loc[other["volume"] > 0, "open_ms"].to_numpy(), step_ms)
 
 
-def _find_jumps(check: ValidationContext, span: Interval, candles: pd.DataFrame, comparison: Comparison | None) -> bool:
-    """Return whether the primary source answered again."""
+def _jumps(
+    check: ValidationContext, span: Interval, candles: pd.DataFrame, comparison: Comparison | None
+) -> tuple[list[Finding], bool]:
+    """Also return whether the primary source answered again."""
     step_ms = check.timeframe.step_ms
 
     def unexplained(candles: pd.DataFrame) -> pd.DataFrame:
@@ -107,13 +113,12 @@ def _find_jumps(check: ValidationContext, span: Interval, candles: pd.DataFrame,
         )
         for row in rows_of(jumps)
     ]
-    check.replace_findings("price_jump", span, found)
-    return was_told
+    return found, was_told
 
 
-def _find_breaks(
+def _breaks(
     check: ValidationContext, span: Interval, candles: pd.DataFrame, comparison: Comparison | None
-) -> None:
+) -> list[Finding]:
     """Bars that do not open where the last closed, in a series whose bars do. Both may be the wrong one."""
     step_ms = check.timeframe.step_ms
 
@@ -136,7 +141,7 @@ def _find_breaks(
         bars = bar_intervals(np.unique([first_ms - step_ms, first_ms]), step_ms)
         if check.ask_primary_again(difference(bars, [*check.known("continuity", span), *check.told])):
             breaks = unexplained(check.candles(_around(check, span)))
-    found = [
+    return [
         check.primary_finding(
             "continuity",
             "suspect",
@@ -149,10 +154,9 @@ def _find_breaks(
         )
         for row in rows_of(breaks)
     ]
-    check.replace_findings("continuity", span, found)
 
 
-def _find_quantities(check: ValidationContext, span: Interval, candles: pd.DataFrame) -> None:
+def _quantities(check: ValidationContext, span: Interval, candles: pd.DataFrame) -> list[Finding]:
     """Bars whose two volumes do not fit their prices: swapped columns, another unit."""
     step_ms = check.timeframe.step_ms
 
@@ -175,7 +179,7 @@ def _find_quantities(check: ValidationContext, span: Interval, candles: pd.DataF
                 "quantities", "disagree", run, field="quote_volume", stored=quote_volume, detail={"says": says}
             )
         )
-    check.replace_findings("quantities", span, found)
+    return found
 
 
 def find_page_edges(check: ValidationContext) -> None:
@@ -196,4 +200,4 @@ def find_page_edges(check: ValidationContext) -> None:
         if edges
         else []
     )
-    check.replace_findings("page_edge", check.span, found)
+    check.replace_findings(check.span, {"page_edge": found})

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from datetime import datetime
 from functools import cached_property
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -74,6 +75,7 @@ class ValidationContext:
         # Each failure lasts until its client gives up, with the series locked.
         self._primary_failure: ExchangeError | None = None
         self._has_asked_for_splits = False
+        self._to_check: tuple[tuple[Requests, int], ToCheck] | None = None
         self._log = store.run_log
 
     @cached_property
@@ -91,10 +93,14 @@ class ValidationContext:
         return self.window.source_ids[0]
 
     def to_check(self) -> ToCheck:
-        """Parts of the window due for a check."""
-        return self.checks.to_check(
-            since_ms=self.at_ms - self._check_lasts_ms, tried_since_ms=self.at_ms - RETRY_AFTER_MS
-        )
+        """Parts of the window due for a check, read again after a request or a new finding."""
+        as_of = (self.requests, self.findings.recorded)
+        if self._to_check is None or self._to_check[0] != as_of:
+            due = self.checks.to_check(
+                since_ms=self.at_ms - self._check_lasts_ms, tried_since_ms=self.at_ms - RETRY_AFTER_MS
+            )
+            self._to_check = (as_of, due)
+        return self._to_check[1]
 
     def known(self, kind: str, span: Interval) -> list[Interval]:
         """Open findings of today, about which the primary was asked."""
@@ -174,15 +180,16 @@ class ValidationContext:
         """A finding about the primary's ``bars``."""
         return Finding(kind, verdict, self.window.series_id, self.primary_id, bars.start, bars.end, **more)
 
-    def replace_findings(self, kind: str, span: Interval, found: Sequence[Finding]) -> None:
-        """Record findings of ``kind`` and settle those in ``span`` that are gone."""
+    def replace_findings(self, span: Interval, found_by_kind: Mapping[str, Sequence[Finding]]) -> None:
+        """Record findings and settle those of the same kinds in ``span`` that are gone."""
+        kinds, found = list(found_by_kind), list(chain.from_iterable(found_by_kind.values()))
         if not found:
-            self.findings.settle([kind], self.window.series_id, span)
+            self.findings.settle(kinds, self.window.series_id, span)
             return
         with self.store.page_transaction():
             still_there = self.findings.record(found, self.fill_run_id)
-            self.findings.settle([kind], self.window.series_id, span, still_there=still_there)
-        self.counts[kind] += len(found)
+            self.findings.settle(kinds, self.window.series_id, span, still_there=still_there)
+        self.counts.update(finding.kind for finding in found)
 
     def is_split(self, open_ms: pd.Series, change: pd.Series, bound: pd.Series | float) -> NDArray[np.bool_]:
         """Mask of changes of price (log), from the bar before to that at ``open_ms``, that splits explain.
