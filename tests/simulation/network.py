@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 from collections import defaultdict
+from contextlib import suppress
 from email.utils import formatdate
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, urlsplit
@@ -107,16 +108,6 @@ class SimNetwork(BaseAdapter):
         except (ValueError, KeyError, TypeError):
             return
         series = (query["instId"], query["bar"].lower())
-        self.world.served.update(
-            (*series, int(row[0]), *(float(cell) for cell in row[1:5]))
-            for row in rows
-            if all(_is_number(cell) for cell in row[:5])
-        )
-
-
-def _is_number(cell: Any) -> bool:
-    try:
-        float(cell)
-    except (TypeError, ValueError):
-        return False
-    return True
+        for row in rows:
+            with suppress(TypeError, ValueError):
+                self.world.served.add((*series, int(row[0]), *map(float, row[1:5])))

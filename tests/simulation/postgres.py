@@ -90,7 +90,7 @@ class SimConnection:
     """The part of psycopg's connection that a session uses."""
 
     def __init__(self, world: World, real: Raw) -> None:
-        self.__dict__.update(_world=world, _real=real, _pid=real.info.backend_pid, _told_ms=None)
+        self.__dict__.update(_world=world, _real=real, pgconn=real.pgconn, _pid=real.info.backend_pid, _told_ms=None)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._real, name)
@@ -142,7 +142,7 @@ class SimConnection:
         if real.closed:
             return
         if real.pgconn.transaction_status == TransactionStatus.IDLE:
-            self.__dict__["_real"] = backends.closed
+            self.__dict__.update(_real=backends.closed, pgconn=backends.closed.pgconn)
             backends.give_back(real)
         else:
             real.pgconn.finish()

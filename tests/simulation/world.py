@@ -16,6 +16,7 @@ import requests
 
 import backfill.exchanges.ccxt_client as ccxt_client
 import backfill.jobs.fill.each_series as each_series
+import backfill.sources.fetch as fetch
 import backfill.sources.runtime as runtime_module
 import backfill.sources.stop_request as stop_request
 import backfill.storage.database as database
@@ -39,6 +40,7 @@ from integration.helpers import HOUR_MS, NOW_MS
 from simulation.clock import SEARCH_PATH, SimClock, engine_lives_by
 from simulation.network import REQUEST_FAULTS, SimNetwork
 from simulation.postgres import DISK_FULL, READ_ONLY, ROLLED_BACK, Backends, SimConnection, SimSession
+from simulation.threads import DoneAtOnce
 
 SYMBOLS = ("BTC-USDT", "ETH-USDT")
 HISTORY_MS = {"1m": HOUR_MS, "1h": 24 * HOUR_MS}
@@ -197,6 +199,8 @@ class World:
             (ccxt_client, "HTTPAdapter", lambda **_: self.network),
             (requests.sessions, "get_environ_proxies", lambda *_, **__: {}),
             (each_series, "SERIES_AT_ONCE", 1),
+            (each_series, "ThreadPoolExecutor", DoneAtOnce),
+            (fetch, "ThreadPoolExecutor", DoneAtOnce),
             (stop_request, "SLICE_S", 3600.0),
         ]
         before = [(module, name, getattr(module, name)) for module, name, _ in changes]
