@@ -8,18 +8,17 @@ import time as real_time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import psycopg
-
 from backfill.storage.migrations import Migration, known_migrations
 
 # The schema `sim` comes before pg_catalog in each simulated session, so our queries ask its clock.
 SEARCH_PATH = "backfill, sim, pg_catalog, public"
+# A setting of the session: unlike a table's row it costs a query nothing, since the planner puts it in place.
 CLOCK_SQL = """
 CREATE SCHEMA sim;
-CREATE TABLE sim.clock (at timestamptz NOT NULL);
-INSERT INTO sim.clock VALUES ('2026-03-10T12:00:30Z');
-CREATE FUNCTION sim.now() RETURNS timestamptz LANGUAGE sql STABLE AS 'SELECT at FROM sim.clock';
-CREATE FUNCTION sim.clock_timestamp() RETURNS timestamptz LANGUAGE sql VOLATILE AS 'SELECT at FROM sim.clock';
+CREATE FUNCTION sim.now() RETURNS timestamptz LANGUAGE sql STABLE
+AS $$ SELECT to_timestamp(current_setting('sim.at_ms')::float8 / 1000) $$;
+CREATE FUNCTION sim.clock_timestamp() RETURNS timestamptz LANGUAGE sql VOLATILE
+AS $$ SELECT to_timestamp(current_setting('sim.at_ms')::float8 / 1000) $$;
 CREATE FUNCTION sim.drop_months() RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
     months text;
@@ -52,16 +51,9 @@ class SimClock:
 
     def __init__(self, now_ms: int) -> None:
         self.now_ms = now_ms
-        self._told_ms = 0
 
     def advance(self, ms: float) -> None:
         self.now_ms += max(1, round(ms))
-
-    def tell(self, connection: psycopg.Connection) -> None:
-        """Set Postgres' clock."""
-        if self._told_ms != self.now_ms:
-            connection.execute("UPDATE sim.clock SET at = to_timestamp(%s::float8 / 1000)", (self.now_ms,))
-            self._told_ms = self.now_ms
 
     # -- the module's names
 

@@ -29,10 +29,15 @@ class Model:
     def __init__(self, world: World) -> None:
         self.world = world
         self.seen: set[tuple[Any, ...]] = set()
+        self._stored: dict[Key, tuple[Any, ...]] = {}
+        self._read_after_steps = -1
 
     def stored(self) -> dict[Key, tuple[Any, ...]]:
-        """Symbol, timeframe and open ms → prices and source."""
-        return {row[:3]: row[3:] for row in rows(self.connection, _STORED)}
+        """Symbol, timeframe and open ms → prices and source; read again once the world has gone on."""
+        if self._read_after_steps != len(self.world.trace):
+            self._stored = {row[:3]: row[3:] for row in rows(self.connection, _STORED)}
+            self._read_after_steps = len(self.world.trace)
+        return self._stored
 
     @property
     def connection(self) -> psycopg.Connection[Any]:

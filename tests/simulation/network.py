@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 from collections import defaultdict
+from contextlib import suppress
 from email.utils import formatdate
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, urlsplit
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 # Ways in which an answer fails as a whole, and ways in which a page of it is damaged.
 REQUEST_FAULTS = (*DELIVERIES, *ANSWERS)
 # How long a client may not ask after it.
+_ADAPTER = HTTPAdapter()
 BANS_S = {"limited": 0, "limited_7s": 7, "banned": 120, "firewall": 60}
 
 
@@ -87,7 +89,7 @@ class SimNetwork(BaseAdapter):
         raw = urllib3.HTTPResponse(
             io.BytesIO(bytes(response.body)), headers, response.status_code, preload_content=False
         )
-        return HTTPAdapter().build_response(request, raw)
+        return _ADAPTER.build_response(request, raw)
 
     def _undelivered(self, fault: str) -> Exception:
         clock = self.world.clock
@@ -106,16 +108,6 @@ class SimNetwork(BaseAdapter):
         except (ValueError, KeyError, TypeError):
             return
         series = (query["instId"], query["bar"].lower())
-        self.world.served.update(
-            (*series, int(row[0]), *(float(cell) for cell in row[1:5]))
-            for row in rows
-            if all(_is_number(cell) for cell in row[:5])
-        )
-
-
-def _is_number(cell: Any) -> bool:
-    try:
-        float(cell)
-    except (TypeError, ValueError):
-        return False
-    return True
+        for row in rows:
+            with suppress(TypeError, ValueError):
+                self.world.served.add((*series, int(row[0]), *map(float, row[1:5])))

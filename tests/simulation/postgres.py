@@ -8,6 +8,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import psycopg
+from psycopg._preparing import PrepareManager
 from psycopg.pq import TransactionStatus
 
 from backfill.storage.session import Raw, Session
@@ -23,6 +24,7 @@ SESSION_ENDS = ("before", "after")
 # Of a whole run.
 READ_ONLY, DISK_FULL = "read-only", "disk full"
 LOST = "server closed the connection unexpectedly"
+RENEWED = f"RESET ALL; SET search_path TO {SEARCH_PATH}; SELECT pg_advisory_unlock_all()".encode()
 
 
 class SimSession(Session):
@@ -44,10 +46,13 @@ class SimSession(Session):
         self._world.connections.append(raw)
         return raw  # type: ignore[return-value]
 
-    def _checked(self, raw: Raw) -> bool:
-        pooled = super()._checked(raw)
-        raw.execute(f"SET search_path TO {SEARCH_PATH}")
-        return pooled
+
+class KeepsPlans(PrepareManager):
+    """What psycopg has prepared; it would throw all away after a rollback, in case that it took a table back."""
+
+    def clear(self) -> bool:
+        """Keep it: worlds make no tables that a query names."""
+        return False
 
 
 class Backends:
@@ -65,12 +70,14 @@ class Backends:
         if self._idle:
             return self._idle.pop()
         real = opened()
+        real._prepared = KeepsPlans()
         real.prepare_threshold, real.prepared_max = 0, 1000
+        real.pgconn.exec_(RENEWED)
         return real
 
     def give_back(self, real: Raw) -> None:
         """One outside a transaction. What would end with a session ends."""
-        real.pgconn.exec_(b"RESET ALL; SELECT pg_advisory_unlock_all()")
+        real.pgconn.exec_(RENEWED)
         self._idle.append(real)
 
     def close(self) -> None:
@@ -83,7 +90,7 @@ class SimConnection:
     """The part of psycopg's connection that a session uses."""
 
     def __init__(self, world: World, real: Raw) -> None:
-        self.__dict__.update(_world=world, _real=real, _pid=real.info.backend_pid)
+        self.__dict__.update(_world=world, _real=real, pgconn=real.pgconn, _pid=real.info.backend_pid, _told_ms=None)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._real, name)
@@ -93,7 +100,7 @@ class SimConnection:
 
     def execute(self, sql: Any, params: Any = None) -> psycopg.Cursor[Any]:
         self._fail("before", what := _shown(sql))
-        self._world.tell_time()
+        self._tell_time()
         cursor = self._real.execute(sql, params)
         self._world.saw(f"  {cursor.rowcount}")
         if self._real.pgconn.transaction_status == TransactionStatus.IDLE:
@@ -103,7 +110,7 @@ class SimConnection:
     @contextmanager
     def cursor(self, **how: Any) -> Iterator[psycopg.Cursor[Any]]:
         self._fail("before", "cursor")
-        self._world.tell_time()
+        self._tell_time()
         with self._real.cursor(**how) as cursor:
             yield cursor
 
@@ -112,11 +119,16 @@ class SimConnection:
         outermost = self._real.pgconn.transaction_status == TransactionStatus.IDLE
         if outermost:
             self._fail("before", "BEGIN")
-            self._world.tell_time()  # the transaction's now()
-        with self._real.transaction(force_rollback=force_rollback):
-            yield
-            if outermost:
-                self._fail("before", "COMMIT")
+            self._tell_time()
+        told_ms = self._told_ms
+        try:
+            with self._real.transaction(force_rollback=force_rollback):
+                yield
+                if outermost:
+                    self._fail("before", "COMMIT")
+        finally:
+            if self._told_ms != told_ms:  # a rollback sets it back
+                self.__dict__["_told_ms"] = None
         if outermost:
             self._fail("after", "COMMIT")
 
@@ -130,11 +142,18 @@ class SimConnection:
         if real.closed:
             return
         if real.pgconn.transaction_status == TransactionStatus.IDLE:
-            self.__dict__["_real"] = backends.closed
+            self.__dict__.update(_real=backends.closed, pgconn=backends.closed.pgconn)
             backends.give_back(real)
         else:
             real.pgconn.finish()
             self._world.wait_until_gone(self._pid)
+
+    def _tell_time(self) -> None:
+        """Postgres' clock goes as Python's."""
+        now_ms = self._world.clock.now_ms
+        if self._told_ms != now_ms and self._real.pgconn.transaction_status != TransactionStatus.INERROR:
+            self._real.pgconn.exec_(b"SET sim.at_ms = %d" % now_ms)
+            self.__dict__["_told_ms"] = now_ms
 
     def _fail(self, when: str, what: str) -> None:
         if self._real.closed:

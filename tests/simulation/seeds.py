@@ -25,6 +25,7 @@ import psycopg
 from backfill.local.embedded_postgres import EmbeddedPostgres
 from backfill.storage.database import connect
 from backfill.storage.migrations import migrate
+from integration.helpers import NOW_MS
 from simulation import hours
 from simulation.clock import CLOCK_SQL, migrations_by_its_clock
 from simulation.hours import Hours
@@ -34,6 +35,7 @@ from simulation.world import EVERY_MS, FAIR, FAULTY_RUNS, World
 from workers import copy_database, new_server_home
 
 TEMPLATE = "template_of_worlds"
+BEGINS_AT = f"sim.at_ms = {NOW_MS}"
 # Tables that go take the plans of all sessions with them, a fifth of what Postgres does for a world.
 MONTHS_GO_EVERY = 20
 # A geo-block keeps a source shut for twelve hours at most: the longest that anything waits for.
@@ -60,6 +62,8 @@ class Simulated:
 def make_template(server: EmbeddedPostgres) -> None:
     """A database with our schema and the simulated clock."""
     server.ensure_database(TEMPLATE)
+    with psycopg.connect(server.uri("postgres"), autocommit=True) as connection:
+        connection.execute(f"ALTER DATABASE {TEMPLATE} SET {BEGINS_AT}")
     with psycopg.connect(server.uri(TEMPLATE), autocommit=True) as connection:
         connection.execute(CLOCK_SQL)
     with connect(server.uri(TEMPLATE)) as session:
@@ -72,7 +76,7 @@ class Worlds:
     def __init__(self, server: EmbeddedPostgres, name: str) -> None:
         copy_database(server, TEMPLATE, name)
         with psycopg.connect(server.uri(name), autocommit=True) as connection:
-            for setting in ("plan_cache_mode = force_generic_plan", "jit = off"):
+            for setting in ("plan_cache_mode = force_generic_plan", "jit = off", BEGINS_AT):
                 connection.execute(f"ALTER DATABASE {name} SET {setting}")
         self.backends = Backends(server.uri(name))
 

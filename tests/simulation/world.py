@@ -9,15 +9,18 @@ import time as real_time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
+from functools import cache
 from typing import Any
 
 import requests
 
 import backfill.exchanges.ccxt_client as ccxt_client
 import backfill.jobs.fill.each_series as each_series
+import backfill.sources.fetch as fetch
 import backfill.sources.runtime as runtime_module
 import backfill.sources.stop_request as stop_request
 import backfill.storage.database as database
+import backfill.storage.session as session
 from backfill.config.connections import SourceConnection
 from backfill.config.settings import Settings
 from backfill.config.universe_model import Validation
@@ -33,10 +36,11 @@ from backfill.sources.runtime import Runtime
 from backfill.storage.candle_store import CandleStore
 from backfill.storage.gap_fill_log import RunIdentity
 from backfill.storage.series import Selection, SeriesWindow
-from integration.helpers import HOUR_MS, NOW_MS, wanted_series
-from simulation.clock import SimClock, engine_lives_by
+from integration.helpers import HOUR_MS, NOW_MS
+from simulation.clock import SEARCH_PATH, SimClock, engine_lives_by
 from simulation.network import REQUEST_FAULTS, SimNetwork
 from simulation.postgres import DISK_FULL, READ_ONLY, ROLLED_BACK, Backends, SimConnection, SimSession
+from simulation.threads import DoneAtOnce
 
 SYMBOLS = ("BTC-USDT", "ETH-USDT")
 HISTORY_MS = {"1m": HOUR_MS, "1h": 24 * HOUR_MS}
@@ -57,6 +61,19 @@ PAGE_DAMAGES: tuple[tuple[str, dict[str, Any]], ...] = (
     ("left_out", {"rows": 2}),
 )
 FAULTY_RUNS = 3
+_DECLARED = """
+WITH named AS (
+    INSERT INTO backfill.sources (name) SELECT unnest(%(sources)s::text[]) RETURNING id
+), described AS (
+    INSERT INTO backfill.instruments (symbol, state, described_by, contract_type, settle_currency)
+    SELECT symbol, 'live', (SELECT min(id) FROM named), 'linear', 'USDT' FROM unnest(%(symbols)s::text[]) AS symbol
+    RETURNING id
+)
+INSERT INTO backfill.series (instrument_id, timeframe, wanted, history_ms, source_ids)
+SELECT described.id, timeframe, true, history_ms, (SELECT array_agg(id ORDER BY id) FROM named)
+FROM described, unnest(%(timeframes)s::text[], %(histories_ms)s::bigint[]) AS every (timeframe, history_ms)
+ORDER BY described.id, timeframe DESC
+"""
 
 
 class ProcessDied(BaseException):
@@ -77,6 +94,12 @@ class Weather:
 
 
 FAIR = Weather()
+
+
+@cache
+def _market(quiet_share: float) -> SyntheticMarket:
+    """It never changes, so worlds share its days."""
+    return SyntheticMarket(seed=7, coins=LIQUID_COINS[:3], quiet_share=quiet_share, quiet_bars="absent")
 
 
 class World:
@@ -106,7 +129,7 @@ class World:
         self.connections: list[SimConnection] = []
         self.network = SimNetwork(self)
         quiet = self.dice.choice([0.0, 0.0, 0.1])
-        self.market = SyntheticMarket(seed=7, coins=LIQUID_COINS[:3], quiet_share=quiet, quiet_bars="absent")
+        self.market = _market(quiet)
         self.skew_ms = self.dice.choice([0, 0, 0, -2000, 2000, -300_000, 300_000])
         self.sources = self.dice.choice([("blofin",), ("blofin",), ("blofin", "okx")])
         self.network.exchanges["blofin"] = PaperExchange(self.market, clock=self.exchange_ms)
@@ -132,10 +155,6 @@ class World:
             self.deaths += 1
             self.is_dead = True
             raise ProcessDied
-
-    def tell_time(self) -> None:
-        """Postgres' clock goes as Python's."""
-        self.clock.tell(self.admin)
 
     def request_fault(self) -> str | None:
         return self._drawn(self.weather.requests, self.weather.kinds or REQUEST_FAULTS)
@@ -174,11 +193,14 @@ class World:
     def living(self) -> Iterator[None]:
         """Within: the engine lives in this world, in one thread at a time."""
         changes = [
+            (session, "NEEDED", {**session.NEEDED, "search_path": SEARCH_PATH}),
             (database, "Session", lambda address, **how: SimSession(self, address, **how)),
             (runtime_module, "HTTPAdapter", lambda **_: self.network),
             (ccxt_client, "HTTPAdapter", lambda **_: self.network),
             (requests.sessions, "get_environ_proxies", lambda *_, **__: {}),
             (each_series, "SERIES_AT_ONCE", 1),
+            (each_series, "ThreadPoolExecutor", DoneAtOnce),
+            (fetch, "ThreadPoolExecutor", DoneAtOnce),
             (stop_request, "SLICE_S", 3600.0),
         ]
         before = [(module, name, getattr(module, name)) for module, name, _ in changes]
@@ -198,11 +220,15 @@ class World:
 
     def declare(self) -> None:
         """The series that this world wants."""
-        with CandleStore(database.connect(self.uri)) as store:
-            for symbol in SYMBOLS:
-                for timeframe, history_ms in self.history_ms.items():
-                    wanted_series(store, symbol, timeframe, history_ms=history_ms, sources=self.sources, state="live")
-            store.connection.execute("UPDATE instruments SET contract_type = 'linear', settle_currency = 'USDT'")
+        self.admin.execute(
+            _DECLARED,
+            {
+                "sources": list(self.sources),
+                "symbols": list(SYMBOLS),
+                "timeframes": list(self.history_ms),
+                "histories_ms": list(self.history_ms.values()),
+            },
+        )
 
     def run(self, weather: Weather, *, validate: bool = False) -> list[FillReport] | str:
         """One run of the command line's `fill`, to its end, its error, or its death."""
@@ -231,12 +257,10 @@ class World:
         self.weather, self.is_dead = FAIR, False
         self.saw(f"ended {outcome}")
         self.clock.advance(EVERY_MS)
-        self.tell_time()
         return outcome
 
     def windows(self) -> list[SeriesWindow]:
         """As the next run will see them."""
-        self.tell_time()
         with CandleStore(database.connect(self.uri)) as store:
             found = store.windows(Selection(store.now(), SETTLE_MS))
         self.connections.clear()

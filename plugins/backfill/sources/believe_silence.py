@@ -10,13 +10,15 @@ from backfill.domain.silence import plausible
 from backfill.domain.timeframes import timeframe
 from backfill.storage.candle_store import CandleStore
 from backfill.storage.series import SeriesWindow
+from backfill.storage.silences import Silence
 
 
-def believe_silence(store: CandleStore, window: SeriesWindow, source_id: int) -> None:
+def believe_silence(store: CandleStore, window: SeriesWindow, source_id: int) -> Silence | None:
+    """Return the silence as it stays; None if it was upgraded."""
     silences = store.silences
     silence = silences.of(window, source_id)
     if not silence.confirmed and not silence.elsewhere:
-        return
+        return silence
     step_ms = timeframe(window.timeframe).step_ms
     proved = plausible(silence.elsewhere, silence.held, silence.silent, step_ms)
     reported = difference(plausible(silence.confirmed, silence.held, silence.silent, step_ms), proved)
@@ -24,3 +26,4 @@ def believe_silence(store: CandleStore, window: SeriesWindow, source_id: int) ->
         silences.grade(window, window.source_ids, proved, "proved")
     if reported:
         silences.grade(window, [source_id], reported, "reported")
+    return None if proved or reported else silence

@@ -80,6 +80,7 @@ class SourceFetch:
         self._times = HeldTimes(store, window, self.source_id, fill_run_id, self._timeframe)
         self._kept: list[PlannedAnswer] = []  # of a series that is replaced as a whole
         self._earlier: CandleFrame | None = None
+        self._silence: Silence | None = None
 
     @property
     def requests(self) -> int:
@@ -139,13 +140,12 @@ class SourceFetch:
         if self._kept:
             self._replace_series()
         self._settle_exhausted()
-        if pages:
-            believe_silence(self._store, self._window, self.source_id)
+        self._silence = believe_silence(self._store, self._window, self.source_id) if pages else known
 
     def prove_silence(self, max_requests: int | None) -> None:
         """Check missing bars with the source's other timeframes, within the budget."""
         left = MAX_PAGES if max_requests is None else max_requests - self.requests_planned
-        proof = SilenceProof(self._store, self._source, self._window, left, self._earlier)
+        proof = SilenceProof(self._store, self._source, self._window, left, self._earlier, self._silence)
         proof.run()
         self.requests_planned += proof.requests_planned
 

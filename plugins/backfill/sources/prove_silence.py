@@ -45,7 +45,8 @@ CHUNK_BARS = 50_000
 class SilenceProof:
     """One run's proofs of what the primary source lacks.
 
-    ``earlier``: bars of a page before the window, which help to add up its first longer bar.
+    ``earlier``: bars of a page before the window, which help to add up its first longer bar. ``known``: the source's
+    silence, if it was just read.
     """
 
     def __init__(
@@ -55,6 +56,7 @@ class SilenceProof:
         window: SeriesWindow,
         max_pages: int,
         earlier: CandleFrame | None = None,
+        known: Silence | None = None,
     ) -> None:
         self.requests_planned = 0
         self._store = store
@@ -66,15 +68,18 @@ class SilenceProof:
         self._max_pages = min(max_pages, MAX_PAGES)
         self._earlier = earlier
         self._silences = store.silences
-        self._kept = self._silences.kept_timeframes(window)
+        self._known = known
         # What longer bars have called lost in this run.
         self._lost: list[Interval] = []
 
     def run(self) -> None:
         """Prove what it can; an exchange's errors only end it."""
-        if self._source_id != self._window.source_ids[0] or not self._doubtful():
+        if self._source_id != self._window.source_ids[0]:
             return
-        self._ask_finer()
+        doubtful = self._doubtful() if self._known is None else self._known.doubtful
+        if not doubtful:
+            return
+        self._ask_finer(doubtful)
         for longer in self._published():
             if longer.name in self._kept:
                 self._prove_by_stored(longer)
@@ -86,9 +91,12 @@ class SilenceProof:
     def _doubtful(self) -> list[Interval]:
         return self._silences.of(self._window, self._source_id).doubtful
 
-    def _ask_finer(self) -> None:
+    @cached_property
+    def _kept(self) -> dict[str, int]:
+        return self._silences.kept_timeframes(self._window)
+
+    def _ask_finer(self, doubtful: Sequence[Interval]) -> None:
         """A bar in which a stored finer one traded is lost."""
-        doubtful = self._doubtful()
         word = self._silences.finer_word(self._window, doubtful)
         lost = intersection(word.traded, doubtful)
         no_trade = [] if self._fills_silence() else intersection(word.no_trade, doubtful)

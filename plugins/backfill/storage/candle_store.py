@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import cached_property
+from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
@@ -58,6 +58,12 @@ class QuarantinedRow:
     open_ms: int | None
     rule: str
     payload: Any
+
+
+@cache
+def _copy_into_candles(columns: Sequence[str]) -> bytes:
+    named = sql.SQL(", ").join(map(sql.Identifier, columns))
+    return sql.SQL("COPY candles ({}) FROM STDIN (FORMAT binary)").format(named).as_bytes(None)
 
 
 class _AlreadyThere(Exception):
@@ -397,9 +403,7 @@ class CandleStore:
         columns = candle_columns(candles, window.series_id, source_id)
         if columns is None:
             return False
-        copy_candles = sql.SQL("COPY candles ({}) FROM STDIN (FORMAT binary)").format(
-            sql.SQL(", ").join(sql.Identifier(column.name) for column in columns)
-        )
+        copy_candles = _copy_into_candles(tuple(column.name for column in columns))
         savepoint = nullcontext() if self._copies_boldly else self.connection.transaction()
         try:
             with savepoint, self.connection.cursor() as cursor, cursor.copy(copy_candles) as copy:

@@ -54,10 +54,11 @@ def _finite(value: Any) -> Any:
 
 
 class FindingsLog:
-    """``findings``, inside the caller's transaction if any."""
+    """``findings``, inside the caller's transaction if any. ``recorded``: how many through this object."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
+        self.recorded = 0
 
     def record(self, findings: Sequence[Finding], fill_run_id: int | None = None) -> list[int]:
         """Write findings; return their ids."""
@@ -65,7 +66,9 @@ class FindingsLog:
             return []
         params = {"findings": Jsonb([one.as_row() for one in findings]), "fill_run_id": fill_run_id}
         with translated_errors():
-            return [int(row[0]) for row in self._connection.execute(query("findings/record_findings"), params)]
+            ids = [int(row[0]) for row in self._connection.execute(query("findings/record_findings"), params)]
+        self.recorded += len(ids)
+        return ids
 
     def settle(
         self,

@@ -4,7 +4,8 @@
 -- another source (or found to be nowhere else), what could not be, and what longer bars have proved, these three since a
 -- moment. A check of a bar that was replaced later does not count.
 WITH span AS (
-    SELECT s.*, closed_of(s.calendar, s.timeframe) AS closed, int8multirange(int8range(%(start_ms)s, %(end_ms)s)) AS asked FROM series AS s WHERE s.id = %(series_id)s
+    SELECT s.*, CASE WHEN s.calendar IS NULL THEN '{}' ELSE closed_of(s.calendar, s.timeframe) END AS closed,
+           int8multirange(int8range(%(start_ms)s, %(end_ms)s)) AS asked FROM series AS s WHERE s.id = %(series_id)s
 ), said AS (
     SELECT coalesce(range_agg(a.absent), '{}') AS absent,
            coalesce(range_agg(a.absent) FILTER (WHERE a.grade <> 'refused'), '{}') AS silent,

@@ -1,7 +1,8 @@
 -- What one series lacks in a window, as of a moment: the gaps anybody may still fill, and what is left to ask of one
 -- source. Of the primary source that is also what others stand in for. With recheck no earlier answer of the source is believed.
 WITH span AS (
-    SELECT s.id, s.source_ids, s.step_ms, s.held, s.no_trade, s.lost, closed_of(s.calendar, s.timeframe) AS closed,
+    SELECT s.id, s.source_ids, s.step_ms, s.held, s.no_trade, s.lost,
+           CASE WHEN s.calendar IS NULL THEN '{}' ELSE closed_of(s.calendar, s.timeframe) END AS closed,
            CASE WHEN s.source_ids[1] = %(source_id)s THEN s.stand_in ELSE '{}' END AS restorable,
            int8multirange(int8range(%(start_ms)s, %(end_ms)s)) AS wanted
     FROM series AS s WHERE s.id = %(series_id)s
@@ -16,8 +17,11 @@ WITH span AS (
            - CASE WHEN %(recheck)s THEN '{}' ELSE span.no_trade END AS askable
     FROM span, said, absent_everywhere(span.id, span.source_ids, now()) AS nowhere
 )
-SELECT covered_ms(wanted * held) / step_ms AS held_candles,
-       covered_ms(gaps) / step_ms AS missing_candles,
-       (SELECT count(*) FROM unnest(gaps)) AS gaps_found,
+SELECT (SELECT coalesce(sum(upper(one) - lower(one)), 0)::bigint FROM unnest(wanted * held) AS one) / step_ms AS held_candles,
+       missing.ms / step_ms AS missing_candles,
+       missing.gaps AS gaps_found,
        askable
 FROM counted
+CROSS JOIN LATERAL (
+    SELECT coalesce(sum(upper(gap) - lower(gap)), 0)::bigint AS ms, count(*) AS gaps FROM unnest(counted.gaps) AS gap
+) AS missing

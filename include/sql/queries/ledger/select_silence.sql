@@ -3,7 +3,8 @@
 -- anybody or explained (no_trade, lost). `held`: what shows how often the series trades;
 -- `given`: what is surely this source's.
 WITH span AS (
-    SELECT s.*, closed_of(s.calendar, s.timeframe) AS closed, int8multirange(int8range(%(start_ms)s, %(end_ms)s)) AS asked FROM series AS s WHERE s.id = %(series_id)s
+    SELECT s.*, CASE WHEN s.calendar IS NULL THEN '{}' ELSE closed_of(s.calendar, s.timeframe) END AS closed,
+           int8multirange(int8range(%(start_ms)s, %(end_ms)s)) AS asked FROM series AS s WHERE s.id = %(series_id)s
 ), said AS (
     SELECT coalesce(range_agg(a.absent) FILTER (WHERE a.source_id = %(source_id)s), '{}') AS silent,
            coalesce(range_agg(a.absent) FILTER (WHERE a.source_id = %(source_id)s AND a.grade = 'doubtful'), '{}') AS doubtful,

@@ -112,6 +112,7 @@ class _Fill:
         self.health = store.health(who.run_id)
         self.log = store.run_log
         self.before = store.open_work(window)
+        self.after: OpenWork | None = None
         self.fill_run_id = self.log.start(who, window, self.before)
         self.rolled_up = 0
         self.asked: list[SourceFetch] = []
@@ -125,11 +126,13 @@ class _Fill:
             self.store.prepare(self.window)
             self.rolled_up = roll_up(self.store, self.window, self.fill_run_id, recheck=recheck)
             for source in sources:
+                self.after = None
                 if isinstance(source, ExchangeError):
                     self.errors.append(source)
                 else:
                     self._ask(source, pages_in_flight, recheck=recheck)
-                if self.store.open_work(self.window).missing_candles == 0:
+                self.after = self.store.open_work(self.window)
+                if self.after.missing_candles == 0:
                     break
                 self.budget.stop.check()
                 if self.requests_left:
@@ -183,7 +186,7 @@ class _Fill:
         return "; ".join(errors)
 
     def _finish(self, status: str | None = None) -> FillReport:
-        after = self.store.open_work(self.window)
+        after = self.after or self.store.open_work(self.window)
         error = self._told_errors() or None
         rows = self.rolled_up + sum(asked.rows for asked in self.asked)
         status = status or _status(after, rows, failed=bool(self.errors) and not self.budget.stop.is_asked)

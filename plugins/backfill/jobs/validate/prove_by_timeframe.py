@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import timedelta
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from backfill.domain.answers import LATE_MS, bar_intervals
@@ -97,9 +98,12 @@ class _Prover:
         published = (one for one in options if venue(primary).serves(one.name))
         self._coarse = next((one for one in options if one.name in kept), next(published, None))
         self.stored_series_id = kept.get(self._coarse.name) if self._coarse else None
-        # A source that sends bars without trades has lost missing ones, whatever adds up.
-        known = venue(primary).fills_no_trade or kind_of(check.window.symbol) != TRADE
-        self._fills_silence = known or check.store.silences.has_flat_bars(check.window, check.primary_id)
+
+    @cached_property
+    def _fills_silence(self) -> bool:
+        """A source that sends bars without trades has lost missing ones, whatever adds up."""
+        known = venue(self._primary_name).fills_no_trade or kind_of(self._check.window.symbol) != TRADE
+        return known or self._check.store.silences.has_flat_bars(self._check.window, self._check.primary_id)
 
     def chunks(self, due: Sequence[Interval]) -> list[Interval]:
         """Spans to prove, newest first: whole closed coarse bars.

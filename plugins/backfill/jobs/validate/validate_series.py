@@ -111,6 +111,7 @@ class _Validation:
         self.store = store
         self.window = window
         self.log = store.run_log
+        self.after: OpenWork | None = None
         self.fill_run_id = self.log.start(who, window, store.open_work(window), to_validate=True)
         self.check = ValidationContext(store, window, validation, self.fill_run_id, store.health(who.run_id), at)
 
@@ -152,6 +153,7 @@ class _Validation:
         excused_ms = check.timeframe.floor(check.at_ms - EXCUSED_MS)
         mature = window._replace(end_ms=max(window.start_ms, min(window.end_ms, excused_ms)))
         work = self.store.open_work(mature) if mature.start_ms < mature.end_ms else OpenWork(0, 0, 0, [])
+        after = self.store.open_work(window)
         open_findings, suspects, quarantined = check.checks.open_problems()
         problems = []
         if work.coverage_pct < window.objective_pct:
@@ -160,7 +162,7 @@ class _Validation:
                 f"{work.missing_candles:,} are missing, the worst gaps {self._worst_gaps(mature)}; "
                 "run `backfill fill`, or trigger candles_fill_gaps with recheck"
             )
-        elif major := self._major_gaps(mature):
+        elif work.gaps_found and (major := self._major_gaps(mature)):
             problems.append(
                 f"{major} gaps are longer than {check.validation.max_gap_minutes} minutes, "
                 f"the worst {self._worst_gaps(mature)}; run `backfill fill`"
@@ -186,12 +188,13 @@ class _Validation:
                 f"look with `backfill findings --symbols {window.symbol}`"
             )
         notes += list(dict.fromkeys(str(error) for error in check.errors))
+        self.after = after
         return ValidationReport(
             symbol=window.symbol,
             timeframe=window.timeframe,
             coverage_pct=work.coverage_pct,
             objective_pct=window.objective_pct,
-            missing=self.store.open_work(window).missing_candles,
+            missing=after.missing_candles,
             counts=dict(check.counts),
             resolves_pct={name: round(100 * size, 4) for name, size in check.resolves.items()},
             open_findings=open_findings,
@@ -212,7 +215,7 @@ class _Validation:
 
     def _finish(self, status: str, error: str | None, report: ValidationReport | None = None) -> None:
         self.log.finish(
-            self.fill_run_id, status, self.store.open_work(self.window), self.check.requests, error,
+            self.fill_run_id, status, self.after or self.store.open_work(self.window), self.check.requests, error,
             validation={} if report is None else {
                 "coverage_pct": report.coverage_pct, "objective_pct": report.objective_pct,
                 "open_findings": report.open_findings, "quarantined": report.quarantined, **report.counts,

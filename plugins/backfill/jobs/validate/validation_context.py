@@ -74,6 +74,7 @@ class ValidationContext:
         # Each failure lasts until its client gives up, with the series locked.
         self._primary_failure: ExchangeError | None = None
         self._has_asked_for_splits = False
+        self._to_check: tuple[tuple[Requests, int], ToCheck] | None = None
         self._log = store.run_log
 
     @cached_property
@@ -91,10 +92,14 @@ class ValidationContext:
         return self.window.source_ids[0]
 
     def to_check(self) -> ToCheck:
-        """Parts of the window due for a check."""
-        return self.checks.to_check(
-            since_ms=self.at_ms - self._check_lasts_ms, tried_since_ms=self.at_ms - RETRY_AFTER_MS
-        )
+        """Parts of the window due for a check, read again after a request or a new finding."""
+        as_of = (self.requests, self.findings.recorded)
+        if self._to_check is None or self._to_check[0] != as_of:
+            due = self.checks.to_check(
+                since_ms=self.at_ms - self._check_lasts_ms, tried_since_ms=self.at_ms - RETRY_AFTER_MS
+            )
+            self._to_check = (as_of, due)
+        return self._to_check[1]
 
     def known(self, kind: str, span: Interval) -> list[Interval]:
         """Open findings of today, about which the primary was asked."""
