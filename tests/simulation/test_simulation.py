@@ -1,4 +1,4 @@
-"""Four worlds; `.ci/run` plays 500 by `make simulate`, which tries as many as asked for."""
+"""Four worlds; `.ci/run` plays 650 by `make simulate`, which tries as many as asked for."""
 
 from __future__ import annotations
 
@@ -18,6 +18,10 @@ from workers import WORKER, made_once
 pytestmark = pytest.mark.long
 
 SEEDS = range(4)
+_PROVED = """
+SELECT FROM backfill.listings AS l JOIN backfill.sources AS s ON s.id = l.source_id
+WHERE s.name = 'okx' AND l.status = 'proved'
+"""
 SCRIPT = Path(seeds.__file__)
 
 
@@ -39,6 +43,7 @@ def test_in_storms_nothing_is_lost_or_invented_and_in_fair_weather_all_becomes_w
 def test_the_same_seed_gives_the_same_trace_after_another_one_and_in_another_process(worlds: seeds.Worlds) -> None:
     seed = 24  # two sources, six faults, two deaths
     once, _, again = worlds.simulate(seed), worlds.simulate(seed + 1), worlds.simulate(seed)
+    assert worlds.backends.admin.execute(_PROVED).fetchall(), "its second source never gave a candle"
     assert once.deaths
     assert once.faults
     assert once.trace == again.trace

@@ -45,6 +45,8 @@ from simulation.threads import DoneAtOnce
 SYMBOLS = ("BTC-USDT", "ETH-USDT")
 HISTORY_MS = {"1m": HOUR_MS, "1h": 24 * HOUR_MS}
 ROWS_PER_PAGE = 20
+# A second source gives candles once a page of it has 30 bars in common with the primary's.
+ROWS_THAT_PROVE = 32
 EVERY_MS = HOUR_MS // 2
 SETTLE_MS = 5000
 # Damages that a sane reader notices; a row that lies plausibly is for validation, not for this.
@@ -111,14 +113,13 @@ class World:
         backends: Backends,
         *,
         history_ms: dict[str, int] = HISTORY_MS,
-        rows_per_page: int = ROWS_PER_PAGE,
+        rows_per_page: int | None = None,
     ) -> None:
         self.seed = seed
         self.backends = backends
         self.uri = backends.uri
         self.admin = backends.admin
         self.history_ms = history_ms
-        self.rows_per_page = rows_per_page
         self.dice = random.Random(seed)
         self.clock = SimClock(NOW_MS)
         self.weather = FAIR
@@ -132,6 +133,7 @@ class World:
         self.market = _market(quiet)
         self.skew_ms = self.dice.choice([0, 0, 0, -2000, 2000, -300_000, 300_000])
         self.sources = self.dice.choice([("blofin",), ("blofin",), ("blofin", "okx")])
+        self.rows_per_page = rows_per_page or (ROWS_THAT_PROVE if "okx" in self.sources else ROWS_PER_PAGE)
         self.network.exchanges["blofin"] = PaperExchange(self.market, clock=self.exchange_ms)
         if "okx" in self.sources:
             self.network.exchanges["okx"] = paper_exchange("okx", self.market, clock=self.exchange_ms)
