@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -13,10 +15,13 @@ OPEN_TIME_OF_ANOTHER_BAR = "open_time_is_of_another_bar"
 def shifted_rows(page: CandleFrame, held: CandleColumns) -> NDArray[np.bool_]:
     """Mask of the page's rows with the numbers of a held bar that the page leaves out, unless held so themselves.
 
-    Bars of one price prove nothing: others are like them.
+    Bars of one price, and those that the series has had twice, prove nothing: others are like them.
     """
-    left_out = CandleFrame.of(held).rows(~np.isin(held["open_ms"], page["open_ms"]))
-    theirs = set(_numbers(left_out.rows(left_out["high"] > left_out["low"])))
+    frame = CandleFrame.of(held)
+    numbers = _numbers(frame)
+    times = Counter(numbers)
+    proves = ~np.isin(frame["open_ms"], page["open_ms"]) & (frame["high"] > frame["low"])
+    theirs = {row for row, does in zip(numbers, proves.tolist(), strict=True) if does and times[row] == 1}
     bears_theirs = np.fromiter((row in theirs for row in _numbers(page)), dtype=bool, count=len(page))
     return bears_theirs & ~held_rows(page, held)
 

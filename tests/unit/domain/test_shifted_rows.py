@@ -14,14 +14,14 @@ HELD = CandleFrame({name: np.arange(BARS) + place / 10.0 for place, name in enum
 )
 
 
-def moved(first: int, past: int, by: int) -> CandleFrame:
+def moved(first: int, past: int, by: int, held: CandleFrame = HELD) -> CandleFrame:
     """The held bars, of which some stand ``by`` bars later, over the ones there."""
     own = np.arange(BARS)
     theirs = own[first:past]
     stays = own[~np.isin(own, theirs) & ~np.isin(own, theirs + by)]
     bars = np.concatenate([stays, theirs])
     order = np.argsort(np.concatenate([stays, theirs + by]))
-    return HELD.rows(bars[order]).with_columns(open_ms=60_000 * np.concatenate([stays, theirs + by])[order])
+    return held.rows(bars[order]).with_columns(open_ms=60_000 * np.concatenate([stays, theirs + by])[order])
 
 
 @pytest.mark.parametrize(
@@ -54,3 +54,10 @@ def test_a_bar_of_one_price_is_no_evidence() -> None:
     page = moved(30, 40, -10).with_columns(**{name: values[:50] for name, values in still.items()})
     flat_at_40 = {name: np.where(np.arange(BARS) < 30, HELD[name], 5.0) for name in still}
     assert not shifted_rows(page, HELD.with_columns(**flat_at_40)).any()
+
+
+def test_bars_that_a_series_of_coarse_ticks_repeats_are_no_evidence() -> None:
+    coarse = {name: HELD[name] % 4 for name in ("open", "high", "low", "close")}
+    mark_prices = HELD.with_columns(**coarse, volume=np.full(BARS, np.nan))
+    assert shifted_rows(moved(30, 40, -2), HELD).any()
+    assert not shifted_rows(moved(30, 40, -2, mark_prices), mark_prices).any()
