@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -28,6 +29,20 @@ def test_only_the_parent_of_task_processes_imports_for_them(command, executor, i
 
     monkeypatch.setenv("AIRFLOW__CORE__EXECUTOR", executor)
     assert preload(command.split(), ["this", "no_such_module_anywhere"]) == (["this"] if is_parent else [])
+
+
+def test_a_task_never_collects_garbage_among_what_it_inherits(airflow_home):
+    from backfill.dag_parts.preload import preload
+
+    gc.unfreeze()
+    preload(["airflow", "celery", "flower"], ["this"])
+    in_no_parent = gc.get_freeze_count()
+    preload(["airflow", "celery", "worker"], ["this"])
+    in_a_parent = gc.get_freeze_count()
+    gc.unfreeze()
+
+    assert in_no_parent == 0
+    assert in_a_parent > 10_000
 
 
 def test_every_module_of_ours_and_of_our_requirements_is_there(airflow_home):
