@@ -63,3 +63,10 @@ def test_only_blofins_own_row_and_operator_branch_on_its_name() -> None:
         "jobs/by_hand/quarantined_candle.py",
         "sources/runtime.py",
     ]
+
+
+def test_benchmarks_and_tests_share_no_module_name() -> None:
+    """A benchmark that plays cases of the tests has both folders on its path; one would hide the other."""
+    root = Path(__file__).parents[2]
+    benchmarks, tests = ({path.stem for path in (root / folder).iterdir()} for folder in ("benchmarks", "tests"))
+    assert benchmarks & tests - {"README", "__pycache__"} == set()

@@ -3,7 +3,7 @@
 A made-up market on a paper Blofin that waits before each answer; each symbol has a week of 1m. One stack after another
 on one Postgres, each with a Redis of its own and two slots a worker. `make demo-celery` makes the venv that it needs:
 
-    .venv-celery/bin/python benchmarks/workers.py
+    .venv-celery/bin/python benchmarks/celery_workers.py
 """
 
 from __future__ import annotations
