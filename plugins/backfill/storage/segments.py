@@ -22,6 +22,8 @@ from backfill.storage.series import SeriesWindow
 
 # Advisory lock: "bfsg" in ASCII, then the series id.
 EXPORT_LOCK = 0x6266_7367
+# Postgres notices a killed export a moment after its death.
+PATIENCE_S = 1.0
 
 
 @dataclass(frozen=True)
@@ -58,13 +60,13 @@ class SegmentLedger:
 
     @contextmanager
     def exporting(self, window: SeriesWindow) -> Iterator[None]:
-        """Export a series alone. Raises :class:`SeriesBusy` at once."""
+        """Export a series alone. Raises :class:`SeriesBusy` after :data:`PATIENCE_S`."""
 
         def busy(waited_s: float, holder: str) -> SeriesBusy:
             return SeriesBusy(window.symbol, window.timeframe, waited_s, holder)
 
         what = f"the export of {window.symbol} {window.timeframe}"
-        with holding(self._connection, EXPORT_LOCK, window.series_id, what, 0, busy):
+        with holding(self._connection, EXPORT_LOCK, window.series_id, what, PATIENCE_S, busy):
             yield
 
     def exportable(self, series_id: int, window: Interval, at: datetime) -> Exportable:
