@@ -19,7 +19,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import requests
-from throw_away import Stopwatch, spread, throw_away_home
+from throw_away import Stopwatch, paper_exchanges, spread, throw_away_home
 
 from backfill.config.settings import load_settings
 from backfill.config.universe_file import declared_series, load_universe
@@ -56,7 +56,9 @@ def main() -> None:
     walked = symbols[: arguments.walked]
     watch = Stopwatch()
     asked: dict[str, int] = {}
-    with throw_away_home() as home, _paper_exchange() as url:
+    exchanges = paper_exchanges("blofin", options=("--latency-ms", str(LATENCY_MS)))
+    with throw_away_home() as home, exchanges as urls:
+        url = urls["blofin"]
         universe = home / "universe.yaml"
         universe.write_text(json.dumps({"instruments": symbols, "timeframes": {"1m": "7d"}, "sources": ["blofin"]}))
         ours = {"BACKFILL_BLOFIN_URL": url, "BACKFILL_UNIVERSE": str(universe)}
@@ -84,18 +86,6 @@ def main() -> None:
         ratio = "" if what == WALK else f", {spread(watch.ratios(what, WALK), '.0f')} times as fast as the walk"
         print(f"  {what:38}{spread(watch.seconds(what), '.1f')} s, {asked[what]:,} requests{ratio}")
     print(f"  (walked for {len(walked)} symbols, times {times:g}; {pauses_s:.0f} s of it are the walk's own pauses)")
-
-
-@contextmanager
-def _paper_exchange() -> Iterator[str]:
-    """In a process of its own; gives its address."""
-    command = [sys.executable, "-m", "backfill.paper", "--latency-ms", str(LATENCY_MS)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        try:
-            assert process.stdout is not None
-            yield process.stdout.readline().strip()
-        finally:
-            process.terminate()
 
 
 @contextmanager

@@ -12,10 +12,8 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 
-from throw_away import spread, throw_away_database, throw_away_home
+from throw_away import paper_exchanges, spread, throw_away_database, throw_away_home
 
 from backfill.paper.coins import LIQUID_COINS
 from backfill.storage.database import connect, fetch_one
@@ -30,7 +28,8 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3, choices=range(1, 11), metavar="1..10")
     arguments = parser.parse_args()
     symbols = [coin.instrument.symbol for coin in LIQUID_COINS][:32]
-    with throw_away_home() as home, throw_away_database() as database, _exchanges() as urls:
+    exchanges = paper_exchanges(*EXCHANGES, options=("--latency-ms", str(LATENCY_MS)))
+    with throw_away_home() as home, throw_away_database() as database, exchanges as urls:
         universe = home / "universe.yaml"
         universe.write_text(json.dumps({"instruments": symbols, "timeframes": {"1m": "7d"}, "sources": EXCHANGES}))
         ours = {f"BACKFILL_{name.upper()}_URL": url for name, url in urls.items()} | {
@@ -48,26 +47,6 @@ def main() -> None:
             wrong = fetch_one(connection, "SELECT count(*) FROM backfill.findings WHERE verdict = 'disagree'")[0]
     print(f"{len(symbols)} symbols x 7 days of 1m, {bars:,} bars, {LATENCY_MS} ms latency; median (range)")
     print(f"  validate --thorough  {spread(seconds, '.1f')} s; {findings} open findings, {wrong} that disagree")
-
-
-@contextmanager
-def _exchanges() -> Iterator[dict[str, str]]:
-    command = [
-        sys.executable,
-        "-m",
-        "backfill.paper",
-        "--latency-ms",
-        str(LATENCY_MS),
-        "--exchanges",
-        ",".join(EXCHANGES),
-    ]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        try:
-            assert process.stdout is not None
-            served = [json.loads(process.stdout.readline()) for _ in EXCHANGES]
-            yield {one["exchange"]: one["url"] for one in served}
-        finally:
-            process.terminate()
 
 
 def _command(database: str, ours: dict[str, str], *arguments: str) -> None:
