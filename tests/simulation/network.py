@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 # Ways in which an answer fails as a whole, and ways in which a page of it is damaged.
 REQUEST_FAULTS = (*DELIVERIES, *ANSWERS)
 # How long a client may not ask after it.
-_ADAPTER = HTTPAdapter()
 BANS_S = {"limited": 0, "limited_7s": 7, "banned": 120, "firewall": 60}
+_ADAPTER = HTTPAdapter()
 
 
 class SimNetwork(BaseAdapter):

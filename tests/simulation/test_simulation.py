@@ -42,6 +42,7 @@ def test_in_storms_nothing_is_lost_or_invented_and_in_fair_weather_all_becomes_w
 
 def test_the_same_seed_gives_the_same_trace_after_another_one_and_in_another_process(worlds: seeds.Worlds) -> None:
     seed, once = _eventful(worlds)
+    assert once.faults
     worlds.simulate(seed + 1)
     assert worlds.simulate(seed).trace == once.trace
     elsewhere = subprocess.run(

@@ -86,12 +86,6 @@ def parse_duration(value: object) -> int:
     return int(match[1]) * UNIT_MS[match[2]]
 
 
-def _at_least_a_week(retention_ms: int | None) -> int | None:
-    if retention_ms is not None and retention_ms < 7 * DAY_MS:
-        raise ValueError("is shorter than 7d; what is newer is still read")
-    return retention_ms
-
-
 def parse_instant(value: object) -> int:
     """``2024-01-01`` (midnight UTC) or ``2024-01-01T12:00Z`` in epoch ms."""
     text = value if isinstance(value, str) else ""
@@ -112,6 +106,12 @@ def _not_in_the_future(since_ms: int) -> int:
     if since_ms > datetime.now(timezone.utc).timestamp() * 1000:
         raise ValueError("lies in the future")
     return since_ms
+
+
+def _at_least_a_week(retention_ms: int) -> int:
+    if retention_ms < 7 * DAY_MS:
+        raise ValueError("is shorter than 7d; what is newer is still read")
+    return retention_ms
 
 
 def parse_symbol(value: object) -> str:
@@ -196,6 +196,7 @@ Symbol = Annotated[str, BeforeValidator(parse_symbol)]
 Source = Annotated[str, BeforeValidator(_parse_source)]
 CandleTimeframe = Annotated[str, BeforeValidator(_parse_timeframe)]
 DurationMs = Annotated[int, BeforeValidator(parse_duration)]
+LogRetentionMs = Annotated[DurationMs, AfterValidator(_at_least_a_week)]
 InstantMs = Annotated[int, BeforeValidator(parse_instant)]
 Sources = Annotated[tuple[Source, ...], AfterValidator(_not_empty_or_repeated)]
 Symbols = Annotated[tuple[Symbol, ...], AfterValidator(_not_empty_or_repeated)]
@@ -300,7 +301,7 @@ class Universe(_Section):
     symbols_per_task: Annotated[Bars | None, WrapValidator(_auto_or_number)] = None
     validation: Validation = Validation()
     funding: Annotated[DurationMs | None, BeforeValidator(_false_is_off)] = None
-    log_retention: Annotated[DurationMs | None, BeforeValidator(_false_is_off), AfterValidator(_at_least_a_week)] = None
+    log_retention: Annotated[LogRetentionMs | None, BeforeValidator(_false_is_off)] = None
     overrides: dict[Symbol, Override] = Field(default_factory=dict)
 
     def series(self, listed: Sequence[str] | None = None) -> list[SeriesWish]:

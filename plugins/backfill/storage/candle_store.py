@@ -61,7 +61,7 @@ class QuarantinedRow:
 
 
 @cache
-def _copy_into_candles(columns: Sequence[str]) -> bytes:
+def _copy_into_candles(columns: tuple[str, ...]) -> bytes:
     named = sql.SQL(", ").join(map(sql.Identifier, columns))
     return sql.SQL("COPY candles ({}) FROM STDIN (FORMAT binary)").format(named).as_bytes(None)
 

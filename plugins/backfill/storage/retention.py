@@ -83,13 +83,13 @@ class Retention:
 
     def prune_runs(self, before: datetime, *, dry_run: bool) -> int:
         """Remove runs older than ``before`` that nothing else names; return their number."""
-        return self._prune_log("retention/select_old_runs", "retention/delete_runs", before, dry_run=dry_run)
+        return self._prune_log("retention/select_old_runs", "gap_fill_runs", before, dry_run=dry_run)
 
     def prune_answers(self, before: datetime, *, dry_run: bool) -> int:
         """Remove the counted answers of sources from ``before`` that time; return their number."""
-        return self._prune_log("retention/select_old_answers", "retention/delete_answers", before, dry_run=dry_run)
+        return self._prune_log("retention/select_old_answers", "source_attempts", before, dry_run=dry_run)
 
-    def _prune_log(self, old: str, delete: str, before: datetime, *, dry_run: bool) -> int:
+    def _prune_log(self, old: str, table: str, before: datetime, *, dry_run: bool) -> int:
         number, after_id = 0, 0
         with translated_errors():
             while True:
@@ -98,7 +98,7 @@ class Retention:
                 if not ids:
                     return number
                 if not dry_run:
-                    self._connection.execute(query(delete), {"ids": ids})
+                    self._connection.execute(_over("retention/delete_rows", table), {"ids": ids})
                 number, after_id = number + len(ids), ids[-1]
 
     def _prune_ledger(self, series_ids: Sequence[int], first_ms: int | None, past_ms: int) -> dict[int, int]:

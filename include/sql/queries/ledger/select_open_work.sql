@@ -1,5 +1,6 @@
 -- What one series lacks in a window, as of a moment: the gaps anybody may still fill, and what is left to ask of one
 -- source. Of the primary source that is also what others stand in for. With recheck no earlier answer of the source is believed.
+-- It is asked several times a series: the sums are those of covered_ms, whose call costs more than they do.
 WITH span AS (
     SELECT s.id, s.source_ids, s.step_ms, s.held, s.no_trade, s.lost,
            CASE WHEN s.calendar IS NULL THEN '{}' ELSE closed_of(s.calendar, s.timeframe) END AS closed,

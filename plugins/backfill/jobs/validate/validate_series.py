@@ -153,7 +153,7 @@ class _Validation:
         excused_ms = check.timeframe.floor(check.at_ms - EXCUSED_MS)
         mature = window._replace(end_ms=max(window.start_ms, min(window.end_ms, excused_ms)))
         work = self.store.open_work(mature) if mature.start_ms < mature.end_ms else OpenWork(0, 0, 0, [])
-        after = self.store.open_work(window)
+        self.after = self.store.open_work(window)
         open_findings, suspects, quarantined = check.checks.open_problems()
         problems = []
         if work.coverage_pct < window.objective_pct:
@@ -188,13 +188,12 @@ class _Validation:
                 f"look with `backfill findings --symbols {window.symbol}`"
             )
         notes += list(dict.fromkeys(str(error) for error in check.errors))
-        self.after = after
         return ValidationReport(
             symbol=window.symbol,
             timeframe=window.timeframe,
             coverage_pct=work.coverage_pct,
             objective_pct=window.objective_pct,
-            missing=after.missing_candles,
+            missing=self.after.missing_candles,
             counts=dict(check.counts),
             resolves_pct={name: round(100 * size, 4) for name, size in check.resolves.items()},
             open_findings=open_findings,

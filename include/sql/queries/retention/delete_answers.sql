@@ -1,2 +1,0 @@
--- Counted answers of sources.
-DELETE FROM source_attempts WHERE id = ANY (%(ids)s)
